@@ -1,0 +1,188 @@
+"""The only client of AOM: pushes reports and clears, and looks alarms up in AOM's list.
+
+In: entries as `bridge.event` builds them. Out: an `Outcome`, never an exception. Each attempt takes its share of the
+target's rate limit, and none begins that could outlive the caller's deadline. The quick retries of one
+request (connection errors, 502 and 504, unless AOM names a Retry-After) are aiohttp-retry's; everything longer is the
+dispatcher's. Facts: AOM API reference, "Reporting Events and Alarms" and "Querying Events and Alarms".
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import aiohttp
+import msgspec
+from aiohttp_retry import ExponentialRetry, RetryClient
+from aiolimiter import AsyncLimiter
+
+from bridge.aom.credentials import LONGEST_TOKEN, CredentialError, Credentials, FixedToken, PasswordToken
+from bridge.aom.lookup import Found, Query, read_page
+from bridge.aom.outcome import Outcome, read_outcome
+from bridge.aom.settings import TargetSettings
+from bridge.clock import Clock, Millis
+from bridge.event import AomEvent
+
+LARGEST_BODY = 12 * 1000 * 1000
+"""The gateway refuses more than 12 MB; whether that means 10^6 or 2^20 is not said, so the smaller one."""
+
+_ATTEMPTS = 3
+_MOST_PAGES = 100
+_LARGEST_ANSWER = 1 << 16
+
+
+class _TooLateError(Exception):
+    """The deadline does not leave the time that an attempt may take."""
+
+
+class _Paced:
+    """Sends each attempt of a request, the quick retries too, at its time within the rate limit."""
+
+    def __init__(self, session: aiohttp.ClientSession, limiter: AsyncLimiter, clock: Clock, timeout: Millis) -> None:
+        self._session = session
+        self._limiter = limiter
+        self._clock = clock
+        self._timeout = timeout
+
+    async def request(self, method: str, url: str, *, deadline: Millis, **arguments: Any) -> aiohttp.ClientResponse:  # noqa: ANN401 - aiohttp's
+        await self._limiter.acquire()
+        if self._clock() + self._timeout > deadline:
+            raise _TooLateError
+        return await self._session.request(method, url, **arguments)
+
+
+class AomClient:
+    """One target's client.
+
+    Args:
+        settings: the target.
+        clock: the time.
+        attempt_timeout: how long one attempt may take; with the quick retries `_ATTEMPTS` times as long.
+    """
+
+    def __init__(self, settings: TargetSettings, clock: Clock, attempt_timeout: Millis) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._attempt_timeout = attempt_timeout
+        self._encoder = msgspec.json.Encoder()
+
+    async def start(self) -> None:
+        """Open the HTTP session; connections are made when they are needed."""
+        settings = self._settings
+        context = ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else True
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context),
+            proxy=settings.proxy_url or None,
+            timeout=aiohttp.ClientTimeout(total=self._attempt_timeout / 1000, sock_connect=5),
+            max_field_size=LONGEST_TOKEN,
+            auto_decompress=True,
+        )
+        # A bucket of one second's requests: what was not used may be caught up with, no more.
+        limiter = AsyncLimiter(max(1.0, settings.rate_limit), max(1.0, 1 / settings.rate_limit))
+        paced = _Paced(self._session, limiter, self._clock, self._attempt_timeout)
+        self._retrying = RetryClient(cast("aiohttp.ClientSession", paced), retry_options=_quick_retries())
+        self.credentials = _credentials(settings, self._session, self._clock)
+
+    async def stop(self) -> None:
+        """Close the session."""
+        await self._session.close()
+
+    def encode(self, event: AomEvent) -> bytes:
+        """Return the entry as it stands in a push's body; its length counts against `LARGEST_BODY`."""
+        return self._encoder.encode(event)
+
+    async def push(self, entries: Sequence[bytes], action: Literal["report", "clear"], deadline: Millis) -> Outcome:
+        """Report or clear these encoded entries in one request.
+
+        Args:
+            entries: what `encode` gave.
+            action: what to do.
+            deadline: when no attempt may be under way any more.
+        """
+        query = "?action=clear" if action == "clear" else ""
+        body = b'{"events":[' + b",".join(entries) + b"]}"
+        outcome, _ = await self._send("PUT", f"/push/events{query}", body, deadline)
+        return outcome
+
+    async def find(self, query: Query, deadline: Millis) -> tuple[Outcome, list[Found]]:
+        """Look alarms up in AOM's list, through all pages; every hit is checked against our own metadata."""
+        found: list[Found] = []
+        marker = "0"
+        body = self._encoder.encode(query.body())
+        for _ in range(_MOST_PAGES):
+            outcome, answer = await self._send("POST", query.path(marker), body, deadline)
+            if not outcome.accepted:
+                return outcome, found
+            try:
+                hits, following = read_page(answer)
+            except ValueError as error:
+                return Outcome("unavailable", status=outcome.status, message=str(error)[:500]), found
+            found += [hit for hit in hits if query.wants(hit)]
+            if not hits or not following or following == marker:
+                return outcome, found
+            marker = following
+        return outcome, found
+
+    async def _send(self, method: str, path: str, body: bytes, deadline: Millis) -> tuple[Outcome, bytes]:
+        """Send with credentials; a token that AOM refuses is renewed once."""
+        try:
+            token = await self.credentials.token()
+            outcome, answer = await self._request(method, path, body, token, deadline)
+            if outcome.reason == "unauthorized" and await self.credentials.renew(token):
+                return await self._request(method, path, body, await self.credentials.token(), deadline)
+        except CredentialError as error:
+            return error.outcome, b""
+        return outcome, answer
+
+    async def _request(
+        self, method: str, path: str, body: bytes, token: str, deadline: Millis
+    ) -> tuple[Outcome, bytes]:
+        headers = {
+            "Content-Type": "application/json",
+            "X-Auth-Token": token,
+            "enterprise-project-id": self._settings.enterprise_project_id,
+        }
+        url = f"{self._settings.aom_url}/v2/{self._settings.project_id}{path}"
+        try:
+            async with self._retrying.request(
+                method, url, data=body, headers=headers, allow_redirects=False, deadline=deadline
+            ) as response:
+                answer = await response.read()
+                asked = response.headers.get("Retry-After")
+                return read_outcome(response.status, answer[:_LARGEST_ANSWER], asked, self._clock()), answer
+        except _TooLateError:
+            return Outcome("not_sent", message="no time was left within the lease"), b""
+        except TimeoutError:
+            return Outcome("timeout", message="no answer in time"), b""
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Outcome(
+                "connection", message=f"{type(error).__name__}: {error}"[:500].replace(token, "<secret>")
+            ), b""
+
+
+def _credentials(settings: TargetSettings, session: aiohttp.ClientSession, clock: Clock) -> Credentials:
+    if settings.auth.password is not None:
+        return PasswordToken(settings, settings.auth.password, session, clock)
+    if settings.auth.token is not None:
+        return FixedToken(settings.auth.token)
+    raise ValueError("a target without credentials passed the configuration")
+
+
+def _quick_retries() -> ExponentialRetry:
+    return ExponentialRetry(
+        attempts=_ATTEMPTS,
+        start_timeout=0.2,
+        max_timeout=1.0,
+        retry_all_server_errors=False,
+        exceptions={aiohttp.ClientOSError, aiohttp.ServerDisconnectedError},
+        evaluate_response_callback=_is_final,
+    )
+
+
+async def _is_final(response: aiohttp.ClientResponse) -> bool:
+    """Say whether an answer stands; one that is tried again gives its connection back first."""
+    if response.status not in (502, 504) or "Retry-After" in response.headers:
+        return True
+    response.release()
+    return False

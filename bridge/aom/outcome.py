@@ -1,0 +1,145 @@
+"""What became of one request to AOM: a value with a closed set of reasons; no foreign exception leaves this room.
+
+The error codes and what a client does about them: AOM's API reference ("Reporting Events and Alarms", status codes) and
+the API gateway's error-code page.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from typing import Literal
+
+import msgspec
+
+from bridge.clock import SECOND, Millis
+
+Reason = Literal[
+    "accepted",
+    "refused",
+    "too_large",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "rate_limited",
+    "unavailable",
+    "timeout",
+    "connection",
+    "not_sent",
+]
+REASONS: tuple[Reason, ...] = (
+    "accepted",
+    "refused",
+    "too_large",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "rate_limited",
+    "unavailable",
+    "timeout",
+    "connection",
+    "not_sent",
+)
+_BY_STATUS: dict[int, Reason] = {
+    400: "refused",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    413: "too_large",
+    414: "not_found",
+    429: "rate_limited",
+    494: "not_found",
+}
+_TOKEN_IS_OLD = "The token must be updated"  # noqa: S105 - AOM's words, not a token
+_LONGEST_MESSAGE = 500
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The answer to one request, or why there is none.
+
+    ``message`` is AOM's own words, capped; ``retry_after`` what it asked for.
+    """
+
+    reason: Reason
+    status: int = 0
+    code: str = ""
+    message: str = ""
+    trace_id: str = ""
+    retry_after: Millis | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether AOM took it."""
+        return self.reason == "accepted"
+
+    @property
+    def bad_events(self) -> bool:
+        """Whether the fault lies in what was sent, so that sending it unchanged is pointless."""
+        return self.reason in ("refused", "too_large")
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether only an operator can mend it: credentials, permission, a wrong project."""
+        return self.reason in ("unauthorized", "forbidden", "not_found")
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether AOM may have taken it all the same."""
+        return self.reason in ("unavailable", "timeout", "connection")
+
+    @property
+    def detail(self) -> str:
+        """One line for people: AOM's words with its code and trace."""
+        parts = [str(self.status) if self.status else "", self.code, self.message]
+        trace = f"(trace {self.trace_id})" if self.trace_id else ""
+        return " ".join(part for part in (*parts, trace) if part) or self.reason
+
+
+class _ErrorBody(msgspec.Struct):
+    error_code: str = ""
+    error_msg: str = ""
+    error_message: str = ""
+    trace_id: str = ""
+
+
+def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis) -> Outcome:
+    """Turn an answer into an outcome; any 2xx is success, since 200 and 204 are both documented."""
+    if 200 <= status < 300:
+        return Outcome(reason="accepted", status=status)
+    error = _error_body(body)
+    message = _one_line(error.error_msg or error.error_message)
+    reason = _BY_STATUS.get(status, "unavailable")
+    if _TOKEN_IS_OLD in message:
+        reason = "unauthorized"
+    return Outcome(
+        reason=reason,
+        status=status,
+        code=_one_line(error.error_code),
+        message=message,
+        trace_id=_one_line(error.trace_id),
+        retry_after=_retry_after(retry_after, now),
+    )
+
+
+def _error_body(body: bytes) -> _ErrorBody:
+    try:
+        return msgspec.json.decode(body, type=_ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _ErrorBody(error_msg=body[:_LONGEST_MESSAGE].decode(errors="replace"))
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\x00-\x20\x7f-\x9f]+", " ", text[:_LONGEST_MESSAGE]).strip()
+
+
+def _retry_after(text: str | None, now: Millis) -> Millis | None:
+    """Read a Retry-After header: seconds, or an HTTP date."""
+    if text is None:
+        return None
+    if re.fullmatch(r"\d{1,9}", text.strip()):
+        return int(text) * SECOND
+    try:
+        at = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0, int(at.timestamp() * SECOND) - now)

@@ -1,0 +1,186 @@
+"""Builds everything once, starts it in the order of the path, and stops it from the other end.
+
+In: settings. Out: a running bridge on a listening socket. No rule of the path is decided here; this module only
+connects the rooms.
+"""
+
+from __future__ import annotations
+
+import platform
+import random
+import resource
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from bridge import __version__
+from bridge.aom import REASONS, AomClient
+from bridge.clock import SECOND, Clock, Millis, system_clock
+from bridge.config import Settings
+from bridge.dispatcher import Dispatcher
+from bridge.errors import BridgeError
+from bridge.ledger import ACTIONS, OUTCOMES, STATES, Ledger
+from bridge.log import logger
+from bridge.mapping import DEFAULTS_RULE, Mapper
+from bridge.metrics import Metrics
+from bridge.sender import Sender
+from bridge.status import Exposition, Probes
+from bridge.webhook import CODES, Webhook
+
+BACKLOG = 4_096
+"""Connections that may wait to be accepted: a storm of single-alert groups opens thousands at once."""
+
+_KEEPALIVE_SECONDS = 75
+_TRIES_IN_HALF_A_LEASE = 3
+_LONGEST_ATTEMPT: Millis = 10 * SECOND
+
+_log = logger("app")
+
+
+class App:
+    """The bridge.
+
+    Args:
+        settings: the configuration.
+        host: the address to listen on.
+        port: the port; 0 takes any free one.
+        clock: the time.
+    """
+
+    def __init__(self, settings: Settings, host: str, port: int, clock: Clock = system_clock) -> None:
+        timeouts = {name: target.alarm_timeout for name, target in settings.targets.items()}
+        reassert_after = {name: target.reassert_after for name, target in settings.targets.items()}
+        attempt = min(_LONGEST_ATTEMPT, settings.store.lease // 2 // _TRIES_IN_HALF_A_LEASE - 500)
+        self._settings = settings
+        self._host = host
+        self._port = port
+        self._metrics = Metrics(__version__, platform.python_version())
+        mapper = Mapper(settings.mapping, timeouts, settings.default_target)
+        self.ledger = Ledger(settings.store, reassert_after, clock)
+        self._webhook = Webhook(settings.all_sources, mapper, self.ledger, self._metrics, clock)
+        self._clients = {name: AomClient(target, clock, attempt) for name, target in settings.targets.items()}
+        self._senders = {
+            name: Sender(
+                name,
+                target,
+                self._clients[name],
+                batch_size=settings.delivery.batch_size,
+                metrics=self._metrics,
+                clock=clock,
+            )
+            for name, target in settings.targets.items()
+        }
+        self._dispatcher = Dispatcher(
+            self.ledger,
+            self._senders,
+            settings.delivery,
+            lease=settings.store.lease,
+            metrics=self._metrics,
+            clock=clock,
+            random=random.random,
+        )
+        self._probes = Probes(self.ledger)
+        self._exposition = Exposition(self._metrics, self.ledger, self._clients, clock)
+        self._clock = clock
+        self._running: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def url(self) -> str:
+        """The bridge's own address; valid after `start`."""
+        host = f"[{self._host}]" if ":" in self._host else self._host or "127.0.0.1"
+        return f"http://{host}:{self.port}"
+
+    async def start(self) -> None:
+        """Start from the far end: ledger, AOM's clients, dispatcher, and the door last.
+
+        Raises:
+            BridgeError: something cannot start; what had started is stopped again.
+        """
+        _raise_open_files()
+        self._preset_metrics()
+        try:
+            await self._begin(self.ledger.open, self.ledger.close)
+            for client in self._clients.values():
+                await self._begin(client.start, client.stop)
+            await self._begin(self._dispatcher.start, self._dispatcher.stop)
+            await self._begin(self._listen, self._close_door)
+        except BaseException:
+            await self.stop()
+            raise
+        _log.info("ready", address=self.url, targets=",".join(self._settings.targets), version=__version__)
+
+    async def stop(self) -> None:
+        """Stop in the opposite order: no new webhook, finish what is in flight, close the ledger."""
+        while self._running:
+            await self._running.pop()()
+
+    async def _begin(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
+        await start()
+        self._running.append(stop)
+
+    async def _listen(self) -> None:
+        application = web.Application(client_max_size=self._settings.web.max_body)
+        for room in (self._webhook, self._probes, self._exposition):
+            application.add_routes(room.routes())
+        application.middlewares.append(_plain_errors)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            shutdown_timeout=self._settings.delivery.shutdown_timeout / 1000,
+        )
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host or None, self._port, backlog=BACKLOG).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            text = f"{self._host or '*'}:{self._port} cannot be listened on: {error.strerror}"
+            raise BridgeError(f"{text}. Fix: choose another --web.listen-address.") from None
+        self.port = int(self._runner.addresses[0][1])
+
+    async def _close_door(self) -> None:
+        await self._runner.cleanup()
+
+    def _preset_metrics(self) -> None:
+        metrics, targets = self._metrics, tuple(self._settings.targets)
+        rules = (DEFAULTS_RULE, *(rule.name for rule in self._settings.mapping.rules))
+        metrics.preset(metrics.webhook_requests, CODES)
+        for status, outcomes in OUTCOMES.items():
+            metrics.preset(metrics.alerts, (status,), outcomes)
+        metrics.preset(metrics.alarms, STATES, targets)
+        metrics.preset(metrics.oldest_due_age, targets)
+        metrics.preset(metrics.pushes, targets, ACTIONS, REASONS)
+        metrics.preset(metrics.delivery, ACTIONS)
+        metrics.preset(metrics.rejected, ("refused", "too_large"))
+        metrics.preset(metrics.rule_matches, rules)
+        metrics.preset(metrics.fallbacks, rules)
+        metrics.preset(metrics.token_expiry, targets)
+        metrics.config_successful.set(1)
+        metrics.config_success_time.set(self._clock() / 1000)
+
+
+@web.middleware
+async def _plain_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer every error as one plain sentence that says what and where."""
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        text = f"{request.method} is not allowed on {request.path}; allowed: {allowed}\n"
+        return web.Response(status=405, text=text, headers={"Allow": allowed})
+    except web.HTTPNotFound:
+        return web.Response(status=404, text=f"nothing is at {request.path[:200]}; Alertmanager posts to /webhook\n")
+    except web.HTTPException:
+        raise
+    except Exception:  # noqa: BLE001 - the last line before the socket: the sender gets a sentence, the log the cause
+        _log.exception("request failed", method=request.method, path=request.path[:200])
+        return web.Response(status=500, text="the bridge failed at this request; its log says why\n")
+
+
+def _raise_open_files() -> None:
+    """Allow as many open files as the system lets us: a storm opens over 10,000 connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,49 @@
+"""Time: one unit for the whole house, and its spelling towards people and Alertmanager; the floor.
+
+Every point in time and every span is a whole number of milliseconds (`Millis`); points count from the Unix
+epoch in UTC. That is AOM's own unit, and finer than anything that Alertmanager decides by.
+Time comes into the rooms by argument (`Clock`), so that tests can turn it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+Millis = int
+Clock = Callable[[], Millis]
+
+SECOND: Millis = 1_000
+MINUTE: Millis = 60 * SECOND
+HOUR: Millis = 60 * MINUTE
+DAY: Millis = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+ZERO_TIME: Millis = -62_135_596_800_000
+"""Go's zero time, 0001-01-01T00:00:00Z: how Alertmanager writes "no end yet"."""
+
+
+def system_clock() -> Millis:
+    """Return the system's time."""
+    return time.time_ns() // 1_000_000
+
+
+def parse_rfc3339(text: str) -> Millis:
+    """Read a time as Go writes it: 0 to 9 fraction digits, ``Z`` or an offset; without a zone it is UTC.
+
+    Raises:
+        ValueError: when the text is not such a time.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def format_rfc3339(at: Millis) -> str:
+    """Write a time as ``2026-11-23T08:39:12.131Z``; years outside 1 to 9999 as the nearest that can be written."""
+    low, high = ZERO_TIME, 253_402_300_799_999
+    moment = _EPOCH + timedelta(milliseconds=min(max(at, low), high))
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,330 @@
+"""The loop of the delivering half: claim, batch, send, settle; one lane per target, so none delays another.
+
+In: due alarms of the ledger. Out: pushes to AOM by `bridge.sender`, and what became of each alarm back to the ledger.
+It never sees a webhook. A lane sends at once when it is idle; while requests are in flight it waits up to `batch_wait`
+for a fuller batch. Nothing is rejected for a fault that an operator or time can mend: such rows go back and come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from bridge.aom import Outcome
+from bridge.clock import MINUTE, SECOND, Clock, Millis
+from bridge.errors import LedgerUnavailableError
+from bridge.ledger import ACTIONS, Action, Alarm, Claim, Ledger, Settlement, rules
+from bridge.log import logger
+from bridge.metrics import Metrics
+from bridge.retry import Random, backoff
+from bridge.scalars import DurationField
+from bridge.sender import Sender, Verdict
+
+_POLL: Millis = SECOND
+"""How often a lane looks by itself: for retries that come due, and for changes made by the command line."""
+
+_NOT_LISTED_MOST: Millis = 30 * SECOND
+
+_log = logger("dispatcher")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """The `delivery:` section: how alarms are batched and tried again."""
+
+    batch_size: int = 100
+    batch_wait: DurationField = 200
+    max_in_flight: int = 4
+    retry_min: DurationField = SECOND
+    retry_max: DurationField = 5 * MINUTE
+    shutdown_timeout: DurationField = 8 * SECOND
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Return what is wrong with the section: pairs of the key and the sentence."""
+        found = []
+        if not 1 <= self.batch_size <= 1_000:
+            found.append(("batch_size", "it must be 1 to 1000. Fix: such as 100."))
+        if not 1 <= self.max_in_flight <= 100:
+            found.append(("max_in_flight", "it must be 1 to 100. Fix: such as 4."))
+        if not 1 <= self.retry_min <= self.retry_max:
+            found.append(("retry_min", "it must be above 0 and at most retry_max. Fix: such as 1s."))
+        return found
+
+
+class Dispatcher:
+    """All lanes together.
+
+    Args:
+        ledger: where due alarms come from.
+        senders: one for each target.
+        settings: the `delivery:` section.
+        lease: how long a claim holds (`store.lease`).
+        metrics: where deliveries are counted.
+        clock: the time.
+        random: for jitter.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        senders: Mapping[str, Sender],
+        settings: DeliverySettings,
+        *,
+        lease: Millis,
+        metrics: Metrics,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        make = partial(_Lane, ledger, settings, lease=lease, metrics=metrics, clock=clock, random=random)
+        self._lanes = [make(name, sender) for name, sender in senders.items()]
+        self._ledger = ledger
+        self._settings = settings
+
+    async def start(self) -> None:
+        """Start claiming."""
+        self._tasks = [asyncio.create_task(lane.run(), name=f"lane-{lane.target}") for lane in self._lanes]
+        self._ledger.on_due(self._wake)
+
+    async def stop(self) -> None:
+        """Claim nothing more, finish what is in flight within `shutdown_timeout`, put the rest back to due."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(lane.finish(self._settings.shutdown_timeout) for lane in self._lanes))
+
+    def _wake(self) -> None:
+        for lane in self._lanes:
+            lane.wake()
+
+
+class _Lane:
+    """One target's loop."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: DeliverySettings,
+        target: str,
+        sender: Sender,
+        *,
+        lease: Millis,
+        metrics: Metrics,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self.target = target
+        self._ledger = ledger
+        self._settings = settings
+        self._sender = sender
+        self._lease = lease
+        self._metrics = metrics
+        self._clock = clock
+        self._random = random
+        self._holder = secrets.token_hex(8)
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._is_behind = False
+        self._failures = 0
+        self._failed_at: Millis = 0
+        self._resume_at: Millis = 0
+        self._trouble = ""
+
+    def wake(self) -> None:
+        """Look for work now."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Claim and send until cancelled."""
+        while True:
+            await self._until_ready()
+            self._work.clear()
+            claims = await self._claim()
+            self._is_behind = len(claims) == self._settings.batch_size
+            if claims:
+                self._launch(claims)
+            else:
+                await self._until_due()
+
+    async def finish(self, limit: Millis) -> None:
+        """Let what is in flight end within the limit, then cancel it; cancelled work puts its rows back."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=limit / 1000)
+        for task in self._in_flight:
+            task.cancel()
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
+
+    async def _until_ready(self) -> None:
+        """Wait out a pause, a full window, and under load a moment for a fuller batch."""
+        await asyncio.sleep(max(0, self._resume_at - self._clock()) / 1000)
+        most = 1 if self._failures else self._settings.max_in_flight
+        while len(self._in_flight) >= most:
+            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
+        if self._in_flight and not self._is_behind:
+            await asyncio.wait(
+                self._in_flight, timeout=self._settings.batch_wait / 1000, return_when=asyncio.ALL_COMPLETED
+            )
+
+    async def _claim(self) -> list[Claim]:
+        try:
+            return await self._ledger.claim(self.target, self._holder, self._settings.batch_size)
+        except LedgerUnavailableError as error:
+            _log.error("claim failed", target=self.target, error=str(error))
+            await asyncio.sleep(_POLL / 1000)
+            return []
+
+    async def _until_due(self) -> None:
+        wait = _POLL
+        with contextlib.suppress(LedgerUnavailableError):
+            due_at = await self._ledger.next_due(self.target)
+            wait = _POLL if due_at is None else min(max(due_at - self._clock(), 10), _POLL)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._work.wait(), wait / 1000)
+
+    def _launch(self, claims: list[Claim]) -> None:
+        for action in ACTIONS:
+            some = [claim for claim in claims if claim.action == action]
+            if some:
+                task = asyncio.create_task(self._deliver(some, action), name=f"{action}-{self.target}")
+                self._in_flight.add(task)
+                task.add_done_callback(self._landed)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("delivery failed", target=self.target, exc_info=task.exception())
+
+    async def _deliver(self, claims: list[Claim], action: Action) -> None:
+        """Send one batch and settle each part of it as soon as it is decided."""
+        begun = self._clock()
+        open_claims = {claim.alarm.seq: claim for claim in claims}
+        try:
+            async for verdicts in self._sender.send(claims, action, begun + self._lease // 2):
+                self._note(verdicts, begun)
+                await asyncio.shield(self._settle(verdicts))
+                for verdict in verdicts:
+                    open_claims.pop(verdict.claim.alarm.seq, None)
+        finally:
+            if open_claims:
+                await asyncio.shield(self._give_back(list(open_claims.values())))
+
+    async def _give_back(self, claims: Sequence[Claim]) -> None:
+        outcome = Outcome("timeout", message="the bridge stopped while this was in flight")
+        await self._settle([Verdict(claim, "later", outcome) for claim in claims])
+
+    async def _settle(self, verdicts: Sequence[Verdict]) -> None:
+        now = self._clock()
+        settlements = [
+            Settlement(verdict.claim.alarm.seq, self._holder, self._step(verdict, now)) for verdict in verdicts
+        ]
+        try:
+            alarms = await self._ledger.settle(settlements)
+        except LedgerUnavailableError as error:
+            # The lease ends, and the rows come due again by themselves.
+            _log.error("settle failed", target=self.target, alarms=len(verdicts), error=str(error))
+            return
+        lost = len(verdicts) - len(alarms)
+        if lost:
+            _log.warning("claims were lost before they were settled", target=self.target, alarms=lost)
+        self._observe(verdicts, now)
+
+    def _step(self, verdict: Verdict, now: Millis) -> Callable[[Alarm], Alarm]:
+        outcome, claim = verdict.outcome, verdict.claim
+        match verdict.kind:
+            case "accepted" if claim.action == "report":
+                return partial(rules.reported, sent_starts_at=claim.alarm.starts_at, now=now)
+            case "accepted":
+                return partial(rules.cleared, reason=None, now=now)
+            case "gone":
+                return partial(rules.cleared, reason="not_held", now=now)
+            case "refused":
+                return partial(
+                    rules.refused, action=claim.action, reason=outcome.reason, detail=outcome.detail, now=now
+                )
+        reason = "not_listed" if verdict.kind == "not_listed" else outcome.reason
+        due_at = now + self._wait(verdict)
+        return partial(
+            rules.released, due_at=due_at, reason=reason, detail=outcome.detail, in_doubt=outcome.in_doubt, now=now
+        )
+
+    def _wait(self, verdict: Verdict) -> Millis:
+        most = self._settings.retry_max
+        if verdict.kind == "not_listed":
+            most = min(most, max(_NOT_LISTED_MOST, self._settings.retry_min))
+        return backoff(
+            verdict.claim.alarm.attempts + 1,
+            least=self._settings.retry_min,
+            most=most,
+            random=self._random,
+            asked=verdict.outcome.retry_after,
+        )
+
+    def _note(self, verdicts: Sequence[Verdict], begun: Millis) -> None:
+        """Keep the lane's own state: a target in trouble is tried by one request at a time, with growing waits."""
+        outcome = verdicts[0].outcome
+        if verdicts[0].kind != "later":
+            if self._trouble:
+                _log.info("target answers again", target=self.target)
+            self._failures, self._trouble = 0, ""
+            return
+        if outcome.reason == "not_sent" or begun < self._failed_at:
+            return  # said nothing about the target, or began before the failure that is already counted
+        self._failures += 1
+        self._failed_at = self._clock()
+        wait = backoff(
+            self._failures,
+            least=self._settings.retry_min,
+            most=self._settings.retry_max,
+            random=self._random,
+            asked=outcome.retry_after,
+        )
+        self._resume_at = self._failed_at + wait
+        if outcome.reason != self._trouble:
+            self._trouble = outcome.reason
+            message = "target paused: an operator must act" if outcome.needs_operator else "target does not accept"
+            level = _log.error if outcome.needs_operator else _log.warning
+            level(message, target=self.target, reason=outcome.reason, detail=outcome.detail, kept="yes")
+
+    def _observe(self, verdicts: Sequence[Verdict], now: Millis) -> None:
+        accepted = [verdict for verdict in verdicts if verdict.kind == "accepted"]
+        for verdict in accepted:
+            self._observe_delivery(verdict.claim, now)
+        for verdict in verdicts:
+            if verdict.kind == "refused":
+                self._refused(verdict)
+        first = verdicts[0]
+        _log.info(
+            "sent",
+            target=self.target,
+            action=first.claim.action,
+            alarms=len(verdicts),
+            outcome=first.outcome.reason if first.kind in ("accepted", "refused", "later") else first.kind,
+        )
+
+    def _observe_delivery(self, claim: Claim, now: Millis) -> None:
+        alarm = claim.alarm
+        _log.debug("alarm sent", target=self.target, action=claim.action, id=alarm.id, fingerprint=alarm.fingerprint)
+        if claim.action == "clear":
+            since = alarm.resolved_at
+        else:
+            since = alarm.received_at if alarm.reported_at is None else None
+        if since is not None:
+            self._metrics.delivery.labels(claim.action).observe((now - since) / 1000)
+
+    def _refused(self, verdict: Verdict) -> None:
+        alarm = verdict.claim.alarm
+        self._metrics.rejected.labels(verdict.outcome.reason).inc()
+        _log.error(
+            "alarm rejected",
+            target=self.target,
+            action=verdict.claim.action,
+            id=alarm.id,
+            fingerprint=alarm.fingerprint,
+            event_name=verdict.claim.event.metadata["event_name"],
+            reason=verdict.outcome.reason,
+            detail=verdict.outcome.detail,
+        )

@@ -1,0 +1,189 @@
+"""Who may use the emulated API: IAM's tokens, fixed tokens, signatures made with an access key.
+
+In: a token request's JSON, or a request's credentials, and the time. Out: a token, or a refusal. It keeps
+the tokens it issued and nothing else; it does no I/O. Rules:
+
+- the token request's form, 201, `X-Subject-Token`, `token.expires_at`, 24 hours [iam];
+- a token may be very long [cn];
+- without credentials the gateway answers `APIGW.0301` [gw], with a wrong token AOM answers `AOM.0401` [seed];
+- the signature is what the official SDK's own signer makes of the same request [sdk]; a date more than 15
+  minutes off is refused [gw].
+"""
+
+import hmac
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from bridge.emulator.answers import RefusedError
+from bridge.emulator.options import Options
+
+MAX_SKEW_MS: Final = 15 * 60_000
+
+_ALGORITHM: Final = "SDK-HMAC-SHA256"
+_AUTHORIZATION: Final = re.compile(_ALGORITHM + r" Access=([^,]*), ?SignedHeaders=([^,]*), ?Signature=([^,]*)")
+_DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
+
+
+class _Keys(NamedTuple):
+    ak: str
+    sk: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Received:
+    """A request as it came in: `path` still encoded, `query` and `headers` decoded."""
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issued:
+    """A new token, and the body of the answer that hands it out."""
+
+    token: str
+    body: dict[str, object]
+
+
+class Access:
+    """The tokens that are valid, and the checks of every kind of credentials; times in epoch milliseconds."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._issued: dict[str, int] = {}
+
+    def issue(self, body: object, now: int) -> Issued:
+        """Sell a token for user, password and domain.
+
+        Raises:
+            RefusedError: 400 for a malformed request, 401 for wrong credentials.
+        """
+        self._check_login(body)
+        expires_at = now + self._options.token_ttl_s * 1_000
+        self._issued = {token: until for token, until in self._issued.items() if until > now}
+        token = secrets.token_urlsafe(self._options.token_length)[: self._options.token_length]
+        self._issued[token] = expires_at
+        return Issued(token=token, body={"token": self._about(body, now, expires_at)})
+
+    def expire_all(self) -> None:
+        """Make every issued token invalid; the fixed ones stay."""
+        self._issued.clear()
+
+    def check(self, received: Received, now: int) -> None:
+        """Let a request pass.
+
+        Raises:
+            RefusedError: 401, with the gateway's code or AOM's.
+        """
+        authorization = received.headers.get("Authorization", "")
+        token = received.headers.get("X-Auth-Token", "")
+        if authorization.startswith(_ALGORITHM):
+            self._check_signature(received, authorization, now)
+        elif not token:
+            raise _unauthenticated("x-auth-token not found")
+        elif token not in self._options.tokens and self._issued.get(token, 0) <= now:
+            raise RefusedError(401, "AOM.0401", "auth failed: The token must be updated")
+
+    def _check_login(self, body: object) -> None:
+        user = _member(body, "auth", "identity", "password", "user")
+        domain = _text_member(user, "domain", "name")
+        given = (_text_member(user, "name"), _text_member(user, "password"), domain)
+        scope = _member(body, "auth", "scope", "project")
+        if _member(body, "auth", "identity", "methods") != ["password"] or not isinstance(scope, dict):
+            raise _malformed("auth.identity.methods and auth.scope.project are needed")
+        project = _text_member(scope, "id" if "id" in scope else "name")
+        right = (self._options.user, self._options.password, self._options.domain)
+        if given != right or ("id" in scope and self._options.project_id not in (None, project)):
+            raise RefusedError(401, "IAM.0101", "The username or password is wrong.")
+
+    def _about(self, body: object, now: int, expires_at: int) -> dict[str, object]:
+        project = _member(body, "auth", "scope", "project")
+        domain = {"id": _known_id(self._options.domain), "name": self._options.domain}
+        user = {"id": _known_id(self._options.user), "name": self._options.user, "domain": domain}
+        return {
+            "expires_at": _iso(expires_at),
+            "issued_at": _iso(now),
+            "methods": ["password"],
+            "project": {**(project if isinstance(project, dict) else {}), "domain": domain},
+            "user": user,
+        }
+
+    def _check_signature(self, received: Received, authorization: str, now: int) -> None:
+        matched = _AUTHORIZATION.fullmatch(authorization)
+        if matched is None:
+            raise _unauthenticated("Authorization format is incorrect")
+        access_key, signed_headers, _ = matched.groups()
+        if access_key != self._options.access_key:
+            raise _unauthenticated("verify ak sk failed, the access key does not exist")
+        _check_date(received.headers.get("X-Sdk-Date", ""), now)
+        expected = _sign_again(received, signed_headers.split(";"), _Keys(access_key, self._options.secret_key))
+        if not hmac.compare_digest(expected.encode(), _plain(authorization).encode(errors="replace")):
+            raise _unauthenticated("verify aksk signature fail")
+
+
+def _check_date(text: str, now: int) -> None:
+    try:
+        signed_at = datetime.strptime(text, _DATE_FORMAT).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise _unauthenticated("X-Sdk-Date format is incorrect") from error
+    if abs(signed_at.timestamp() * 1_000 - now) > MAX_SKEW_MS:
+        raise _unauthenticated("request date is expired")
+
+
+def _sign_again(received: Received, names: Sequence[str], keys: _Keys) -> str:
+    # Imported where it is used: it takes a third of a second, and most users never sign.
+    from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415
+    from huaweicloudsdkcore.signer.signer import Signer  # noqa: PLC0415
+
+    if "x-sdk-date" not in names or not all(name in received.headers for name in names):
+        raise _unauthenticated("a signed header is missing")
+    request = SdkRequest(
+        method=received.method,
+        resource_path=received.path,
+        query_params=list(received.query),
+        header_params={name: received.headers[name] for name in names},
+        body=received.body,
+    )
+    return str(Signer(keys).sign(request).header_params["Authorization"])
+
+
+def _plain(authorization: str) -> str:
+    return authorization.replace(",SignedHeaders", ", SignedHeaders").replace(",Signature", ", Signature")
+
+
+def _member(value: object, *path: str) -> object:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _text_member(value: object, *path: str) -> str:
+    found = _member(value, *path)
+    if not isinstance(found, str) or not found:
+        raise _malformed(f"{'.'.join(path)} is missing or no string")
+    return found
+
+
+def _malformed(detail: str) -> RefusedError:
+    return RefusedError(400, "IAM.0011", f"Request body is invalid: {detail}.")
+
+
+def _unauthenticated(detail: str) -> RefusedError:
+    return RefusedError(401, "APIGW.0301", f"Incorrect IAM authentication information: {detail}")
+
+
+def _known_id(name: str) -> str:
+    return name.encode().hex()[:32].ljust(32, "0")
+
+
+def _iso(at_ms: int) -> str:
+    seconds, milliseconds = divmod(at_ms, 1_000)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1_000)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,172 @@
+"""The alarms and events that the emulated AOM holds: report, clear, clear by age.
+
+In: valid events and the time. Out: rows. It is pure: no HTTP, no clock; it finds by id, by identity and by
+metadata without walking through all it holds. Rules:
+
+- an alarm's id is made when it is generated [seed]; with `ids="supplied"` the reporter's own is kept;
+- identical alarms are one alarm [um], identical within a project and an enterprise project; a repeated
+  report renews annotations and arrival and keeps the first start; after a clear it opens a new alarm;
+- `timeout` clears an alarm by itself, after 5 days where none is given [seed] ([cn] says 15);
+- a clear names an alarm by its id [seed]; an alarm that is cleared already counts as not held.
+
+With `same_alarm="id"` a report without an id is an alarm of its own. With `timeout_from="starts_at"` a
+repeated report's timeout counts from the start that is kept.
+"""
+
+import heapq
+import secrets
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from bridge.emulator.options import Options
+from bridge.emulator.rows import MetadataIndex, Row
+from bridge.emulator.validation import DAY_MS, Event
+
+DEFAULT_TIMEOUT_MS = 5 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where alarms live: a project and an enterprise project within it."""
+
+    project: str
+    enterprise_project: str
+
+
+class Alarms:
+    """Every alarm and event since the last reset, in memory.
+
+    `active`, `history` and `events` are in the order of opening, clearing and arrival; `by_timeout` counts
+    the alarms cleared by age. All times are epoch milliseconds.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._last_sn = 0
+        self._index = MetadataIndex()
+        self._open: dict[Hashable, Row] = {}
+        self._by_id: dict[tuple[Place, str], list[Row]] = {}
+        self._deadlines: list[tuple[int, int]] = []
+        self.active: dict[int, Row] = {}
+        self.history: list[Row] = []
+        self.events: list[Row] = []
+        self.by_timeout = 0
+
+    def report(self, place: Place, events: Iterable[Event], now: int) -> None:
+        """Open an alarm for each event, or renew the one that is active already."""
+        self.expire(now)
+        for event in events:
+            known = self._open.get(self._identity(place, event))
+            if known is None:
+                self._store(self._row(place, event, now))
+            else:
+                self._renew(known, event, now)
+
+    def unknown(self, place: Place, events: Iterable[Event], now: int) -> list[str]:
+        """List the ids among `events` that no active alarm has."""
+        self.expire(now)
+        return [event.id or "" for event in events if (place, event.id or "") not in self._by_id]
+
+    def clear(self, place: Place, events: Iterable[Event], now: int) -> int:
+        """Clear the active alarms that the events' ids name, and count them."""
+        self.expire(now)
+        named = [row for event in events for row in self._end(place, event)]
+        for row in named:
+            self._close(row, now)
+        return len(named)
+
+    def expire(self, now: int) -> None:
+        """Clear by age what is due; it shows its deadline as its end."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            deadline, sn = heapq.heappop(self._deadlines)
+            row = self.active.get(sn)
+            if row is not None and row.deadline == deadline:
+                row.ends_at = deadline
+                self._close(row, max(deadline, row.opened_at))
+                self.by_timeout += 1
+
+    def find(self, project: str, required: Sequence[tuple[str, tuple[str, ...]]]) -> list[Row]:
+        """List the project's rows that may have the `required` metadata (key, values)."""
+        return self._index.find(project, required)
+
+    def _identity(self, place: Place, event: Event) -> Hashable:
+        if event.metadata["event_type"] == "event":
+            return None
+        if self._options.same_alarm == "id":
+            return (place, event.id) if event.id else None
+        return (place, frozenset(event.metadata.items()))
+
+    def _row(self, place: Place, event: Event, now: int) -> Row:
+        self._last_sn += 1
+        timeout = event.timeout or DEFAULT_TIMEOUT_MS
+        return Row(
+            sn=self._last_sn,
+            project=place.project,
+            enterprise_project=place.enterprise_project,
+            id=self._id(event),
+            supplied_id=event.id,
+            identity=self._identity(place, event),
+            starts_at=event.starts_at,
+            timeout=timeout,
+            deadline=self._deadline(event.starts_at, now, timeout),
+            metadata=event.metadata,
+            annotations=event.annotations,
+            attach_rule=event.attach_rule,
+            arrives_at=now,
+            opened_at=now,
+        )
+
+    def _id(self, event: Event) -> str:
+        if self._options.ids == "supplied" and event.id:
+            return event.id
+        return secrets.token_hex(16)
+
+    def _deadline(self, starts_at: int, now: int, timeout: int) -> int:
+        return timeout + (now if self._options.timeout_from == "arrival" else starts_at)
+
+    def _store(self, row: Row) -> None:
+        self._index.add(row)
+        if row.is_event:
+            self.events.append(row)
+            return
+        self.active[row.sn] = row
+        self._by_id.setdefault((_place(row), row.id), []).append(row)
+        if row.identity is not None:
+            self._open[row.identity] = row
+        heapq.heappush(self._deadlines, (row.deadline, row.sn))
+
+    def _renew(self, row: Row, event: Event, now: int) -> None:
+        if row.metadata != event.metadata:
+            self._index.remove(row)
+            row.metadata = event.metadata
+            self._index.add(row)
+        row.annotations, row.attach_rule, row.arrives_at = event.annotations, event.attach_rule, now
+        if self._options.repeat_restarts_timeout:
+            row.timeout = event.timeout or DEFAULT_TIMEOUT_MS
+            row.deadline = self._deadline(row.starts_at, now, row.timeout)
+            heapq.heappush(self._deadlines, (row.deadline, row.sn))
+
+    def _end(self, place: Place, event: Event) -> list[Row]:
+        rows = self._by_id.pop((place, event.id or ""), [])
+        for row in rows:
+            row.ends_at = event.ends_at
+        return rows
+
+    def _close(self, row: Row, at: int) -> None:
+        row.cleared_at = at
+        del self.active[row.sn]
+        self._forget_id(row)
+        if row.identity is not None:
+            del self._open[row.identity]
+        self.history.append(row)
+
+    def _forget_id(self, row: Row) -> None:
+        named = self._by_id.get((_place(row), row.id), [])
+        if row in named:
+            named.remove(row)
+        if not named:
+            self._by_id.pop((_place(row), row.id), None)
+
+
+def _place(row: Row) -> Place:
+    return Place(row.project, row.enterprise_project)

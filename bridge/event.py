@@ -1,0 +1,182 @@
+"""Build: the AOM event, and AOM's limits kept by construction; pure.
+
+In: fields and labels as text of any shape. Out: an `Event` that AOM accepts. Whatever Alertmanager's side holds,
+nothing here raises: what is too long is cut between characters with a visible mark, what AOM cannot hold is
+replaced, what does not fit is left out and counted.
+
+Limits (Huawei Cloud AOM API reference, "Reporting Events and Alarms"): the six mandatory metadata keys, values of 1 to
+2,048 characters (counted here in UTF-16 units, as a Java service counts), at most 30 metadata keys and 30
+annotations; `resource_provider` at most 64 characters, where AOM's alarm rules match it; `timeout` at most 15 days.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from bridge.clock import DAY, MINUTE, Millis
+
+Severity = Literal["Critical", "Major", "Minor", "Info"]
+EventType = Literal["event", "alarm"]
+SEVERITIES: tuple[Severity, ...] = ("Critical", "Major", "Minor", "Info")
+EVENT_TYPES: tuple[EventType, ...] = ("event", "alarm")
+MANDATORY = (
+    "event_name",
+    "event_severity",
+    "event_type",
+    "resource_provider",
+    "resource_type",
+    "resource_id",
+)
+FINGERPRINT_KEY = "alert_fingerprint"
+SOURCE_KEY = "alert_source"
+
+MOST_KEYS = 30
+MOST_ANNOTATIONS = 30
+LONGEST_VALUE = 2_048
+LONGEST_PROVIDER = 64
+LONGEST_KEY = 256
+LONGEST_ANNOTATION = 16_384
+SHORTEST_TIMEOUT: Millis = MINUTE
+LONGEST_TIMEOUT: Millis = 15 * DAY
+
+_MARK = "…"
+_BREAKS = re.compile("\r\n|[\n\r\t\u0085\u2028\u2029]")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS_BUT_BREAKS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What one alert becomes for AOM: all that stays fixed from the report to the clear."""
+
+    metadata: dict[str, str]
+    annotations: dict[str, str]
+    timeout: Millis
+
+    @property
+    def severity(self) -> str:
+        """The severity as AOM spells it."""
+        return self.metadata["event_severity"]
+
+    @property
+    def event_type(self) -> str:
+        """``alarm``, which can be cleared, or ``event``, which cannot."""
+        return self.metadata["event_type"]
+
+
+class Mapped(msgspec.Struct, frozen=True):
+    """What mapping says of one alert: its event and target, or that a rule dropped it (``event`` is None)."""
+
+    event: Event | None
+    target: str
+    rule: str
+
+
+class AomEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of a push's ``events`` (EventModel); times in epoch milliseconds, UTC."""
+
+    id: str
+    starts_at: Millis
+    metadata: dict[str, str]
+    annotations: dict[str, str]
+    timeout: Millis
+    ends_at: Millis | None = None
+    attach_rule: dict[str, Any] | None = None
+
+
+def report(event: Event, *, alarm_id: str, starts_at: Millis, now: Millis) -> AomEvent:
+    """Return the entry that reports the alarm.
+
+    AOM may run ``timeout`` from the start instead of the arrival, so the time already passed is sent on top.
+    """
+    started = max(1, min(starts_at, now))
+    return AomEvent(
+        id=alarm_id,
+        starts_at=started,
+        metadata=event.metadata,
+        annotations=event.annotations,
+        timeout=max(SHORTEST_TIMEOUT, min(event.timeout + now - started, LONGEST_TIMEOUT)),
+    )
+
+
+def clear(event: Event, *, aom_id: str, starts_at: Millis, ends_at: Millis, now: Millis) -> AomEvent:
+    """Return the entry that clears the alarm which AOM knows by ``aom_id``."""
+    started = max(1, min(starts_at, now))
+    return msgspec.structs.replace(
+        report(event, alarm_id=aom_id, starts_at=started, now=now), ends_at=max(started, min(ends_at, now))
+    )
+
+
+def metadata_value(text: str, longest: int = LONGEST_VALUE) -> str:
+    """Return the text as one line that AOM's metadata can hold; empty stays empty."""
+    if text.isprintable() and len(text) * 2 <= longest:
+        return text
+    return cut(_CONTROLS.sub("\ufffd", _BREAKS.sub(" ", text)), longest)
+
+
+def annotation_value(text: str) -> str:
+    """Return the text as an annotation can hold it: line breaks and tabs stay."""
+    if text.isprintable() and len(text) * 2 <= LONGEST_ANNOTATION:
+        return text
+    return cut(_CONTROLS_BUT_BREAKS.sub("\ufffd", text), LONGEST_ANNOTATION)
+
+
+def cut(text: str, longest: int) -> str:
+    """Cut to so many UTF-16 units, between characters, with a visible mark where something is missing."""
+    if len(text) * 2 <= longest:
+        return text
+    units = text.encode("utf-16-le")
+    if len(units) <= longest * 2:
+        return text
+    return units[: (longest - 1) * 2].decode("utf-16-le", errors="ignore") + _MARK
+
+
+def build_metadata(fixed: Mapping[str, str], labels: Iterable[tuple[str, str]]) -> tuple[dict[str, str], int]:
+    """Join fixed fields and labels to metadata; return it with the number of labels that found no place.
+
+    ``fixed`` comes first, in its order; empty values are left out. A label whose name is taken becomes
+    ``label_<name>``.
+    """
+    joined: dict[str, str] = {}
+    for key, value in fixed.items():
+        longest = LONGEST_PROVIDER if key == "resource_provider" else LONGEST_VALUE
+        cleaned = metadata_value(value, longest)
+        if cleaned and len(joined) < MOST_KEYS:
+            joined[metadata_value(key, LONGEST_KEY)] = cleaned
+    left_out = 0
+    for name, value in sorted(labels):
+        cleaned = metadata_value(value)
+        if not cleaned:
+            continue
+        if len(joined) >= MOST_KEYS:
+            left_out += 1
+            continue
+        joined[_free_key(name, joined)] = cleaned
+    return joined, left_out
+
+
+def _free_key(name: str, taken: Mapping[str, str]) -> str:
+    key = metadata_value(name, LONGEST_KEY)
+    while key in taken:
+        key = cut(f"label_{key}", LONGEST_KEY)
+        if key in taken and len(key) >= LONGEST_KEY:
+            key = f"label_{len(taken)}"
+    return key
+
+
+def build_annotations(texts: Mapping[str, str]) -> tuple[dict[str, str], int]:
+    """Return the annotations that AOM takes, in the given order, and how many found no place."""
+    kept: dict[str, str] = {}
+    left_out = 0
+    for name, text in texts.items():
+        cleaned = annotation_value(text)
+        if not cleaned:
+            continue
+        if len(kept) >= MOST_ANNOTATIONS:
+            left_out += 1
+            continue
+        kept[metadata_value(name, LONGEST_KEY)] = cleaned
+    return kept, left_out

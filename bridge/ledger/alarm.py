@@ -1,0 +1,128 @@
+"""One row of the ledger: an alarm, the open-to-cleared episode of one alert; pure values.
+
+Times are epoch milliseconds. The words for the states are those of metrics, pages and the command line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from bridge.clock import Millis
+from bridge.event import Event, Mapped
+from bridge.notification import Alert, Group
+
+State = Literal["report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded"]
+Action = Literal["report", "clear"]
+Outcome = Literal["new", "repeat", "resolved", "orphan", "duplicate", "stale", "dropped"]
+Key = tuple[str, str]
+"""(source, fingerprint): what an alert is; at most one open alarm for each."""
+
+STATES: tuple[State, ...] = ("report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded")
+FINISHED: tuple[State, ...] = ("cleared", "rejected", "expired", "discarded")
+ACTIONS: tuple[Action, ...] = ("report", "clear")
+OUTCOMES: dict[str, tuple[Outcome, ...]] = {
+    "firing": ("new", "repeat", "dropped"),
+    "resolved": ("resolved", "orphan", "duplicate", "stale", "dropped"),
+}
+_ID_LENGTH = 32
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """One alarm; its fields are the columns of the table, in the same order."""
+
+    seq: int
+    """Order of birth; rows of one alert are served in it."""
+    id: str
+    """Ours: a hash of source, fingerprint and first ``startsAt``, with ``-n`` where that one is held already."""
+    source: str
+    fingerprint: str
+    target: str
+    rule: str
+    severity: str
+    event_type: str
+    digest: str
+    """Of the event as last mapped: tells whether a repeat changed anything."""
+    state: State
+    refresh_due: bool
+    """An open, reported alarm is to be reported once more."""
+    starts_at: Millis
+    """The last received firing's ``startsAt``, as it came."""
+    fired_at: Millis
+    """The same, a future one as its time of receipt: what AOM is told."""
+    newest_starts_at: Millis
+    newest_fired_at: Millis
+    """``startsAt`` of the newest firing seen, as it came and capped: what a stale resolve is told by."""
+    earliest_at: Millis
+    """The earliest start that AOM may have been told: where a look-up begins."""
+    received_at: Millis
+    last_seen: Millis
+    ends_at: Millis | None = None
+    resolved_at: Millis | None = None
+    """When the resolve was received."""
+    first_reported_at: Millis | None = None
+    reported_at: Millis | None = None
+    reported_starts_at: Millis | None = None
+    """The first and the last time AOM accepted a report, and the ``starts_at`` of the last."""
+    due_since: Millis | None = None
+    due_at: Millis | None = None
+    """Since when it waits, and when it is tried next; None when nothing is due. A claim moves ``due_at`` to its end."""
+    attempts: int = 0
+    claimed_by: str | None = None
+    doubt_at: Millis | None = None
+    """When a push had an unknown outcome."""
+    reason: str | None = None
+    detail: str | None = None
+    """Why it last failed: a reason of the closed set, and AOM's own words."""
+    finished_at: Millis | None = None
+
+    @property
+    def key(self) -> Key:
+        """What alert this is an alarm of."""
+        return self.source, self.fingerprint
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the alert still fires, as far as we know."""
+        return self.ends_at is None and self.finished_at is None
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """One alert on its way into the ledger.
+
+    ``mapped`` gives what mapping makes of it; a resolve asks only where no row of its own is there.
+    """
+
+    source: str
+    alert: Alert
+    group: Group
+    mapped: Callable[[], Mapped]
+
+    @property
+    def key(self) -> Key:
+        """What alert this is."""
+        return self.source, self.alert.fingerprint
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What a row keeps of its webhook: enough to map it anew."""
+
+    alert: Alert
+    group: Group
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """An alarm that one worker holds until the lease ends, with what to do and the event to do it with."""
+
+    alarm: Alarm
+    action: Action
+    event: Event
+
+
+def alarm_id(key: Key, starts_at: Millis) -> str:
+    """Return our id of an alarm: the same for the same source, fingerprint and start in milliseconds."""
+    text = "\0".join((*key, str(starts_at)))
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]

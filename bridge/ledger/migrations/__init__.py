@@ -1,0 +1,1 @@
+"""Alembic's folder: each file under `versions` is one additive step of the ledger's schema."""

@@ -1,0 +1,73 @@
+"""The first schema: one row per alarm, its blobs beside it, and the counters."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+_OPEN = sa.text("ends_at IS NULL AND finished_at IS NULL")
+_DUE = sa.text("due_at IS NOT NULL")
+_FINISHED = sa.text("finished_at IS NOT NULL")
+_TIMES = (
+    "starts_at",
+    "fired_at",
+    "newest_starts_at",
+    "newest_fired_at",
+    "earliest_at",
+    "received_at",
+    "last_seen",
+)
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    seq = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "alarms",
+        sa.Column("seq", seq, primary_key=True, autoincrement=False),
+        sa.Column("id", sa.String(64), nullable=False, unique=True),
+        *(sa.Column(name, sa.String(64), nullable=False) for name in ("source", "fingerprint")),
+        *(sa.Column(name, sa.String, nullable=False) for name in ("target", "rule")),
+        *(sa.Column(name, sa.String(16), nullable=False) for name in ("severity", "event_type")),
+        sa.Column("digest", sa.String(32), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("refresh_due", sa.Boolean, nullable=False),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in _TIMES),
+        *(
+            sa.Column(name, sa.BigInteger)
+            for name in ("ends_at", "resolved_at", "first_reported_at", "reported_at", "reported_starts_at")
+        ),
+        *(sa.Column(name, sa.BigInteger) for name in ("due_since", "due_at")),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("claimed_by", sa.String(64)),
+        sa.Column("doubt_at", sa.BigInteger),
+        sa.Column("reason", sa.String(32)),
+        sa.Column("detail", sa.Text),
+        sa.Column("finished_at", sa.BigInteger),
+    )
+    _create_indexes()
+    op.create_table(
+        "alarm_contents",
+        sa.Column("seq", seq, primary_key=True, autoincrement=False),
+        *(sa.Column(name, sa.LargeBinary, nullable=False) for name in ("alert", "event", "annotations")),
+    )
+    counters = op.create_table(
+        "ledger_counters",
+        sa.Column("name", sa.String(32), primary_key=True),
+        sa.Column("value", sa.BigInteger, nullable=False),
+    )
+    op.bulk_insert(counters, [{"name": "alarm_seq", "value": 0}, {"name": "probed_at", "value": 0}])
+
+
+def _create_indexes() -> None:
+    def index(name: str, columns: list[str], where: sa.TextClause | None = None, *, unique: bool = False) -> None:
+        op.create_index(name, "alarms", columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+    index("alarms_open", ["source", "fingerprint"], _OPEN, unique=True)
+    index("alarms_of_alert", ["source", "fingerprint", "seq"])
+    index("alarms_due", ["target", "due_at", "seq"], _DUE)
+    index("alarms_waiting", ["target", "due_since"], _DUE)
+    index("alarms_finished", ["finished_at"], _FINISHED)

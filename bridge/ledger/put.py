@@ -1,0 +1,185 @@
+"""Put: one transaction that takes in the alerts of several notifications; the rules decide, this module keeps.
+
+In: for each notification its `Arrival`s, in the order in which they came. Out: for each notification the outcome of
+every alert, or `LedgerFullError`, which leaves its neighbours untouched. All arrivals of one alert are folded in
+memory first, so each row is written once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
+from sqlalchemy.engine import Connection
+
+from bridge.clock import Millis
+from bridge.errors import LedgerFullError
+from bridge.event import Event
+from bridge.ledger import rules, tables
+from bridge.ledger.alarm import Alarm, Arrival, Context, Key, Outcome, State, alarm_id
+from bridge.ledger.tables import Blobs, Codec
+
+Changes = Counter[tuple[State, str]]
+"""How the number of alarms in each (state, target) changed."""
+_Lasts = dict[Key, Alarm]
+_Rows = dict[int, Alarm]
+_Contents = dict[int, Blobs]
+
+
+class PutResult:
+    """What a put did.
+
+    Attributes:
+        outcomes: for each notification one outcome per alert, or why it was refused.
+        changes: how the counts of alarms changed.
+    """
+
+    def __init__(self) -> None:
+        self.outcomes: list[list[Outcome] | LedgerFullError] = []
+        self.changes: Changes = Counter()
+
+
+class Put:
+    """One put transaction.
+
+    Args:
+        connection: an open transaction, which the caller commits.
+        codec: encodes what lies beside a row.
+        reassert_after: for each target, after how long a repeat is reported again.
+        room: how many alarms may still be added.
+        now: the time of receipt.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        codec: Codec,
+        *,
+        reassert_after: Mapping[str, Millis],
+        room: int,
+        now: Millis,
+    ) -> None:
+        self._connection = connection
+        self._codec = codec
+        self._reassert_after = reassert_after
+        self._room = room
+        self._now = now
+        self._before: _Lasts = {}
+        self._last: _Lasts = {}
+        self._rows: _Rows = {}
+        self._new: _Contents = {}
+        self._annotated: _Contents = {}
+        self._remapped: _Contents = {}
+        self._ids: set[str] = set()
+        self._seq = 0
+
+    def run(self, notifications: Sequence[Sequence[Arrival]]) -> PutResult:
+        """Take in these notifications."""
+        arrivals = [arrival for notification in notifications for arrival in notification]
+        self._seq = tables.next_seq(self._connection, len(arrivals))
+        keys = sorted({arrival.key for arrival in arrivals})
+        self._before = tables.last_alarms(self._connection, keys)
+        self._last = dict(self._before)
+        again = [a for a in arrivals if a.key in self._before]
+        self._ids = tables.held_ids(self._connection, [alarm_id(a.key, a.alert.starts_at) for a in again])
+        result = PutResult()
+        for notification in notifications:
+            result.outcomes.append(self._notification(notification))
+        self._write(result)
+        return result
+
+    def _notification(self, arrivals: Sequence[Arrival]) -> list[Outcome] | LedgerFullError:
+        tight = len(self._new) + len(arrivals) > self._room
+        kept = self._snapshot() if tight else None
+        added_before = len(self._new)
+        outcomes = [self._arrival(arrival) for arrival in arrivals]
+        if kept is not None and len(self._new) > max(self._room, added_before):
+            self._last, self._rows, self._new, self._annotated, self._remapped = kept
+            return LedgerFullError("the ledger holds as many open alarms as store.max_open allows")
+        return outcomes
+
+    def _snapshot(self) -> tuple[_Lasts, _Rows, _Contents, _Contents, _Contents]:
+        return dict(self._last), dict(self._rows), dict(self._new), dict(self._annotated), dict(self._remapped)
+
+    def _arrival(self, arrival: Arrival) -> Outcome:
+        last = self._last.get(arrival.key)
+        if arrival.alert.status == "firing":
+            outcome = rules.fire(last, arrival)
+        else:
+            outcome = rules.resolve(last, arrival, self._now)
+        if outcome in ("new", "orphan"):
+            self._born(arrival)
+        elif outcome == "repeat" and last is not None:
+            self._repeat(last, arrival)
+        elif outcome == "resolved" and last is not None:
+            self._keep(rules.resolved(last, arrival, self._now))
+        return outcome
+
+    def _born(self, arrival: Arrival) -> None:
+        mapped = arrival.mapped()
+        if mapped.event is None:
+            return
+        blobs, digest = self._blobs(arrival, mapped.event)
+        own_id = self._free_id(arrival)
+        alarm = rules.born(arrival, mapped, seq=self._seq, alarm_id=own_id, digest=digest, now=self._now)
+        self._seq += 1
+        self._ids.add(own_id)
+        self._new[alarm.seq] = blobs
+        self._keep(alarm)
+
+    def _repeat(self, last: Alarm, arrival: Arrival) -> None:
+        mapped = arrival.mapped()
+        reassert_after = self._reassert_after.get(last.target, 0)
+        blobs, digest = self._blobs(arrival, mapped.event) if mapped.event else (None, last.digest)
+        alarm = rules.repeat(last, arrival, mapped, digest=digest, reassert_after=reassert_after, now=self._now)
+        if blobs is not None and digest != last.digest:
+            self._contents_changed(last, alarm, blobs)
+        self._keep(replace(alarm, digest=digest))
+
+    def _contents_changed(self, last: Alarm, alarm: Alarm, blobs: Blobs) -> None:
+        if last.seq in self._new:
+            frozen = self._new[last.seq].event
+            self._new[last.seq] = replace(blobs, event=frozen)
+        elif last.state == "rejected" and alarm.state == "report_due":
+            self._remapped[last.seq] = blobs
+        else:
+            self._annotated[last.seq] = blobs
+
+    def _keep(self, alarm: Alarm) -> None:
+        self._last[alarm.key] = alarm
+        self._rows[alarm.seq] = alarm
+
+    def _blobs(self, arrival: Arrival, event: Event) -> tuple[Blobs, str]:
+        frozen, annotations = self._codec.encode_event(event)
+        context = self._codec.encode_context(Context(arrival.alert, arrival.group))
+        digest = hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest()
+        return Blobs(alert=context, event=frozen, annotations=annotations), digest
+
+    def _free_id(self, arrival: Arrival) -> str:
+        first = alarm_id(arrival.key, arrival.alert.starts_at)
+        return first if first not in self._ids else next_free(first, self._is_held)
+
+    def _is_held(self, own_id: str) -> bool:
+        return own_id in self._ids or bool(tables.held_ids(self._connection, [own_id]))
+
+    def _write(self, result: PutResult) -> None:
+        before = {alarm.seq: alarm for alarm in self._before.values()}
+        tables.insert(self._connection, [(self._rows[seq], blobs) for seq, blobs in self._new.items()])
+        old = [alarm for seq, alarm in self._rows.items() if seq not in self._new]
+        tables.update(self._connection, old)
+        tables.update_annotations(self._connection, list(self._annotated.items()))
+        tables.replace_contents(self._connection, list(self._remapped.items()))
+        for seq, alarm in self._rows.items():
+            result.changes[alarm.state, alarm.target] += 1
+            if seq in before:
+                result.changes[before[seq].state, before[seq].target] -= 1
+
+
+def next_free(first: str, is_held: Callable[[str], bool]) -> str:
+    """Return the first of ``first-2``, ``first-3``, … that is free."""
+    number = 2
+    while is_held(f"{first}-{number}"):
+        number += 1
+    return f"{first}-{number}"

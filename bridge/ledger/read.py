@@ -1,0 +1,110 @@
+"""Reads of the ledger for people and metrics; they change nothing and never hold up a put."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DatabaseError
+
+from bridge.clock import Millis
+from bridge.errors import LedgerUnavailableError
+from bridge.event import Event
+from bridge.ledger.alarm import Alarm, Context, State
+from bridge.ledger.engine import database_path
+from bridge.ledger.schema import alarms, contents
+from bridge.ledger.tables import Codec
+
+_columns = [alarms.c[name] for name in Alarm.__struct_fields__]
+
+
+class AlarmView(msgspec.Struct, frozen=True):
+    """One alarm as people look at it: its row, the event for AOM, and the alert with its group."""
+
+    alarm: Alarm
+    event: Event
+    context: Context
+
+
+@contextlib.contextmanager
+def looking_at(url: str) -> Iterator[Connection]:
+    """Open a ledger for reading, beside the process that runs on it.
+
+    Raises:
+        LedgerUnavailableError: there is none, or it cannot be read.
+    """
+    path = database_path(url)
+    if not path.exists():
+        raise LedgerUnavailableError(f"no ledger is at {path}. Fix: start serve first, or correct store.url.")
+    engine = sa.create_engine(f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DatabaseError as error:
+        raise LedgerUnavailableError(f"the ledger at {path} cannot be read: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
+def counts(connection: Connection) -> dict[tuple[State, str], int]:
+    """Count the alarms by state and target; once, at the start."""
+    query = sa.select(alarms.c.state, alarms.c.target, sa.func.count()).group_by(alarms.c.state, alarms.c.target)
+    return {(state, target): count for state, target, count in connection.execute(query)}
+
+
+def waiting_since(connection: Connection, target: str) -> Millis | None:
+    """Return since when the longest waiting alarm of a target is due."""
+    query = sa.select(sa.func.min(alarms.c.due_since)).where(alarms.c.target == target, alarms.c.due_at.is_not(None))
+    found = connection.execute(query).scalar_one()
+    return None if found is None else int(found)
+
+
+def next_due(connection: Connection, target: str) -> Millis | None:
+    """Return when the next alarm of a target comes due."""
+    query = sa.select(sa.func.min(alarms.c.due_at)).where(alarms.c.target == target, alarms.c.due_at.is_not(None))
+    found = connection.execute(query).scalar_one()
+    return None if found is None else int(found)
+
+
+def listing(
+    connection: Connection,
+    *,
+    states: Sequence[str] = (),
+    target: str | None = None,
+    source: str | None = None,
+    limit: int = 1_000,
+) -> list[AlarmView]:
+    """Return alarms, the newest first."""
+    query = sa.select(*_columns, contents.c.event, contents.c.annotations, contents.c.alert)
+    query = query.join(contents, contents.c.seq == alarms.c.seq).order_by(alarms.c.seq.desc()).limit(limit)
+    if states:
+        query = query.where(alarms.c.state.in_(states))
+    if target is not None:
+        query = query.where(alarms.c.target == target)
+    if source is not None:
+        query = query.where(alarms.c.source == source)
+    return _views(connection, query)
+
+
+def show(connection: Connection, alarm_id: str) -> AlarmView | None:
+    """Return the alarm with this id, or the only one whose id begins so."""
+    query = sa.select(*_columns, contents.c.event, contents.c.annotations, contents.c.alert)
+    query = query.join(contents, contents.c.seq == alarms.c.seq)
+    exact = _views(connection, query.where(alarms.c.id == alarm_id))
+    if exact:
+        return exact[0]
+    found = _views(connection, query.where(alarms.c.id.startswith(alarm_id, autoescape=True)).limit(2))
+    return found[0] if len(found) == 1 else None
+
+
+def _views(connection: Connection, query: sa.Select[tuple[Any, ...]]) -> list[AlarmView]:
+    codec = Codec()
+    return [
+        AlarmView(Alarm(*values), codec.decode_event(event, annotations), codec.decode_context(alert))
+        for *values, event, annotations, alert in connection.execute(query)
+    ]

@@ -1,0 +1,205 @@
+"""The ledger's rules: what an arrival or an answer does to a row; pure, each function one row of the table.
+
+In: the last alarm of an alert, what came in, and the time. Out: the alarm as it is afterwards. Nothing here reads
+or writes; claims are respected: a row in a worker's hands is scheduled by its settle, never under it.
+
+    report_due ──accepted──▶ reported ──has ends_at──▶ clear_due ──accepted──▶ cleared
+         └────────── refused for good ──▶ rejected ◀──────┘       reported ─▶ expired
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from bridge.clock import Millis
+from bridge.event import Mapped
+from bridge.ledger.alarm import Action, Alarm, Arrival, Outcome
+
+
+def fire(last: Alarm | None, arrival: Arrival) -> Outcome:
+    """Say what a firing alert is to the last alarm of its kind."""
+    if last is not None and (last.is_open or _rejected_and_firing(last)):
+        return "repeat"
+    return "new" if arrival.mapped().event is not None else "dropped"
+
+
+def resolve(last: Alarm | None, arrival: Arrival, now: Millis) -> Outcome:
+    """Say what a resolved alert is to the last alarm of its kind."""
+    ends_at = end_of(arrival, now)
+    if last is not None and last.is_open:
+        stale = ends_at <= last.newest_fired_at and arrival.alert.starts_at != last.newest_starts_at
+        return "stale" if stale else "resolved"
+    if last is not None and _rejected_and_firing(last):
+        return "resolved"
+    if last is not None and last.ends_at is not None and ends_at <= last.ends_at:
+        return "duplicate"
+    return "orphan" if arrival.mapped().event is not None else "dropped"
+
+
+def born(arrival: Arrival, mapped: Mapped, *, seq: int, alarm_id: str, digest: str, now: Millis) -> Alarm:
+    """Return a new alarm: `report_due` for a firing, `clear_due` for an orphan resolve."""
+    alert, event = arrival.alert, mapped.event
+    if event is None:
+        raise ValueError("an alert that a rule drops has no alarm")
+    fired_at = min(alert.starts_at, now)
+    alarm = Alarm(
+        seq=seq,
+        id=alarm_id,
+        source=arrival.source,
+        fingerprint=alert.fingerprint,
+        target=mapped.target,
+        rule=mapped.rule,
+        severity=event.severity,
+        event_type=event.event_type,
+        digest=digest,
+        state="report_due",
+        refresh_due=False,
+        starts_at=alert.starts_at,
+        fired_at=fired_at,
+        newest_starts_at=alert.starts_at,
+        newest_fired_at=fired_at,
+        earliest_at=fired_at,
+        received_at=now,
+        last_seen=now,
+        due_since=now,
+        due_at=now,
+    )
+    if alert.status == "firing":
+        return alarm
+    orphan = replace(alarm, state="clear_due", ends_at=end_of(arrival, now), resolved_at=now)
+    return orphan if orphan.event_type == "alarm" else _finish(orphan, "cleared", now)
+
+
+def repeat(last: Alarm, arrival: Arrival, mapped: Mapped, *, digest: str, reassert_after: Millis, now: Millis) -> Alarm:
+    """Return the alarm after one more firing of its alert."""
+    alert = arrival.alert
+    fired_at = min(alert.starts_at, now)
+    alarm = replace(last, last_seen=now, starts_at=alert.starts_at, fired_at=fired_at)
+    alarm = replace(alarm, earliest_at=min(last.earliest_at, fired_at))
+    if fired_at >= last.newest_fired_at:
+        alarm = replace(alarm, newest_starts_at=alert.starts_at, newest_fired_at=fired_at)
+    if not last.is_open:
+        return _mapped_anew(alarm, mapped, digest, now)
+    if last.state == "reported" and not last.refresh_due and _refresh_needed(alarm, reassert_after, now):
+        return _due(alarm, now, refresh_due=True)
+    return alarm
+
+
+def resolved(last: Alarm, arrival: Arrival, now: Millis) -> Alarm:
+    """Return the alarm after its alert has resolved: the clear goes out, if need be behind its report."""
+    alarm = replace(last, ends_at=end_of(arrival, now), resolved_at=now)
+    if last.state == "report_due":
+        return alarm
+    if last.reported_at is None:
+        return alarm  # rejected, and AOM never took it: nothing to clear
+    if last.event_type == "event":
+        return _finish(alarm, "cleared", now)
+    return _due(alarm, now, state="clear_due", refresh_due=False, finished_at=None)
+
+
+def reported(alarm: Alarm, sent_starts_at: Millis, now: Millis) -> Alarm:
+    """Return the alarm after AOM accepted its report, which carried ``sent_starts_at`` as its firing's start."""
+    settled = replace(
+        _freed(alarm),
+        first_reported_at=alarm.first_reported_at or now,
+        reported_at=now,
+        reported_starts_at=sent_starts_at,
+        refresh_due=False,
+        doubt_at=None,
+    )
+    if alarm.ends_at is not None:
+        return _clear_next(settled, now)
+    if alarm.starts_at != sent_starts_at and alarm.event_type == "alarm":
+        return _due(settled, now, state="reported", refresh_due=True)
+    return replace(settled, state="reported")
+
+
+def cleared(alarm: Alarm, reason: str | None, now: Millis) -> Alarm:
+    """Return the alarm after AOM accepted its clear, or holds it no longer (``reason``)."""
+    return _finish(replace(_freed(alarm), reason=reason), "cleared", now)
+
+
+def refused(alarm: Alarm, action: Action, reason: str, detail: str, now: Millis) -> Alarm:
+    """Return the alarm after AOM refused it for good; an alarm that AOM holds is never given up for a re-report."""
+    settled = replace(_freed(alarm), reason=reason, detail=detail)
+    if action == "clear" or alarm.reported_at is None:
+        return _finish(settled, "rejected", now)
+    if alarm.ends_at is not None:
+        return _clear_next(settled, now)
+    return replace(settled, state="reported", refresh_due=False)
+
+
+def released(alarm: Alarm, due_at: Millis, reason: str, detail: str, *, in_doubt: bool, now: Millis) -> Alarm:
+    """Return the alarm after a try that decided nothing: due again at ``due_at``."""
+    return replace(
+        alarm,
+        claimed_by=None,
+        due_since=now if alarm.due_since is None else alarm.due_since,
+        due_at=due_at,
+        attempts=alarm.attempts + 1,
+        doubt_at=now if in_doubt else alarm.doubt_at,
+        reason=reason,
+        detail=detail,
+    )
+
+
+def action_of(alarm: Alarm) -> Action:
+    """Return what is due for a claimed alarm."""
+    return "clear" if alarm.state == "clear_due" else "report"
+
+
+def end_of(arrival: Arrival, now: Millis) -> Millis:
+    """Return when the alert ended; a resolve without a real end has ended on receipt."""
+    return now if arrival.alert.ends_at is None else arrival.alert.ends_at
+
+
+def _rejected_and_firing(alarm: Alarm) -> bool:
+    return alarm.state == "rejected" and alarm.ends_at is None
+
+
+def _refresh_needed(alarm: Alarm, reassert_after: Millis, now: Millis) -> bool:
+    """AOM is told again when the start changed or its last word is old; an event would only show twice."""
+    if alarm.event_type == "event" or alarm.reported_at is None:
+        return False
+    return alarm.starts_at != alarm.reported_starts_at or now - alarm.reported_at >= reassert_after
+
+
+def _mapped_anew(alarm: Alarm, mapped: Mapped, digest: str, now: Millis) -> Alarm:
+    """A rejected alarm gets another chance only if what would be sent has changed."""
+    if mapped.event is None or digest == alarm.digest:
+        return alarm
+    return _due(
+        alarm,
+        now,
+        state="report_due",
+        finished_at=None,
+        target=mapped.target,
+        rule=mapped.rule,
+        severity=mapped.event.severity,
+        event_type=mapped.event.event_type,
+        digest=digest,
+        reason=None,
+        detail=None,
+    )
+
+
+def _due(alarm: Alarm, now: Millis, **changes: Any) -> Alarm:  # noqa: ANN401 - fields of Alarm
+    if alarm.claimed_by is None:
+        changes.update(due_since=now, due_at=now, attempts=0)
+    return replace(alarm, **changes)
+
+
+def _freed(alarm: Alarm) -> Alarm:
+    return replace(alarm, claimed_by=None, due_since=None, due_at=None, attempts=0, reason=None, detail=None)
+
+
+def _clear_next(alarm: Alarm, now: Millis) -> Alarm:
+    if alarm.event_type == "event":
+        return _finish(alarm, "cleared", now)
+    return _due(alarm, now, state="clear_due", refresh_due=False)
+
+
+def _finish(alarm: Alarm, state: str, now: Millis) -> Alarm:
+    return replace(alarm, state=state, finished_at=now, refresh_due=False, due_since=None, due_at=None, claimed_by=None)

@@ -1,0 +1,75 @@
+"""The ledger's tables, as SQLAlchemy sees them; what creates them is in `migrations`, and a test compares the two.
+
+The blobs stand apart from the row that changes with every step of an alarm, so that a claim or a settle rewrites a
+few bytes and not the whole alert.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
+
+metadata = MetaData()
+
+_SEQ = BigInteger().with_variant(Integer(), "sqlite")
+_OPEN = text("ends_at IS NULL AND finished_at IS NULL")
+_DUE = text("due_at IS NOT NULL")
+_FINISHED = text("finished_at IS NOT NULL")
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("seq", _SEQ, primary_key=True, autoincrement=False),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("source", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("target", String, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("event_type", String(16), nullable=False),
+    Column("digest", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("refresh_due", Boolean, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("fired_at", BigInteger, nullable=False),
+    Column("newest_starts_at", BigInteger, nullable=False),
+    Column("newest_fired_at", BigInteger, nullable=False),
+    Column("earliest_at", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("ends_at", BigInteger),
+    Column("resolved_at", BigInteger),
+    Column("first_reported_at", BigInteger),
+    Column("reported_at", BigInteger),
+    Column("reported_starts_at", BigInteger),
+    Column("due_since", BigInteger),
+    Column("due_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("claimed_by", String(64)),
+    Column("doubt_at", BigInteger),
+    Column("reason", String(32)),
+    Column("detail", Text),
+    Column("finished_at", BigInteger),
+    Index("alarms_open", "source", "fingerprint", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("alarms_of_alert", "source", "fingerprint", "seq"),
+    Index("alarms_due", "target", "due_at", "seq", sqlite_where=_DUE, postgresql_where=_DUE),
+    Index("alarms_waiting", "target", "due_since", sqlite_where=_DUE, postgresql_where=_DUE),
+    Index("alarms_finished", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
+)
+
+contents = Table(
+    "alarm_contents",
+    metadata,
+    Column("seq", _SEQ, primary_key=True, autoincrement=False),
+    Column("alert", LargeBinary, nullable=False, comment="the alert and its group, JSON, zstandard"),
+    Column("event", LargeBinary, nullable=False, comment="metadata and timeout as reported, JSON"),
+    Column("annotations", LargeBinary, nullable=False, comment="today's annotations, JSON"),
+)
+
+counters = Table(
+    "ledger_counters",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""``alarm_seq``: the last seq given out; its row is also the lock that puts take one after another.
+``probed_at``: when readiness last wrote."""

@@ -1,0 +1,69 @@
+"""Claim and settle: the dispatcher's two transactions; the rules decide, this module keeps.
+
+A claim moves an alarm's `due_at` to the end of the lease: whoever dies while holding it lets it come due again by
+itself. A settle counts only for the worker that still holds the claim.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+import sqlalchemy as sa
+from msgspec.structs import replace
+from sqlalchemy.engine import Connection
+
+from bridge.clock import Millis
+from bridge.ledger import rules, tables
+from bridge.ledger.alarm import Alarm, Claim
+from bridge.ledger.put import Changes
+from bridge.ledger.schema import alarms
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """What became of one claimed alarm: ``step`` is the rule to apply to the row as it is at the settle."""
+
+    seq: int
+    claimed_by: str
+    step: Callable[[Alarm], Alarm]
+
+
+def claim(connection: Connection, target: str, *, holder: str, lease: Millis, limit: int, now: Millis) -> list[Claim]:
+    """Take up to ``limit`` due alarms of a target for one worker, until ``now + lease``."""
+    found = tables.due(connection, target, now, limit)
+    held = [replace(alarm, claimed_by=holder, due_at=now + lease) for alarm, _ in found]
+    if held:
+        take = sa.update(alarms).values(claimed_by=holder, due_at=now + lease)
+        for some in tables.chunks([alarm.seq for alarm in held]):
+            connection.execute(take.where(alarms.c.seq.in_(some)))
+    return [Claim(alarm, rules.action_of(alarm), event) for alarm, (_, event) in zip(held, found, strict=True)]
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[list[Alarm], Changes]:
+    """Apply what became of claimed alarms; return those that changed, and how the counts did.
+
+    A settlement whose claim has been lost to another worker is left out.
+    """
+    rows = tables.load(connection, [settlement.seq for settlement in settlements])
+    changed: list[Alarm] = []
+    changes: Changes = Counter()
+    for settlement in settlements:
+        row = rows.get(settlement.seq)
+        if row is None or row.claimed_by != settlement.claimed_by:
+            continue
+        alarm = settlement.step(row)
+        changed.append(alarm)
+        changes[row.state, row.target] -= 1
+        changes[alarm.state, alarm.target] += 1
+    tables.update(connection, changed)
+    return changed, changes
+
+
+def release_all(connection: Connection) -> None:
+    """Make every claimed alarm due again: only for a database that no other process can be using."""
+    connection.execute(
+        sa.update(alarms)
+        .where(alarms.c.claimed_by.is_not(None))
+        .values(claimed_by=None, due_at=sa.func.coalesce(alarms.c.due_since, alarms.c.received_at))
+    )

@@ -1,0 +1,69 @@
+"""Logs as the Prometheus world writes them: one line each, logfmt or JSON, on standard error; the floor.
+
+Rooms take a logger by `logger(component)` and give events as constant text with key-value pairs. Nobody logs
+a secret: values that hold one are `bridge.scalars.Secret`, whose ``repr`` is ``<secret>``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+
+Format = Literal["logfmt", "json"]
+LEVELS = ("debug", "info", "warn", "error")
+_LONGEST_VALUE = 2_048
+
+
+def logger(component: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of one room; every line it writes carries the room's name."""
+    return structlog.stdlib.get_logger("bridge", component=component)
+
+
+def configure(level: str, fmt: Format, stream: TextIO | None = None) -> None:
+    """Send all lines, the libraries' own included, to one stream in one format."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.format_exc_info,
+        _prometheus_words,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(fmt)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("bridge").setLevel({"warn": "WARNING"}.get(level, level.upper()))
+
+
+def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog's own processors are typed so
+    if fmt == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.processors.LogfmtRenderer(key_order=["ts", "level", "component", "msg"], drop_missing=True)
+
+
+def _prometheus_words(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Name the keys as Prometheus does, and keep one hostile value from filling the disk."""
+    event["msg"] = event.pop("event", "")
+    event["level"] = {"warning": "warn", "critical": "error"}.get(event["level"], event["level"])
+    for key, value in event.items():
+        if isinstance(value, str) and len(value) > _LONGEST_VALUE and key != "exception":
+            event[key] = value[:_LONGEST_VALUE] + "…"
+    return event

@@ -1,0 +1,221 @@
+"""Map: an `Alert` to an `Event` by the rules of the configuration; pure.
+
+In: the alert with its group and source. Out: a `MapResult`: the event with its target, the rules that matched, and
+every field that had to fall back. No alert can fail here: a template that breaks or ends empty gives way to the
+default of that one field, and the default to a constant, so the mandatory six are never missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bridge import event as aom
+from bridge.clock import Millis, format_rfc3339
+from bridge.event import Event, Mapped
+from bridge.mapping.settings import DEFAULTS_RULE, MappingSettings, RuleSettings, mandatory_text_fields
+from bridge.mapping.template import Scope, Template
+from bridge.notification import Alert, Group
+
+_LAST_RESORT = {"event_name": "unnamed", "resource_provider": "Prometheus", "resource_type": "alert"}
+
+
+class Fallback(msgspec.Struct, frozen=True):
+    """A field whose own template gave nothing usable, and why."""
+
+    rule: str
+    field: str
+    problem: str
+
+
+class MapResult(msgspec.Struct, frozen=True):
+    """What one alert became, and how.
+
+    ``left_out`` counts the labels and annotations that found no place within AOM's limits.
+    """
+
+    mapped: Mapped
+    matched: tuple[str, ...]
+    fallbacks: tuple[Fallback, ...] = ()
+    left_out: int = 0
+
+
+class _Draft(msgspec.Struct):
+    """One alert on its way to one event."""
+
+    source: str
+    alert: Alert
+    scope: Scope
+    matched: list[RuleSettings]
+    fallbacks: list[Fallback]
+
+    def render(self, template: Template, rule: str, field: str) -> str:
+        """Return the template's text; empty, with a fallback noted, when it breaks."""
+        try:
+            return template.render(self.scope)
+        except Exception as error:  # noqa: BLE001 - a user's template can raise anything, and must never block
+            self.fallbacks.append(Fallback(rule, field, f"{type(error).__name__}: {error}"))
+            return ""
+
+    def chosen(self, field: str) -> tuple[Template, str] | None:
+        """Return what the last matching rule sets this field to, with that rule's name."""
+        for rule in reversed(self.matched):
+            if field in rule.set:
+                return rule.set[field], rule.name
+        return None
+
+
+class Mapper:
+    """Applies the rules.
+
+    Args:
+        settings: the `mapping:` section.
+        timeouts: for each target's name, after how long AOM clears an alarm by itself.
+        default_target: where alerts go that no rule sends elsewhere.
+    """
+
+    def __init__(self, settings: MappingSettings, timeouts: Mapping[str, Millis], default_target: str) -> None:
+        self._settings = settings
+        self._timeouts = timeouts
+        self._default_target = default_target
+        self._severities = {value.casefold(): severity for value, severity in settings.severity.map.items()}
+        self._labels = None if settings.labels == "all" else frozenset(settings.labels)
+        self._defaults = {name: getattr(settings.defaults, name) for name in mandatory_text_fields()}
+
+    def map(self, source: str, alert: Alert, group: Group) -> MapResult:
+        """Return what this alert becomes; never raises."""
+        matched = self._match(alert.labels)
+        names = tuple(rule.name for rule in matched)
+        target = next((rule.target for rule in reversed(matched) if rule.target), self._default_target)
+        rule = names[-1] if names else DEFAULTS_RULE
+        if matched and matched[-1].drop:
+            return MapResult(mapped=Mapped(event=None, target=target, rule=rule), matched=names)
+        draft = _Draft(source, alert, scope(source, alert, group), matched, [])
+        metadata, labels_out = aom.build_metadata(self._fixed(draft), self._metadata_labels(alert))
+        annotations, annotations_out = aom.build_annotations(self._annotations(draft))
+        event = Event(metadata=metadata, annotations=annotations, timeout=self._timeout(matched, target))
+        return MapResult(
+            mapped=Mapped(event=event, target=target, rule=rule),
+            matched=names,
+            fallbacks=tuple(draft.fallbacks),
+            left_out=labels_out + annotations_out,
+        )
+
+    def explain(self, labels: Mapping[str, str]) -> list[tuple[str, str | None]]:
+        """Return the rules that were tried, in order: each name with its first matcher that does not hold, or None."""
+        tried: list[tuple[str, str | None]] = []
+        for rule in self._settings.rules:
+            failing = next((matcher.text for matcher in rule.match if not matcher.matches(labels)), None)
+            tried.append((rule.name, failing))
+            if failing is None and not rule.go_on:
+                break
+        return tried
+
+    def _match(self, labels: Mapping[str, str]) -> list[RuleSettings]:
+        matched = []
+        for rule in self._settings.rules:
+            if all(matcher.matches(labels) for matcher in rule.match):
+                matched.append(rule)
+                if not rule.go_on:
+                    break
+        return matched
+
+    def _timeout(self, matched: list[RuleSettings], target: str) -> Millis:
+        own = next((rule.timeout for rule in reversed(matched) if rule.timeout is not None), None)
+        return self._timeouts[target] if own is None else own
+
+    def _fixed(self, draft: _Draft) -> dict[str, str]:
+        """Return the mandatory six, ours, and what the rules set, in that order: the order in which room is given."""
+        fields = {
+            "event_name": self._text(draft, "event_name"),
+            "event_severity": self._severity(draft),
+            "event_type": self._event_type(draft),
+            "resource_provider": self._text(draft, "resource_provider"),
+            "resource_type": self._text(draft, "resource_type"),
+            "resource_id": self._text(draft, "resource_id"),
+            aom.FINGERPRINT_KEY: draft.alert.fingerprint,
+            aom.SOURCE_KEY: draft.source,
+        }
+        for rule in draft.matched:
+            for field, template in rule.set.items():
+                if field not in aom.MANDATORY:
+                    fields[field] = draft.render(template, rule.name, field)
+        return fields
+
+    def _text(self, draft: _Draft, field: str) -> str:
+        chosen = draft.chosen(field)
+        if chosen:
+            text = draft.render(chosen[0], chosen[1], field)
+            if text and not text.isspace():
+                return text
+            draft.fallbacks.append(Fallback(chosen[1], field, "the value is empty"))
+        text = draft.render(self._defaults[field], DEFAULTS_RULE, field)
+        if text and not text.isspace():
+            return text
+        draft.fallbacks.append(Fallback(DEFAULTS_RULE, field, "the value is empty"))
+        return _LAST_RESORT.get(field, draft.alert.fingerprint)
+
+    def _severity(self, draft: _Draft) -> str:
+        table = self._settings.severity
+        by_label = self._severities.get(draft.alert.labels.get(table.label, "").casefold(), table.default)
+        return self._one_of(draft, "event_severity", aom.SEVERITIES, by_label)
+
+    def _event_type(self, draft: _Draft) -> str:
+        return self._one_of(draft, "event_type", aom.EVENT_TYPES, self._settings.defaults.event_type)
+
+    @staticmethod
+    def _one_of(draft: _Draft, field: str, choices: tuple[str, ...], otherwise: str) -> str:
+        chosen = draft.chosen(field)
+        if not chosen:
+            return otherwise
+        text = draft.render(chosen[0], chosen[1], field).strip()
+        for choice in choices:
+            if choice.casefold() == text.casefold():
+                return choice
+        draft.fallbacks.append(Fallback(chosen[1], field, f"{text[:80]!r} is not one of {', '.join(choices)}"))
+        return otherwise
+
+    def _metadata_labels(self, alert: Alert) -> list[tuple[str, str]]:
+        if self._labels is None:
+            return list(alert.labels.items())
+        return [(name, value) for name, value in alert.labels.items() if name in self._labels]
+
+    def _annotations(self, draft: _Draft) -> dict[str, str]:
+        """Return the configured annotations, the rules' and then the alert's own in name order."""
+        texts = {
+            name: draft.render(template, DEFAULTS_RULE, f"annotations.{name}")
+            for name, template in self._settings.annotations.items()
+        }
+        for rule in draft.matched:
+            for name, template in rule.annotations.items():
+                texts[name] = draft.render(template, rule.name, f"annotations.{name}")
+        for name, text in sorted(draft.alert.annotations.items()):
+            if not texts.get(name):
+                texts[name] = text
+        return texts
+
+
+def scope(source: str, alert: Alert, group: Group) -> dict[str, Any]:
+    """Return the names that templates see; times are RFC 3339 texts in UTC."""
+    return {
+        "source": source,
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "alert": {
+            "status": alert.status,
+            "fingerprint": alert.fingerprint,
+            "generator_url": alert.generator_url,
+            "starts_at": format_rfc3339(alert.starts_at),
+            "ends_at": "" if alert.ends_at is None else format_rfc3339(alert.ends_at),
+        },
+        "group": {
+            "receiver": group.receiver,
+            "group_key": group.group_key,
+            "group_labels": group.group_labels,
+            "common_labels": group.common_labels,
+            "common_annotations": group.common_annotations,
+            "external_url": group.external_url,
+        },
+    }

@@ -1,0 +1,118 @@
+"""The `mapping:` section of the configuration file: what the rules, the severity table and the defaults say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bridge.clock import Millis
+from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, SEVERITIES, SHORTEST_TIMEOUT, Severity
+from bridge.mapping.matcher import Matcher
+from bridge.mapping.template import Template
+from bridge.scalars import DurationField
+
+DEFAULTS_RULE = "defaults"
+"""Stands in metrics and `map` for "no rule matched"; so no rule may have this name."""
+
+_SEVERITY_MAP: dict[str, Severity] = {
+    "critical": "Critical",
+    "page": "Critical",
+    "error": "Major",
+    "major": "Major",
+    "warning": "Minor",
+    "minor": "Minor",
+    "info": "Info",
+    "none": "Info",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveritySettings:
+    """From a label's value to AOM's severity; values are compared without regard to case."""
+
+    label: str = "severity"
+    map: dict[str, Severity] = field(default_factory=lambda: dict(_SEVERITY_MAP))
+    default: Severity = "Minor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultsSettings:
+    """The fields of an event where no rule says otherwise."""
+
+    event_type: Literal["event", "alarm"] = "alarm"
+    event_name: Template = field(default_factory=lambda: Template.parse("{{ labels.alertname or 'unnamed' }}"))
+    resource_provider: Template = field(default_factory=lambda: Template.parse("Prometheus"))
+    resource_type: Template = field(default_factory=lambda: Template.parse("{{ labels.job or 'alert' }}"))
+    resource_id: Template = field(default_factory=lambda: Template.parse("{{ labels.instance or alert.fingerprint }}"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """One rule: when all its matchers hold, what it sets. Without matchers it always holds."""
+
+    name: str
+    match: tuple[Matcher, ...] = ()
+    set: dict[str, Template] = field(default_factory=dict)
+    annotations: dict[str, Template] = field(default_factory=dict)
+    target: str | None = None
+    timeout: DurationField | None = None
+    drop: bool = False
+    go_on: bool = field(default=False, metadata={"key": "continue"})
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Return what is wrong with the rule as a whole: pairs of the key and the sentence."""
+        found = []
+        if self.name == DEFAULTS_RULE:
+            found.append(("name", f"{self.name!r} means in metrics that no rule matched. Fix: choose another name."))
+        if self.timeout is not None:
+            found += [("timeout", text) for text in timeout_problems(self.timeout)]
+        if self.drop and (self.set or self.annotations or self.target or self.timeout or self.go_on):
+            found.append(("drop", "a rule that drops sets nothing else. Fix: remove the other keys, or drop."))
+        for key, choices in (("event_severity", SEVERITIES), ("event_type", EVENT_TYPES)):
+            found += [(f"set.{key}", text) for text in _choice_problems(self.set.get(key), choices)]
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingSettings:
+    """How alerts become events. Rules are tried from top to bottom."""
+
+    labels: Literal["all"] | tuple[str, ...] = "all"
+    severity: SeveritySettings = field(default_factory=SeveritySettings)
+    defaults: DefaultsSettings = field(default_factory=DefaultsSettings)
+    annotations: dict[str, Template] = field(
+        default_factory=lambda: {
+            "message": Template.parse("{{ annotations.message or annotations.description or annotations.summary }}")
+        }
+    )
+    rules: tuple[RuleSettings, ...] = ()
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Return what is wrong between the rules: pairs of the key and the sentence."""
+        names = [rule.name for rule in self.rules]
+        return [
+            (
+                f"rules[{index}].name",
+                f"{name!r} names an earlier rule too. Fix: give each rule a name of its own.",
+            )
+            for index, name in enumerate(names)
+            if name in names[:index]
+        ]
+
+
+def timeout_problems(timeout: Millis) -> list[str]:
+    """Say whether AOM takes this timeout: 1 minute to 15 days."""
+    if SHORTEST_TIMEOUT <= timeout <= LONGEST_TIMEOUT:
+        return []
+    return ["AOM clears an alarm by itself after 1m at the earliest and 15d at the latest. Fix: a duration between."]
+
+
+def _choice_problems(template: Template | None, choices: tuple[str, ...]) -> list[str]:
+    if template is None or "{" in template.text or "$" in template.text or template.text in choices:
+        return []
+    return [f"{template.text!r} is not one of {', '.join(choices)}. Fix: AOM knows only these."]
+
+
+def mandatory_text_fields() -> tuple[str, ...]:
+    """Return the mandatory fields that are free text, in AOM's order."""
+    return tuple(name for name in MANDATORY if name not in ("event_severity", "event_type"))

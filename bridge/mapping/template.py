@@ -1,0 +1,148 @@
+"""Templates: a constant or a Jinja2 text over labels, annotations, alert, group and source; pure.
+
+In: the text of one template, then a `Scope` for each alert. Out: text. Constants and plain look-ups, which most
+templates are, run as Python closures and never reach Jinja2. A name that is missing is the empty string, as in
+Prometheus; ``labels.items`` is the label called items, never a method. ``${VAR}`` in a template is replaced in its
+literal text only, after parsing, so what comes out is never read as a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from jinja2 import ChainableUndefined, TemplateError, nodes
+from jinja2 import Template as JinjaTemplate
+from jinja2.meta import find_undeclared_variables
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+Scope = Mapping[str, Any]
+"""The names a template sees: ``labels``, ``annotations``, ``alert`` and ``group`` (mappings), ``source`` (text)."""
+
+Render = Callable[[Scope], str]
+NAMES = ("labels", "annotations", "alert", "group", "source")
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Attributes of a mapping are its keys and nothing else, so no label name can collide with a method."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - Jinja2's own signature
+        if isinstance(obj, Mapping):
+            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+
+def _environment() -> _Environment:
+    made = _Environment(undefined=ChainableUndefined, finalize=lambda value: "" if value is None else value)
+    made.globals.clear()
+    return made
+
+
+_ENVIRONMENT = _environment()
+
+
+class Template:
+    """A compiled template.
+
+    Attributes:
+        text: the template as it was written.
+    """
+
+    __slots__ = ("_render", "text")
+
+    def __init__(self, text: str, render: Render) -> None:
+        self.text = text
+        self._render = render
+
+    @classmethod
+    def parse(cls, text: str, expand: Callable[[str], str] = str) -> Template:
+        """Compile one template; ``expand`` replaces ``${VAR}`` in its literal text.
+
+        Raises:
+            ValueError: the text is not a template, or it uses a name that does not exist.
+        """
+        if "{{" not in text and "{%" not in text and "{#" not in text:
+            return cls(text, _constant(expand(text)))
+        try:
+            tree = _ENVIRONMENT.parse(text)
+            _check_names(tree)
+            _expand_literals(tree, expand)
+            return cls(text, _compile(tree))
+        except TemplateError as error:
+            raise ValueError(f"{text!r} is not a template: {error.message}. Fix: see Jinja2's syntax.") from None
+
+    def render(self, scope: Scope) -> str:
+        """Return the text for one alert; any exception a template can raise at run time passes through."""
+        return self._render(scope)
+
+    def __repr__(self) -> str:
+        return f"Template({self.text!r})"
+
+
+def _check_names(tree: nodes.Template) -> None:
+    for name in sorted(find_undeclared_variables(tree) - set(NAMES)):
+        near = get_close_matches(name, NAMES, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(NAMES)}."
+        raise ValueError(f"unknown name {name!r} in a template. Fix: {meant}")
+
+
+def _expand_literals(tree: nodes.Template, expand: Callable[[str], str]) -> None:
+    for data in tree.find_all(nodes.TemplateData):
+        data.data = expand(data.data)
+    for const in tree.find_all(nodes.Const):
+        if isinstance(const.value, str):
+            const.value = expand(const.value)
+
+
+def _compile(tree: nodes.Template) -> Render:
+    plain = _plain(tree)
+    if plain is not None:
+        return plain
+    code = _ENVIRONMENT.compile(tree)
+    template = JinjaTemplate.from_code(_ENVIRONMENT, code, {})
+    return template.render
+
+
+def _plain(tree: nodes.Template) -> Render | None:
+    """Return closures for a template of constants, look-ups and ``or``; None for anything more."""
+    if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output):
+        return None
+    parts = [_plain_part(node) for node in tree.body[0].nodes]
+    known = [part for part in parts if part is not None]
+    if len(known) != len(parts):
+        return None
+    if len(known) == 1:
+        return known[0]
+    return lambda scope: "".join([part(scope) for part in known])
+
+
+def _plain_part(node: nodes.Node) -> Render | None:
+    part: Render | None = None
+    match node:
+        case nodes.TemplateData(data=text) | nodes.Const(value=str(text)):
+            part = _constant(text)
+        case nodes.Or(left=left, right=right):
+            part = _either(_plain_part(left), _plain_part(right))
+        case nodes.Getattr(node=nodes.Name(name=name), attr=key):
+            part = _lookup(name, key)
+        case nodes.Getitem(node=nodes.Name(name=name), arg=nodes.Const(value=str(key))):
+            part = _lookup(name, key)
+    return part
+
+
+def _constant(text: str) -> Render:
+    return lambda _scope: text
+
+
+def _either(left: Render | None, right: Render | None) -> Render | None:
+    if left is None or right is None:
+        return None
+    return lambda scope: left(scope) or right(scope)
+
+
+def _lookup(name: str, key: str) -> Render | None:
+    """Look-ups in the maps of text only: the others may hold maps in turn, which Jinja2 prints."""
+    if name not in ("labels", "annotations", "alert"):
+        return None
+    return lambda scope: scope[name].get(key, "")

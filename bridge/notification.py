@@ -1,0 +1,208 @@
+"""Parse: the body of one Alertmanager webhook (payload v4) to a frozen `Notification`; pure.
+
+In: bytes as they came over HTTP. Out: `Notification` with its `Alert`s, or a `PayloadError` that says what is wrong
+and where. Facts about the payload: Alertmanager 0.25 to 0.33, measured; unknown keys are accepted, since each
+version adds some. Nothing here knows AOM, and nothing is cut or cleaned for it: only lone surrogates, which no
+UTF-8 text can hold, become U+FFFD, as Go's own decoder does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+
+import msgspec
+
+from bridge.clock import ZERO_TIME, Millis, format_rfc3339, parse_rfc3339
+from bridge.errors import PayloadError
+
+Status = Literal["firing", "resolved"]
+Labels = dict[str, str]
+
+_FNV_OFFSET = 0xCBF29CE484222325
+_FNV_PRIME = 0x100000001B3
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_FINGERPRINT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_EXCERPT = 80
+
+
+class Group(msgspec.Struct, frozen=True):
+    """What an alert shares with its notification: the context that templates may use."""
+
+    receiver: str
+    group_key: str
+    group_labels: Labels
+    common_labels: Labels
+    common_annotations: Labels
+    external_url: str
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One alert of a notification.
+
+    ``status`` is the alert's own, never the group's: a group is firing while any of its alerts is.
+    ``ends_at`` is None while it fires; a resolved alert without a real end has None too.
+    """
+
+    fingerprint: str
+    status: Status
+    labels: Labels
+    annotations: Labels
+    starts_at: Millis
+    ends_at: Millis | None
+    generator_url: str
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """One webhook: its alerts in the order in which they stand, and how many Alertmanager cut off."""
+
+    group: Group
+    alerts: tuple[Alert, ...]
+    truncated_alerts: int
+
+
+class _WireAlert(msgspec.Struct, rename="camel"):
+    status: Status
+    labels: dict[str, str | None]
+    starts_at: str
+    annotations: dict[str, str | None] | None = None
+    ends_at: str = ""
+    generator_url: str = msgspec.field(default="", name="generatorURL")
+    fingerprint: str = ""
+
+
+class _WirePayload(msgspec.Struct, rename="camel"):
+    version: str
+    alerts: list[_WireAlert]
+    receiver: str = ""
+    group_key: str = ""
+    group_labels: dict[str, str | None] | None = None
+    common_labels: dict[str, str | None] | None = None
+    common_annotations: dict[str, str | None] | None = None
+    external_url: str = msgspec.field(default="", name="externalURL")
+    truncated_alerts: int = 0
+
+
+class _Version(msgspec.Struct):
+    version: str | int | float | None = None
+
+
+_decoder = msgspec.json.Decoder(_WirePayload)
+_version_decoder = msgspec.json.Decoder(_Version)
+
+
+def parse(body: bytes) -> Notification:
+    """Read one webhook body.
+
+    Raises:
+        PayloadError: it is not JSON, not an Alertmanager payload of version 4, or an alert lacks its labels.
+    """
+    payload = _decode(body)
+    if payload.version != "4":
+        raise PayloadError(_wrong_version(payload.version))
+    group = Group(
+        receiver=payload.receiver,
+        group_key=payload.group_key,
+        group_labels=_present(payload.group_labels),
+        common_labels=_present(payload.common_labels),
+        common_annotations=_present(payload.common_annotations),
+        external_url=payload.external_url,
+    )
+    alerts = tuple(_alert(index, wire) for index, wire in enumerate(payload.alerts))
+    return Notification(group=group, alerts=alerts, truncated_alerts=payload.truncated_alerts)
+
+
+def fingerprint(labels: Labels) -> str:
+    """Return the fingerprint that Alertmanager computes: FNV-1a 64 over the sorted labels, 16 hex digits.
+
+    Labels with an empty value do not count; annotations never do.
+    """
+    digest = _FNV_OFFSET
+    for name in sorted(labels):
+        if not labels[name]:
+            continue
+        for byte in b"%b\xff%b\xff" % (name.encode(), labels[name].encode()):
+            digest = ((digest ^ byte) * _FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
+    return f"{digest:016x}"
+
+
+def _decode(body: bytes) -> _WirePayload:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _decode_slowly(body, error)
+
+
+def _decode_slowly(body: bytes, first: Exception) -> _WirePayload:
+    """Try again with lone surrogates replaced, else say what is wrong with the body as it came."""
+    try:
+        text = body.decode()
+        if "\\ud" in text or "\\uD" in text:
+            spelled = json.dumps(json.loads(text), ensure_ascii=False)
+            return _decoder.decode(_LONE_SURROGATE.sub("\ufffd", spelled).encode())
+    except UnicodeDecodeError as error:
+        raise PayloadError(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}") from None
+    except (ValueError, RecursionError) as error:
+        first = error
+    _check_version(body)
+    raise PayloadError(_explain(first, body)) from None
+
+
+def _check_version(body: bytes) -> None:
+    """Name a wrong version before any other difference: a payload of another version has another shape."""
+    try:
+        version = _version_decoder.decode(body).version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if version != "4" and version is not None:
+        raise PayloadError(_wrong_version(version)) from None
+
+
+def _wrong_version(version: object) -> str:
+    return f'version: this payload has version {json.dumps(version)}, and only "4" is read'
+
+
+def _explain(error: Exception, body: bytes) -> str:
+    if isinstance(error, RecursionError):
+        return "the body is not an Alertmanager payload: it is nested too deep"
+    if isinstance(error, msgspec.ValidationError):
+        text, _, path = str(error).partition(" - at `")
+        where = path.rstrip("`").removeprefix("$").lstrip(".") or "the body"
+        return f"{where}: {text[:1].lower()}{text[1:]}, so this is not an Alertmanager payload of version 4"
+    if not body.strip():
+        return "the body is empty; an Alertmanager payload of version 4 is JSON"
+    return f"the body is not JSON: {error}; it begins with {body[:_EXCERPT].decode(errors='replace')!r}"
+
+
+def _alert(index: int, wire: _WireAlert) -> Alert:
+    labels = _present(wire.labels)
+    if not labels:
+        raise PayloadError(f"alerts[{index}].labels: the alert has no labels, and Alertmanager never sends such a one")
+    if wire.fingerprint and not _FINGERPRINT.fullmatch(wire.fingerprint):
+        raise PayloadError(f"alerts[{index}].fingerprint: {wire.fingerprint[:_EXCERPT]!r} is not a fingerprint")
+    ends_at = _time(index, "endsAt", wire.ends_at) if wire.ends_at and wire.status == "resolved" else ZERO_TIME
+    return Alert(
+        fingerprint=wire.fingerprint or fingerprint(labels),
+        status=wire.status,
+        labels=labels,
+        annotations=_present(wire.annotations),
+        starts_at=_time(index, "startsAt", wire.starts_at),
+        ends_at=ends_at if ends_at > ZERO_TIME else None,
+        generator_url=wire.generator_url,
+    )
+
+
+def _time(index: int, name: str, text: str) -> Millis:
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        example = format_rfc3339(0)
+        raise PayloadError(
+            f"alerts[{index}].{name}: {text[:_EXCERPT]!r} is not a time as RFC 3339 writes it, such as {example}"
+        ) from None
+
+
+def _present(pairs: dict[str, str | None] | None) -> Labels:
+    """Drop nulls, as Alertmanager's own reader does."""
+    return {name: value for name, value in pairs.items() if value is not None} if pairs else {}

@@ -1,0 +1,85 @@
+"""What a scalar of the configuration file can be besides text: durations, sizes, secrets; the floor.
+
+In: the text of one YAML scalar. Out: a value, or a ValueError whose text says the problem and the fix. The
+file, line and path are added by whoever reads the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from bridge.clock import DAY, HOUR, MINUTE, SECOND, Millis
+
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION_UNITS = (365 * DAY, 7 * DAY, DAY, HOUR, MINUTE, SECOND, 1)
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+_SIZE_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """Marks a settings field: how its text is read, and what it is called in a message."""
+
+    parse: Callable[[str], Any]
+    name: str
+
+
+def parse_duration(text: str) -> Millis:
+    """Read a duration as Prometheus writes it: ``200ms``, ``5m``, ``1h30m``, ``5d``, ``0s``."""
+    found = _DURATION.fullmatch(text)
+    if not found or not text:
+        if text == "0":
+            return 0
+        raise ValueError(
+            f"{text!r} is not a duration. Fix: write it as Prometheus does, such as 200ms, 5m, 1h30m or 5d."
+        )
+    return sum(int(count) * unit for count, unit in zip(found.groups(), _DURATION_UNITS, strict=True) if count)
+
+
+def format_duration(span: Millis) -> str:
+    """Write a duration as `parse_duration` reads it, without years and weeks."""
+    if span == 0:
+        return "0s"
+    parts = []
+    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s"), (1, "ms")):
+        count, span = divmod(span, unit)
+        parts.append(f"{count}{name}" if count else "")
+    return "".join(parts)
+
+
+def parse_size(text: str) -> int:
+    """Read a size in bytes: ``64MiB``, ``512KiB``, ``1048576``."""
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is not a size. Fix: write a number of bytes with a unit, such as 512KiB or 64MiB.")
+    return int(found[1]) * _SIZE_UNITS[found[2]]
+
+
+class Secret:
+    """A value that no log, error, page or ``repr`` may show; only `reveal` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value; call it only where it goes on the wire."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+DurationField = Annotated[Millis, Scalar(parse_duration, "a duration")]
+SizeField = Annotated[int, Scalar(parse_size, "a size")]
+SecretField = Annotated[Secret, Scalar(Secret, "a secret")]

@@ -1,0 +1,6 @@
+"""Status: what the bridge shows of itself; it reads and never changes anything."""
+
+from bridge.status.exposition import Exposition
+from bridge.status.probes import Probes
+
+__all__ = ["Exposition", "Probes"]

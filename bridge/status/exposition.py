@@ -1,0 +1,63 @@
+"""``/metrics``: what the registry holds, in the format that the scraper asks for; reads only.
+
+Gauges of the ledger come from counts that it keeps; nothing is counted at a scrape.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from aiohttp import web
+from prometheus_client.exposition import choose_encoder
+
+from bridge.aom import AomClient
+from bridge.clock import Clock
+from bridge.errors import LedgerUnavailableError
+from bridge.ledger import STATES, Ledger
+from bridge.metrics import Metrics
+
+
+class Exposition:
+    """The handler of ``/metrics``.
+
+    Args:
+        metrics: the registry.
+        ledger: whose counts and ages are shown.
+        clients: of each target, for the token's expiry.
+        clock: the time.
+    """
+
+    def __init__(self, metrics: Metrics, ledger: Ledger, clients: Mapping[str, AomClient], clock: Clock) -> None:
+        self._metrics = metrics
+        self._ledger = ledger
+        self._clients = clients
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the route of this module."""
+        return [web.get("/metrics", self.scrape)]
+
+    async def scrape(self, request: web.Request) -> web.Response:
+        """Answer one scrape; while the ledger does not answer, the ages keep their last value."""
+        self._set_counts()
+        with contextlib.suppress(LedgerUnavailableError):  # the other metrics are what an operator needs then
+            await self._set_ages()
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        response = web.Response(body=encode(self._metrics.registry), headers={"Content-Type": content_type})
+        response.enable_compression()
+        return response
+
+    def _set_counts(self) -> None:
+        counts = self._ledger.counts()
+        for name, client in self._clients.items():
+            for state in STATES:
+                self._metrics.alarms.labels(state, name).set(counts.get((state, name), 0))
+            expires_at = client.credentials.expires_at
+            self._metrics.token_expiry.labels(name).set(0 if expires_at is None else expires_at / 1000)
+
+    async def _set_ages(self) -> None:
+        waiting = await self._ledger.waiting_since(self._clients)
+        now = self._clock()
+        for name, since in waiting.items():
+            self._metrics.oldest_due_age.labels(name).set(0 if since is None else max(0, now - since) / 1000)

@@ -1,0 +1,45 @@
+"""Healthy and ready, as every Prometheus component has them; reads only.
+
+Healthy: the process runs. Ready: the configuration is loaded and the ledger can really commit. AOM being down does not
+make the bridge unready: that is when Alertmanager needs it most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from bridge.errors import LedgerUnavailableError
+from bridge.ledger import Ledger
+
+_LONGEST_PROBE_SECONDS = 5
+
+
+class Probes:
+    """The handlers of ``/-/healthy`` and ``/-/ready``.
+
+    Args:
+        ledger: what readiness writes to.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this module."""
+        return [web.get("/-/healthy", self.healthy), web.get("/-/ready", self.ready)]
+
+    async def healthy(self, _request: web.Request) -> web.Response:
+        """Answer 200 while the process runs."""
+        return web.Response(text="aom-bridge is Healthy.\n")
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """Answer 200 when the ledger has just committed, else 503 with the reason."""
+        try:
+            await asyncio.wait_for(self._ledger.probe(), _LONGEST_PROBE_SECONDS)
+        except LedgerUnavailableError as error:
+            return web.Response(status=503, text=f"aom-bridge is not ready: {error}\n")
+        except TimeoutError:
+            return web.Response(status=503, text="aom-bridge is not ready: the ledger does not commit in time\n")
+        return web.Response(text="aom-bridge is Ready.\n")

@@ -1,0 +1,222 @@
+"""HTTP in: read, parse, map, put, answer; the accepting half of the bridge from end to end.
+
+In: Alertmanager's POST. Out: 200 once every alert of it is committed, 400 for what is no payload, 404 for a source that
+nobody listed, 413 over the limit, 503 when nothing of it was kept. Never 429 and never a redirect: Alertmanager does
+not retry the one, and takes the other for success. AOM is never called here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from aiohttp import web
+
+from bridge.clock import Clock
+from bridge.errors import LedgerUnavailableError, PayloadError
+from bridge.event import Mapped
+from bridge.ledger import AbandonedError, Arrival, Ledger, Outcome
+from bridge.log import logger
+from bridge.mapping import Mapper, MapResult
+from bridge.metrics import Metrics
+from bridge.notification import Alert, Notification, parse
+from bridge.scalars import SizeField
+
+CODES = ("200", "400", "404", "405", "413", "500", "503")
+
+_MAP_AT_ONCE = 100
+"""Alerts mapped before other requests get their turn."""
+
+_HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+
+_log = logger("webhook")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """The `web:` section: what a request may cost."""
+
+    max_body: SizeField = 64 << 20
+    max_body_in_flight: SizeField = 256 << 20
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Return what is wrong with the section: pairs of the key and the sentence."""
+        if not 1 << 20 <= self.max_body <= self.max_body_in_flight:
+            return [("max_body", "it must be 1MiB up to max_body_in_flight. Fix: such as 64MiB.")]
+        return []
+
+
+class Webhook:
+    """The handlers of ``/webhook``.
+
+    Args:
+        sources: the names that ``/webhook/{source}`` takes; the first one is that of ``/webhook``.
+        mapper: maps alerts to events.
+        ledger: keeps them.
+        metrics: where requests and alerts are counted.
+        clock: the time.
+    """
+
+    def __init__(self, sources: Sequence[str], mapper: Mapper, ledger: Ledger, metrics: Metrics, clock: Clock) -> None:
+        self._sources = tuple(sources)
+        self._mapper = mapper
+        self._ledger = ledger
+        self._metrics = metrics
+        self._clock = clock
+        self._noted: set[tuple[str, str]] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this room."""
+        return [web.post("/webhook", self.receive), web.post("/webhook/{source}", self.receive)]
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Answer one webhook and count the answer."""
+        begun, status = self._clock(), 500
+        try:
+            response = await self._receive(request)
+            status = response.status
+        except web.HTTPRequestEntityTooLarge:
+            status = 413
+            limit = request.client_max_size
+            response = _answer(413, f"the body is over {limit} bytes (web.max_body), and nothing of it was kept")
+        finally:
+            self._metrics.webhook_requests.labels(str(status)).inc()
+            self._metrics.webhook_seconds.observe((self._clock() - begun) / 1000)
+        return response
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        source = request.match_info.get("source", self._sources[0])
+        if source not in self._sources:
+            known = ", ".join(self._sources)
+            return _answer(404, f"no source is called {source[:64]!r}; the configuration lists {known}")
+        _check_length(request)
+        body = await request.read()
+        try:
+            notification = parse(body)
+        except PayloadError as error:
+            _log.warning("payload refused", source=source, peer=request.remote, error=str(error), bytes=len(body))
+            return _answer(400, str(error))
+        return await self._keep(source, notification, partial(_is_connected, request))
+
+    async def _keep(self, source: str, notification: Notification, is_wanted: Callable[[], bool]) -> web.Response:
+        arrivals = await self._map(source, notification)
+        try:
+            outcomes = await self._ledger.put(arrivals, is_wanted)
+        except AbandonedError:
+            self._metrics.abandoned_requests.inc()
+            return _answer(503, "the sender has gone; nothing was kept")
+        except LedgerUnavailableError as error:
+            _log.error("notification refused", source=source, alerts=len(arrivals), error=str(error))
+            return _answer(503, f"nothing was kept: {error}")
+        return self._accepted(source, notification, outcomes)
+
+    async def _map(self, source: str, notification: Notification) -> list[Arrival]:
+        """Map what fires; a resolve is mapped only if the ledger has no row for it."""
+        arrivals = []
+        for index, alert in enumerate(notification.alerts):
+            if index and index % _MAP_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            map_alert = partial(self._map_alert, source, alert, notification)
+            if alert.status == "firing":
+                map_alert = partial(_known, map_alert())
+            arrivals.append(Arrival(source=source, alert=alert, group=notification.group, mapped=map_alert))
+        return arrivals
+
+    def _map_alert(self, source: str, alert: Alert, notification: Notification) -> Mapped:
+        result = self._mapper.map(source, alert, notification.group)
+        for rule in result.matched or (result.mapped.rule,):
+            self._metrics.rule_matches.labels(rule).inc()
+        if result.left_out:
+            self._metrics.left_out.inc(result.left_out)
+        if result.fallbacks:
+            self._note_fallbacks(alert, result)
+        return result.mapped
+
+    def _note_fallbacks(self, alert: Alert, result: MapResult) -> None:
+        """Count every one; log each field of a rule once, or a storm would fill the disk."""
+        for fallback in result.fallbacks:
+            self._metrics.fallbacks.labels(fallback.rule).inc()
+            if (fallback.rule, fallback.field) not in self._noted:
+                self._noted.add((fallback.rule, fallback.field))
+                _log.warning(
+                    "mapping fell back; further ones of this field are only counted",
+                    rule=fallback.rule,
+                    field=fallback.field,
+                    problem=fallback.problem,
+                    fingerprint=alert.fingerprint,
+                )
+
+    def _accepted(self, source: str, notification: Notification, outcomes: Sequence[Outcome]) -> web.Response:
+        counts = Counter(zip((alert.status for alert in notification.alerts), outcomes, strict=True))
+        for (status, outcome), count in counts.items():
+            self._metrics.alerts.labels(status, outcome).inc(count)
+        words: dict[str, int] = {
+            outcome: sum(n for (_, o), n in counts.items() if o == outcome) for outcome in dict.fromkeys(outcomes)
+        }
+        _log.info(
+            "notification kept",
+            source=source,
+            receiver=notification.group.receiver,
+            alerts=len(outcomes),
+            **words,
+        )
+        if notification.truncated_alerts > 0:
+            self._truncated(source, notification)
+        return _answer(200, "kept: " + (_words(words) or "no alerts"))
+
+    def _truncated(self, source: str, notification: Notification) -> None:
+        self._metrics.truncated_alerts.inc(notification.truncated_alerts)
+        _log.error(
+            "Alertmanager cut alerts off, and they are lost. Fix: max_alerts: 0 in its webhook_config",
+            source=source,
+            receiver=notification.group.receiver,
+            truncated_alerts=notification.truncated_alerts,
+        )
+
+
+def _known(mapped: Mapped) -> Mapped:
+    return mapped
+
+
+def _words(words: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in words.items())
+
+
+def _answer(status: int, sentence: str) -> web.Response:
+    return web.Response(status=status, text=sentence + "\n")
+
+
+def _check_length(request: web.Request) -> None:
+    """Refuse a body that is too long by its own header before a byte of it is read."""
+    length = request.content_length
+    if length is not None and length > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(max_size=request.client_max_size, actual_size=length)
+
+
+def _is_connected(request: web.Request) -> bool:
+    """Say whether the sender still waits.
+
+    Requests that Alertmanager has given up on sit whole in the socket's buffer and are read later; to keep one would
+    raise an alarm whose clear never comes. Its hang-up shows on the socket (measured: every time).
+    """
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        return False
+    connection = transport.get_extra_info("socket")
+    if connection is None:
+        return True
+    return not _hung_up(connection)
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    poll = select.poll()
+    try:
+        poll.register(connection.fileno(), getattr(select, "POLLRDHUP", 0))
+        return any(event & _HUNG_UP for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return True
