@@ -200,6 +200,9 @@ class Sender:
                 yield Verdict(claim, "not_listed", outcome)
 
     def _waited_enough(self, claim: Claim) -> bool:
+        """Say whether "not listed" may be believed: after `lookup_wait`, or once the alert's next alarm waits."""
+        if claim.has_successor:
+            return True
         since = claim.alarm.resolved_at if claim.alarm.due_since is None else claim.alarm.due_since
         return since is None or self._clock() - since >= self._settings.lookup_wait
 

@@ -27,7 +27,7 @@ from bridge.metrics import Metrics
 from bridge.notification import Alert, Notification, parse
 from bridge.scalars import SizeField
 
-CODES = ("200", "400", "404", "405", "413", "500", "503")
+CODES = ("200", "400", "404", "413", "500", "503")
 
 _MAP_AT_ONCE = 100
 """Alerts mapped before other requests get their turn."""

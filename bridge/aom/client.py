@@ -8,6 +8,7 @@ dispatcher's. Facts: AOM API reference, "Reporting Events and Alarms" and "Query
 
 from __future__ import annotations
 
+import io
 import ssl
 from collections.abc import Sequence
 from typing import Any, Literal, cast
@@ -45,11 +46,19 @@ class _Paced:
         self._clock = clock
         self._timeout = timeout
 
-    async def request(self, method: str, url: str, *, deadline: Millis, **arguments: Any) -> aiohttp.ClientResponse:  # noqa: ANN401 - aiohttp's
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes,
+        deadline: Millis,
+        **arguments: Any,  # noqa: ANN401 - aiohttp's own
+    ) -> aiohttp.ClientResponse:
         await self._limiter.acquire()
         if self._clock() + self._timeout > deadline:
             raise _TooLateError
-        return await self._session.request(method, url, **arguments)
+        return await self._session.request(method, url, data=io.BytesIO(body), **arguments)
 
 
 class AomClient:
@@ -146,7 +155,7 @@ class AomClient:
         url = f"{self._settings.aom_url}/v2/{self._settings.project_id}{path}"
         try:
             async with self._retrying.request(
-                method, url, data=body, headers=headers, allow_redirects=False, deadline=deadline
+                method, url, body=body, headers=headers, allow_redirects=False, deadline=deadline
             ) as response:
                 answer = await response.read()
                 asked = response.headers.get("Retry-After")

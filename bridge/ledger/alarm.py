@@ -115,11 +115,15 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """An alarm that one worker holds until the lease ends, with what to do and the event to do it with."""
+    """An alarm that one worker holds until the lease ends, with what to do and the event to do it with.
+
+    ``has_successor``: the alert fires again already, and its next alarm waits behind this one.
+    """
 
     alarm: Alarm
     action: Action
     event: Event
+    has_successor: bool = False
 
 
 def alarm_id(key: Key, starts_at: Millis) -> str:

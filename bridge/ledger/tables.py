@@ -135,23 +135,28 @@ def next_seq(connection: Connection, count: int) -> int:
     return int(connection.execute(bump).scalar_one()) - count + 1
 
 
-def due(connection: Connection, target: str, now: Millis, limit: int) -> list[tuple[Alarm, Event]]:
-    """Return alarms of a target that are due, the longest waiting first, none behind an unfinished one of its alert."""
-    earlier = alarms.alias("earlier")
-    behind = sa.exists().where(
-        earlier.c.source == alarms.c.source,
-        earlier.c.fingerprint == alarms.c.fingerprint,
-        earlier.c.seq < alarms.c.seq,
-        earlier.c.finished_at.is_(None),
+def due(connection: Connection, target: str, now: Millis, limit: int) -> list[tuple[Alarm, Event, bool]]:
+    """Return alarms of a target that are due, the longest waiting first, none behind an unfinished one of its alert.
+
+    With each comes its event, and whether another alarm of its alert waits behind it.
+    """
+    other = alarms.alias("other")
+    of_alert = (
+        other.c.source == alarms.c.source,
+        other.c.fingerprint == alarms.c.fingerprint,
+        other.c.finished_at.is_(None),
     )
+    earlier = sa.exists().where(*of_alert, other.c.seq < alarms.c.seq)
+    later = sa.exists().where(*of_alert, other.c.seq > alarms.c.seq)
     query = (
-        sa.select(*_columns, contents.c.event, contents.c.annotations)
+        sa.select(*_columns, contents.c.event, contents.c.annotations, later)
         .join(contents, contents.c.seq == alarms.c.seq)
-        .where(alarms.c.target == target, alarms.c.due_at <= now, ~behind)
+        .where(alarms.c.target == target, alarms.c.due_at <= now, ~earlier)
         .order_by(alarms.c.due_at, alarms.c.seq)
         .limit(limit)
     )
-    return [(Alarm(*row[:-2]), Codec.decode_event(row[-2], row[-1])) for row in connection.execute(query)]
+    rows = connection.execute(query)
+    return [(Alarm(*row), Codec.decode_event(event, notes), waits) for *row, event, notes, waits in rows]
 
 
 def chunks(items: Sequence[Any]) -> Iterator[list[Any]]:

@@ -32,12 +32,15 @@ class Settlement(msgspec.Struct, frozen=True):
 def claim(connection: Connection, target: str, *, holder: str, lease: Millis, limit: int, now: Millis) -> list[Claim]:
     """Take up to ``limit`` due alarms of a target for one worker, until ``now + lease``."""
     found = tables.due(connection, target, now, limit)
-    held = [replace(alarm, claimed_by=holder, due_at=now + lease) for alarm, _ in found]
+    held = [replace(alarm, claimed_by=holder, due_at=now + lease) for alarm, _, _ in found]
     if held:
         take = sa.update(alarms).values(claimed_by=holder, due_at=now + lease)
         for some in tables.chunks([alarm.seq for alarm in held]):
             connection.execute(take.where(alarms.c.seq.in_(some)))
-    return [Claim(alarm, rules.action_of(alarm), event) for alarm, (_, event) in zip(held, found, strict=True)]
+    return [
+        Claim(alarm, rules.action_of(alarm), event, has_successor)
+        for alarm, (_, event, has_successor) in zip(held, found, strict=True)
+    ]
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[list[Alarm], Changes]:

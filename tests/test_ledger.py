@@ -1,0 +1,511 @@
+"""The ledger: every row of its table of rules, its promises about commits, order and holders."""
+
+import asyncio
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from bridge.clock import HOUR, MINUTE
+from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError
+from bridge.event import Event, Mapped
+from bridge.ledger import AbandonedError, Alarm, Arrival, Ledger, LedgerSettings, Settlement, read, rules
+from bridge.ledger.engine import create_engine, migrate
+from bridge.ledger.schema import alarms, metadata
+from bridge.notification import Alert, Group
+
+T0 = 1_800_000_000_000
+GROUP = Group("aom", "{}", {}, {}, {}, "http://alertmanager.example:9093")
+REASSERT = 30 * MINUTE
+
+
+class Book:
+    """A ledger with a clock that moves only when told, and short words for what comes in."""
+
+    def __init__(self, path, **settings):
+        self.now = T0
+        self.path = path
+        self.ledger = Ledger(
+            LedgerSettings(url=f"sqlite:///{path}", **settings), {"default": REASSERT}, lambda: self.now
+        )
+
+    async def __aenter__(self):
+        await self.ledger.open()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.ledger.close()
+
+    def arrival(self, status, name, *, start=T0, end=None, source="s", drop=False, kind="alarm", note="n"):
+        fields = {"event_name": name, "event_severity": "Major", "event_type": kind}
+        event = None if drop else Event({**fields, "resource_id": name}, {"message": note}, HOUR)
+        one = Alert(name, status, {"alertname": name}, {"message": note}, start, end, "")
+        mapped = Mapped(event, "default", "r")
+        return Arrival(source=source, alert=one, group=GROUP, mapped=lambda: mapped)
+
+    async def fire(self, name="a", **more):
+        return (await self.ledger.put([self.arrival("firing", name, **more)]))[0]
+
+    async def resolve(self, name="a", *, end=None, **more):
+        end = self.now if end is None else end
+        return (await self.ledger.put([self.arrival("resolved", name, end=end, **more)]))[0]
+
+    async def claim(self, holder="w", limit=100):
+        return await self.ledger.claim("default", holder, limit)
+
+    async def settle(self, claim, step, holder="w"):
+        return await self.ledger.settle([Settlement(claim.alarm.seq, holder, step)])
+
+    async def accept(self, claim, holder="w"):
+        if claim.action == "report":
+            return await self.settle(claim, lambda a: rules.reported(a, claim.alarm.starts_at, self.now), holder)
+        return await self.settle(claim, lambda a: rules.cleared(a, None, self.now), holder)
+
+    async def refuse(self, claim):
+        return await self.settle(claim, lambda a: rules.refused(a, claim.action, "refused", "AOM.0400 no", self.now))
+
+    async def deliver(self):
+        """Accept everything that is due, one round; return the actions in order."""
+        claims = await self.claim()
+        for claim in claims:
+            await self.accept(claim)
+        return [claim.action for claim in claims]
+
+    async def rows(self):
+        views = await self.ledger.read(read.listing)
+        return [view.alarm for view in reversed(views)]
+
+    async def states(self):
+        return [row.state for row in await self.rows()]
+
+
+@pytest.fixture
+async def book(tmp_path):
+    """A fresh ledger."""
+    async with Book(tmp_path / "ledger.db") as made:
+        yield made
+
+
+async def test_a_firing_alert_becomes_a_new_alarm_due_to_be_reported(book):
+    """Firing, nothing open: a new alarm, `report_due`, and due at once."""
+    assert await book.fire() == "new"
+    assert await book.states() == ["report_due"]
+    assert [claim.action for claim in await book.claim()] == ["report"]
+
+
+async def test_a_firing_alert_that_a_rule_drops_leaves_nothing(book):
+    """Firing, nothing open, dropped by a rule: no row."""
+    assert await book.fire(drop=True) == "dropped"
+    assert await book.rows() == []
+
+
+async def test_a_repeat_touches_last_seen_and_annotations_only(book):
+    """Firing, an open alarm: a repeat; today's annotations, the frozen metadata, nothing due."""
+    await book.fire(note="first")
+    await book.deliver()
+    book.now += MINUTE
+    assert await book.fire(note="second") == "repeat"
+    (view,) = await book.ledger.read(read.listing)
+    assert view.alarm.last_seen == book.now
+    assert view.event.annotations == {"message": "second"}
+    assert await book.claim() == []
+
+
+async def test_a_repeat_is_reported_again_after_reassert_after(book):
+    """Firing, an open alarm whose last acceptance is older than `reassert_after`: reported once more."""
+    await book.fire()
+    await book.deliver()
+    book.now += REASSERT - 1
+    await book.fire()
+    assert await book.claim() == []
+    book.now += 1
+    await book.fire()
+    assert await book.deliver() == ["report"]
+    assert await book.states() == ["reported"]
+    assert await book.claim() == []
+
+
+async def test_a_repeat_with_another_start_is_reported_again_with_its_own_start(book):
+    """Firing, an open alarm last reported with another `startsAt`: reported again with the firing's own."""
+    await book.fire(start=T0 - 100)
+    await book.deliver()
+    assert await book.fire(start=T0 - 50) == "repeat"
+    (claim,) = await book.claim()
+    assert (claim.action, claim.alarm.fired_at) == ("report", T0 - 50)
+    await book.accept(claim)
+    assert await book.claim() == []
+
+
+async def test_a_start_that_changes_during_the_report_is_not_forgotten(book):
+    """A repeat with another start, arriving while the report is in flight, is reported after it."""
+    await book.fire(start=T0 - 100)
+    (claim,) = await book.claim()
+    await book.fire(start=T0 - 50)
+    await book.accept(claim)
+    (again,) = await book.claim()
+    assert again.alarm.starts_at == T0 - 50
+
+
+async def test_an_event_is_never_reported_twice(book):
+    """A repeat of an accepted `event_type: event` is recognised, and not shown a second time."""
+    await book.fire(kind="event")
+    await book.deliver()
+    book.now += 2 * REASSERT
+    assert await book.fire(kind="event", start=T0 + 5) == "repeat"
+    assert await book.claim() == []
+
+
+async def test_the_resolve_of_an_event_finishes_it_without_a_push(book):
+    """`event_type: event` has no clear: its resolve finishes the row, also when its report is still due."""
+    await book.fire("a", kind="event")
+    await book.deliver()
+    await book.resolve("a")
+    await book.fire("b", kind="event")
+    await book.resolve("b", end=T0 + 1)
+    assert await book.states() == ["cleared", "report_due"]
+    assert await book.deliver() == ["report"]
+    assert await book.states() == ["cleared", "cleared"]
+    assert await book.claim() == []
+
+
+async def test_a_rejected_alarm_is_tried_again_only_when_its_event_changed(book):
+    """Firing, the last one rejected and not resolved: a repeat; due again only if the mapped event changed."""
+    await book.fire(note="poison")
+    (claim,) = await book.claim()
+    await book.refuse(claim)
+    assert await book.states() == ["rejected"]
+    assert await book.fire(note="poison") == "repeat"
+    assert await book.claim() == []
+    assert await book.fire(note="cured") == "repeat"
+    (again,) = await book.claim()
+    assert again.event.annotations == {"message": "cured"}
+    assert len(await book.rows()) == 1
+
+
+async def test_a_resolve_clears_after_its_report_even_if_both_are_due(book):
+    """Resolved, an open alarm: the clear goes out after its report, so AOM's history is complete."""
+    await book.fire()
+    assert await book.resolve(end=T0 + 5) == "resolved"
+    assert await book.deliver() == ["report"]
+    assert await book.deliver() == ["clear"]
+    assert await book.states() == ["cleared"]
+
+
+async def test_a_resolve_during_the_report_waits_for_its_settle(book):
+    """A resolve that arrives while the report is in flight never overtakes it."""
+    await book.fire()
+    (claim,) = await book.claim()
+    await book.resolve(end=T0 + 5)
+    assert await book.claim("other") == []
+    await book.accept(claim)
+    assert await book.deliver() == ["clear"]
+
+
+async def test_a_stale_resolve_of_a_ha_pair_is_ignored(book):
+    """Resolved, ended before the newest firing began and with another start: stale, the alarm stays open."""
+    await book.fire(start=T0 - 50_000)
+    book.now = T0 + 3_000
+    assert await book.resolve(start=T0 - 100_000, end=T0 - 60_000) == "stale"
+    assert await book.states() == ["report_due"]
+
+
+async def test_a_resolve_with_an_earlier_or_later_start_than_its_firing_is_not_stale(book):
+    """`startsAt` is no identity: a resolve that ended after the firing began counts whatever its start is."""
+    for index, start in enumerate((T0 - 500, T0 + 500)):
+        name = f"a{index}"
+        await book.fire(name, start=T0)
+        assert await book.resolve(name, start=start, end=T0 + 1_000) == "resolved"
+
+
+async def test_a_future_start_counts_as_its_time_of_receipt(book):
+    """A firing that claims to begin in an hour is resolved in ten seconds all the same."""
+    await book.fire(start=T0 + HOUR)
+    book.now += 10_000
+    assert await book.resolve(start=T0, end=T0 + 10_000) == "resolved"
+
+
+async def test_the_newest_firing_decides_what_is_stale_not_the_last_to_arrive(book):
+    """A stale firing of the old episode, late from the other peer, does not let its stale resolve through."""
+    await book.fire(start=T0 - 10_000)
+    await book.fire(start=T0 - 90_000)
+    assert await book.resolve(start=T0 - 90_000, end=T0 - 50_000) == "stale"
+
+
+async def test_a_resolve_of_a_rejected_alarm_clears_only_what_aom_had_accepted(book):
+    """Resolved, rejected: `ends_at` is set; nothing is sent for an alarm that AOM never took."""
+    await book.fire()
+    (claim,) = await book.claim()
+    await book.refuse(claim)
+    assert await book.resolve(end=T0 + 5) == "resolved"
+    (row,) = await book.rows()
+    assert (row.state, row.ends_at) == ("rejected", T0 + 5)
+    assert await book.claim() == []
+    assert await book.fire(start=T0 + 10) == "new"
+
+
+async def test_a_refused_re_report_leaves_the_alarm_reported(book):
+    """AOM holds the alarm: when it refuses the re-report, the row stays `reported`, and its resolve clears."""
+    await book.fire()
+    await book.deliver()
+    await book.fire(start=T0 + 1)
+    (claim,) = await book.claim()
+    await book.refuse(claim)
+    assert await book.states() == ["reported"]
+    await book.resolve(end=T0 + 9)
+    assert await book.deliver() == ["clear"]
+
+
+async def test_a_resolve_that_comes_twice_is_a_duplicate(book):
+    """Resolved, `ends_at` not after the last alarm's: duplicate, before and after the clear."""
+    await book.fire()
+    await book.resolve(end=T0 + 5)
+    assert await book.resolve(end=T0 + 5) == "duplicate"
+    await book.deliver()
+    await book.deliver()
+    assert await book.resolve(end=T0 + 4) == "duplicate"
+
+
+async def test_an_orphan_resolve_is_born_clear_due(book):
+    """Resolved, never seen firing: mapped, and a row born `clear_due`; a drop rule drops it."""
+    assert await book.resolve("x", drop=True) == "dropped"
+    assert await book.resolve("a") == "orphan"
+    (row,) = await book.rows()
+    assert (row.state, row.ends_at) == ("clear_due", T0)
+    assert await book.deliver() == ["clear"]
+
+
+async def test_a_later_resolve_after_a_cleared_alarm_is_an_orphan(book):
+    """A flap that Alertmanager never told us of ends with a resolve: it clears what AOM may hold."""
+    await book.fire()
+    await book.resolve(end=T0 + 5)
+    await book.deliver()
+    await book.deliver()
+    book.now = T0 + 99
+    assert await book.resolve(start=T0 + 50, end=T0 + 99) == "orphan"
+
+
+async def test_a_re_fire_waits_behind_the_unsent_clear(book):
+    """Firing while the last alarm's clear is due: a new alarm, even with the same start, served after it."""
+    await book.fire()
+    await book.resolve(end=T0 + 5)
+    assert await book.fire() == "new"
+    rows = await book.rows()
+    assert [row.state for row in rows] == ["report_due", "report_due"]
+    assert rows[1].id == f"{rows[0].id}-2"
+    assert [await book.deliver() for _ in range(4)] == [["report"], ["clear"], ["report"], []]
+
+
+async def test_equal_starts_never_give_equal_ids(book):
+    """Each episode has an id of its own, also the third one with the same start."""
+    for _ in range(3):
+        await book.fire()
+        await book.resolve(end=book.now)
+        book.now += 10
+    ids = [row.id for row in await book.rows()]
+    assert ids == [ids[0], f"{ids[0]}-2", f"{ids[0]}-3"]
+
+
+async def test_equal_labels_of_two_sources_stay_two_alarms(book):
+    """A source is an Alertmanager cluster: the same fingerprint in two of them is two alarms."""
+    assert await book.fire(source="east") == "new"
+    assert await book.fire(source="west") == "new"
+    await book.resolve(source="east", end=T0 + 1)
+    assert [row.ends_at for row in await book.rows()] == [T0 + 1, None]
+
+
+async def test_the_resolve_goes_to_its_row_without_being_mapped(book):
+    """No rule changed in between can orphan an alarm: the resolve of an open one never asks the mapping."""
+    await book.fire()
+
+    def explode():
+        raise AssertionError("mapped")
+
+    end = book.arrival("resolved", "a", end=T0 + 1)
+    arrival = Arrival(source="s", alert=end.alert, group=GROUP, mapped=explode)
+    assert await book.ledger.put([arrival]) == ["resolved"]
+
+
+async def test_a_drop_rule_added_later_does_not_hide_a_repeat_of_an_open_alarm(book):
+    """A firing that is dropped now is still a repeat of the alarm that is open."""
+    await book.fire()
+    assert await book.fire(drop=True) == "repeat"
+
+
+async def test_fire_resolve_and_re_fire_in_one_notification_keep_their_order(book):
+    """Several alerts of one kind in one transaction are applied one after another."""
+    batch = [
+        book.arrival("firing", "a"),
+        book.arrival("resolved", "a", end=T0 + 1),
+        book.arrival("firing", "a", start=T0 + 2),
+        book.arrival("firing", "a", start=T0 + 2),
+    ]
+    assert await book.ledger.put(batch) == ["new", "resolved", "new", "repeat"]
+    assert [await book.deliver() for _ in range(3)] == [["report"], ["clear"], ["report"]]
+
+
+async def test_concurrent_notifications_of_one_alert_make_one_alarm(book):
+    """The same alert on fifty connections in the same moment is one new alarm and 49 repeats."""
+    outcomes = await asyncio.gather(*(book.fire() for _ in range(50)))
+    assert sorted(outcomes) == ["new"] + ["repeat"] * 49
+    assert len(await book.rows()) == 1
+
+
+async def test_the_database_itself_holds_at_most_one_open_alarm(book):
+    """A partial unique index guards the rule, whatever the code does."""
+    await book.fire()
+    copy = sa.insert(alarms).from_select(
+        [c.name for c in alarms.c],
+        sa.select(*(sa.literal(99) if c.name == "seq" else sa.literal("x") if c.name == "id" else c for c in alarms.c)),
+    )
+    with pytest.raises(LedgerUnavailableError, match="UNIQUE"):
+        await book.ledger.write(lambda connection: connection.execute(copy))
+
+
+async def test_a_full_ledger_refuses_only_what_would_add_a_row(tmp_path):
+    """At `max_open`, a new alarm is refused whole; repeats and resolves of known alarms still pass."""
+    async with Book(tmp_path / "l.db", max_open=2) as book:
+        await book.fire("a")
+        await book.fire("b")
+        with pytest.raises(LedgerFullError):
+            await book.ledger.put([book.arrival("firing", "a", note="kept?"), book.arrival("firing", "c")])
+        (view,) = await book.ledger.read(lambda c: read.listing(c, limit=1))
+        assert view.event.annotations == {"message": "n"}
+        assert await book.fire("a") == "repeat"
+        assert await book.resolve("b", end=T0 + 1) == "resolved"
+        await book.deliver()
+        await book.deliver()
+        assert await book.fire("c") == "new"
+
+
+async def test_one_failing_notification_never_fails_its_neighbours(book):
+    """A notification whose mapping explodes in the shared transaction is refused alone."""
+    orphan = book.arrival("resolved", "bad", end=T0)
+
+    def explode():
+        raise RuntimeError("boom")
+
+    bad = Arrival(source="s", alert=orphan.alert, group=GROUP, mapped=explode)
+    results = await asyncio.gather(book.fire("a"), book.ledger.put([bad]), book.fire("b"), return_exceptions=True)
+    assert results[0] == results[2] == "new"
+    assert isinstance(results[1], LedgerUnavailableError)
+    assert [row.fingerprint for row in await book.rows()] == ["a", "b"]
+
+
+async def test_a_notification_nobody_waits_for_is_left_out(book):
+    """Just before the transaction the sender is asked for; when it has gone, nothing is kept."""
+    with pytest.raises(AbandonedError):
+        await book.ledger.put([book.arrival("firing", "a")], is_wanted=lambda: False)
+    assert await book.rows() == []
+
+
+async def test_what_was_put_is_there_after_a_restart(tmp_path):
+    """A put that has returned survives the process, and what was claimed is due again at once."""
+    async with Book(tmp_path / "l.db") as book:
+        await book.fire()
+        await book.claim()
+    async with Book(tmp_path / "l.db") as again:
+        assert again.ledger.counts()["report_due", "default"] == 1
+        assert len(await again.claim()) == 1
+
+
+async def test_a_claim_holds_until_the_lease_ends(book):
+    """A second worker gets the alarm only after the lease, and then the first one's settle is void."""
+    await book.fire()
+    (first,) = await book.claim("one")
+    assert await book.claim("two") == []
+    book.now += 60_000
+    (second,) = await book.claim("two")
+    assert await book.accept(first, "one") == []
+    assert len(await book.accept(second, "two")) == 1
+
+
+async def test_a_released_alarm_comes_due_again_with_its_reason(book):
+    """A try that decided nothing leaves the alarm due at the given time, with the attempt and the reason noted."""
+    await book.fire()
+    (claim,) = await book.claim()
+    await book.settle(claim, lambda a: rules.released(a, T0 + 500, "timeout", "no answer", in_doubt=True, now=T0))
+    (row,) = await book.rows()
+    assert (row.attempts, row.reason, row.doubt_at, row.due_at) == (1, "timeout", T0, T0 + 500)
+    assert await book.claim() == []
+    book.now += 500
+    assert len(await book.claim()) == 1
+
+
+async def test_the_longest_waiting_alarm_is_served_first(book):
+    """Claims come in the order in which alarms became due."""
+    for name in "abc":
+        await book.fire(name)
+        book.now += 1
+    assert [claim.alarm.fingerprint for claim in await book.claim(limit=2)] == ["a", "b"]
+
+
+async def test_counts_are_those_of_the_rows(book):
+    """The counts kept beside the rows equal a count of the rows after every kind of step."""
+    await book.fire("a")
+    await book.fire("b")
+    await book.resolve("a", end=T0 + 1)
+    await book.resolve("orphan")
+    await book.deliver()
+    await book.deliver()
+    counted = await book.ledger.read(read.counts)
+    assert {key: n for key, n in book.ledger.counts().items() if n} == counted
+
+
+async def test_a_row_keeps_the_alert_its_group_and_the_event(book):
+    """A row holds what a later retry needs: the alert with its group's context, and the event as mapped."""
+    await book.fire("a")
+    (view,) = await book.ledger.read(read.listing)
+    assert view.context.alert.labels == {"alertname": "a"}
+    assert view.context.group == GROUP
+    assert view.event.metadata["event_name"] == "a"
+    assert await book.ledger.read(lambda c: read.show(c, view.alarm.id[:10])) == view
+
+
+def test_the_migrations_make_the_schema_that_the_code_uses(tmp_path):
+    """Schema equals migrations, and the row's fields are the table's columns in order."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'l.db'}")
+    migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "ledger_version"})
+        differences = [d for d in compare_metadata(context, metadata) if d[0] != "modify_comment"]
+        assert connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    engine.dispose()
+    assert differences == []
+    assert [column.name for column in alarms.c] == list(Alarm.__struct_fields__)
+
+
+async def test_a_second_process_on_the_same_file_is_told_so(tmp_path):
+    """Two ledgers on one file: the second one says so, and how to mend it."""
+    async with Book(tmp_path / "l.db"):
+        with pytest.raises(LedgerStartError, match=r"another process uses this ledger.*Fix:"):
+            await Book(tmp_path / "l.db").ledger.open()
+
+
+async def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path):
+    """A foreign file gives an error that names the fix, and is not touched."""
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"not a database at all, but somebody's notes" * 50)
+    with pytest.raises(LedgerStartError, match="Fix:"):
+        await Book(path).ledger.open()
+    assert path.read_bytes().startswith(b"not a database")
+
+
+async def test_a_missing_folder_is_named(tmp_path):
+    """A ledger in a folder that does not exist says which folder."""
+    with pytest.raises(LedgerStartError, match=r"nowhere.*Fix:"):
+        await Book(tmp_path / "nowhere" / "l.db").ledger.open()
+
+
+async def test_a_failing_commit_is_an_error_and_keeps_nothing(book):
+    """When the database refuses to write, the put raises, and the next one after the mend succeeds."""
+    other = sqlite3.connect(book.path, isolation_level=None)
+    other.execute("CREATE TRIGGER broken BEFORE INSERT ON alarms BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    with pytest.raises(LedgerUnavailableError, match="disk is full"):
+        await book.fire()
+    other.execute("DROP TRIGGER broken")
+    other.close()
+    assert await book.fire() == "new"
