@@ -338,7 +338,7 @@ def _suggest(word: str, known: typing.Iterable[str]) -> str:
 
 def _called(node: yaml.Node) -> str:
     if isinstance(node, yaml.ScalarNode):
-        return f"the value {node.value[:40]!r}" if node.value else "nothing"
+        return "a single value" if node.value else "nothing"  # never the value itself: it may be a secret
     return "a list" if isinstance(node, yaml.SequenceNode) else "a section"
 
 

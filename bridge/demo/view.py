@@ -62,7 +62,7 @@ def render(progress: Progress, aom: dict[str, Any]) -> RenderableType:
     for _ in range(3):
         columns.add_column(ratio=1)
     columns.add_row(_came_in(progress), _active(aom), _cleared(aom))
-    return Group(_bar(progress), columns, _newest(aom))
+    return Group(_bar(progress), columns, _worst(aom))
 
 
 def _bar(progress: Progress) -> RenderableType:
@@ -96,18 +96,20 @@ def _cleared(aom: dict[str, Any]) -> Panel:
     return Panel(text, title="cleared, and how")
 
 
-def _newest(aom: dict[str, Any]) -> Panel:
+def _worst(aom: dict[str, Any]) -> Panel:
     table = Table(expand=True, box=None, header_style="dim")
     for heading in ("severity", "event", "resource", "message"):
         table.add_column(heading, no_wrap=True)
-    for event in aom["active"][-_ROWS:]:
+    newest_first = reversed(aom["active"])
+    worst_first = sorted(newest_first, key=lambda event: SEVERITIES.index(event["metadata"]["event_severity"]))
+    for event in worst_first[:_ROWS]:
         metadata = event["metadata"]
         table.add_row(
             Text(metadata["event_severity"], style=_COLOURS[metadata["event_severity"]]),
             *(Text(_short(metadata[key])) for key in ("event_name", "resource_id")),
             Text(_short(str(event["annotations"].get("message", "")))),
         )
-    return Panel(table, title="newest active alarms in AOM")
+    return Panel(table, title="AOM's active alarms, the worst first")
 
 
 def _short(text: str) -> str:
