@@ -24,7 +24,7 @@ from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
 from bridge.sender import Sender
-from bridge.status import Exposition, Probes
+from bridge.status import Exposition, Landing, Probes
 from bridge.webhook import CODES, Webhook
 
 BACKLOG = 4_096
@@ -60,7 +60,9 @@ class App:
         self._metrics = Metrics(__version__, platform.python_version())
         mapper = Mapper(settings.mapping, timeouts, settings.default_target)
         self.ledger = Ledger(settings.store, reassert_after, clock)
-        self._webhook = Webhook(settings.all_sources, mapper, self.ledger, self._metrics, clock)
+        self._webhook = Webhook(
+            settings.all_sources, mapper, self.ledger, settings.web, metrics=self._metrics, clock=clock
+        )
         self._clients = {name: AomClient(target, clock, attempt) for name, target in settings.targets.items()}
         self._senders = {
             name: Sender(
@@ -123,7 +125,7 @@ class App:
 
     async def _listen(self) -> None:
         application = web.Application(client_max_size=self._settings.web.max_body)
-        for room in (self._webhook, self._probes, self._exposition):
+        for room in (self._webhook, self._probes, self._exposition, Landing(__version__)):
             application.add_routes(room.routes())
         application.middlewares.append(_plain_errors)
         self._runner = web.AppRunner(

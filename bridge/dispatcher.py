@@ -146,28 +146,33 @@ class _Lane:
             claims = await self._claim()
             self._is_behind = len(claims) == self._settings.batch_size
             if claims:
-                self._launch(claims)
+                await self._launch(claims)
             else:
                 await self._until_due()
 
     async def finish(self, limit: Millis) -> None:
-        """Let what is in flight end within the limit, then cancel it; cancelled work puts its rows back."""
+        """Let what is in flight end within the limit, then cancel it; whatever is still held is due again."""
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=limit / 1000)
         for task in self._in_flight:
             task.cancel()
         await asyncio.gather(*self._in_flight, return_exceptions=True)
+        with contextlib.suppress(LedgerUnavailableError):  # then the lease ends, or the next start gives it back
+            await self._ledger.give_back(self._holder)
 
     async def _until_ready(self) -> None:
         """Wait out a pause, a full window, and under load a moment for a fuller batch."""
         await asyncio.sleep(max(0, self._resume_at - self._clock()) / 1000)
         most = 1 if self._failures else self._settings.max_in_flight
-        while len(self._in_flight) >= most:
-            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
+        await self._window(most)
         if self._in_flight and not self._is_behind:
             await asyncio.wait(
                 self._in_flight, timeout=self._settings.batch_wait / 1000, return_when=asyncio.ALL_COMPLETED
             )
+
+    async def _window(self, most: int) -> None:
+        while len(self._in_flight) >= most:
+            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
 
     async def _claim(self) -> list[Claim]:
         try:
@@ -185,10 +190,11 @@ class _Lane:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._work.wait(), wait / 1000)
 
-    def _launch(self, claims: list[Claim]) -> None:
+    async def _launch(self, claims: list[Claim]) -> None:
         for action in ACTIONS:
             some = [claim for claim in claims if claim.action == action]
             if some:
+                await self._window(self._settings.max_in_flight)
                 task = asyncio.create_task(self._deliver(some, action), name=f"{action}-{self.target}")
                 self._in_flight.add(task)
                 task.add_done_callback(self._landed)

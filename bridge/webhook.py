@@ -8,10 +8,11 @@ not retry the one, and takes the other for success. AOM is never called here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import socket
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +33,9 @@ CODES = ("200", "400", "404", "413", "500", "503")
 _MAP_AT_ONCE = 100
 """Alerts mapped before other requests get their turn."""
 
+_LONGEST_WAIT_SECONDS = 5
+"""For a share of the memory; Alertmanager gives up after 10 s at the earliest."""
+
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 _log = logger("webhook")
@@ -51,6 +55,28 @@ class WebSettings:
         return []
 
 
+class _Memory:
+    """What bodies in flight may take together; a body waits for its share, and gives up after a while."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._used = 0
+        self._freed = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def share(self, size: int) -> AsyncIterator[None]:
+        """Take so many bytes for the time of the block; raises TimeoutError when they do not become free."""
+        async with asyncio.timeout(_LONGEST_WAIT_SECONDS), self._freed:
+            await self._freed.wait_for(lambda: self._used + size <= self._most)
+            self._used += size
+        try:
+            yield
+        finally:
+            self._used -= size
+            async with self._freed:
+                self._freed.notify_all()
+
+
 class Webhook:
     """The handlers of ``/webhook``.
 
@@ -62,12 +88,22 @@ class Webhook:
         clock: the time.
     """
 
-    def __init__(self, sources: Sequence[str], mapper: Mapper, ledger: Ledger, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        sources: Sequence[str],
+        mapper: Mapper,
+        ledger: Ledger,
+        settings: WebSettings,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
         self._sources = tuple(sources)
         self._mapper = mapper
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
+        self._memory = _Memory(settings.max_body_in_flight)
         self._noted: set[tuple[str, str]] = set()
 
     def routes(self) -> list[web.RouteDef]:
@@ -95,12 +131,21 @@ class Webhook:
             known = ", ".join(self._sources)
             return _answer(404, f"no source is called {source[:64]!r}; the configuration lists {known}")
         _check_length(request)
+        length = request.content_length
+        try:
+            async with self._memory.share(request.client_max_size if length is None else length):
+                return await self._read(request, source)
+        except TimeoutError:
+            return _answer(503, "too many bodies are in flight (web.max_body_in_flight); nothing was kept")
+
+    async def _read(self, request: web.Request, source: str) -> web.Response:
         body = await request.read()
         try:
             notification = parse(body)
         except PayloadError as error:
             _log.warning("payload refused", source=source, peer=request.remote, error=str(error), bytes=len(body))
             return _answer(400, str(error))
+        del body  # the parsed alerts hold what is needed, and a storm's bodies are large
         return await self._keep(source, notification, partial(_is_connected, request))
 
     async def _keep(self, source: str, notification: Notification, is_wanted: Callable[[], bool]) -> web.Response:

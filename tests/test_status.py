@@ -127,3 +127,12 @@ async def test_a_ledger_that_cannot_commit_answers_503_and_keeps_nothing(tmp_pat
         other.execute("DROP TRIGGER full")
         other.close()
         assert await rig.post(body) == (200, "kept: 1 new\n")
+
+
+async def test_the_landing_page_leads_on(rig):
+    """`/` names the links of the bridge, and each of them answers 200."""
+    status, text = await rig.get("/")
+    assert status == 200
+    for link in ("metrics", "-/healthy", "-/ready"):
+        assert f'href="{link}"' in text
+        assert (await rig.get(f"/{link}"))[0] == 200

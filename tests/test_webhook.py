@@ -74,7 +74,7 @@ async def test_a_body_over_the_limit_is_answered_413(rig):
     [
         ("GET", "/webhook", 405, "allowed: POST"),
         ("PUT", "/webhook", 405, "allowed: POST"),
-        ("POST", "/", 404, "/webhook"),
+        ("POST", "/", 405, "allowed: GET"),
         ("POST", "/webhooks", 404, "/webhook"),
         ("POST", "/webhook/nobody", 404, "no source is called 'nobody'"),
         ("POST", "/webhook/a/b", 404, "/webhook"),
@@ -167,6 +167,28 @@ async def test_a_sender_that_hung_up_is_left_out(rig):
 async def _abandoned_or_kept(rig):
     answers = [await rig.metric("aom_bridge_webhook_requests_total", code=code) for code in ("200", "503")]
     return sum(answers) > 0
+
+
+async def test_bodies_in_flight_share_a_budget(tmp_path):
+    """A body without room within `max_body_in_flight` is answered 503, and served once there is room."""
+    async with running(tmp_path / "l.db", more="web: {max_body: 1MiB, max_body_in_flight: 1MiB}") as rig:
+        held = 1 << 20
+        _, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
+        writer.write(f"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: {held}\r\n\r\n".encode())
+        await writer.drain()
+
+        async def is_refused():
+            status, text = await rig.post(GOOD)
+            return status == 503 and "max_body_in_flight" in text
+
+        await until(is_refused)
+        writer.write(b"x" * held)
+
+        async def is_served():
+            return (await rig.post(GOOD))[0] == 200
+
+        await until(is_served)
+        writer.close()
 
 
 async def test_every_webhook_is_counted_by_its_code(rig):

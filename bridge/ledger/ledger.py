@@ -97,7 +97,7 @@ class Ledger:
         self._engine: Engine = create_engine(self._settings.url)
         try:
             await self._on(self._writer, lambda: migrate(self._engine))
-            await self.write(work.release_all)
+            await self.write(work.give_back)
             self._counts.update(await self.read(read.counts))
         except BaseException:
             self._dispose()
@@ -156,6 +156,10 @@ class Ledger:
         if any(alarm.due_at is not None for alarm in changed):
             self._wake()
         return changed
+
+    async def give_back(self, holder: str) -> None:
+        """Make due again what a worker that has stopped still holds."""
+        await self.write(lambda connection: work.give_back(connection, holder))
 
     async def probe(self) -> None:
         """Write for real.

@@ -63,10 +63,8 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[l
     return changed, changes
 
 
-def release_all(connection: Connection) -> None:
-    """Make every claimed alarm due again: only for a database that no other process can be using."""
-    connection.execute(
-        sa.update(alarms)
-        .where(alarms.c.claimed_by.is_not(None))
-        .values(claimed_by=None, due_at=sa.func.coalesce(alarms.c.due_since, alarms.c.received_at))
-    )
+def give_back(connection: Connection, holder: str | None = None) -> None:
+    """Make claimed alarms due again: those of one worker that has stopped, or all where no other process can be."""
+    claimed = alarms.c.claimed_by.is_not(None) if holder is None else alarms.c.claimed_by == holder
+    due_at = sa.func.coalesce(alarms.c.due_since, alarms.c.received_at)
+    connection.execute(sa.update(alarms).where(claimed).values(claimed_by=None, due_at=due_at))
