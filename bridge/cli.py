@@ -24,7 +24,7 @@ from bridge import __version__, config, log
 from bridge.clock import format_rfc3339, system_clock
 from bridge.errors import BridgeError, PayloadError
 from bridge.event import report
-from bridge.ledger import STATES, AlarmView, read
+from bridge.ledger import STATES, AlarmView, alarm_id, read
 from bridge.mapping import Mapper
 from bridge.notification import Alert, Notification, parse
 
@@ -131,7 +131,8 @@ def _print_mapping(mapper: Mapper, source: str, alert: Alert, notification: Noti
         return
     print(f"  mapped by {result.mapped.rule} for target {result.mapped.target}")
     now = system_clock()
-    entry = report(result.mapped.event, alarm_id="", starts_at=alert.starts_at, now=now)
+    own_id = alarm_id((source, alert.fingerprint), alert.starts_at)
+    entry = report(result.mapped.event, alarm_id=own_id, starts_at=alert.starts_at, now=now)
     print(_indented(_pretty(entry)))
 
 

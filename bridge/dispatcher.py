@@ -188,7 +188,9 @@ class _Lane:
             due_at = await self._ledger.next_due(self.target)
             wait = _POLL if due_at is None else min(max(due_at - self._clock(), 10), _POLL)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._work.wait(), wait / 1000)
+            # Not wait_for: before Python 3.12 it can swallow a cancellation that comes together with the wake.
+            async with asyncio.timeout(wait / 1000):
+                await self._work.wait()
 
     async def _launch(self, claims: list[Claim]) -> None:
         for action in ACTIONS:

@@ -108,7 +108,8 @@ class Demo:
     async def _watch(self, view: Live | _NoView, stopped: asyncio.Event, seconds: float) -> None:
         view.update(render(self._progress, self._emulator.snapshot()), refresh=True)
         try:
-            await asyncio.wait_for(stopped.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await stopped.wait()
         except TimeoutError:
             view.update(render(self._progress, self._emulator.snapshot()), refresh=True)
 

@@ -1,6 +1,6 @@
 """The ledger: one row per alarm; its states; put, claim, settle. SQL stands only in this room."""
 
-from bridge.ledger.alarm import ACTIONS, OUTCOMES, STATES, Action, Alarm, Arrival, Claim, Outcome, State
+from bridge.ledger.alarm import ACTIONS, OUTCOMES, STATES, Action, Alarm, Arrival, Claim, Outcome, State, alarm_id
 from bridge.ledger.ledger import AbandonedError, Ledger
 from bridge.ledger.read import AlarmView
 from bridge.ledger.settings import LedgerSettings
@@ -21,4 +21,5 @@ __all__ = [
     "Outcome",
     "Settlement",
     "State",
+    "alarm_id",
 ]

@@ -37,7 +37,8 @@ class Probes:
     async def ready(self, _request: web.Request) -> web.Response:
         """Answer 200 when the ledger has just committed, else 503 with the reason."""
         try:
-            await asyncio.wait_for(self._ledger.probe(), _LONGEST_PROBE_SECONDS)
+            async with asyncio.timeout(_LONGEST_PROBE_SECONDS):
+                await self._ledger.probe()
         except LedgerUnavailableError as error:
             return web.Response(status=503, text=f"aom-bridge is not ready: {error}\n")
         except TimeoutError:
