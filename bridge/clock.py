@@ -7,6 +7,7 @@ Time comes into the rooms by argument (`Clock`), so that tests can turn it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ MINUTE: Millis = 60 * SECOND
 HOUR: Millis = 60 * MINUTE
 DAY: Millis = 24 * HOUR
 
+_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 ZERO_TIME: Millis = -62_135_596_800_000
@@ -36,6 +38,8 @@ def parse_rfc3339(text: str) -> Millis:
     Raises:
         ValueError: when the text is not such a time.
     """
+    if not _RFC3339.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not a time as RFC 3339 writes it")
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

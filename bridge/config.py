@@ -100,7 +100,10 @@ class ConfigError(BridgeError):
 
     def lines(self) -> list[str]:
         """Return one line for each mistake: ``file:line:column: path: problem. Fix: …``."""
-        return [f"{self.file}:{p.line}:{p.column}: {p.path + ': ' if p.path else ''}{p.text}" for p in self.problems]
+        return [
+            _one_line(f"{self.file}:{p.line}:{p.column}: {p.path + ': ' if p.path else ''}{p.text}")
+            for p in self.problems
+        ]
 
 
 def load(file: str, env: Mapping[str, str] | None = None, *, allow_unset: bool = False) -> Settings:
@@ -142,7 +145,7 @@ def _compose(raw: bytes, file: str) -> yaml.Node:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise ConfigError(file, [Problem(line, column, "", f"not YAML: {error.problem}. Fix: correct it.")]) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         text = " ".join(str(error).split())
         raise ConfigError(file, [Problem(1, 1, "", f"not YAML: {text}. Fix: save it as UTF-8 text.")]) from None
     if node is None:
@@ -167,6 +170,11 @@ def _check_events(raw: bytes, file: str) -> None:
 def _problem(place: yaml.Node | yaml.Event, path: str, text: str) -> Problem:
     mark = place.start_mark
     return Problem(mark.line + 1, mark.column + 1, path, text) if mark else Problem(1, 1, path, text)
+
+
+def _one_line(text: str) -> str:
+    """Escape what a key or a value could steer a terminal or a log with."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class _Missing:
@@ -270,23 +278,29 @@ class _Reader:
         for key, (key_node, _) in pairs.items():
             if key not in fields:
                 self.note(key_node, _join(path, key), f"unknown key. Fix: {_suggest(key, fields)}")
-        values = {
+        read = {
             fields[key].name: self.read(child, hints[fields[key].name], _join(path, key))
             for key, (_, child) in pairs.items()
             if key in fields
         }
+        values = {name: value for name, value in read.items() if value is not _MISSING}
         for key, one in fields.items():
             if _is_required(one) and key not in pairs:
                 self.note(node, _join(path, key), "it is missing. Fix: add it.")
-        if len(self.problems) > before:
-            return _MISSING
-        return self._checked(kind(**values), node, path)
+        if all(one.name in values for one in fields.values() if _is_required(one)):
+            section = kind(**values)
+            self._check(section, node, path)
+            if len(self.problems) == before:
+                return section
+        return _MISSING
 
-    def _checked(self, section: Any, node: yaml.Node, path: str) -> Any:  # noqa: ANN401
+    def _check(self, section: Any, node: yaml.Node, path: str) -> None:  # noqa: ANN401
+        """Note what is wrong with the section as a whole, except where a worse problem stands already."""
+        known = {problem.path for problem in self.problems}
         for key, text in getattr(section, "problems", list)():
             where = _join(path, key) if key else path
-            self.note(self._nodes.get(where, node), where, text)
-        return section
+            if not any(place == where or place.startswith((where + ".", where + "[")) for place in known):
+                self.note(self._nodes.get(where, node), where, text)
 
     def _pairs(self, node: yaml.Node, path: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         if isinstance(node, yaml.ScalarNode) and node.value == "":
@@ -297,6 +311,9 @@ class _Reader:
         pairs: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key_node, child in node.value:
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            if not key:
+                self.note(key_node, path, "a key must be one value that is not empty. Fix: write a name.")
+                continue
             if key in pairs:
                 line = pairs[key][0].start_mark.line + 1
                 self.note(key_node, _join(path, key), f"the key stands at line {line} already. Fix: remove one.")
@@ -311,14 +328,13 @@ def _boolean(text: str) -> bool:
 
 
 def _whole_number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a whole number. Fix: write digits only.") from None
+    if not re.fullmatch(r"-?[0-9]{1,15}", text):
+        raise ValueError(f"{text[:40]!r} is not a whole number. Fix: write digits only.")
+    return int(text)
 
 
 def _number(text: str) -> float:
-    if not re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?", text):
+    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", text):
         raise ValueError(f"{text!r} is not a number. Fix: write it as 20 or 0.5.")
     return float(text)
 

@@ -34,6 +34,9 @@ MANDATORY = (
 FINGERPRINT_KEY = "alert_fingerprint"
 SOURCE_KEY = "alert_source"
 
+OURS = (FINGERPRINT_KEY, SOURCE_KEY)
+"""What makes every alarm unique and findable; no rule may set them."""
+
 MOST_KEYS = 30
 MOST_ANNOTATIONS = 30
 LONGEST_VALUE = 2_048
@@ -135,31 +138,25 @@ def cut(text: str, longest: int) -> str:
 
 
 def build_metadata(fixed: Mapping[str, str], labels: Iterable[tuple[str, str]]) -> tuple[dict[str, str], int]:
-    """Join fixed fields and labels to metadata; return it with the number of labels that found no place.
+    """Join fixed fields and labels to metadata; return it with the number of those that found no place.
 
     ``fixed`` comes first, in its order; empty values are left out. A label whose name is taken becomes
     ``label_<name>``.
     """
     joined: dict[str, str] = {}
-    for key, value in fixed.items():
-        longest = LONGEST_PROVIDER if key == "resource_provider" else LONGEST_VALUE
+    left_out = 0
+    for name, value in (*fixed.items(), *sorted(labels)):
+        longest = LONGEST_PROVIDER if name == "resource_provider" else LONGEST_VALUE
         cleaned = metadata_value(value, longest)
         if cleaned and len(joined) < MOST_KEYS:
-            joined[metadata_value(key, LONGEST_KEY)] = cleaned
-    left_out = 0
-    for name, value in sorted(labels):
-        cleaned = metadata_value(value)
-        if not cleaned:
-            continue
-        if len(joined) >= MOST_KEYS:
+            joined[_free_key(name, joined)] = cleaned
+        elif cleaned:
             left_out += 1
-            continue
-        joined[_free_key(name, joined)] = cleaned
     return joined, left_out
 
 
 def _free_key(name: str, taken: Mapping[str, str]) -> str:
-    key = metadata_value(name, LONGEST_KEY)
+    key = metadata_value(name, LONGEST_KEY) or "label_"
     while key in taken:
         key = cut(f"label_{key}", LONGEST_KEY)
         if key in taken and len(key) >= LONGEST_KEY:
@@ -178,5 +175,5 @@ def build_annotations(texts: Mapping[str, str]) -> tuple[dict[str, str], int]:
         if len(kept) >= MOST_ANNOTATIONS:
             left_out += 1
             continue
-        kept[metadata_value(name, LONGEST_KEY)] = cleaned
+        kept[_free_key(name, kept)] = cleaned
     return kept, left_out

@@ -7,6 +7,7 @@ a secret: values that hold one are `bridge.scalars.Secret`, whose ``repr`` is ``
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any, Literal, TextIO
 
@@ -15,6 +16,8 @@ import structlog
 Format = Literal["logfmt", "json"]
 LEVELS = ("debug", "info", "warn", "error")
 _LONGEST_VALUE = 2_048
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What could forge a line or steer a terminal; the logfmt renderer escapes line feeds only."""
 
 
 def logger(component: str) -> structlog.stdlib.BoundLogger:
@@ -56,7 +59,10 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None) -> None:
 def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog's own processors are typed so
     if fmt == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
-    return structlog.processors.LogfmtRenderer(key_order=["ts", "level", "component", "msg"], drop_missing=True)
+    render = structlog.processors.LogfmtRenderer(
+        key_order=["ts", "level", "component", "msg"], drop_missing=True, bool_as_flag=False
+    )
+    return lambda *event: _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), render(*event))
 
 
 def _prometheus_words(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:

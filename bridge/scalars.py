@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND, Millis
 
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION = re.compile("".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")))
 _DURATION_UNITS = (365 * DAY, 7 * DAY, DAY, HOUR, MINUTE, SECOND, 1)
-_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+_SIZE = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB)?")
 _SIZE_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -34,7 +34,7 @@ def parse_duration(text: str) -> Millis:
         if text == "0":
             return 0
         raise ValueError(
-            f"{text!r} is not a duration. Fix: write it as Prometheus does, such as 200ms, 5m, 1h30m or 5d."
+            f"{text[:40]!r} is not a duration. Fix: write it as Prometheus does, such as 200ms, 5m, 1h30m or 5d."
         )
     return sum(int(count) * unit for count, unit in zip(found.groups(), _DURATION_UNITS, strict=True) if count)
 
@@ -54,7 +54,9 @@ def parse_size(text: str) -> int:
     """Read a size in bytes: ``64MiB``, ``512KiB``, ``1048576``."""
     found = _SIZE.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is not a size. Fix: write a number of bytes with a unit, such as 512KiB or 64MiB.")
+        raise ValueError(
+            f"{text[:40]!r} is not a size. Fix: write a number of bytes with a unit, such as 512KiB or 64MiB."
+        )
     return int(found[1]) * _SIZE_UNITS[found[2]]
 
 

@@ -82,7 +82,7 @@ class AomClient:
         context = ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else True
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context),
-            proxy=settings.proxy_url or None,
+            proxy=settings.proxy_url.reveal() if settings.proxy_url else None,
             timeout=aiohttp.ClientTimeout(total=self._attempt_timeout / 1000, sock_connect=5),
             max_field_size=LONGEST_TOKEN,
             auto_decompress=True,

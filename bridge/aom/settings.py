@@ -86,7 +86,7 @@ class TargetSettings:
     lookup_wait: DurationField = 2 * MINUTE
     rate_limit: float = 20
     ca_file: Path | None = None
-    proxy_url: str = ""
+    proxy_url: SecretField | None = None  # it may carry a password
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
@@ -95,7 +95,9 @@ class TargetSettings:
             found.append(("project_id", "it is empty. Fix: the project's id, from the console's My Credentials page."))
         if not self.endpoint and not self.region:
             found.append(("", "neither endpoint nor region is set. Fix: set one, such as region: cn-north-4."))
-        found += _url_problems("endpoint", self.endpoint) + _url_problems("proxy_url", self.proxy_url)
+        found += _url_problems("endpoint", self.endpoint)
+        if self.proxy_url is not None and _url_problems("", self.proxy_url.reveal()):
+            found.append(("proxy_url", "it is not a web address. Fix: such as http://proxy.example:3128."))
         if not SHORTEST_TIMEOUT <= self.alarm_timeout <= LONGEST_TIMEOUT:
             found.append(("alarm_timeout", "AOM takes 1m to 15d. Fix: a duration between, such as 5d."))
         if self.rate_limit <= 0:

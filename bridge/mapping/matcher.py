@@ -7,19 +7,17 @@ that is not there is the empty string.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 
 import re2
 
-_UTF8_FORM = re.compile(
-    r"""\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s{}!=~,\\"'`]+))\s*
-        (?P<op>=~|!~|!=|=)\s*
-        (?:"(?P<value>(?:[^"\\]|\\.)*)"|(?P<bare_value>[^\s{}!=~,\\"'`]*))\s*""",
-    re.VERBOSE,
+_FORM = re.compile(
+    r"""\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s{}!=~,\\"'`]+))\s*(?P<op>=~|!~|!=|=)\s*(?P<value>.*?)\s*""",
+    re.DOTALL,
 )
-_CLASSIC_FORM = re.compile(r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?P<op>=~|!~|!=|=)\s*(?P<value>.*?)\s*", re.DOTALL)
+_VALUE = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>(?:[^"\\]|\\.)*\\?)', re.DOTALL)
+_ESCAPE = re.compile(r'\\(["\\n])')
 _QUIET = re2.Options()
 _QUIET.log_errors = False
 
@@ -58,29 +56,22 @@ class Matcher:
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    found = _UTF8_FORM.fullmatch(text)
-    if found:
-        name = found["bare"] if found["quoted"] is None else _unquote(found["quoted"])
-        value = found["bare_value"] if found["value"] is None else _unquote(found["value"])
-        return name, found["op"], value
-    found = _CLASSIC_FORM.fullmatch(text)
-    if not found:
+    found = _FORM.fullmatch(text)
+    if not found or found["quoted"] == "":
         raise ValueError(
             f"{text!r} is not a matcher. Fix: write label, operator and quoted value, "
             """such as 'severity="critical"', with one of = != =~ !~."""
         )
-    value = found["value"]
-    if value.startswith('"') != (value.endswith('"') and len(value) > 1):
-        raise ValueError(f'{text!r} has an unclosed quote. Fix: quote the whole value with " on both sides.')
-    return found["name"], found["op"], _unquote(value[1:-1] if value.startswith('"') else value)
+    value = _VALUE.fullmatch(found["value"])
+    if not value:
+        raise ValueError(f'{text!r} has a quote that is not closed, or not escaped. Fix: "value", with \\" inside it.')
+    return _either(found), found["op"], _either(value)
 
 
-def _unquote(inner: str) -> str:
-    try:
-        unquoted = json.loads(f'"{inner}"', strict=False)
-    except ValueError:
-        return inner.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")
-    return str(unquoted)
+def _either(found: re.Match[str]) -> str:
+    """Return the bare text, or the quoted one without its escapes; only these three are escapes in Alertmanager."""
+    text = found["bare"] if found["quoted"] is None else found["quoted"]
+    return _ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else escape[1], text)
 
 
 def _condition(operator: str, value: str) -> Callable[[str], bool]:

@@ -56,8 +56,13 @@ class _Draft(msgspec.Struct):
         try:
             return template.render(self.scope)
         except Exception as error:  # noqa: BLE001 - a user's template can raise anything, and must never block
-            self.fallbacks.append(Fallback(rule, field, f"{type(error).__name__}: {error}"))
+            self.fell_back(rule, field, f"{type(error).__name__}: {error}")
             return ""
+
+    def fell_back(self, rule: str, field: str, problem: str) -> None:
+        """Note a fallback; the first problem of a rule's field says why, so it counts once."""
+        if not any((noted.rule, noted.field) == (rule, field) for noted in self.fallbacks):
+            self.fallbacks.append(Fallback(rule, field, problem))
 
     def chosen(self, field: str) -> tuple[Template, str] | None:
         """Return what the last matching rule sets this field to, with that rule's name."""
@@ -140,7 +145,7 @@ class Mapper:
         }
         for rule in draft.matched:
             for field, template in rule.set.items():
-                if field not in aom.MANDATORY:
+                if field not in aom.MANDATORY and field not in aom.OURS:
                     fields[field] = draft.render(template, rule.name, field)
         return fields
 
@@ -150,11 +155,11 @@ class Mapper:
             text = draft.render(chosen[0], chosen[1], field)
             if text and not text.isspace():
                 return text
-            draft.fallbacks.append(Fallback(chosen[1], field, "the value is empty"))
+            draft.fell_back(chosen[1], field, "the value is empty")
         text = draft.render(self._defaults[field], DEFAULTS_RULE, field)
         if text and not text.isspace():
             return text
-        draft.fallbacks.append(Fallback(DEFAULTS_RULE, field, "the value is empty"))
+        draft.fell_back(DEFAULTS_RULE, field, "the value is empty")
         return _LAST_RESORT.get(field, draft.alert.fingerprint)
 
     def _severity(self, draft: _Draft) -> str:
@@ -174,7 +179,7 @@ class Mapper:
         for choice in choices:
             if choice.casefold() == text.casefold():
                 return choice
-        draft.fallbacks.append(Fallback(chosen[1], field, f"{text[:80]!r} is not one of {', '.join(choices)}"))
+        draft.fell_back(chosen[1], field, f"{text[:80]!r} is not one of {', '.join(choices)}")
         return otherwise
 
     def _metadata_labels(self, alert: Alert) -> list[tuple[str, str]]:

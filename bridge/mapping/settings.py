@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bridge.clock import Millis
-from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, SEVERITIES, SHORTEST_TIMEOUT, Severity
+from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, OURS, SEVERITIES, SHORTEST_TIMEOUT, Severity
 from bridge.mapping.matcher import Matcher
 from bridge.mapping.template import Template
 from bridge.scalars import DurationField
@@ -70,7 +70,8 @@ class RuleSettings:
             found.append(("drop", "a rule that drops sets nothing else. Fix: remove the other keys, or drop."))
         for key, choices in (("event_severity", SEVERITIES), ("event_type", EVENT_TYPES)):
             found += [(f"set.{key}", text) for text in _choice_problems(self.set.get(key), choices)]
-        return found
+        text = "the bridge sets it, and finds its alarms by it. Fix: choose another name."
+        return found + [(f"set.{key}", text) for key in OURS if key in self.set]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +90,11 @@ class MappingSettings:
 
     def problems(self) -> list[tuple[str, str]]:
         """Return what is wrong between the rules: pairs of the key and the sentence."""
-        names = [rule.name for rule in self.rules]
+        first = {rule.name: index for index, rule in reversed(list(enumerate(self.rules)))}
         return [
-            (
-                f"rules[{index}].name",
-                f"{name!r} names an earlier rule too. Fix: give each rule a name of its own.",
-            )
-            for index, name in enumerate(names)
-            if name in names[:index]
+            (f"rules[{index}].name", f"{rule.name!r} names an earlier rule too. Fix: give each rule a name of its own.")
+            for index, rule in enumerate(self.rules)
+            if first[rule.name] != index
         ]
 
 

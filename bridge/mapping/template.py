@@ -24,6 +24,21 @@ Render = Callable[[Scope], str]
 NAMES = ("labels", "annotations", "alert", "group", "source")
 
 
+_REFUSED = (
+    nodes.Call,
+    nodes.Macro,
+    nodes.CallBlock,
+    nodes.Import,
+    nodes.FromImport,
+    nodes.Include,
+    nodes.Extends,
+    nodes.Block,
+    nodes.Mul,
+    nodes.Pow,
+    nodes.Mod,
+)
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Attributes of a mapping are its keys and nothing else, so no label name can collide with a method."""
 
@@ -31,6 +46,11 @@ class _Environment(ImmutableSandboxedEnvironment):
         if isinstance(obj, Mapping):
             return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
         return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as above
+        if isinstance(obj, Mapping):
+            return self.getattr(obj, argument)
+        return super().getitem(obj, argument)
 
 
 def _environment() -> _Environment:
@@ -66,11 +86,15 @@ class Template:
             return cls(text, _constant(expand(text)))
         try:
             tree = _ENVIRONMENT.parse(text)
+            _check_nodes(tree)  # first: looking for names folds constants, such as 10 ** 10 ** 10
             _check_names(tree)
             _expand_literals(tree, expand)
             return cls(text, _compile(tree))
         except TemplateError as error:
-            raise ValueError(f"{text!r} is not a template: {error.message}. Fix: see Jinja2's syntax.") from None
+            problem = str(error.message).rstrip(".")
+            raise ValueError(f"{text!r} is not a template: {problem}. Fix: see Jinja2's syntax.") from None
+        except (RecursionError, SyntaxError, MemoryError, OverflowError):
+            raise ValueError(f"{text[:80]!r} is too deep for a template. Fix: make it simpler.") from None
 
     def render(self, scope: Scope) -> str:
         """Return the text for one alert; any exception a template can raise at run time passes through."""
@@ -78,6 +102,13 @@ class Template:
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"
+
+
+def _check_nodes(tree: nodes.Template) -> None:
+    """Refuse what can call into Python, or make a template work without end."""
+    for found in tree.find_all(_REFUSED):
+        what = type(found).__name__
+        raise ValueError(f"line {found.lineno} of a template uses {what}, which is not allowed. Fix: use filters.")
 
 
 def _check_names(tree: nodes.Template) -> None:
