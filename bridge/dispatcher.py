@@ -139,16 +139,23 @@ class _Lane:
         self._work.set()
 
     async def run(self) -> None:
-        """Claim and send until cancelled."""
+        """Claim and send until cancelled; no surprise ends a lane, since nobody would deliver for its target."""
         while True:
-            await self._until_ready()
-            self._work.clear()
-            claims = await self._claim()
-            self._is_behind = len(claims) == self._settings.batch_size
-            if claims:
-                await self._launch(claims)
-            else:
-                await self._until_due()
+            try:
+                await self._round()
+            except Exception:  # noqa: BLE001 - whatever it was, the next round may do better
+                _log.exception("delivery stumbled, and goes on", target=self.target)
+                await asyncio.sleep(_POLL / 1000)
+
+    async def _round(self) -> None:
+        await self._until_ready()
+        self._work.clear()
+        claims = await self._claim()
+        self._is_behind = len(claims) == self._settings.batch_size
+        if claims:
+            await self._launch(claims)
+        else:
+            await self._until_due()
 
     async def finish(self, limit: Millis) -> None:
         """Let what is in flight end within the limit, then cancel it; whatever is still held is due again."""

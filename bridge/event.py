@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -21,8 +21,8 @@ from bridge.clock import DAY, MINUTE, Millis
 
 Severity = Literal["Critical", "Major", "Minor", "Info"]
 EventType = Literal["event", "alarm"]
-SEVERITIES: tuple[Severity, ...] = ("Critical", "Major", "Minor", "Info")
-EVENT_TYPES: tuple[EventType, ...] = ("event", "alarm")
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 MANDATORY = (
     "event_name",
     "event_severity",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -27,19 +27,7 @@ Reason = Literal[
     "connection",
     "not_sent",
 ]
-REASONS: tuple[Reason, ...] = (
-    "accepted",
-    "refused",
-    "too_large",
-    "unauthorized",
-    "forbidden",
-    "not_found",
-    "rate_limited",
-    "unavailable",
-    "timeout",
-    "connection",
-    "not_sent",
-)
+REASONS: tuple[Reason, ...] = get_args(Reason)
 _BY_STATUS: dict[int, Reason] = {
     400: "refused",
     401: "unauthorized",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -21,9 +21,9 @@ Outcome = Literal["new", "repeat", "resolved", "orphan", "duplicate", "stale", "
 Key = tuple[str, str]
 """(source, fingerprint): what an alert is; at most one open alarm for each."""
 
-STATES: tuple[State, ...] = ("report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded")
+STATES: tuple[State, ...] = get_args(State)
 FINISHED: tuple[State, ...] = ("cleared", "rejected", "expired", "discarded")
-ACTIONS: tuple[Action, ...] = ("report", "clear")
+ACTIONS: tuple[Action, ...] = get_args(Action)
 OUTCOMES: dict[str, tuple[Outcome, ...]] = {
     "firing": ("new", "repeat", "dropped"),
     "resolved": ("resolved", "orphan", "duplicate", "stale", "dropped"),

@@ -240,13 +240,9 @@ class Ledger:
         return group
 
     async def _commit_group(self, group: list[_Waiting]) -> None:
-        wanted = []
-        for waiting in group:
-            if waiting.is_wanted():
-                wanted.append(waiting)
-            else:
-                waiting.settle(AbandonedError("the sender has gone"))
+        wanted = group
         try:
+            wanted = _still_wanted(group)
             if wanted:
                 await self._transaction(wanted)
         except Exception as error:  # noqa: BLE001 - whatever it was, every sender must get its answer
@@ -273,9 +269,9 @@ class Ledger:
             return put.run([waiting.arrivals for waiting in group])
 
         result = await self.write(step)
-        self._count(result.changes)
         for waiting, outcome in zip(group, result.outcomes, strict=True):
             waiting.settle(outcome)
+        self._count(result.changes)
         self._wake()
 
     def _open_count(self) -> int:
@@ -288,3 +284,13 @@ class Ledger:
     def _wake(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+def _still_wanted(group: list[_Waiting]) -> list[_Waiting]:
+    wanted = []
+    for waiting in group:
+        if waiting.is_wanted():
+            wanted.append(waiting)
+        else:
+            waiting.settle(AbandonedError("the sender has gone"))
+    return wanted
