@@ -64,8 +64,8 @@ class App:
             settings.all_sources, mapper, self.ledger, settings.web, metrics=self._metrics, clock=clock
         )
         self._clients = {name: AomClient(target, clock, attempt) for name, target in settings.targets.items()}
-        self._senders = {
-            name: Sender(
+        senders = [
+            Sender(
                 name,
                 target,
                 self._clients[name],
@@ -74,10 +74,10 @@ class App:
                 clock=clock,
             )
             for name, target in settings.targets.items()
-        }
+        ]
         self._dispatcher = Dispatcher(
             self.ledger,
-            self._senders,
+            senders,
             settings.delivery,
             lease=settings.store.lease,
             metrics=self._metrics,
@@ -112,12 +112,23 @@ class App:
         except BaseException:
             await self.stop()
             raise
-        _log.info("ready", address=self.url, targets=",".join(self._settings.targets), version=__version__)
+        counts = self.ledger.counts()
+        _log.info(
+            "ready",
+            address=self.url,
+            targets=",".join(self._settings.targets),
+            ledger=self._settings.store.url,
+            waiting=sum(count for (state, _), count in counts.items() if state in ("report_due", "clear_due")),
+            version=__version__,
+        )
 
     async def stop(self) -> None:
         """Stop in the opposite order: no new webhook, finish what is in flight, close the ledger."""
+        if self._running:
+            _log.info("stopping")
         while self._running:
             await self._running.pop()()
+        _log.info("stopped")
 
     async def _begin(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         await start()
@@ -155,6 +166,7 @@ class App:
         metrics.preset(metrics.alarms, STATES, targets)
         metrics.preset(metrics.oldest_due_age, targets)
         metrics.preset(metrics.pushes, targets, ACTIONS, REASONS)
+        metrics.preset(metrics.lookups, targets, REASONS)
         metrics.preset(metrics.delivery, ACTIONS)
         metrics.preset(metrics.rejected, ("refused", "too_large"))
         metrics.preset(metrics.rule_matches, rules)
@@ -172,16 +184,25 @@ async def _plain_errors(
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
+        _warn_of_stray(request, 405)
         allowed = ", ".join(sorted(error.allowed_methods))
         text = f"{request.method} is not allowed on {request.path}; allowed: {allowed}\n"
         return web.Response(status=405, text=text, headers={"Allow": allowed})
     except web.HTTPNotFound:
+        _warn_of_stray(request, 404)
         return web.Response(status=404, text=f"nothing is at {request.path[:200]}; Alertmanager posts to /webhook\n")
     except web.HTTPException:
         raise
     except Exception:  # noqa: BLE001 - the last line before the socket: the sender gets a sentence, the log the cause
         _log.exception("request failed", method=request.method, path=request.path[:200])
         return web.Response(status=500, text="the bridge failed at this request; its log says why\n")
+
+
+def _warn_of_stray(request: web.Request, status: int) -> None:
+    """Show a wrong address in Alertmanager's configuration; what a browser or a scanner tries is not worth a line."""
+    if request.method == "POST":
+        path = request.path[:200]
+        _log.warning("a POST went to a wrong path or method", path=path, status=status, peer=request.remote)
 
 
 def _raise_open_files() -> None:

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +19,22 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bridge import __version__, config, log
+from bridge import config, log
+from bridge.arguments import SWITCHES, default_config, parser
 from bridge.clock import format_rfc3339, system_clock
+from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError, PayloadError
 from bridge.event import report
-from bridge.ledger import STATES, AlarmView, alarm_id, read
+from bridge.ledger import AlarmView, alarm_id, read
 from bridge.mapping import Mapper
 from bridge.notification import Alert, Notification, parse
 
-DEFAULT_CONFIG = "config/bridge.yaml"
-CONFIG_VARIABLE = "AOM_BRIDGE_CONFIG_FILE"
-DEFAULT_ADDRESS = ":9876"
-EMULATOR_ADDRESS = "127.0.0.1:9877"
-
-_LATEST_FIRST = 1_000
+_log = log.logger("cli")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser(_COMMANDS).parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except config.ConfigError as error:
@@ -50,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        _complain(f"aom-bridge: {error}")
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -65,10 +64,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _emulator(arguments: argparse.Namespace) -> int:
-    from bridge.emulator import Emulator, Options  # noqa: PLC0415 - as above
-
     host, port = _address(arguments.listen_address)
-    switches = {name: getattr(arguments, name) for name in _SWITCHES if getattr(arguments, name) is not None}
+    switches = {name: getattr(arguments, name) for name in SWITCHES if getattr(arguments, name) is not None}
     options = Options(host=host or "127.0.0.1", port=port, **switches)
     emulator = Emulator(options)
 
@@ -78,7 +75,8 @@ def _emulator(arguments: argparse.Namespace) -> int:
         except OSError as error:
             text = f"{arguments.listen_address} cannot be listened on: {error.strerror}"
             raise BridgeError(f"{text}. Fix: choose another --listen-address.") from None
-        print(_EMULATOR_HINT.format(url=emulator.url, token=options.tokens[0]), flush=True)
+        project = options.project_id or "demo"
+        print(_EMULATOR_HINT.format(url=emulator.url, token=options.tokens[0], project=project), flush=True)
 
     return asyncio.run(_until_stopped(start, emulator.stop))
 
@@ -93,7 +91,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _check_config(arguments: argparse.Namespace) -> int:
     wrong = 0
-    for file in arguments.files or [_default_config()]:
+    for file in arguments.files or [default_config()]:
         try:
             settings = config.load(file, allow_unset=arguments.allow_unset)
         except config.ConfigError as error:
@@ -112,6 +110,8 @@ def _map(arguments: argparse.Namespace) -> int:
     timeouts = {name: target.alarm_timeout for name, target in settings.targets.items()}
     mapper = Mapper(settings.mapping, timeouts, settings.default_target)
     source = arguments.source or settings.source
+    if notification.truncated_alerts:
+        print(f"{notification.truncated_alerts} alert(s) were cut off by Alertmanager's max_alerts, and are lost")
     for index, alert in enumerate(notification.alerts, 1):
         print(f"alert {index} of {len(notification.alerts)}: {alert.status} {alert.fingerprint}")
         _print_mapping(mapper, source, alert, notification)
@@ -130,6 +130,8 @@ def _print_mapping(mapper: Mapper, source: str, alert: Alert, notification: Noti
         print(f"  dropped by {result.mapped.rule}")
         return
     print(f"  mapped by {result.mapped.rule} for target {result.mapped.target}")
+    if alert.status == "resolved":
+        print("  resolved: it clears the alarm that its firing opened, as reported then; a firing would be reported as")
     now = system_clock()
     own_id = alarm_id((source, alert.fingerprint), alert.starts_at)
     entry = report(result.mapped.event, alarm_id=own_id, starts_at=alert.starts_at, now=now)
@@ -223,6 +225,7 @@ async def _until_stopped(start: Callable[[], Any], stop: Callable[[], Any]) -> i
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: _log.warning("reload is not supported yet. Fix: restart"))
     await start()
     await stopped.wait()
     await stop()
@@ -245,10 +248,6 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _default_config() -> str:
-    return os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG)
-
-
 def _pretty(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
@@ -264,133 +263,26 @@ def _complain(*lines: str) -> None:
 
 _INTERNAL = ("seq", "digest", "claimed_by", "newest_starts_at", "newest_fired_at", "earliest_at")
 
-_SWITCHES = {
-    "ids": "does AOM keep a supplied id",
-    "same_alarm": "what makes two reports the same alarm",
-    "timeout_from": "from when a timeout runs",
-    "repeat_restarts_timeout": "does a repeated report restart it",
-    "unknown_id": "the answer to a clear with an unknown id",
-    "relation_values": "may several values stand in one relation",
-    "list_lag_ms": "milliseconds by which the list lags",
-    "project_id": "the only project; any by default",
-    "token_length": "length of IAM's tokens",
-    "token_ttl_s": "life of IAM's tokens in seconds",
-}
-"""The emulator's options that the command line offers, each as ``--name-with-dashes``."""
-
 _EMULATOR_HINT = """AOM and IAM emulator: {url}
   page          {url}/
   state         {url}/emulator/state
-  faults        POST {url}/emulator/faults
+  faults        curl {url}/emulator/faults -d '{{"on": "report", "status": 503, "count": 2}}'
+                curl -X DELETE {url}/emulator/faults
+  IAM           domain, user and password: emulator; AK/SK: emulator-ak, emulator-sk
 A target for the bridge's configuration:
   targets:
     default:
       endpoint: {url}
-      project_id: demo
+      project_id: {project}
       auth: {{token: {{value: {token}}}}}
 Ctrl-C ends it."""
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="aom-bridge", description="Prometheus Alertmanager webhook bridge to Huawei Cloud AOM."
-    )
-    parser.add_argument("--version", action="version", version=f"aom-bridge {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_serve(commands)
-    demo = _command(commands, "demo", _demo, "the main job in front of your eyes: no account, no configuration")
-    demo.add_argument("--once", action="store_true", help="end after the replay; exit code 0 if AOM ended up right")
-    _add_emulator(commands)
-    check = _command(commands, "check-config", _check_config, "check configuration files with serve's own loader")
-    check.add_argument("files", nargs="*", metavar="FILE", help=f"default: ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}")
-    check.add_argument("--allow-unset", action="store_true", help="take variables that are not set for a text")
-    shown = _command(commands, "map", _map, "show rule by rule what a webhook's body becomes")
-    _add_config(shown)
-    shown.add_argument("--source", help="the source to map as; default: the configuration's")
-    shown.add_argument("payload", metavar="PAYLOAD.json", help="the body of a webhook; - reads standard input")
-    _add_alarms(commands)
-    return parser
-
-
-def _add_serve(commands: Any) -> None:  # noqa: ANN401 - argparse's own type is private
-    serve = _command(commands, "serve", _serve, "run the bridge")
-    _add_config(serve)
-    serve.add_argument(
-        "--web.listen-address",
-        dest="listen_address",
-        default=DEFAULT_ADDRESS,
-        metavar="ADDRESS",
-        help=f"where to listen; default: {DEFAULT_ADDRESS}",
-    )
-    serve.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info", help="default: info")
-    serve.add_argument(
-        "--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt", help="default: logfmt"
-    )
-
-
-def _add_emulator(commands: Any) -> None:  # noqa: ANN401 - as above
-    from bridge.emulator import Options  # noqa: PLC0415 - as above
-
-    emulator = _command(commands, "emulator", _emulator, "run AOM's and IAM's emulator on loopback")
-    emulator.add_argument(
-        "--listen-address", default=EMULATOR_ADDRESS, metavar="ADDRESS", help=f"default: {EMULATOR_ADDRESS}"
-    )
-    defaults = {field.name: field.default for field in fields(Options)}
-    for name, text in _SWITCHES.items():
-        default = defaults[name]
-        kind: Callable[[str], Any] = type(default) if isinstance(default, int) else str
-        emulator.add_argument(
-            "--" + name.replace("_", "-"),
-            dest=name,
-            type=_yes_or_no if isinstance(default, bool) else kind,
-            choices=_CHOICES.get(name),
-            metavar=None if name in _CHOICES else "VALUE",
-            help=f"{text}; default: {default}",
-        )
-
-
-_CHOICES: dict[str, tuple[object, ...]] = {
-    "ids": ("assigned", "supplied"),
-    "same_alarm": ("metadata", "id"),
-    "timeout_from": ("arrival", "starts_at"),
-    "unknown_id": (204, 400),
-    "relation_values": ("any", "one"),
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "serve": _serve,
+    "demo": _demo,
+    "emulator": _emulator,
+    "check-config": _check_config,
+    "map": _map,
+    "alarms list": _alarms_list,
+    "alarms show": _alarms_show,
 }
-
-
-def _yes_or_no(text: str) -> bool:
-    if text not in ("yes", "no", "true", "false"):
-        raise argparse.ArgumentTypeError("write yes or no")
-    return text in ("yes", "true")
-
-
-def _add_alarms(commands: Any) -> None:  # noqa: ANN401 - as above
-    alarms = commands.add_parser("alarms", help="look at the alarms in the ledger")
-    actions = alarms.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    listing = _command(actions, "list", _alarms_list, "list alarms, the newest first")
-    _add_config(listing)
-    listing.add_argument("--state", action="append", choices=STATES, help="only these; may be repeated")
-    listing.add_argument("--target", help="only those of this target")
-    listing.add_argument("--source", help="only those of this source")
-    listing.add_argument("--limit", type=int, default=_LATEST_FIRST, help=f"at most so many; default: {_LATEST_FIRST}")
-    show = _command(actions, "show", _alarms_show, "show one alarm whole")
-    _add_config(show)
-    show.add_argument("id", metavar="ID", help="its id, or the beginning of it")
-    for command in (listing, show):
-        command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
-
-
-def _add_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--config.file",
-        dest="config_file",
-        default=_default_config(),
-        metavar="FILE",
-        help=f"the configuration; default: ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}",
-    )
-
-
-def _command(commands: Any, name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:  # noqa: ANN401 - as above
-    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    command.set_defaults(run=run)
-    return command

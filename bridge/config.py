@@ -232,7 +232,9 @@ class _Reader:
         def value(found: re.Match[str]) -> str:
             if found["name"] is None:
                 return "$"
-            known = self._env.get(found["name"], found["default"])
+            known = self._env.get(found["name"])
+            if found["default"] is not None:
+                known = known or found["default"]  # as in a shell: the default stands for an empty variable too
             if known is not None:
                 return known
             if not self._allow_unset:

@@ -1,4 +1,4 @@
-"""The loop of the delivering half: claim, batch, send, settle; one lane per target, so none delays another.
+"""The loop of the delivering half: claim, batch, send, settle; a lane per target and action: none delays another.
 
 In: due alarms of the ledger. Out: pushes to AOM by `bridge.sender`, and what became of each alarm back to the ledger.
 It never sees a webhook. A lane sends at once when it is idle; while requests are in flight it waits up to `batch_wait`
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,12 +22,20 @@ from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.retry import Random, backoff
 from bridge.scalars import DurationField
-from bridge.sender import Sender, Verdict
+from bridge.sender import Kind, Sender, Verdict
 
 _POLL: Millis = SECOND
 """How often a lane looks by itself: for retries that come due, and for changes made by the command line."""
 
 _NOT_LISTED_MOST: Millis = 30 * SECOND
+
+_SAID: dict[Kind, str] = {
+    "accepted": "accepted",
+    "refused": "refused",
+    "later": "not accepted, and tried again later",
+    "not_listed": "not in AOM's list yet, and looked up again later",
+    "gone": "finished: AOM does not hold these alarms any more",
+}
 
 _log = logger("dispatcher")
 
@@ -71,7 +79,7 @@ class Dispatcher:
     def __init__(
         self,
         ledger: Ledger,
-        senders: Mapping[str, Sender],
+        senders: Sequence[Sender],
         settings: DeliverySettings,
         *,
         lease: Millis,
@@ -80,13 +88,15 @@ class Dispatcher:
         random: Random,
     ) -> None:
         make = partial(_Lane, ledger, settings, lease=lease, metrics=metrics, clock=clock, random=random)
-        self._lanes = [make(name, sender) for name, sender in senders.items()]
+        self._lanes = [make(action, sender) for sender in senders for action in ACTIONS]
         self._ledger = ledger
         self._settings = settings
 
     async def start(self) -> None:
         """Start claiming."""
-        self._tasks = [asyncio.create_task(lane.run(), name=f"lane-{lane.target}") for lane in self._lanes]
+        self._tasks = [
+            asyncio.create_task(lane.run(), name=f"lane-{lane.target}-{lane.action}") for lane in self._lanes
+        ]
         self._ledger.on_due(self._wake)
 
     async def stop(self) -> None:
@@ -102,13 +112,13 @@ class Dispatcher:
 
 
 class _Lane:
-    """One target's loop."""
+    """The loop of one action on one target: where clears are refused, reports go on."""
 
     def __init__(
         self,
         ledger: Ledger,
         settings: DeliverySettings,
-        target: str,
+        action: Action,
         sender: Sender,
         *,
         lease: Millis,
@@ -116,7 +126,8 @@ class _Lane:
         clock: Clock,
         random: Random,
     ) -> None:
-        self.target = target
+        self.target = sender.target
+        self.action = action
         self._ledger = ledger
         self._settings = settings
         self._sender = sender
@@ -153,7 +164,7 @@ class _Lane:
         claims = await self._claim()
         self._is_behind = len(claims) == self._settings.batch_size
         if claims:
-            await self._launch(claims)
+            self._launch(claims)
         else:
             await self._until_due()
 
@@ -171,19 +182,16 @@ class _Lane:
         """Wait out a pause, a full window, and under load a moment for a fuller batch."""
         await asyncio.sleep(max(0, self._resume_at - self._clock()) / 1000)
         most = 1 if self._failures else self._settings.max_in_flight
-        await self._window(most)
+        while len(self._in_flight) >= most:
+            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
         if self._in_flight and not self._is_behind:
             await asyncio.wait(
                 self._in_flight, timeout=self._settings.batch_wait / 1000, return_when=asyncio.ALL_COMPLETED
             )
 
-    async def _window(self, most: int) -> None:
-        while len(self._in_flight) >= most:
-            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
-
     async def _claim(self) -> list[Claim]:
         try:
-            return await self._ledger.claim(self.target, self._holder, self._settings.batch_size)
+            return await self._ledger.claim(self.target, self.action, self._holder, self._settings.batch_size)
         except LedgerUnavailableError as error:
             _log.error("claim failed", target=self.target, error=str(error))
             await asyncio.sleep(_POLL / 1000)
@@ -192,33 +200,29 @@ class _Lane:
     async def _until_due(self) -> None:
         wait = _POLL
         with contextlib.suppress(LedgerUnavailableError):
-            due_at = await self._ledger.next_due(self.target)
+            due_at = await self._ledger.next_due(self.target, self.action)
             wait = _POLL if due_at is None else min(max(due_at - self._clock(), 10), _POLL)
         with contextlib.suppress(TimeoutError):
             # Not wait_for: before Python 3.12 it can swallow a cancellation that comes together with the wake.
             async with asyncio.timeout(wait / 1000):
                 await self._work.wait()
 
-    async def _launch(self, claims: list[Claim]) -> None:
-        for action in ACTIONS:
-            some = [claim for claim in claims if claim.action == action]
-            if some:
-                await self._window(self._settings.max_in_flight)
-                task = asyncio.create_task(self._deliver(some, action), name=f"{action}-{self.target}")
-                self._in_flight.add(task)
-                task.add_done_callback(self._landed)
+    def _launch(self, claims: list[Claim]) -> None:
+        task = asyncio.create_task(self._deliver(claims), name=f"{self.action}-{self.target}")
+        self._in_flight.add(task)
+        task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.error("delivery failed", target=self.target, exc_info=task.exception())
 
-    async def _deliver(self, claims: list[Claim], action: Action) -> None:
+    async def _deliver(self, claims: list[Claim]) -> None:
         """Send one batch and settle each part of it as soon as it is decided."""
         begun = self._clock()
         open_claims = {claim.alarm.seq: claim for claim in claims}
         try:
-            async for verdicts in self._sender.send(claims, action, begun + self._lease // 2):
+            async for verdicts in self._sender.send(claims, self.action, begun + self._lease // 2):
                 self._note(verdicts, begun)
                 await asyncio.shield(self._settle(verdicts))
                 for verdict in verdicts:
@@ -283,7 +287,7 @@ class _Lane:
         outcome = verdicts[0].outcome
         if verdicts[0].kind != "later":
             if self._trouble:
-                _log.info("target answers again", target=self.target)
+                _log.info("target accepts again", target=self.target, action=self.action)
             self._failures, self._trouble = 0, ""
             return
         if outcome.reason == "not_sent" or begun < self._failed_at:
@@ -300,9 +304,16 @@ class _Lane:
         self._resume_at = self._failed_at + wait
         if outcome.reason != self._trouble:
             self._trouble = outcome.reason
-            message = "target paused: an operator must act" if outcome.needs_operator else "target does not accept"
-            level = _log.error if outcome.needs_operator else _log.warning
-            level(message, target=self.target, reason=outcome.reason, detail=outcome.detail, kept="yes")
+            self._complain(outcome)
+
+    def _complain(self, outcome: Outcome) -> None:
+        """Say once for each kind of trouble what is wrong; until it is over, single tries are logged at debug."""
+        message = "target does not accept; everything is kept and tried again"
+        level = _log.warning
+        if outcome.needs_operator:
+            message = "target refuses us, and an operator must act; everything is kept and tried again"
+            level = _log.error
+        level(message, target=self.target, action=self.action, reason=outcome.reason, detail=outcome.detail)
 
     def _observe(self, verdicts: Sequence[Verdict], now: Millis) -> None:
         accepted = [verdict for verdict in verdicts if verdict.kind == "accepted"]
@@ -311,14 +322,9 @@ class _Lane:
         for verdict in verdicts:
             if verdict.kind == "refused":
                 self._refused(verdict)
-        first = verdicts[0]
-        _log.info(
-            "sent",
-            target=self.target,
-            action=first.claim.action,
-            alarms=len(verdicts),
-            outcome=first.outcome.reason if first.kind in ("accepted", "refused", "later") else first.kind,
-        )
+        kind = verdicts[0].kind
+        level = _log.debug if kind == "later" else _log.info
+        level(_SAID[kind], target=self.target, action=self.action, alarms=len(verdicts))
 
     def _observe_delivery(self, claim: Claim, now: Millis) -> None:
         alarm = claim.alarm

@@ -57,8 +57,14 @@ class Metrics:
         )
         self.pushes = Counter(
             "aom_bridge_pushes_total",
-            "Requests that report or clear alarms, by outcome.",
+            "Tries to report or clear a batch of alarms, by outcome; not_sent and unauthorized may not have left.",
             ["target", "action", "outcome"],
+            registry=registry,
+        )
+        self.lookups = Counter(
+            "aom_bridge_lookups_total",
+            "Look-ups of AOM's ids before clears, by outcome.",
+            ["target", "outcome"],
             registry=registry,
         )
         self.push_duration = Histogram(

@@ -55,8 +55,8 @@ class Sender:
     """Sends to one target.
 
     Args:
-        name: the target's name.
-        settings: the target.
+        target: its name.
+        settings: its settings.
         client: its client, started.
         batch_size: the most events in one push.
         metrics: where pushes are counted.
@@ -65,7 +65,7 @@ class Sender:
 
     def __init__(
         self,
-        name: str,
+        target: str,
         settings: TargetSettings,
         client: AomClient,
         *,
@@ -73,7 +73,7 @@ class Sender:
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        self._name = name
+        self.target = target
         self._settings = settings
         self._client = client
         self._batch_size = batch_size
@@ -114,7 +114,7 @@ class Sender:
         outcome = await self._client.push(entries, action, deadline)
         self._metrics.push_duration.observe((self._clock() - begun) / 1000)
         self._metrics.batch_events.observe(len(entries))
-        self._metrics.pushes.labels(self._name, action, outcome.reason).inc()
+        self._metrics.pushes.labels(self.target, action, outcome.reason).inc()
         return outcome
 
     @staticmethod
@@ -214,7 +214,11 @@ class Sender:
             since=max(0, min(_since(claim, now) for claim in claims)),
             until=now,
         )
-        return await self._client.find(query, deadline)
+        outcome, hits = await self._client.find(query, deadline)
+        self._metrics.lookups.labels(self.target, outcome.reason).inc()
+        if outcome.accepted:
+            return outcome, hits
+        return msgspec.structs.replace(outcome, message=f"the look-up before a clear: {outcome.message}"), hits
 
 
 def _since(claim: Claim, now: Millis) -> Millis:

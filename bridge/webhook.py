@@ -129,6 +129,7 @@ class Webhook:
         source = request.match_info.get("source", self._sources[0])
         if source not in self._sources:
             known = ", ".join(self._sources)
+            _log.warning("a webhook named a source that nobody listed", source=source[:64], peer=request.remote)
             return _answer(404, f"no source is called {source[:64]!r}; the configuration lists {known}")
         _check_length(request)
         length = request.content_length

@@ -137,7 +137,7 @@ def test_utf_8_and_a_byte_order_mark_are_read():
         ("${NO:-fallback}", "fallback"),
         ("${NO:-}", ""),
         ("${A:-fallback}", "a"),
-        ("${EMPTY:-fallback}", ""),
+        ("${EMPTY:-fallback}", "fallback"),
         ("${EMPTY}", ""),
         ("$${A}", "${A}"),
         ("$$$${A}", "$${A}"),
@@ -159,9 +159,9 @@ def test_variables_are_expanded_once(text, expected):
     env = {"A": "a", "B": "b", "EMPTY": "", "NESTED": "${A}", "DOLLARS": "$$", "YAML": "{a: [b", "LINES": "a\nb: c"}
     quoted = text.replace("'", "''")
     found = read(
-        f"targets: {{default: {{region: r, project_id: '{quoted} ', auth: {{token: {{value: '{quoted}'}}}}}}}}", env
+        f"targets: {{default: {{region: r, project_id: '{quoted} ', auth: {{token: {{value: 'x{quoted}'}}}}}}}}", env
     )
-    assert found.targets["default"].auth.token.value.reveal() == expected
+    assert found.targets["default"].auth.token.value.reveal() == "x" + expected
     assert found.targets["default"].project_id == expected + " "
 
 

@@ -110,6 +110,21 @@ async def test_a_list_that_fails_delays_a_clear_and_loses_none(tmp_path):
         await until(lambda: rig.cleared() == ["DiskFull"])
 
 
+async def test_reports_go_on_while_look_ups_are_forbidden(rig):
+    """Credentials that may report but not list hold up clears, loudly, and no report."""
+    one = alert("One")
+    await rig.send(one)
+    await until(lambda: rig.active() == ["One"])
+    await rig.arm({"on": "list", "status": 403})
+    await rig.send(resolved(one))
+    await until(lambda: rig.aom()["counts"]["list"] >= 3)
+    await rig.send(alert("Two"))
+    await until(lambda: rig.active() == ["One", "Two"], 1.0)
+    assert await rig.metric("aom_bridge_lookups_total", target="default", outcome="forbidden") >= 3
+    await rig.disarm()
+    await until(lambda: rig.active() == ["Two"])
+
+
 async def test_a_list_that_lags_is_not_taken_for_an_absent_alarm(tmp_path):
     """An alarm that the list does not show yet is looked up again until it does, then cleared."""
     async with running(tmp_path / "l.db", options={"list_lag_ms": 1_000}) as rig:

@@ -53,7 +53,9 @@ class Book:
         return (await self.ledger.put([self.arrival("resolved", name, end=end, **more)]))[0]
 
     async def claim(self, holder="w", limit=100):
-        return await self.ledger.claim("default", holder, limit)
+        """Claim what is due for either action."""
+        reports = await self.ledger.claim("default", "report", holder, limit)
+        return reports + await self.ledger.claim("default", "clear", holder, limit - len(reports))
 
     async def settle(self, claim, step, holder="w"):
         return await self.ledger.settle([Settlement(claim.alarm.seq, holder, step)])
@@ -498,6 +500,16 @@ async def test_a_missing_folder_is_named(tmp_path):
     """A ledger in a folder that does not exist says which folder."""
     with pytest.raises(LedgerStartError, match=r"nowhere.*Fix:"):
         await Book(tmp_path / "nowhere" / "l.db").ledger.open()
+
+
+async def test_a_ledger_file_that_vanished_is_noticed_before_the_next_commit(book):
+    """SQLite would go on writing into a deleted file; a put then raises instead of promising what nobody can find."""
+    await book.fire("a")
+    book.path.rename(book.path.with_name("moved.db"))
+    with pytest.raises(LedgerUnavailableError, match=r"has gone or was replaced. Fix: restart"):
+        await book.fire("b")
+    book.path.with_name("moved.db").rename(book.path)
+    assert await book.fire("b") == "new"
 
 
 async def test_a_failing_commit_is_an_error_and_keeps_nothing(book):

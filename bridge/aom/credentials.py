@@ -128,9 +128,14 @@ class PasswordToken:
 
     async def _fetch(self) -> None:
         try:
+            body_sent = self._body()
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"password file {self._settings.password_file}: {error}"
+            raise CredentialError(Outcome("unauthorized", message=message[:500])) from None
+        try:
             async with self._session.post(
                 f"{self._target.iam_url}/v3/auth/tokens?nocatalog=true",
-                json=self._body(),
+                json=body_sent,
                 timeout=_TIMEOUT,
                 allow_redirects=False,
             ) as response:

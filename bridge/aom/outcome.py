@@ -83,11 +83,17 @@ class Outcome(msgspec.Struct, frozen=True):
         return " ".join(part for part in (*parts, trace) if part) or self.reason
 
 
+class _IamError(msgspec.Struct):
+    code: str | int = ""
+    message: str = ""
+
+
 class _ErrorBody(msgspec.Struct):
     error_code: str = ""
     error_msg: str = ""
     error_message: str = ""
     trace_id: str = ""
+    error: _IamError | None = None  # IAM's shape
 
 
 def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis) -> Outcome:
@@ -95,7 +101,7 @@ def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis)
     if 200 <= status < 300:
         return Outcome(reason="accepted", status=status)
     error = _error_body(body)
-    message = _one_line(error.error_msg or error.error_message)
+    message = _one_line(error.error_msg or error.error_message or (error.error.message if error.error else ""))
     reason = _BY_STATUS.get(status, "unavailable")
     if _TOKEN_IS_OLD in message:
         reason = "unauthorized"

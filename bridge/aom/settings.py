@@ -24,7 +24,7 @@ class TokenSettings:
         """Return what is wrong with the section: pairs of the key and the sentence."""
         if (self.value is None) == (self.file is None):
             return [("", "exactly one of value and file is needed. Fix: set one of them.")]
-        return []
+        return _empty_problems("value", self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class PasswordSettings:
         """Return what is wrong with the section: pairs of the key and the sentence."""
         if (self.password is None) == (self.password_file is None):
             return [("", "exactly one of password and password_file is needed. Fix: set one of them.")]
-        return []
+        return _empty_problems("password", self.password)
 
     def reveal(self) -> str:
         """Return the password; a file is read anew each time, since Kubernetes rotates it.
@@ -125,6 +125,12 @@ class TargetSettings:
         """The base address of IAM, without a slash at the end; only where `auth.password` is set."""
         own = self.auth.password.iam_endpoint if self.auth.password else ""
         return (own or f"https://iam.{self.region}.myhuaweicloud.com").rstrip("/")
+
+
+def _empty_problems(key: str, secret: Secret | None) -> Problems:
+    if secret is None or secret.reveal():
+        return []
+    return [(key, "it is empty. Fix: set it, or read it from a file.")]
 
 
 def _url_problems(key: str, url: str) -> Problems:

@@ -129,7 +129,7 @@ class Demo:
     def _conclude(self, is_right: bool) -> None:  # noqa: FBT001 - the one thing it says
         state = self._emulator.snapshot()
         counts = f"{len(state['active'])} active, {len(state['history'])} cleared"
-        wanted = f"{len(self._replay.firing)} alerts fire, {len(self._replay.cleared)} have resolved"
+        wanted = f"{len(self._replay.firing)} alerts fire, {len(self._replay.cleared)} have resolved (one fired again)"
         verdict = "AOM's open alarms equal the firing alerts." if is_right else "AOM is NOT right."
         self._console.print(f"AOM holds {counts}; {wanted}. {verdict}", highlight=False, soft_wrap=True)
 

@@ -98,7 +98,8 @@ def _cleared(aom: dict[str, Any]) -> Panel:
 
 def _worst(aom: dict[str, Any]) -> Panel:
     table = Table(expand=True, box=None, header_style="dim")
-    for heading in ("severity", "event", "resource", "message"):
+    table.add_column("severity", no_wrap=True, min_width=8)
+    for heading in ("event", "resource", "message"):
         table.add_column(heading, no_wrap=True)
     newest_first = reversed(aom["active"])
     worst_first = sorted(newest_first, key=lambda event: SEVERITIES.index(event["metadata"]["event_severity"]))

@@ -28,6 +28,8 @@ OUTCOMES: dict[str, tuple[Outcome, ...]] = {
     "firing": ("new", "repeat", "dropped"),
     "resolved": ("resolved", "orphan", "duplicate", "stale", "dropped"),
 }
+DUE_STATES: dict[Action, tuple[State, ...]] = {"report": ("report_due", "reported"), "clear": ("clear_due",)}
+"""In which states an alarm that is due waits for which action."""
 _ID_LENGTH = 32
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from bridge.errors import LedgerStartError
+from bridge.errors import LedgerStartError, LedgerUnavailableError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _PRAGMAS = (
@@ -73,6 +73,37 @@ def migrate(engine: Engine) -> None:
         raise LedgerStartError(_start_problem(engine, error)) from error
 
 
+class DatabaseFile:
+    """Notices that the file is not the one that was opened: deleted, replaced, or unmounted under us.
+
+    SQLite goes on writing into a file that nobody will find again, and a 200 for that would be a lie.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity = (0, 0)
+
+    def remember(self) -> None:
+        """Take note of the file that is open now."""
+        self._identity = self._present()
+
+    def check(self) -> None:
+        """Compare before a commit.
+
+        Raises:
+            LedgerUnavailableError: the path leads somewhere else now.
+        """
+        if self._present() != self._identity:
+            raise LedgerUnavailableError(f"the ledger's file {self._path} has gone or was replaced. Fix: restart")
+
+    def _present(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return 0, 0
+        return found.st_dev, found.st_ino
+
+
 class FileLock:
     """Keeps a second process off the same SQLite file; the lock dies with its process.
 
@@ -97,7 +128,7 @@ class FileLock:
             held = f"another process uses this ledger ({self._path} is locked)"
             raise LedgerStartError(f"{held}. Fix: stop it, or give each its own store.url.") from None
         except OSError as error:
-            text = f"{self._path}: {error.strerror}. Fix: the folder of store.url must exist and be writable."
+            text = f"{self._path}: {error.strerror}. Fix: the folder of store.url must exist and be ours to write in."
             raise LedgerStartError(text) from None
 
     def release(self) -> None:

@@ -27,8 +27,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from bridge.clock import Clock, Millis
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger import read, work
-from bridge.ledger.alarm import FINISHED, Alarm, Arrival, Claim, Outcome, State
-from bridge.ledger.engine import FileLock, create_engine, database_path, migrate
+from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Outcome, State
+from bridge.ledger.engine import DatabaseFile, FileLock, create_engine, database_path, migrate
 from bridge.ledger.put import Changes, Put, PutResult
 from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
@@ -90,13 +90,16 @@ class Ledger:
         Raises:
             LedgerStartError: the ledger cannot be used; the text names the fix.
         """
-        self._lock = FileLock(database_path(self._settings.url))
+        path = database_path(self._settings.url)
+        self._file = DatabaseFile(path)
+        self._lock = FileLock(path)
         self._lock.take()
         self._writer = ThreadPoolExecutor(1, "ledger-write")
         self._reader = ThreadPoolExecutor(1, "ledger-read")
         self._engine: Engine = create_engine(self._settings.url)
         try:
             await self._on(self._writer, lambda: migrate(self._engine))
+            self._file.remember()
             await self.write(work.give_back)
             self._counts.update(await self.read(read.counts))
         except BaseException:
@@ -140,12 +143,12 @@ class Ledger:
         self._arrived.set()
         return await waiting.done
 
-    async def claim(self, target: str, holder: str, limit: int) -> list[Claim]:
-        """Take up to ``limit`` due alarms of a target until the lease ends."""
+    async def claim(self, target: str, action: Action, holder: str, limit: int) -> list[Claim]:
+        """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends."""
         now = self._clock()
         return await self.write(
             lambda connection: work.claim(
-                connection, target, holder=holder, lease=self._settings.lease, limit=limit, now=now
+                connection, target, action, holder=holder, lease=self._settings.lease, limit=limit, now=now
             )
         )
 
@@ -179,9 +182,9 @@ class Ledger:
         names = tuple(targets)
         return await self.read(lambda connection: {name: read.waiting_since(connection, name) for name in names})
 
-    async def next_due(self, target: str) -> Millis | None:
-        """Return when the next alarm of a target comes due."""
-        return await self.read(lambda connection: read.next_due(connection, target))
+    async def next_due(self, target: str, action: Action) -> Millis | None:
+        """Return when the next alarm of a target comes due for an action."""
+        return await self.read(lambda connection: read.next_due(connection, target, action))
 
     async def write(self, step: Callable[[Connection], T]) -> T:
         """Run one transaction.
@@ -192,7 +195,9 @@ class Ledger:
 
         def transaction() -> T:
             with self._engine.begin() as connection:
-                return step(connection)
+                result = step(connection)
+                self._file.check()
+                return result
 
         return await self._guarded(self._on(self._writer, transaction))
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from bridge.clock import Millis
 from bridge.errors import LedgerUnavailableError
 from bridge.event import Event
-from bridge.ledger.alarm import Alarm, Context, State
+from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Context, State
 from bridge.ledger.engine import database_path
 from bridge.ledger.schema import alarms, contents
 from bridge.ledger.tables import Codec
@@ -64,9 +64,10 @@ def waiting_since(connection: Connection, target: str) -> Millis | None:
     return None if found is None else int(found)
 
 
-def next_due(connection: Connection, target: str) -> Millis | None:
-    """Return when the next alarm of a target comes due."""
-    query = sa.select(sa.func.min(alarms.c.due_at)).where(alarms.c.target == target, alarms.c.due_at.is_not(None))
+def next_due(connection: Connection, target: str, action: Action) -> Millis | None:
+    """Return when the next alarm of a target comes due for an action."""
+    is_due = (alarms.c.target == target, alarms.c.due_at.is_not(None), alarms.c.state.in_(DUE_STATES[action]))
+    query = sa.select(sa.func.min(alarms.c.due_at)).where(*is_due)
     found = connection.execute(query).scalar_one()
     return None if found is None else int(found)
 

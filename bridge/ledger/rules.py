@@ -145,11 +145,6 @@ def released(alarm: Alarm, due_at: Millis, reason: str, detail: str, *, in_doubt
     )
 
 
-def action_of(alarm: Alarm) -> Action:
-    """Return what is due for a claimed alarm."""
-    return "clear" if alarm.state == "clear_due" else "report"
-
-
 def end_of(arrival: Arrival, now: Millis) -> Millis:
     """Return when the alert ended; a resolve without a real end has ended on receipt."""
     return now if arrival.alert.ends_at is None else arrival.alert.ends_at

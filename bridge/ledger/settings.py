@@ -25,7 +25,8 @@ class LedgerSettings:
         """Return what is wrong with the section: pairs of the key and the sentence."""
         found = []
         if not self.url.startswith("sqlite:///") or self.url == "sqlite:///":
-            found.append(("url", f"{self.url!r} is not a ledger. Fix: such as sqlite:///aom-bridge.db."))
+            text = "it is not a SQLite file. Fix: sqlite:///FILE, or with four slashes sqlite:////ABSOLUTE/FILE."
+            found.append(("url", text))  # never the value: a database's address may carry a password
         if self.max_open < 1:
             found.append(("max_open", "it must be at least 1. Fix: such as 1000000."))
         if self.lease < 10 * SECOND:

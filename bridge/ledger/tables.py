@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.event import Event
-from bridge.ledger.alarm import Alarm, Context, Key
+from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Context, Key
 from bridge.ledger.schema import alarms, contents, counters
 
 _CHUNK = 512
@@ -135,8 +135,10 @@ def next_seq(connection: Connection, count: int) -> int:
     return int(connection.execute(bump).scalar_one()) - count + 1
 
 
-def due(connection: Connection, target: str, now: Millis, limit: int) -> list[tuple[Alarm, Event, bool]]:
-    """Return alarms of a target that are due, the longest waiting first, none behind an unfinished one of its alert.
+def due(
+    connection: Connection, target: str, action: Action, now: Millis, limit: int
+) -> list[tuple[Alarm, Event, bool]]:
+    """Return alarms that are due for an action, the longest waiting first, none behind an unfinished one of its alert.
 
     With each comes its event, and whether another alarm of its alert waits behind it.
     """
@@ -151,7 +153,7 @@ def due(connection: Connection, target: str, now: Millis, limit: int) -> list[tu
     query = (
         sa.select(*_columns, contents.c.event, contents.c.annotations, later)
         .join(contents, contents.c.seq == alarms.c.seq)
-        .where(alarms.c.target == target, alarms.c.due_at <= now, ~earlier)
+        .where(alarms.c.target == target, alarms.c.due_at <= now, alarms.c.state.in_(DUE_STATES[action]), ~earlier)
         .order_by(alarms.c.due_at, alarms.c.seq)
         .limit(limit)
     )

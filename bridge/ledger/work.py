@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
-from bridge.ledger import rules, tables
-from bridge.ledger.alarm import Alarm, Claim
+from bridge.ledger import tables
+from bridge.ledger.alarm import Action, Alarm, Claim
 from bridge.ledger.put import Changes
 from bridge.ledger.schema import alarms
 
@@ -29,17 +29,18 @@ class Settlement(msgspec.Struct, frozen=True):
     step: Callable[[Alarm], Alarm]
 
 
-def claim(connection: Connection, target: str, *, holder: str, lease: Millis, limit: int, now: Millis) -> list[Claim]:
-    """Take up to ``limit`` due alarms of a target for one worker, until ``now + lease``."""
-    found = tables.due(connection, target, now, limit)
+def claim(
+    connection: Connection, target: str, action: Action, *, holder: str, lease: Millis, limit: int, now: Millis
+) -> list[Claim]:
+    """Take up to ``limit`` alarms of a target that are due for an action, for one worker, until ``now + lease``."""
+    found = tables.due(connection, target, action, now, limit)
     held = [replace(alarm, claimed_by=holder, due_at=now + lease) for alarm, _, _ in found]
     if held:
         take = sa.update(alarms).values(claimed_by=holder, due_at=now + lease)
         for some in tables.chunks([alarm.seq for alarm in held]):
             connection.execute(take.where(alarms.c.seq.in_(some)))
     return [
-        Claim(alarm, rules.action_of(alarm), event, has_successor)
-        for alarm, (_, event, has_successor) in zip(held, found, strict=True)
+        Claim(alarm, action, event, has_successor) for alarm, (_, event, has_successor) in zip(held, found, strict=True)
     ]
 
 

@@ -1,0 +1,145 @@
+"""What the command line takes: commands, options and their help; nothing runs here and nothing is printed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from bridge import __version__, log
+from bridge.emulator import Options
+from bridge.ledger import STATES
+
+Commands = Mapping[str, Callable[[argparse.Namespace], int]]
+
+DEFAULT_CONFIG = "config/bridge.yaml"
+CONFIG_VARIABLE = "AOM_BRIDGE_CONFIG_FILE"
+DEFAULT_ADDRESS = ":9876"
+EMULATOR_ADDRESS = "127.0.0.1:9877"
+
+_LATEST_FIRST = 1_000
+
+SWITCHES = {
+    "ids": "does AOM keep a supplied id",
+    "same_alarm": "what makes two reports the same alarm",
+    "timeout_from": "from when a timeout runs",
+    "repeat_restarts_timeout": "does a repeated report restart it",
+    "unknown_id": "the answer to a clear with an unknown id",
+    "relation_values": "may several values stand in one relation",
+    "list_lag_ms": "milliseconds by which the list lags",
+    "project_id": "the only project; any by default",
+    "token_length": "length of IAM's tokens",
+    "token_ttl_s": "life of IAM's tokens in seconds",
+}
+"""The emulator's options that the command line offers, each as ``--name-with-dashes``."""
+
+
+def default_config() -> str:
+    """Return the configuration file that is used when none is named."""
+    return os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG)
+
+
+def parser(run: Commands) -> argparse.ArgumentParser:
+    """Return the parser; each command carries its function as ``run``."""
+    made = argparse.ArgumentParser(
+        prog="aom-bridge", description="Prometheus Alertmanager webhook bridge to Huawei Cloud AOM."
+    )
+    made.add_argument("--version", action="version", version=f"aom-bridge {__version__}")
+    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_serve(commands, run)
+    demo = _command(commands, "demo", run["demo"], "the main job in front of your eyes: no account, no configuration")
+    demo.add_argument("--once", action="store_true", help="end after the replay; exit code 0 if AOM ended up right")
+    _add_emulator(commands, run)
+    check = _command(commands, "check-config", run["check-config"], "check configuration files with serve's own loader")
+    check.add_argument("files", nargs="*", metavar="FILE", help=f"default: ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}")
+    check.add_argument("--allow-unset", action="store_true", help="do not fail on ${VARIABLES} that are not set")
+    shown = _command(commands, "map", run["map"], "show rule by rule what a webhook's body becomes")
+    _add_config(shown)
+    shown.add_argument("--source", help="the source to map as; default: the configuration's")
+    shown.add_argument("payload", metavar="PAYLOAD.json", help="the body of a webhook; - reads standard input")
+    _add_alarms(commands, run)
+    return made
+
+
+def _add_serve(commands: Any, run: Commands) -> None:  # noqa: ANN401 - argparse's own type is private
+    serve = _command(commands, "serve", run["serve"], "run the bridge")
+    _add_config(serve)
+    serve.add_argument(
+        "--web.listen-address",
+        dest="listen_address",
+        default=DEFAULT_ADDRESS,
+        metavar="ADDRESS",
+        help=f"where to listen; default: {DEFAULT_ADDRESS}",
+    )
+    serve.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info", help="default: info")
+    serve.add_argument(
+        "--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt", help="default: logfmt"
+    )
+
+
+def _add_emulator(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as above
+    emulator = _command(commands, "emulator", run["emulator"], "run AOM's and IAM's emulator on loopback")
+    emulator.add_argument(
+        "--listen-address", default=EMULATOR_ADDRESS, metavar="ADDRESS", help=f"default: {EMULATOR_ADDRESS}"
+    )
+    defaults = {field.name: field.default for field in fields(Options)}
+    for name, text in SWITCHES.items():
+        default = defaults[name]
+        kind: Callable[[str], Any] = type(default) if isinstance(default, int) else str
+        emulator.add_argument(
+            "--" + name.replace("_", "-"),
+            dest=name,
+            type=_yes_or_no if isinstance(default, bool) else kind,
+            choices=_CHOICES.get(name),
+            metavar=None if name in _CHOICES else "VALUE",
+            help=f"{text}; default: {default}",
+        )
+
+
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "ids": ("assigned", "supplied"),
+    "same_alarm": ("metadata", "id"),
+    "timeout_from": ("arrival", "starts_at"),
+    "unknown_id": (204, 400),
+    "relation_values": ("any", "one"),
+}
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no", "true", "false"):
+        raise argparse.ArgumentTypeError("write yes or no")
+    return text in ("yes", "true")
+
+
+def _add_alarms(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as above
+    alarms = commands.add_parser("alarms", help="look at the alarms in the ledger")
+    actions = alarms.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listing = _command(actions, "list", run["alarms list"], "list alarms, the newest first")
+    _add_config(listing)
+    listing.add_argument("--state", action="append", choices=STATES, help="only these; may be repeated")
+    listing.add_argument("--target", help="only those of this target")
+    listing.add_argument("--source", help="only those of this source")
+    listing.add_argument("--limit", type=int, default=_LATEST_FIRST, help=f"at most so many; default: {_LATEST_FIRST}")
+    show = _command(actions, "show", run["alarms show"], "show one alarm whole")
+    _add_config(show)
+    show.add_argument("id", metavar="ID", help="its id, or the beginning of it")
+    for command in (listing, show):
+        command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config.file",
+        dest="config_file",
+        default=default_config(),
+        metavar="FILE",
+        help=f"the configuration; default: ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}",
+    )
+
+
+def _command(commands: Any, name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:  # noqa: ANN401 - as above
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
