@@ -127,7 +127,11 @@ class App:
         if self._running:
             _log.info("stopping")
         while self._running:
-            await self._running.pop()()
+            step = self._running.pop()
+            try:
+                await step()
+            except Exception:  # noqa: BLE001 - the steps that follow must run: the ledger's lock is given back last
+                _log.exception("a step of the stop failed", step=step.__qualname__)
         _log.info("stopped")
 
     async def _begin(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:

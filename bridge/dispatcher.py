@@ -31,6 +31,7 @@ _NOT_LISTED_MOST: Millis = 30 * SECOND
 
 _SAID: dict[Kind, str] = {
     "accepted": "accepted",
+    "confirm": "accepted, and looked up again later",
     "refused": "refused",
     "later": "not accepted, and tried again later",
     "not_listed": "not in AOM's list yet, and looked up again later",
@@ -180,7 +181,8 @@ class _Lane:
 
     async def _until_ready(self) -> None:
         """Wait out a pause, a full window, and under load a moment for a fuller batch."""
-        await asyncio.sleep(max(0, self._resume_at - self._clock()) / 1000)
+        # Capped: a clock that steps back must not put a target to sleep for as long as the step.
+        await asyncio.sleep(min(max(0, self._resume_at - self._clock()), self._settings.retry_max) / 1000)
         most = 1 if self._failures else self._settings.max_in_flight
         while len(self._in_flight) >= most:
             await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
@@ -264,7 +266,11 @@ class _Lane:
                 return partial(
                     rules.refused, action=claim.action, reason=outcome.reason, detail=outcome.detail, now=now
                 )
-        reason = "not_listed" if verdict.kind == "not_listed" else outcome.reason
+        reason: str = outcome.reason
+        if verdict.kind == "confirm":
+            reason = rules.CONFIRMING
+        elif verdict.kind == "not_listed":
+            reason = rules.REFUSED_ONCE if outcome.bad_events else "not_listed"
         due_at = now + self._wait(verdict)
         return partial(
             rules.released, due_at=due_at, reason=reason, detail=outcome.detail, in_doubt=outcome.in_doubt, now=now
@@ -272,7 +278,7 @@ class _Lane:
 
     def _wait(self, verdict: Verdict) -> Millis:
         most = self._settings.retry_max
-        if verdict.kind == "not_listed":
+        if verdict.kind in ("not_listed", "confirm"):
             most = min(most, max(_NOT_LISTED_MOST, self._settings.retry_min))
         return backoff(
             verdict.claim.alarm.attempts + 1,

@@ -90,18 +90,22 @@ class AomEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     attach_rule: dict[str, Any] | None = None
 
 
-def report(event: Event, *, alarm_id: str, starts_at: Millis, now: Millis) -> AomEvent:
+def report(
+    event: Event, *, alarm_id: str, starts_at: Millis, now: Millis, first_start: Millis | None = None
+) -> AomEvent:
     """Return the entry that reports the alarm.
 
-    AOM may run ``timeout`` from the start instead of the arrival, so the time already passed is sent on top.
+    AOM may run ``timeout`` from the start instead of the arrival, and keep the start that it was told first
+    (``first_start``), so the time already passed since then is sent on top.
     """
     started = max(1, min(starts_at, now))
+    passed = now - max(1, min(started, started if first_start is None else first_start))
     return AomEvent(
         id=alarm_id,
         starts_at=started,
         metadata=event.metadata,
         annotations=event.annotations,
-        timeout=max(SHORTEST_TIMEOUT, min(event.timeout + now - started, LONGEST_TIMEOUT)),
+        timeout=max(SHORTEST_TIMEOUT, min(event.timeout + passed, LONGEST_TIMEOUT)),
     )
 
 

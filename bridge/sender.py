@@ -15,7 +15,7 @@ import msgspec
 from bridge import event
 from bridge.aom import LARGEST_BODY, AomClient, Found, Outcome, Query, TargetSettings
 from bridge.clock import DAY, HOUR, Clock, Millis
-from bridge.ledger import Action, Claim
+from bridge.ledger import Action, Claim, rules
 from bridge.metrics import Metrics
 
 ORPHAN_RANGE: Millis = 16 * DAY
@@ -24,14 +24,18 @@ ORPHAN_RANGE: Millis = 16 * DAY
 _ENVELOPE = 64
 _LOOKUP_MARGIN: Millis = HOUR
 
-Kind = Literal["accepted", "refused", "later", "not_listed", "gone"]
+_MOST_REFUSALS = 8
+"""So often a clear is looked up again after AOM refused it: with the waits between, over a minute."""
+
+Kind = Literal["accepted", "confirm", "refused", "later", "not_listed", "gone"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
     """What became of one alarm.
 
-    ``accepted``; ``refused`` for good; ``later``: nothing is decided; ``not_listed``: AOM's list does not show the
-    alarm yet; ``gone``: AOM does not hold it any more.
+    ``accepted``; ``confirm``: a clear was accepted, yet what it cleared may have been a stale entry of AOM's list;
+    ``refused`` for good; ``later``: nothing is decided; ``not_listed``: AOM's list does not show the alarm yet, or it
+    refused the id that it showed; ``gone``: AOM does not hold it any more.
     """
 
     claim: Claim
@@ -45,6 +49,7 @@ class _Item(msgspec.Struct, frozen=True):
     claim: Claim
     entries: tuple[bytes, ...]
     is_guess: bool = False
+    is_sure: bool = True
 
     @property
     def size(self) -> int:
@@ -89,7 +94,8 @@ class Sender:
             items = [self._clear(claim, [claim.alarm.id]) for claim in claims]
         else:
             items = []
-            async for found in self._look_up(claims, deadline):
+            # Half of the time is for look-ups: what they have found must still be pushed.
+            async for found in self._look_up(claims, (self._clock() + deadline) // 2):
                 if isinstance(found, _Item):
                     items.append(found)
                 else:
@@ -105,8 +111,19 @@ class Sender:
             for half in (items[:middle], items[middle:]):
                 async for verdicts in self._push(half, action, deadline):
                     yield verdicts
+        elif outcome.bad_events and len(items[0].entries) > 1:
+            yield [await self._push_apart(items[0], action, deadline)]
         else:
             yield [self._verdict(item, outcome) for item in items]
+
+    async def _push_apart(self, item: _Item, action: Action, deadline: Millis) -> Verdict:
+        """Clear the matches of one alarm one by one: an id that AOM does not hold must not keep the others open."""
+        verdicts = []
+        for entry in item.entries:
+            single = _Item(item.claim, (entry,), item.is_guess, item.is_sure)
+            verdicts.append(self._verdict(single, await self._push_once([single], action, deadline)))
+        order: tuple[Kind, ...] = ("later", "not_listed", "refused", "confirm", "accepted", "gone")
+        return min(verdicts, key=lambda verdict: order.index(verdict.kind))
 
     async def _push_once(self, items: list[_Item], action: Action, deadline: Millis) -> Outcome:
         entries = [entry for item in items for entry in item.entries]
@@ -117,27 +134,48 @@ class Sender:
         self._metrics.pushes.labels(self.target, action, outcome.reason).inc()
         return outcome
 
-    @staticmethod
-    def _verdict(item: _Item, outcome: Outcome) -> Verdict:
-        if outcome.accepted:
-            return Verdict(item.claim, "gone" if item.is_guess else "accepted", outcome)
-        if outcome.bad_events:
-            return Verdict(item.claim, "gone" if item.is_guess else "refused", outcome)
-        return Verdict(item.claim, "later", outcome)
+    def _verdict(self, item: _Item, outcome: Outcome) -> Verdict:
+        kind: Kind = "later"
+        if item.is_guess and (outcome.accepted or outcome.bad_events):
+            kind = "gone"
+        elif outcome.accepted:
+            kind = "accepted" if item.is_sure else "confirm"
+        elif outcome.bad_events:
+            kind = self._refusal(item.claim)
+        return Verdict(item.claim, kind, outcome)
+
+    def _refusal(self, claim: Claim) -> Kind:
+        """Say what a refusal means: a clear is refused, too, when its alarm is not open any more.
+
+        By id there is nobody to ask: AOM has taken the same event as a report, so it is the id that it does not hold.
+        """
+        alarm = claim.alarm
+        if claim.action == "report":
+            return "refused"
+        if self._settings.clear_by == "id":
+            return "gone"
+        again = alarm.reason == rules.REFUSED_ONCE and alarm.attempts >= _MOST_REFUSALS
+        return "refused" if again else "not_listed"
 
     def _report(self, claim: Claim) -> _Item:
         alarm = claim.alarm
-        entry = event.report(claim.event, alarm_id=alarm.id, starts_at=alarm.fired_at, now=self._clock())
+        entry = event.report(
+            claim.event,
+            alarm_id=alarm.id,
+            starts_at=alarm.fired_at,
+            now=self._clock(),
+            first_start=alarm.earliest_at,
+        )
         return _Item(claim, (self._client.encode(entry),))
 
-    def _clear(self, claim: Claim, aom_ids: Sequence[str], *, is_guess: bool = False) -> _Item:
+    def _clear(self, claim: Claim, aom_ids: Sequence[str], *, is_guess: bool = False, is_sure: bool = True) -> _Item:
         alarm, now = claim.alarm, self._clock()
         ends_at = now if alarm.ends_at is None else alarm.ends_at
         entries = [
             event.clear(claim.event, aom_id=aom_id, starts_at=alarm.fired_at, ends_at=ends_at, now=now)
             for aom_id in aom_ids
         ]
-        return _Item(claim, tuple(self._client.encode(entry) for entry in entries), is_guess)
+        return _Item(claim, tuple(self._client.encode(entry) for entry in entries), is_guess, is_sure)
 
     def _batches(self, items: Sequence[_Item]) -> Iterator[list[_Item]]:
         """Cut into pushes that AOM takes: by events and by bytes."""
@@ -165,15 +203,15 @@ class Sender:
         outcome, hits = await self._find(claims, deadline)
         missing = []
         for claim in claims:
-            ids = _matches(claim, hits)
-            if ids:
-                yield self._clear(claim, ids)
-            elif not outcome.accepted:
-                yield Verdict(claim, "later", outcome)
+            found = _matches(claim, hits)
+            if not outcome.accepted:
+                yield Verdict(claim, "later", outcome)  # with a page missing, the rest may show only a part
+            elif found:
+                yield self._clear_found(claim, found)
             else:
                 missing.append(claim)
-        async for found in self._missing(missing, deadline, asked=len(claims)):
-            yield found
+        async for decided in self._missing(missing, deadline, asked=len(claims)):
+            yield decided
 
     async def _missing(
         self, claims: Sequence[Claim], deadline: Millis, *, asked: int
@@ -184,27 +222,43 @@ class Sender:
         it. And before a clear is given up, its alarm has been asked for alone.
         """
         for index, claim in enumerate(claims):
-            outcome, ids = Outcome("accepted"), list[str]()
+            outcome, matches = Outcome("accepted"), list[Found]()
             given_up = self._waited_enough(claim)
             if asked > 1 and (index == 0 or given_up or self._alone):
                 outcome, hits = await self._find([claim], deadline)
-                ids = _matches(claim, hits)
-                self._alone = self._alone or bool(ids)
-            if ids:
-                yield self._clear(claim, ids)
-            elif not outcome.accepted:
+                matches = _matches(claim, hits)
+                self._alone = self._alone or bool(matches)
+            if not outcome.accepted:
                 yield Verdict(claim, "later", outcome)
+            elif matches:
+                yield self._clear_found(claim, matches)
+            elif given_up and claim.alarm.reason == rules.CONFIRMING:
+                yield Verdict(claim, "accepted", outcome)
             elif given_up:
                 yield self._clear(claim, [claim.alarm.id], is_guess=True)
             else:
                 yield Verdict(claim, "not_listed", outcome)
 
+    def _clear_found(self, claim: Claim, matches: Sequence[Found]) -> _Item:
+        return self._clear(claim, [match.id for match in matches], is_sure=self._is_sure(claim, matches))
+
+    def _is_sure(self, claim: Claim, matches: Sequence[Found]) -> bool:
+        """Say whether this alarm itself is among what the list shows.
+
+        A list that lags may still show an earlier alarm of the alert, cleared since, and not yet this one; and a push
+        of unknown outcome may reach AOM late. Both are over after `lookup_wait`; until then only an entry with the
+        start that we reported is believed, and a successor that waits: its own clear will take every match.
+        """
+        alarm = claim.alarm
+        if claim.has_successor or self._clock() - _told_at(claim) >= self._settings.lookup_wait:
+            return True
+        starts = (alarm.earliest_at, alarm.fired_at)
+        return alarm.doubt_at is None and any(match.starts_at in starts for match in matches)
+
     def _waited_enough(self, claim: Claim) -> bool:
         """Say whether "not listed" may be believed: after `lookup_wait`, or once the alert's next alarm waits."""
-        if claim.has_successor:
-            return True
-        since = claim.alarm.resolved_at if claim.alarm.due_since is None else claim.alarm.due_since
-        return since is None or self._clock() - since >= self._settings.lookup_wait
+        since = max(_told_at(claim), claim.alarm.due_since or 0)
+        return claim.has_successor or self._clock() - since >= self._settings.lookup_wait
 
     async def _find(self, claims: Sequence[Claim], deadline: Millis) -> tuple[Outcome, list[Found]]:
         now = self._clock()
@@ -212,7 +266,7 @@ class Sender:
             source=claims[0].alarm.source,
             fingerprints=tuple(sorted({claim.alarm.fingerprint for claim in claims})),
             since=max(0, min(_since(claim, now) for claim in claims)),
-            until=now,
+            until=max(now, *(claim.alarm.newest_fired_at for claim in claims)),
         )
         outcome, hits = await self._client.find(query, deadline)
         self._metrics.lookups.labels(self.target, outcome.reason).inc()
@@ -221,16 +275,19 @@ class Sender:
         return msgspec.structs.replace(outcome, message=f"the look-up before a clear: {outcome.message}"), hits
 
 
+def _told_at(claim: Claim) -> Millis:
+    """Return when AOM was last told of the alarm, or may have been; 0 for an orphan."""
+    return max(claim.alarm.reported_at or 0, claim.alarm.doubt_at or 0)
+
+
 def _since(claim: Claim, now: Millis) -> Millis:
-    alarm = claim.alarm
-    reported = alarm.first_reported_at
-    horizon = now - ORPHAN_RANGE if reported is None else reported - _LOOKUP_MARGIN
-    return min(alarm.earliest_at - _LOOKUP_MARGIN, horizon)
+    """Return where a look-up begins: AOM may have merged our report into an alarm that it has held for long."""
+    return min(claim.alarm.earliest_at - _LOOKUP_MARGIN, now - ORPHAN_RANGE)
 
 
-def _matches(claim: Claim, hits: Sequence[Found]) -> list[str]:
-    """Return AOM's ids of what this clear is for: alarms of its alert that began before it ended."""
+def _matches(claim: Claim, hits: Sequence[Found]) -> list[Found]:
+    """Return what this clear is for: AOM's alarms of its alert that began before it ended."""
     alarm = claim.alarm
     ended = alarm.newest_fired_at if alarm.ends_at is None else alarm.ends_at
     last_start = ended if alarm.first_reported_at is None else max(ended, alarm.newest_fired_at)
-    return [hit.id for hit in hits if hit.fingerprint == alarm.fingerprint and hit.starts_at <= last_start and hit.id]
+    return [hit for hit in hits if hit.fingerprint == alarm.fingerprint and hit.starts_at <= last_start and hit.id]

@@ -83,7 +83,7 @@ async def test_identical_events_of_two_alerts_never_merge(tmp_path):
 )
 async def test_a_fault_of_aom_loses_nothing(tmp_path, fault):
     """Whatever AOM answers while it is in trouble, the alarm is kept, not rejected, and delivered afterwards."""
-    async with running(tmp_path / "l.db") as rig:
+    async with running(tmp_path / "l.db", target="lookup_wait: 500ms") as rig:
         await rig.arm({"on": "report", **fault})
         one = alert()
         await rig.send(one)
@@ -149,6 +149,49 @@ async def test_a_waiting_re_fire_ends_the_wait_for_an_unlisted_alarm(rig):
     await rig.send(resolved(one))
     await rig.send({**one, "startsAt": alert(starts_at=system_clock())["startsAt"]})
     await until(lambda: rig.active() == ["Flap"])
+
+
+async def test_a_stale_entry_of_a_lagging_list_does_not_stand_for_the_new_alarm(tmp_path):
+    """Fire, clear, fire and resolve again within the lag: what the list still shows of the first is not believed."""
+    options = {"list_lag_ms": 700}
+    async with running(tmp_path / "l.db", options=options, target="lookup_wait: 1500ms") as rig:
+        first = alert("Flap")
+        await rig.send(first)
+        await rig.send(resolved(first))
+        await until(lambda: rig.aom()["counts"]["events_cleared"] >= 1)
+        second = {**first, "startsAt": alert(starts_at=system_clock() - 20_000)["startsAt"]}
+        await rig.send(second)
+        await until(lambda: rig.aom()["counts"]["events_reported"] >= 2)
+        await rig.send(resolved(second, after=50_000))
+        await until(lambda: rig.count("cleared") == 2)
+        assert rig.active() == []
+
+
+@pytest.mark.parametrize("clear_by", ["lookup", "id"])
+async def test_a_clear_that_is_repeated_is_no_poison(tmp_path, clear_by):
+    """A clear that AOM took without our hearing of it is refused when repeated: it is finished, not rejected."""
+    options = {"unknown_id": 400, "ids": "supplied"}
+    target = f"clear_by: {clear_by}\nlookup_wait: 500ms"
+    async with running(tmp_path / "l.db", options=options, target=target) as rig:
+        alerts = [alert(instance=f"node-{i}") for i in range(5)]
+        await rig.send(*alerts)
+        await until(lambda: len(rig.active()) == 5)
+        await rig.arm({"on": "clear", "reset": True, "after": True, "count": 2})
+        await rig.send(*(resolved(one) for one in alerts))
+        await until(lambda: rig.count("cleared") == 5)
+        assert (rig.active(), rig.count("rejected")) == ([], 0)
+
+
+async def test_a_later_start_never_shortens_an_alarms_life(tmp_path):
+    """Where AOM counts `timeout` from the first start it was told, a re-report sends the time passed since then."""
+    options = {"timeout_from": "starts_at", "repeat_restarts_timeout": True}
+    async with running(tmp_path / "l.db", options=options) as rig:
+        one = alert(starts_at=system_clock() - 9 * DAY)
+        await rig.send(one)
+        await until(lambda: rig.active() == ["DiskFull"])
+        await rig.send({**one, "startsAt": alert(starts_at=system_clock() - 1_000)["startsAt"]})
+        await until(lambda: rig.aom()["counts"]["events_reported"] == 2)
+        assert rig.active() == ["DiskFull"]
 
 
 @pytest.mark.parametrize("unknown_id", [204, 400])

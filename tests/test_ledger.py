@@ -347,6 +347,33 @@ async def test_fire_resolve_and_re_fire_in_one_notification_keep_their_order(boo
     assert [await book.deliver() for _ in range(3)] == [["report"], ["clear"], ["report"]]
 
 
+async def test_a_resolve_and_a_re_fire_share_one_transaction(book):
+    """The end of one alarm and the next one of its alert, put at the same time, are both kept in one commit."""
+    await book.fire("a")
+    await book.deliver()
+    both = [book.arrival("resolved", "a", end=T0 + 1), book.arrival("firing", "a", start=T0 + 2)]
+    assert await book.ledger.put(both) == ["resolved", "new"]
+
+
+async def test_a_target_that_still_has_alarms_cannot_vanish(tmp_path):
+    """A ledger whose target is not configured any more refuses to open, and says which and what to do."""
+    async with Book(tmp_path / "l.db") as book:
+        await book.fire()
+    renamed = Ledger(LedgerSettings(url=f"sqlite:///{tmp_path / 'l.db'}"), {"other": REASSERT}, lambda: T0)
+    with pytest.raises(LedgerStartError, match=r"1 alarm\(s\) report_due of target 'default'.*Fix:"):
+        await renamed.open()
+
+
+async def test_a_lane_does_not_spin_on_an_alarm_that_waits_behind_another(book):
+    """What waits behind an unfinished alarm of its alert is not due yet, whatever its own time is."""
+    await book.fire("a")
+    (claim,) = await book.claim()
+    await book.settle(claim, lambda a: rules.released(a, T0 + 9_000, "timeout", "", in_doubt=True, now=T0))
+    await book.resolve("a", end=T0 + 1)
+    await book.fire("a", start=T0 + 2)
+    assert await book.ledger.next_due("default", "report") == T0 + 9_000
+
+
 async def test_concurrent_notifications_of_one_alert_make_one_alarm(book):
     """The same alert on fifty connections in the same moment is one new alarm and 49 repeats."""
     outcomes = await asyncio.gather(*(book.fire() for _ in range(50)))

@@ -72,8 +72,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def in_doubt(self) -> bool:
-        """Whether AOM may have taken it all the same."""
-        return self.reason in ("unavailable", "timeout", "connection")
+        """Whether AOM may have taken it all the same: no answer, or only the gateway's that it had none."""
+        return self.reason in ("timeout", "connection") or self.status in (502, 504)
 
     @property
     def detail(self) -> str:

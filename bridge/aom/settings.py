@@ -10,6 +10,9 @@ from bridge.clock import DAY, MINUTE, Millis
 from bridge.event import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
 from bridge.scalars import DurationField, Secret, SecretField
 
+_LEAST_RATE = 0.1
+"""Requests per second; at a slower pace the lease of an alarm ends before its turn comes."""
+
 Problems = list[tuple[str, str]]
 
 
@@ -100,8 +103,8 @@ class TargetSettings:
             found.append(("proxy_url", "it is not a web address. Fix: such as http://proxy.example:3128."))
         if not SHORTEST_TIMEOUT <= self.alarm_timeout <= LONGEST_TIMEOUT:
             found.append(("alarm_timeout", "AOM takes 1m to 15d. Fix: a duration between, such as 5d."))
-        if self.rate_limit <= 0:
-            found.append(("rate_limit", "it must be above 0. Fix: requests per second, such as 20."))
+        if self.rate_limit < _LEAST_RATE:
+            found.append(("rate_limit", "it must be at least 0.1. Fix: requests per second, such as 20."))
         return found + self._iam_problems()
 
     def _iam_problems(self) -> Problems:

@@ -28,7 +28,7 @@ _PRAGMAS = (
     "PRAGMA auto_vacuum=INCREMENTAL",  # first: it only takes on a file without tables
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
-    "PRAGMA busy_timeout=5000",
+    "PRAGMA busy_timeout=2000",
 )
 
 

@@ -22,10 +22,10 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from bridge.clock import Clock, Millis
-from bridge.errors import LedgerUnavailableError
+from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger import read, work
 from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Outcome, State
 from bridge.ledger.engine import DatabaseFile, FileLock, create_engine, database_path, migrate
@@ -56,7 +56,7 @@ class _Waiting:
         self.done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
 
     def settle(self, result: list[Outcome] | Exception) -> None:
-        if self.done.cancelled():
+        if self.done.done():
             return
         if isinstance(result, Exception):
             self.done.set_exception(result)
@@ -102,6 +102,7 @@ class Ledger:
             self._file.remember()
             await self.write(work.give_back)
             self._counts.update(await self.read(read.counts))
+            self._check_targets()
         except BaseException:
             self._dispose()
             raise
@@ -113,6 +114,13 @@ class Ledger:
         self._arrived.set()
         await self._committer
         await asyncio.to_thread(self._dispose)
+
+    def _check_targets(self) -> None:
+        """Refuse to start without a target that still has alarms: they, and all behind them, would wait for ever."""
+        for (state, target), count in self._counts.items():
+            if state not in FINISHED and target not in self._reassert_after:
+                text = f"the ledger holds {count} alarm(s) {state} of target {target!r}, which is not configured"
+                raise LedgerStartError(f"{text}. Fix: put the target back until they are cleared.")
 
     def _dispose(self) -> None:
         self._writer.shutdown()
@@ -254,16 +262,22 @@ class Ledger:
             await self._one_by_one(wanted, error)
 
     async def _one_by_one(self, group: list[_Waiting], error: Exception) -> None:
-        if len(group) == 1:
-            _log.error("the ledger cannot commit", error=str(error), alerts=len(group[0].arrivals))
-            known = isinstance(error, LedgerUnavailableError)
-            group[0].settle(error if known else LedgerUnavailableError(f"the ledger failed: {type(error).__name__}"))
+        """Give each notification a transaction of its own, unless the database itself does not serve."""
+        if len(group) == 1 or isinstance(error.__cause__, OperationalError):
+            self._refuse(group, error)
             return
-        for waiting in group:
+        for waiting in _still_wanted(group):
             try:
                 await self._transaction([waiting])
             except Exception as own:  # noqa: BLE001 - as above
-                await self._one_by_one([waiting], own)
+                self._refuse([waiting], own)
+
+    @staticmethod
+    def _refuse(group: list[_Waiting], error: Exception) -> None:
+        _log.error("the ledger cannot commit", error=str(error), notifications=len(group))
+        known = isinstance(error, LedgerUnavailableError)
+        for waiting in group:
+            waiting.settle(error if known else LedgerUnavailableError(f"the ledger failed: {type(error).__name__}"))
 
     async def _transaction(self, group: list[_Waiting]) -> None:
         room = self._settings.max_open - self._open_count()

@@ -126,6 +126,9 @@ class Put:
         alarm = rules.born(arrival, mapped, seq=self._seq, alarm_id=own_id, digest=digest, now=self._now)
         self._seq += 1
         self._ids.add(own_id)
+        last = self._last.get(arrival.key)
+        if last is not None:
+            self._keep(rules.waited_for(last, self._now))
         self._new[alarm.seq] = blobs
         self._keep(alarm)
 
@@ -166,9 +169,9 @@ class Put:
 
     def _write(self, result: PutResult) -> None:
         before = {alarm.seq: alarm for alarm in self._before.values()}
+        # Updates first: a re-fire may only be inserted once the alarm before it has its end.
+        tables.update(self._connection, [alarm for seq, alarm in self._rows.items() if seq not in self._new])
         tables.insert(self._connection, [(self._rows[seq], blobs) for seq, blobs in self._new.items()])
-        old = [alarm for seq, alarm in self._rows.items() if seq not in self._new]
-        tables.update(self._connection, old)
         tables.update_annotations(self._connection, list(self._annotated.items()))
         tables.replace_contents(self._connection, list(self._remapped.items()))
         for seq, alarm in self._rows.items():

@@ -18,7 +18,7 @@ from bridge.event import Event
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Context, State
 from bridge.ledger.engine import database_path
 from bridge.ledger.schema import alarms, contents
-from bridge.ledger.tables import Codec
+from bridge.ledger.tables import Codec, is_behind_another
 
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
 
@@ -66,7 +66,12 @@ def waiting_since(connection: Connection, target: str) -> Millis | None:
 
 def next_due(connection: Connection, target: str, action: Action) -> Millis | None:
     """Return when the next alarm of a target comes due for an action."""
-    is_due = (alarms.c.target == target, alarms.c.due_at.is_not(None), alarms.c.state.in_(DUE_STATES[action]))
+    is_due = (
+        alarms.c.target == target,
+        alarms.c.due_at.is_not(None),
+        alarms.c.state.in_(DUE_STATES[action]),
+        ~is_behind_another(),
+    )
     query = sa.select(sa.func.min(alarms.c.due_at)).where(*is_due)
     found = connection.execute(query).scalar_one()
     return None if found is None else int(found)

@@ -17,6 +17,11 @@ from bridge.clock import Millis
 from bridge.event import Mapped
 from bridge.ledger.alarm import Action, Alarm, Arrival, Outcome
 
+REFUSED_ONCE = "refused"
+"""The reason of a clear that AOM refused, while its list is asked whether the alarm is still there."""
+CONFIRMING = "confirming"
+"""The reason of a clear that AOM accepted too early to know that it was this alarm's."""
+
 
 def fire(last: Alarm | None, arrival: Arrival) -> Outcome:
     """Say what a firing alert is to the last alarm of its kind."""
@@ -107,7 +112,6 @@ def reported(alarm: Alarm, sent_starts_at: Millis, now: Millis) -> Alarm:
         reported_at=now,
         reported_starts_at=sent_starts_at,
         refresh_due=False,
-        doubt_at=None,
     )
     if alarm.ends_at is not None:
         return _clear_next(settled, now)
@@ -138,11 +142,18 @@ def released(alarm: Alarm, due_at: Millis, reason: str, detail: str, *, in_doubt
         claimed_by=None,
         due_since=now if alarm.due_since is None else alarm.due_since,
         due_at=due_at,
-        attempts=alarm.attempts + 1,
+        # A refusal is counted by itself: what an outage had cost before says nothing about it.
+        attempts=1 if reason == REFUSED_ONCE and alarm.reason != reason else alarm.attempts + 1,
         doubt_at=now if in_doubt else alarm.doubt_at,
         reason=reason,
         detail=detail,
     )
+
+
+def waited_for(alarm: Alarm, now: Millis) -> Alarm:
+    """Return the alarm now that the next one of its alert waits behind it: no wait for AOM's list goes on."""
+    is_waiting = alarm.due_at is not None and alarm.claimed_by is None and alarm.state == "clear_due"
+    return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm
 
 
 def end_of(arrival: Arrival, now: Millis) -> Millis:

@@ -142,23 +142,36 @@ def due(
 
     With each comes its event, and whether another alarm of its alert waits behind it.
     """
-    other = alarms.alias("other")
-    of_alert = (
-        other.c.source == alarms.c.source,
-        other.c.fingerprint == alarms.c.fingerprint,
-        other.c.finished_at.is_(None),
-    )
-    earlier = sa.exists().where(*of_alert, other.c.seq < alarms.c.seq)
-    later = sa.exists().where(*of_alert, other.c.seq > alarms.c.seq)
+    is_due = (alarms.c.target == target, alarms.c.due_at <= now, alarms.c.state.in_(DUE_STATES[action]))
     query = (
-        sa.select(*_columns, contents.c.event, contents.c.annotations, later)
+        sa.select(*_columns, contents.c.event, contents.c.annotations, has_another_behind())
         .join(contents, contents.c.seq == alarms.c.seq)
-        .where(alarms.c.target == target, alarms.c.due_at <= now, alarms.c.state.in_(DUE_STATES[action]), ~earlier)
+        .where(*is_due, ~is_behind_another())
         .order_by(alarms.c.due_at, alarms.c.seq)
         .limit(limit)
     )
     rows = connection.execute(query)
     return [(Alarm(*row), Codec.decode_event(event, notes), waits) for *row, event, notes, waits in rows]
+
+
+def is_behind_another() -> sa.Exists:
+    """Return the condition that an earlier alarm of the same alert is unfinished."""
+    other = alarms.alias("earlier")
+    return sa.exists().where(*_same_alert(other), other.c.seq < alarms.c.seq)
+
+
+def has_another_behind() -> sa.Exists:
+    """Return the condition that a later alarm of the same alert is unfinished."""
+    other = alarms.alias("later")
+    return sa.exists().where(*_same_alert(other), other.c.seq > alarms.c.seq)
+
+
+def _same_alert(other: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        other.c.source == alarms.c.source,
+        other.c.fingerprint == alarms.c.fingerprint,
+        other.c.finished_at.is_(None),
+    )
 
 
 def chunks(items: Sequence[Any]) -> Iterator[list[Any]]:
