@@ -138,7 +138,6 @@ class _Lane:
         self._random = random
         self._holder = secrets.token_hex(8)
         self._work = asyncio.Event()
-        self._idle = asyncio.Event()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._is_behind = False
         self._failures = 0

@@ -39,17 +39,6 @@ def parse_duration(text: str) -> Millis:
     return sum(int(count) * unit for count, unit in zip(found.groups(), _DURATION_UNITS, strict=True) if count)
 
 
-def format_duration(span: Millis) -> str:
-    """Write a duration as `parse_duration` reads it, without years and weeks."""
-    if span == 0:
-        return "0s"
-    parts = []
-    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s"), (1, "ms")):
-        count, span = divmod(span, unit)
-        parts.append(f"{count}{name}" if count else "")
-    return "".join(parts)
-
-
 def parse_size(text: str) -> int:
     """Read a size in bytes: ``64MiB``, ``512KiB``, ``1048576``."""
     found = _SIZE.fullmatch(text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bridge.clock import DAY, MINUTE, Millis
+from bridge.clock import DAY, MINUTE
 from bridge.event import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
 from bridge.scalars import DurationField, Secret, SecretField
 
@@ -140,8 +140,3 @@ def _url_problems(key: str, url: str) -> Problems:
     if not url or (url.startswith(("http://", "https://")) and " " not in url):
         return []
     return [(key, f"{url!r} is not a web address. Fix: begin with https:// (or http:// for an emulator).")]
-
-
-def longest_request(lease: Millis) -> float:
-    """Return how many seconds one request may take with its quick retries: half the lease."""
-    return lease / 2_000
