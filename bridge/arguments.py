@@ -93,8 +93,8 @@ def _add_emulator(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as ab
             dest=name,
             type=_yes_or_no if isinstance(default, bool) else kind,
             choices=_CHOICES.get(name),
-            metavar=None if name in _CHOICES else "VALUE",
-            help=f"{text}; default: {default}",
+            metavar=None if name in _CHOICES else "{yes,no}" if isinstance(default, bool) else "VALUE",
+            help=text if default is None else f"{text}; default: {_SPELLED.get(str(default), default)}",
         )
 
 
@@ -105,6 +105,9 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "unknown_id": (204, 400),
     "relation_values": ("any", "one"),
 }
+
+
+_SPELLED = {"True": "yes", "False": "no"}
 
 
 def _yes_or_no(text: str) -> bool:
