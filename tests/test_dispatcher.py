@@ -119,7 +119,7 @@ async def test_reports_go_on_while_look_ups_are_forbidden(rig):
     await rig.send(resolved(one))
     await until(lambda: rig.aom()["counts"]["list"] >= 3)
     await rig.send(alert("Two"))
-    await until(lambda: rig.active() == ["One", "Two"], 1.0)
+    await until(lambda: rig.active() == ["One", "Two"], 5.0)
     assert await rig.metric("aom_bridge_lookups_total", target="default", outcome="forbidden") >= 3
     await rig.disarm()
     await until(lambda: rig.active() == ["Two"])
