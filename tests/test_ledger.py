@@ -529,6 +529,18 @@ async def test_a_missing_folder_is_named(tmp_path):
         await Book(tmp_path / "nowhere" / "l.db").ledger.open()
 
 
+async def test_a_locked_database_refuses_all_who_wait_at_once(book):
+    """While another connection holds the database, nobody waits for his neighbours' time-outs one after another."""
+    other = sqlite3.connect(book.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with asyncio.timeout(9):  # Alertmanager gives up after 10 s; one by one these would take 20 s
+        results = await asyncio.gather(*(book.fire(str(i)) for i in range(10)), return_exceptions=True)
+    assert {type(result) for result in results} == {LedgerUnavailableError}
+    other.execute("ROLLBACK")
+    other.close()
+    assert await book.fire("1") == "new"
+
+
 async def test_a_ledger_file_that_vanished_is_noticed_before_the_next_commit(book):
     """SQLite would go on writing into a deleted file; a put then raises instead of promising what nobody can find."""
     await book.fire("a")

@@ -4,7 +4,7 @@ In: `put` from the webhook side, `claim` and `settle` from the dispatcher's. Out
 
 - `put` returns after the commit (fsynced), or raises and has kept nothing of that notification;
 - puts that wait at the same time share one transaction; when it fails, each of them gets one of its own, so that one
-  failing notification never fails its neighbours;
+  failing notification never fails its neighbours; when the database itself does not serve, all are told so at once;
 - arrivals are applied in the order in which `put` was called;
 - one holder per alarm at a time, and per alert strictly the oldest alarm first;
 - counts are kept, not counted.

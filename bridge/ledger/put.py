@@ -127,8 +127,9 @@ class Put:
         self._seq += 1
         self._ids.add(own_id)
         last = self._last.get(arrival.key)
-        if last is not None:
-            self._keep(rules.waited_for(last, self._now))
+        waited_for = None if last is None else rules.waited_for(last, self._now)
+        if waited_for is not None and waited_for is not last:
+            self._keep(waited_for)
         self._new[alarm.seq] = blobs
         self._keep(alarm)
 

@@ -153,7 +153,7 @@ def released(alarm: Alarm, due_at: Millis, reason: str, detail: str, *, in_doubt
 def waited_for(alarm: Alarm, now: Millis) -> Alarm:
     """Return the alarm now that the next one of its alert waits behind it: no wait for AOM's list goes on."""
     is_waiting = alarm.due_at is not None and alarm.claimed_by is None and alarm.state == "clear_due"
-    return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm
+    return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm  # else the very same
 
 
 def end_of(arrival: Arrival, now: Millis) -> Millis:
