@@ -117,7 +117,7 @@ class App:
             "ready",
             address=self.url,
             targets=",".join(self._settings.targets),
-            ledger=self._settings.store.url,
+            ledger=self.ledger.place,
             waiting=sum(count for (state, _), count in counts.items() if state in ("report_due", "clear_due")),
             version=__version__,
         )

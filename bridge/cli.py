@@ -25,7 +25,7 @@ from bridge.clock import format_rfc3339, system_clock
 from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError, PayloadError
 from bridge.event import report
-from bridge.ledger import AlarmView, alarm_id, read
+from bridge.ledger import AlarmView, alarm_id, looking_at, read
 from bridge.mapping import Mapper
 from bridge.notification import Alert, Notification, parse
 
@@ -140,7 +140,7 @@ def _print_mapping(mapper: Mapper, source: str, alert: Alert, notification: Noti
 
 def _alarms_list(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True)
-    with read.looking_at(settings.store.url) as connection:
+    with looking_at(settings.store.url) as connection:
         views = read.listing(
             connection,
             states=arguments.state or (),
@@ -157,7 +157,7 @@ def _alarms_list(arguments: argparse.Namespace) -> int:
 
 def _alarms_show(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True)
-    with read.looking_at(settings.store.url) as connection:
+    with looking_at(settings.store.url) as connection:
         view = read.show(connection, arguments.id)
     if view is None:
         _complain(f"aom-bridge: no alarm, or more than one, has an id that begins with {arguments.id!r}")

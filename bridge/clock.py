@@ -46,6 +46,16 @@ def parse_rfc3339(text: str) -> Millis:
     return (moment - _EPOCH) // _MILLISECOND
 
 
+def format_duration(span: Millis) -> str:
+    """Write a span as Prometheus does, in at most two units: ``2d5h``, ``1m30s``, ``250ms``."""
+    words = []
+    for name, unit in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1)):
+        count, span = divmod(span, unit)
+        if count:
+            words.append(f"{count}{name}")
+    return "".join(words[:2]) or "0s"
+
+
 def format_rfc3339(at: Millis) -> str:
     """Write a time as ``2026-11-23T08:39:12.131Z``; years outside 1 to 9999 as the nearest that can be written."""
     low, high = ZERO_TIME, 253_402_300_799_999

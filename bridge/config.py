@@ -23,11 +23,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import yaml
 
 from bridge.aom.settings import TargetSettings
-from bridge.dispatcher import DeliverySettings
 from bridge.errors import BridgeError
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import MappingSettings
 from bridge.mapping.template import Template
+from bridge.settler import DeliverySettings
 from bridge.webhook import WebSettings
 
 LARGEST_FILE = 1 << 20

@@ -10,58 +10,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
-from bridge.aom import Outcome
-from bridge.clock import MINUTE, SECOND, Clock, Millis
+from bridge.aom import REASONS, Outcome
+from bridge.clock import SECOND, Clock, Millis
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger import ACTIONS, Action, Alarm, Claim, Ledger, Settlement, rules
+from bridge.ledger import ACTIONS, Action, Claim, Ledger, rules
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.retry import Random, backoff
-from bridge.scalars import DurationField
 from bridge.sender import Kind, Sender, Verdict
+from bridge.settler import DeliverySettings, Settler
 
 _POLL: Millis = SECOND
 """How often a lane looks by itself: for retries that come due, and for changes made by the command line."""
 
-_NOT_LISTED_MOST: Millis = 30 * SECOND
+_OUTAGE = 3
+"""So many failures in a row are an outage: when it ends, nobody waits out the backoff that it has cost him."""
 
-_SAID: dict[Kind, str] = {
-    "accepted": "accepted",
-    "confirm": "accepted, and looked up again later",
-    "refused": "refused",
-    "later": "not accepted, and tried again later",
-    "not_listed": "not in AOM's list yet, and looked up again later",
-    "gone": "finished: AOM does not hold these alarms any more",
-}
+_OUTAGE_REASONS = (*(reason for reason in REASONS if reason not in ("accepted", "refused", "too_large")), rules.PAUSED)
 
 _log = logger("dispatcher")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliverySettings:
-    """The `delivery:` section: how alarms are batched and tried again."""
-
-    batch_size: int = 100
-    batch_wait: DurationField = 200
-    max_in_flight: int = 4
-    retry_min: DurationField = SECOND
-    retry_max: DurationField = 5 * MINUTE
-    shutdown_timeout: DurationField = 8 * SECOND
-
-    def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong with the section: pairs of the key and the sentence."""
-        found = []
-        if not 1 <= self.batch_size <= 1_000:
-            found.append(("batch_size", "it must be 1 to 1000. Fix: such as 100."))
-        if not 1 <= self.max_in_flight <= 100:
-            found.append(("max_in_flight", "it must be 1 to 100. Fix: such as 4."))
-        if not 1 <= self.retry_min <= self.retry_max:
-            found.append(("retry_min", "it must be above 0 and at most retry_max. Fix: such as 1s."))
-        return found
 
 
 class Dispatcher:
@@ -133,10 +103,11 @@ class _Lane:
         self._settings = settings
         self._sender = sender
         self._lease = lease
-        self._metrics = metrics
+        self._settler = Settler(ledger, sender, action, settings, metrics=metrics, clock=clock, random=random)
         self._clock = clock
         self._random = random
         self._holder = secrets.token_hex(8)
+        self._claimed = 0
         self._work = asyncio.Event()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._is_behind = False
@@ -176,7 +147,7 @@ class _Lane:
             task.cancel()
         await asyncio.gather(*self._in_flight, return_exceptions=True)
         with contextlib.suppress(LedgerUnavailableError):  # then the lease ends, or the next start gives it back
-            await self._ledger.give_back(self._holder)
+            await self._ledger.give_back(f"{self._holder}.")
 
     async def _until_ready(self) -> None:
         """Wait out a pause, a full window, and under load a moment for a fuller batch."""
@@ -191,8 +162,10 @@ class _Lane:
             )
 
     async def _claim(self) -> list[Claim]:
+        self._claimed += 1  # each claim has a name of its own: the settle of an earlier one must not pass for it
+        holder = f"{self._holder}.{self._claimed}"
         try:
-            return await self._ledger.claim(self.target, self.action, self._holder, self._settings.batch_size)
+            return await self._ledger.claim(self.target, self.action, holder, self._settings.batch_size)
         except LedgerUnavailableError as error:
             _log.error("claim failed", target=self.target, error=str(error))
             await asyncio.sleep(_POLL / 1000)
@@ -221,82 +194,44 @@ class _Lane:
     async def _deliver(self, claims: list[Claim]) -> None:
         """Send one batch and settle each part of it as soon as it is decided."""
         begun = self._clock()
+        lease_end = min(claim.alarm.due_at or 0 for claim in claims)
         open_claims = {claim.alarm.seq: claim for claim in claims}
         try:
-            async for verdicts in self._sender.send(claims, self.action, begun + self._lease // 2):
-                self._note(verdicts, begun)
-                await asyncio.shield(self._settle(verdicts))
+            async for verdicts in self._sender.send(claims, self.action, lease_end - self._lease // 2):
+                is_over = self._note(verdicts, begun)
+                await asyncio.shield(self._settler.settle(verdicts))
                 for verdict in verdicts:
                     open_claims.pop(verdict.claim.alarm.seq, None)
+                if is_over:
+                    await self._hasten()
         finally:
             if open_claims:
                 await asyncio.shield(self._give_back(list(open_claims.values())))
 
     async def _give_back(self, claims: Sequence[Claim]) -> None:
         outcome = Outcome("timeout", message="the bridge stopped while this was in flight")
-        await self._settle([Verdict(claim, "later", outcome) for claim in claims])
+        await self._settler.settle([Verdict(claim, "later", outcome) for claim in claims])
 
-    async def _settle(self, verdicts: Sequence[Verdict]) -> None:
-        now = self._clock()
-        settlements = [
-            Settlement(verdict.claim.alarm.seq, self._holder, self._step(verdict, now)) for verdict in verdicts
-        ]
-        try:
-            alarms = await self._ledger.settle(settlements)
-        except LedgerUnavailableError as error:
-            # The lease ends, and the rows come due again by themselves.
-            _log.error("settle failed", target=self.target, alarms=len(verdicts), error=str(error))
-            return
-        lost = len(verdicts) - len(alarms)
-        if lost:
-            _log.warning("claims were lost before they were settled", target=self.target, alarms=lost)
-        self._observe(verdicts, now)
+    async def _hasten(self) -> None:
+        with contextlib.suppress(LedgerUnavailableError):  # then every alarm comes at the end of its own backoff
+            await self._ledger.hasten(self.target, self.action, _OUTAGE_REASONS)
+        self.wake()
 
-    def _step(self, verdict: Verdict, now: Millis) -> Callable[[Alarm], Alarm]:
-        outcome, claim = verdict.outcome, verdict.claim
-        match verdict.kind:
-            case "accepted" if claim.action == "report":
-                return partial(rules.reported, sent_starts_at=claim.alarm.starts_at, now=now)
-            case "accepted":
-                return partial(rules.cleared, reason=None, now=now)
-            case "gone":
-                return partial(rules.cleared, reason="not_held", now=now)
-            case "refused":
-                return partial(
-                    rules.refused, action=claim.action, reason=outcome.reason, detail=outcome.detail, now=now
-                )
-        reason: str = outcome.reason
-        if verdict.kind == "confirm":
-            reason = rules.CONFIRMING
-        elif verdict.kind == "not_listed":
-            reason = rules.REFUSED_ONCE if outcome.bad_events else "not_listed"
-        due_at = now + self._wait(verdict)
-        return partial(
-            rules.released, due_at=due_at, reason=reason, detail=outcome.detail, in_doubt=outcome.in_doubt, now=now
-        )
+    def _note(self, verdicts: Sequence[Verdict], begun: Millis) -> bool:
+        """Keep the lane's own state: a target in trouble is tried by one request at a time, with growing waits.
 
-    def _wait(self, verdict: Verdict) -> Millis:
-        most = self._settings.retry_max
-        if verdict.kind in ("not_listed", "confirm"):
-            most = min(most, max(_NOT_LISTED_MOST, self._settings.retry_min))
-        return backoff(
-            verdict.claim.alarm.attempts + 1,
-            least=self._settings.retry_min,
-            most=most,
-            random=self._random,
-            asked=verdict.outcome.retry_after,
-        )
-
-    def _note(self, verdicts: Sequence[Verdict], begun: Millis) -> None:
-        """Keep the lane's own state: a target in trouble is tried by one request at a time, with growing waits."""
-        outcome = verdicts[0].outcome
-        if verdicts[0].kind != "later":
+        Returns:
+            Whether an outage has just ended.
+        """
+        outcome, kind = verdicts[0].outcome, verdicts[0].kind
+        if kind not in ("later", "paused"):
+            was_outage = self._failures >= _OUTAGE
             if self._trouble:
                 _log.info("target accepts again", target=self.target, action=self.action)
             self._failures, self._trouble = 0, ""
-            return
+            return was_outage
         if outcome.reason == "not_sent" or begun < self._failed_at:
-            return  # said nothing about the target, or began before the failure that is already counted
+            return False  # said nothing about the target, or began before the failure that is already counted
         self._failures += 1
         self._failed_at = self._clock()
         wait = backoff(
@@ -307,50 +242,20 @@ class _Lane:
             asked=outcome.retry_after,
         )
         self._resume_at = self._failed_at + wait
-        if outcome.reason != self._trouble:
-            self._trouble = outcome.reason
-            self._complain(outcome)
+        trouble = kind if kind == "paused" else outcome.reason
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._complain(outcome, kind)
+        return False
 
-    def _complain(self, outcome: Outcome) -> None:
+    def _complain(self, outcome: Outcome, kind: Kind) -> None:
         """Say once for each kind of trouble what is wrong; until it is over, single tries are logged at debug."""
         message = "target does not accept; everything is kept and tried again"
         level = _log.warning
-        if outcome.needs_operator:
+        if kind == "paused":
+            message = "target refuses every alarm in the same way, and an operator must act; nothing more is rejected"
+            level = _log.error
+        elif outcome.needs_operator:
             message = "target refuses us, and an operator must act; everything is kept and tried again"
             level = _log.error
         level(message, target=self.target, action=self.action, reason=outcome.reason, detail=outcome.detail)
-
-    def _observe(self, verdicts: Sequence[Verdict], now: Millis) -> None:
-        accepted = [verdict for verdict in verdicts if verdict.kind == "accepted"]
-        for verdict in accepted:
-            self._observe_delivery(verdict.claim, now)
-        for verdict in verdicts:
-            if verdict.kind == "refused":
-                self._refused(verdict)
-        kind = verdicts[0].kind
-        level = _log.debug if kind == "later" else _log.info
-        level(_SAID[kind], target=self.target, action=self.action, alarms=len(verdicts))
-
-    def _observe_delivery(self, claim: Claim, now: Millis) -> None:
-        alarm = claim.alarm
-        _log.debug("alarm sent", target=self.target, action=claim.action, id=alarm.id, fingerprint=alarm.fingerprint)
-        if claim.action == "clear":
-            since = alarm.resolved_at
-        else:
-            since = alarm.received_at if alarm.reported_at is None else None
-        if since is not None:
-            self._metrics.delivery.labels(claim.action).observe((now - since) / 1000)
-
-    def _refused(self, verdict: Verdict) -> None:
-        alarm = verdict.claim.alarm
-        self._metrics.rejected.labels(verdict.outcome.reason).inc()
-        _log.error(
-            "alarm rejected",
-            target=self.target,
-            action=verdict.claim.action,
-            id=alarm.id,
-            fingerprint=alarm.fingerprint,
-            event_name=verdict.claim.event.metadata["event_name"],
-            reason=verdict.outcome.reason,
-            detail=verdict.outcome.detail,
-        )

@@ -15,7 +15,7 @@ import msgspec
 from bridge import event
 from bridge.aom import LARGEST_BODY, AomClient, Found, Outcome, Query, TargetSettings
 from bridge.clock import DAY, HOUR, Clock, Millis
-from bridge.ledger import Action, Claim, rules
+from bridge.ledger import ACTIONS, Action, Alarm, Claim, rules
 from bridge.metrics import Metrics
 
 ORPHAN_RANGE: Millis = 16 * DAY
@@ -27,14 +27,18 @@ _LOOKUP_MARGIN: Millis = HOUR
 _MOST_REFUSALS = 8
 """So often a clear is looked up again after AOM refused it: with the waits between, over a minute."""
 
-Kind = Literal["accepted", "confirm", "refused", "later", "not_listed", "gone"]
+_SYSTEMATIC = 20
+"""So many refused alone in a row, with one code and none accepted between, are no poison but the target's fault."""
+
+Kind = Literal["accepted", "confirm", "refused", "later", "paused", "not_listed", "gone"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
     """What became of one alarm.
 
     ``accepted``; ``confirm``: a clear was accepted, yet what it cleared may have been a stale entry of AOM's list;
-    ``refused`` for good; ``later``: nothing is decided; ``not_listed``: AOM's list does not show the alarm yet, or it
+    ``refused`` for good; ``later``: nothing is decided; ``paused``: the target refuses everything;
+    ``not_listed``: AOM's list does not show the alarm yet, or it
     refused the id that it showed; ``gone``: AOM does not hold it any more.
     """
 
@@ -54,6 +58,39 @@ class _Item(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         return sum(len(entry) + 1 for entry in self.entries)
+
+
+class _Streak:
+    """Alarms refused alone in a row, with one code and none accepted between."""
+
+    def __init__(self) -> None:
+        self._code = ""
+        self._count = 0
+        self._rejected: list[Alarm] = []
+        self.is_hopeless = False
+
+    @property
+    def is_systematic(self) -> bool:
+        return self._count >= _SYSTEMATIC
+
+    def accepted(self) -> None:
+        self._count, self.is_hopeless = 0, False
+        self._rejected.clear()
+
+    def refused(self, alarm: Alarm, outcome: Outcome) -> None:
+        code = outcome.code or str(outcome.status)
+        if code != self._code:
+            self.accepted()
+        self._code = code
+        self._count += 1
+        if self.is_systematic:
+            self.is_hopeless = True
+        else:
+            self._rejected.append(alarm)
+
+    def forgive(self) -> list[Alarm]:
+        forgiven, self._rejected = self._rejected, []
+        return forgiven
 
 
 class Sender:
@@ -85,9 +122,15 @@ class Sender:
         self._metrics = metrics
         self._clock = clock
         self._alone = False
+        self._streaks: dict[Action, _Streak] = {action: _Streak() for action in ACTIONS}
+
+    def forgive(self, action: Action) -> list[Alarm]:
+        """Return, once, the alarms that were rejected before the target turned out to refuse everything."""
+        return self._streaks[action].forgive()
 
     async def send(self, claims: Sequence[Claim], action: Action, deadline: Millis) -> AsyncIterator[list[Verdict]]:
         """Send these claims, all of one action; yields verdicts, each claim in exactly one of them."""
+        self._streaks[action].is_hopeless = False
         if action == "report":
             items = [self._report(claim) for claim in claims]
         elif self._settings.clear_by == "id":
@@ -106,7 +149,9 @@ class Sender:
 
     async def _push(self, items: list[_Item], action: Action, deadline: Millis) -> AsyncIterator[list[Verdict]]:
         outcome = await self._push_once(items, action, deadline)
-        if outcome.bad_events and len(items) > 1:
+        if outcome.bad_events and len(items) > 1 and self._streaks[action].is_hopeless:
+            yield [Verdict(item.claim, "paused", outcome) for item in items]
+        elif outcome.bad_events and len(items) > 1:
             middle = (len(items) + 1) // 2
             for half in (items[:middle], items[middle:]):
                 async for verdicts in self._push(half, action, deadline):
@@ -122,7 +167,7 @@ class Sender:
         for entry in item.entries:
             single = _Item(item.claim, (entry,), item.is_guess, item.is_sure)
             verdicts.append(self._verdict(single, await self._push_once([single], action, deadline)))
-        order: tuple[Kind, ...] = ("later", "not_listed", "refused", "confirm", "accepted", "gone")
+        order: tuple[Kind, ...] = ("later", "paused", "not_listed", "refused", "confirm", "accepted", "gone")
         return min(verdicts, key=lambda verdict: order.index(verdict.kind))
 
     async def _push_once(self, items: list[_Item], action: Action, deadline: Millis) -> Outcome:
@@ -132,6 +177,8 @@ class Sender:
         self._metrics.push_duration.observe((self._clock() - begun) / 1000)
         self._metrics.batch_events.observe(len(entries))
         self._metrics.pushes.labels(self.target, action, outcome.reason).inc()
+        if outcome.accepted:
+            self._streaks[action].accepted()
         return outcome
 
     def _verdict(self, item: _Item, outcome: Outcome) -> Verdict:
@@ -142,6 +189,10 @@ class Sender:
             kind = "accepted" if item.is_sure else "confirm"
         elif outcome.bad_events:
             kind = self._refusal(item.claim)
+        if kind == "refused":
+            streak = self._streaks[item.claim.action]
+            streak.refused(item.claim.alarm, outcome)
+            kind = "paused" if streak.is_systematic else kind
         return Verdict(item.claim, kind, outcome)
 
     def _refusal(self, claim: Claim) -> Kind:

@@ -177,3 +177,20 @@ async def rig(tmp_path):
     """A bridge with the default switches of the emulator."""
     async with running(tmp_path / "ledger.db") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """One PostgreSQL server for all tests."""
+    from postgres import postgres_server  # noqa: PLC0415 - it needs this module
+
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres):
+    """The address of an empty PostgreSQL database."""
+    name = postgres.create()
+    yield postgres.url(name)
+    postgres.drop(name)

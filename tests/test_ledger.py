@@ -1,92 +1,30 @@
 """The ledger: every row of its table of rules, its promises about commits, order and holders."""
 
 import asyncio
-import sqlite3
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from book import GROUP, REASSERT, T0, Book
 
 from bridge.clock import HOUR, MINUTE
 from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError
-from bridge.event import Event, Mapped
-from bridge.ledger import AbandonedError, Alarm, Arrival, Ledger, LedgerSettings, Settlement, read, rules
-from bridge.ledger.engine import create_engine, migrate
+from bridge.ledger import AbandonedError, Alarm, Arrival, read, rules
+from bridge.ledger.database import database as connect
 from bridge.ledger.schema import alarms, metadata
-from bridge.notification import Alert, Group
-
-T0 = 1_800_000_000_000
-GROUP = Group("aom", "{}", {}, {}, {}, "http://alertmanager.example:9093")
-REASSERT = 30 * MINUTE
 
 
-class Book:
-    """A ledger with a clock that moves only when told, and short words for what comes in."""
-
-    def __init__(self, path, **settings):
-        self.now = T0
-        self.path = path
-        self.ledger = Ledger(
-            LedgerSettings(url=f"sqlite:///{path}", **settings), {"default": REASSERT}, lambda: self.now
-        )
-
-    async def __aenter__(self):
-        await self.ledger.open()
-        return self
-
-    async def __aexit__(self, *_):
-        await self.ledger.close()
-
-    def arrival(self, status, name, *, start=T0, end=None, source="s", drop=False, kind="alarm", note="n"):
-        fields = {"event_name": name, "event_severity": "Major", "event_type": kind}
-        event = None if drop else Event({**fields, "resource_id": name}, {"message": note}, HOUR)
-        one = Alert(name, status, {"alertname": name}, {"message": note}, start, end, "")
-        mapped = Mapped(event, "default", "r")
-        return Arrival(source=source, alert=one, group=GROUP, mapped=lambda: mapped)
-
-    async def fire(self, name="a", **more):
-        return (await self.ledger.put([self.arrival("firing", name, **more)]))[0]
-
-    async def resolve(self, name="a", *, end=None, **more):
-        end = self.now if end is None else end
-        return (await self.ledger.put([self.arrival("resolved", name, end=end, **more)]))[0]
-
-    async def claim(self, holder="w", limit=100):
-        """Claim what is due for either action."""
-        reports = await self.ledger.claim("default", "report", holder, limit)
-        return reports + await self.ledger.claim("default", "clear", holder, limit - len(reports))
-
-    async def settle(self, claim, step, holder="w"):
-        return await self.ledger.settle([Settlement(claim.alarm.seq, holder, step)])
-
-    async def accept(self, claim, holder="w"):
-        if claim.action == "report":
-            return await self.settle(claim, lambda a: rules.reported(a, claim.alarm.starts_at, self.now), holder)
-        return await self.settle(claim, lambda a: rules.cleared(a, None, self.now), holder)
-
-    async def refuse(self, claim):
-        return await self.settle(claim, lambda a: rules.refused(a, claim.action, "refused", "AOM.0400 no", self.now))
-
-    async def deliver(self):
-        """Accept everything that is due, one round; return the actions in order."""
-        claims = await self.claim()
-        for claim in claims:
-            await self.accept(claim)
-        return [claim.action for claim in claims]
-
-    async def rows(self):
-        views = await self.ledger.read(read.listing)
-        return [view.alarm for view in reversed(views)]
-
-    async def states(self):
-        return [row.state for row in await self.rows()]
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request, tmp_path):
+    """Where a fresh ledger lies: every promise is shown on both databases."""
+    return tmp_path / "ledger.db" if request.param == "sqlite" else request.getfixturevalue("database")
 
 
 @pytest.fixture
-async def book(tmp_path):
+async def book(place):
     """A fresh ledger."""
-    async with Book(tmp_path / "ledger.db") as made:
+    async with Book(place) as made:
         yield made
 
 
@@ -355,13 +293,12 @@ async def test_a_resolve_and_a_re_fire_share_one_transaction(book):
     assert await book.ledger.put(both) == ["resolved", "new"]
 
 
-async def test_a_target_that_still_has_alarms_cannot_vanish(tmp_path):
+async def test_a_target_that_still_has_alarms_cannot_vanish(place):
     """A ledger whose target is not configured any more refuses to open, and says which and what to do."""
-    async with Book(tmp_path / "l.db") as book:
+    async with Book(place) as book:
         await book.fire()
-    renamed = Ledger(LedgerSettings(url=f"sqlite:///{tmp_path / 'l.db'}"), {"other": REASSERT}, lambda: T0)
     with pytest.raises(LedgerStartError, match=r"1 alarm\(s\) report_due of target 'default'.*Fix:"):
-        await renamed.open()
+        await Book(place, targets=("other",)).ledger.open()
 
 
 async def test_a_lane_does_not_spin_on_an_alarm_that_waits_behind_another(book):
@@ -388,13 +325,13 @@ async def test_the_database_itself_holds_at_most_one_open_alarm(book):
         [c.name for c in alarms.c],
         sa.select(*(sa.literal(99) if c.name == "seq" else sa.literal("x") if c.name == "id" else c for c in alarms.c)),
     )
-    with pytest.raises(LedgerUnavailableError, match="UNIQUE"):
+    with pytest.raises(LedgerUnavailableError, match=r"(?i)unique"):
         await book.ledger.write(lambda connection: connection.execute(copy))
 
 
-async def test_a_full_ledger_refuses_only_what_would_add_a_row(tmp_path):
+async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
     """At `max_open`, a new alarm is refused whole; repeats and resolves of known alarms still pass."""
-    async with Book(tmp_path / "l.db", max_open=2) as book:
+    async with Book(place, max_open=2) as book:
         await book.fire("a")
         await book.fire("b")
         with pytest.raises(LedgerFullError):
@@ -429,14 +366,16 @@ async def test_a_notification_nobody_waits_for_is_left_out(book):
     assert await book.rows() == []
 
 
-async def test_what_was_put_is_there_after_a_restart(tmp_path):
+async def test_what_was_put_is_there_after_a_restart(place):
     """A put that has returned survives the process, and what was claimed is due again at once."""
-    async with Book(tmp_path / "l.db") as book:
+    async with Book(place) as book:
         await book.fire()
         await book.claim()
-    async with Book(tmp_path / "l.db") as again:
+    async with Book(place) as again:
         assert again.ledger.counts()["report_due", "default"] == 1
-        assert len(await again.claim()) == 1
+        again.now += 0 if again.is_sqlite else 60_000  # elsewhere another replica may hold it until its lease ends
+        (claim,) = await again.claim()
+        assert claim.alarm.doubt_at is not None
 
 
 async def test_a_claim_holds_until_the_lease_ends(book):
@@ -492,71 +431,13 @@ async def test_a_row_keeps_the_alert_its_group_and_the_event(book):
     assert await book.ledger.read(lambda c: read.show(c, view.alarm.id[:10])) == view
 
 
-def test_the_migrations_make_the_schema_that_the_code_uses(tmp_path):
+def test_the_migrations_make_the_schema_that_the_code_uses(place):
     """Schema equals migrations, and the row's fields are the table's columns in order."""
-    engine = create_engine(f"sqlite:///{tmp_path / 'l.db'}")
-    migrate(engine)
-    with engine.connect() as connection:
+    database = connect(f"sqlite:///{place}" if "://" not in str(place) else place)
+    database.open()
+    with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "ledger_version"})
-        differences = [d for d in compare_metadata(context, metadata) if d[0] != "modify_comment"]
-        assert connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() == 2
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-    engine.dispose()
+        differences = compare_metadata(context, metadata)
+    database.close()
     assert differences == []
     assert [column.name for column in alarms.c] == list(Alarm.__struct_fields__)
-
-
-async def test_a_second_process_on_the_same_file_is_told_so(tmp_path):
-    """Two ledgers on one file: the second one says so, and how to mend it."""
-    async with Book(tmp_path / "l.db"):
-        with pytest.raises(LedgerStartError, match=r"another process uses this ledger.*Fix:"):
-            await Book(tmp_path / "l.db").ledger.open()
-
-
-async def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path):
-    """A foreign file gives an error that names the fix, and is not touched."""
-    path = tmp_path / "notes.txt"
-    path.write_bytes(b"not a database at all, but somebody's notes" * 50)
-    with pytest.raises(LedgerStartError, match="Fix:"):
-        await Book(path).ledger.open()
-    assert path.read_bytes().startswith(b"not a database")
-
-
-async def test_a_missing_folder_is_named(tmp_path):
-    """A ledger in a folder that does not exist says which folder."""
-    with pytest.raises(LedgerStartError, match=r"nowhere.*Fix:"):
-        await Book(tmp_path / "nowhere" / "l.db").ledger.open()
-
-
-async def test_a_locked_database_refuses_all_who_wait_at_once(book):
-    """While another connection holds the database, nobody waits for his neighbours' time-outs one after another."""
-    other = sqlite3.connect(book.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    async with asyncio.timeout(9):  # Alertmanager gives up after 10 s; one by one these would take 20 s
-        results = await asyncio.gather(*(book.fire(str(i)) for i in range(10)), return_exceptions=True)
-    assert {type(result) for result in results} == {LedgerUnavailableError}
-    other.execute("ROLLBACK")
-    other.close()
-    assert await book.fire("1") == "new"
-
-
-async def test_a_ledger_file_that_vanished_is_noticed_before_the_next_commit(book):
-    """SQLite would go on writing into a deleted file; a put then raises instead of promising what nobody can find."""
-    await book.fire("a")
-    book.path.rename(book.path.with_name("moved.db"))
-    with pytest.raises(LedgerUnavailableError, match=r"has gone or was replaced. Fix: restart"):
-        await book.fire("b")
-    book.path.with_name("moved.db").rename(book.path)
-    assert await book.fire("b") == "new"
-
-
-async def test_a_failing_commit_is_an_error_and_keeps_nothing(book):
-    """When the database refuses to write, the put raises, and the next one after the mend succeeds."""
-    other = sqlite3.connect(book.path, isolation_level=None)
-    other.execute("CREATE TRIGGER broken BEFORE INSERT ON alarms BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
-    with pytest.raises(LedgerUnavailableError, match="disk is full"):
-        await book.fire()
-    other.execute("DROP TRIGGER broken")
-    other.close()
-    assert await book.fire() == "new"

@@ -1,7 +1,9 @@
 """The ledger: one row per alarm; its states; put, claim, settle. SQL stands only in this room."""
 
 from bridge.ledger.alarm import ACTIONS, OUTCOMES, STATES, Action, Alarm, Arrival, Claim, Outcome, State, alarm_id
-from bridge.ledger.ledger import AbandonedError, Ledger
+from bridge.ledger.database import looking_at
+from bridge.ledger.group import AbandonedError
+from bridge.ledger.ledger import Ledger
 from bridge.ledger.read import AlarmView
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.work import Settlement
@@ -22,4 +24,5 @@ __all__ = [
     "Settlement",
     "State",
     "alarm_id",
+    "looking_at",
 ]

@@ -46,6 +46,8 @@ class Alarm(msgspec.Struct, frozen=True):
     rule: str
     severity: str
     event_type: str
+    timeout: Millis
+    """After how long without a report AOM clears it by itself."""
     digest: str
     """Of the event as last mapped: tells whether a repeat changed anything."""
     state: State

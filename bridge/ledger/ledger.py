@@ -3,65 +3,49 @@
 In: `put` from the webhook side, `claim` and `settle` from the dispatcher's. Out: outcomes, claims, counts. Promises:
 
 - `put` returns after the commit (fsynced), or raises and has kept nothing of that notification;
-- puts that wait at the same time share one transaction; when it fails, each of them gets one of its own, so that one
-  failing notification never fails its neighbours; when the database itself does not serve, all are told so at once;
-- arrivals are applied in the order in which `put` was called;
+- arrivals are applied in the order in which `put` was called, across replicas in the order of their commits;
 - one holder per alarm at a time, and per alert strictly the oldest alarm first;
 - counts are kept, not counted.
-
-All writes run on one thread, one transaction after the other; reads have a thread of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.engine import Connection
 
-from bridge.clock import Clock, Millis
+from bridge.clock import SECOND, Clock, Millis, format_duration
 from bridge.errors import LedgerStartError, LedgerUnavailableError
-from bridge.ledger import read, work
-from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Outcome, State
-from bridge.ledger.engine import DatabaseFile, FileLock, create_engine, database_path, migrate
+from bridge.ledger import read, rules, upkeep, work
+from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Outcome, State
+from bridge.ledger.database import Database, database
+from bridge.ledger.group import GroupCommit, Result
 from bridge.ledger.put import Changes, Put, PutResult
 from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.tables import Codec
+from bridge.ledger.transactions import Transactions
 from bridge.ledger.work import Settlement
 from bridge.log import logger
 
 T = TypeVar("T")
-_LARGEST_GROUP = 10_000
-"""Alerts in one shared transaction; a single notification may be larger."""
+_HASTENED_AT_ONCE = 1_000
+_WATCH: Millis = SECOND
+"""How often the ledger looks for changes by the command line, and does a little upkeep."""
+
+_BREATH_SECONDS = 0.02
+"""Between two steps of a purge: the webhooks' transactions come first."""
+
+_RECOUNT: Millis = 15 * SECOND
+"""How often counts are taken anew where other replicas change them too."""
 
 _log = logger("ledger")
-
-
-class AbandonedError(LedgerUnavailableError):
-    """The sender had gone before the transaction began; it will send again what is still true."""
-
-
-class _Waiting:
-    """One notification on its way into a transaction."""
-
-    def __init__(self, arrivals: Sequence[Arrival], is_wanted: Callable[[], bool]) -> None:
-        self.arrivals = arrivals
-        self.is_wanted = is_wanted
-        self.done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-
-    def settle(self, result: list[Outcome] | Exception) -> None:
-        if self.done.done():
-            return
-        if isinstance(result, Exception):
-            self.done.set_exception(result)
-        else:
-            self.done.set_result(result)
 
 
 class Ledger:
@@ -78,11 +62,14 @@ class Ledger:
         self._reassert_after = reassert_after
         self._clock = clock
         self._codec = Codec()
-        self._waiting: list[_Waiting] = []
-        self._arrived = asyncio.Event()
-        self._closing = False
+        self._group = GroupCommit(self._commit)
         self._counts: Counter[tuple[State, str]] = Counter()
         self._listeners: list[Callable[[], None]] = []
+        self._expired: list[Callable[[Sequence[Alarm]], None]] = []
+        self._warned: set[str] = set()
+        self._edits = 0
+        self._looked_at = 0
+        self._counted_at: Millis = 0
 
     async def open(self) -> None:
         """Lock, migrate, and make due again what an earlier process held.
@@ -90,47 +77,49 @@ class Ledger:
         Raises:
             LedgerStartError: the ledger cannot be used; the text names the fix.
         """
-        path = database_path(self._settings.url)
-        self._file = DatabaseFile(path)
-        self._lock = FileLock(path)
-        self._lock.take()
-        self._writer = ThreadPoolExecutor(1, "ledger-write")
-        self._reader = ThreadPoolExecutor(1, "ledger-read")
-        self._engine: Engine = create_engine(self._settings.url)
+        self._database: Database = database(self._settings.url)
+        self._transactions = Transactions(self._database)
+        await self._transactions.open()
         try:
-            await self._on(self._writer, lambda: migrate(self._engine))
-            self._file.remember()
-            await self.write(work.give_back)
-            self._counts.update(await self.read(read.counts))
+            if not self._database.is_shared:
+                await self.write(partial(work.give_back, holder=None, now=self._clock()))
+            await self._recount()
             self._check_targets()
+        except LedgerUnavailableError as error:
+            await self._transactions.close()
+            raise LedgerStartError(f"{error}. Fix: see to {self._database.place}.") from error
         except BaseException:
-            self._dispose()
+            await self._transactions.close()
             raise
-        self._committer = asyncio.create_task(self._commit_groups(), name="ledger-commit")
+        await self._group.start()
+        self._watcher = asyncio.create_task(self._watch(), name="ledger-watch")
 
     async def close(self) -> None:
         """Finish what was put, then close; puts from now on are refused."""
-        self._closing = True
-        self._arrived.set()
-        await self._committer
-        await asyncio.to_thread(self._dispose)
+        self._watcher.cancel()
+        await asyncio.gather(self._watcher, return_exceptions=True)
+        await self._group.stop()
+        await self._transactions.close()
+
+    @property
+    def place(self) -> str:
+        """The database's address without secrets; valid after `open`."""
+        return self._database.place
 
     def _check_targets(self) -> None:
         """Refuse to start without a target that still has alarms: they, and all behind them, would wait for ever."""
         for (state, target), count in self._counts.items():
-            if state not in FINISHED and target not in self._reassert_after:
+            if count and state not in FINISHED and target not in self._reassert_after:
                 text = f"the ledger holds {count} alarm(s) {state} of target {target!r}, which is not configured"
-                raise LedgerStartError(f"{text}. Fix: put the target back until they are cleared.")
-
-    def _dispose(self) -> None:
-        self._writer.shutdown()
-        self._reader.shutdown()
-        self._engine.dispose()
-        self._lock.release()
+                raise LedgerStartError(f"{text}. Fix: put the target back until they are cleared, or discard them.")
 
     def on_due(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` in the event loop after each commit that may have made something due."""
         self._listeners.append(listener)
+
+    def on_expired(self, listener: Callable[[Sequence[Alarm]], None]) -> None:
+        """Call ``listener`` in the event loop with alarms that have expired."""
+        self._expired.append(listener)
 
     async def put(self, arrivals: Sequence[Arrival], is_wanted: Callable[[], bool] = lambda: True) -> list[Outcome]:
         """Keep the alerts of one notification; the outcomes are in its order.
@@ -144,33 +133,53 @@ class Ledger:
             AbandonedError: it was no longer wanted.
             LedgerUnavailableError: the transaction failed, or the ledger is closing.
         """
-        if self._closing:
-            raise LedgerUnavailableError("the bridge is shutting down")
-        waiting = _Waiting(arrivals, is_wanted)
-        self._waiting.append(waiting)
-        self._arrived.set()
-        return await waiting.done
+        return await self._group.put(arrivals, is_wanted)
 
     async def claim(self, target: str, action: Action, holder: str, limit: int) -> list[Claim]:
         """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends."""
-        now = self._clock()
-        return await self.write(
-            lambda connection: work.claim(
-                connection, target, action, holder=holder, lease=self._settings.lease, limit=limit, now=now
-            )
+        lease, now = self._settings.lease, self._clock()
+        claimed = await self.write(
+            lambda connection: work.claim(connection, target, action, holder=holder, lease=lease, limit=limit, now=now)
         )
+        self._count(claimed.changes)
+        for alarm in claimed.unreadable:
+            _log.error("alarm rejected", id=alarm.id, target=target, reason=alarm.reason, detail=alarm.detail)
+        return claimed.claims
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Alarm]:
         """Apply what became of claimed alarms; return those whose claim still held, as they are now."""
-        changed, changes = await self.write(lambda connection: work.settle(connection, settlements))
+        changed, changes = await self.write(partial(work.settle, settlements=settlements))
         self._count(changes)
         if any(alarm.due_at is not None for alarm in changed):
             self._wake()
         return changed
 
+    async def doubt(self, keys: Sequence[Key]) -> None:
+        """Note that AOM may have taken a push whose claim was lost: what has been cleared since is looked up again."""
+        step = partial(rules.doubted, now=self._clock())
+        self._count(await self.write(partial(work.change_newest, keys=keys, step=step)))
+        self._wake()
+
+    async def take_back(self, alarms: Sequence[Alarm], action: Action, due_at: Millis) -> None:
+        """Make rejected alarms due again, whose refusal was their target's fault."""
+        step = partial(rules.taken_back, action=action, due_at=due_at, now=self._clock())
+        keys, seqs = [alarm.key for alarm in alarms], [alarm.seq for alarm in alarms]
+        self._count(await self.write(partial(work.change_newest, keys=keys, step=step, seqs=seqs)))
+
+    async def hasten(self, target: str, action: Action, reasons: Sequence[str]) -> int:
+        """Make due at once, the oldest first, what waits out a backoff for one of these reasons; return how many."""
+        now, total = self._clock(), 0
+        while True:
+            count = await self.write(
+                partial(work.hasten, target=target, action=action, reasons=reasons, now=now, limit=_HASTENED_AT_ONCE)
+            )
+            total += count
+            if count < _HASTENED_AT_ONCE:
+                return total
+
     async def give_back(self, holder: str) -> None:
-        """Make due again what a worker that has stopped still holds."""
-        await self.write(lambda connection: work.give_back(connection, holder))
+        """Make due again what a worker that has stopped still holds; ``holder`` is how its claims' names begin."""
+        await self.write(partial(work.give_back, holder=holder, now=self._clock()))
 
     async def probe(self) -> None:
         """Write for real.
@@ -195,103 +204,98 @@ class Ledger:
         return await self.read(lambda connection: read.next_due(connection, target, action))
 
     async def write(self, step: Callable[[Connection], T]) -> T:
-        """Run one transaction.
-
-        Raises:
-            LedgerUnavailableError: it failed, and nothing of it was kept.
-        """
-
-        def transaction() -> T:
-            with self._engine.begin() as connection:
-                result = step(connection)
-                self._file.check()
-                return result
-
-        return await self._guarded(self._on(self._writer, transaction))
+        """Run one transaction; as `Transactions.write`."""
+        return await self._transactions.write(step)
 
     async def read(self, step: Callable[[Connection], T]) -> T:
-        """Run one read beside the writes.
+        """Run one read beside the writes; as `Transactions.read`."""
+        return await self._transactions.read(step)
+
+    async def edited(self) -> None:
+        """Take note of changes that did not come through `put`, `claim` and `settle`."""
+        await self._recount()
+        self._wake()
+
+    async def upkeep(self) -> None:
+        """Do one step of upkeep: expire what AOM has cleared by age, purge what is history, give space back.
 
         Raises:
-            LedgerUnavailableError: the database does not answer.
+            LedgerUnavailableError: the ledger cannot commit now.
         """
+        now = self._clock()
+        seqs, self._looked_at = await self.read(lambda c: upkeep.expirable(c, self._looked_at, now))
+        if seqs:
+            await self._expire(seqs, now)
+        before = now - self._settings.history
+        if await self.read(lambda c: upkeep.is_purgeable(c, before)):
+            await self._purge(before)
 
-        def transaction() -> T:
-            with self._engine.connect().execution_options(read_only=True) as connection:
-                return step(connection)
+    async def _purge(self, before: Millis) -> None:
+        while changes := await self.write(lambda c: upkeep.purge(c, before)):
+            self._count(changes)
+            await asyncio.sleep(_BREATH_SECONDS)
+        has_more = True
+        while has_more:
+            has_more = await self.write(self._database.trim)
+            await asyncio.sleep(_BREATH_SECONDS)
 
-        return await self._guarded(self._on(self._reader, transaction))
+    async def _expire(self, seqs: Sequence[int], now: Millis) -> None:
+        expired, changes = await self.write(lambda c: upkeep.expire(c, seqs, now))
+        self._count(changes)
+        for alarm in expired:
+            _log.warning(
+                "alarm expired: nobody fired it any more, and AOM has cleared it by age",
+                id=alarm.id,
+                target=alarm.target,
+                fingerprint=alarm.fingerprint,
+            )
+        for listener in self._expired:
+            listener(expired)
 
-    @staticmethod
-    async def _guarded(result: Awaitable[T]) -> T:
-        try:
-            return await result
-        except SQLAlchemyError as error:
-            reason = getattr(error, "orig", None) or error
-            raise LedgerUnavailableError(f"the ledger cannot be used now: {reason}") from error
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH / 1000)
+            with contextlib.suppress(LedgerUnavailableError):  # puts and probes say so
+                await self._look_for_edits()
+                await self.upkeep()
 
-    @staticmethod
-    async def _on(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(executor, call)
+    async def _look_for_edits(self) -> None:
+        edits = await self.read(read.edits)
+        is_old = self._database.is_shared and not 0 <= self._clock() - self._counted_at < _RECOUNT
+        if edits != self._edits or is_old:
+            await self.edited()
 
-    async def _commit_groups(self) -> None:
-        while not (self._closing and not self._waiting):
-            await self._arrived.wait()
-            if not self._closing:
-                self._arrived.clear()
-            while self._waiting:
-                await self._commit_group(self._next_group())
+    async def _recount(self) -> None:
+        """Count anew; where nobody else writes, behind the writes under way, so that the counts stay exact."""
+        self._counted_at = self._clock()
+        run = self.read if self._database.is_shared else self.write
+        self._edits, counts = await run(lambda c: (read.edits(c), read.counts(c)))
+        self._counts = Counter(counts)
 
-    def _next_group(self) -> list[_Waiting]:
-        size, count = 0, 0
-        for waiting in self._waiting:
-            size += len(waiting.arrivals)
-            if count and size > _LARGEST_GROUP:
-                break
-            count += 1
-        group, self._waiting = self._waiting[:count], self._waiting[count:]
-        return group
-
-    async def _commit_group(self, group: list[_Waiting]) -> None:
-        wanted = group
-        try:
-            wanted = _still_wanted(group)
-            if wanted:
-                await self._transaction(wanted)
-        except Exception as error:  # noqa: BLE001 - whatever it was, every sender must get its answer
-            await self._one_by_one(wanted, error)
-
-    async def _one_by_one(self, group: list[_Waiting], error: Exception) -> None:
-        """Give each notification a transaction of its own, unless the database itself does not serve."""
-        if len(group) == 1 or isinstance(error.__cause__, OperationalError):
-            self._refuse(group, error)
-            return
-        for waiting in _still_wanted(group):
-            try:
-                await self._transaction([waiting])
-            except Exception as own:  # noqa: BLE001 - as above
-                self._refuse([waiting], own)
-
-    @staticmethod
-    def _refuse(group: list[_Waiting], error: Exception) -> None:
-        _log.error("the ledger cannot commit", error=str(error), notifications=len(group))
-        known = isinstance(error, LedgerUnavailableError)
-        for waiting in group:
-            waiting.settle(error if known else LedgerUnavailableError(f"the ledger failed: {type(error).__name__}"))
-
-    async def _transaction(self, group: list[_Waiting]) -> None:
+    async def _commit(self, notifications: list[Sequence[Arrival]]) -> list[Result]:
         room = self._settings.max_open - self._open_count()
         now = self._clock()
 
         def step(connection: Connection) -> PutResult:
             put = Put(connection, self._codec, reassert_after=self._reassert_after, room=room, now=now)
-            return put.run([waiting.arrivals for waiting in group])
+            return put.run(notifications)
 
         result = await self.write(step)
-        for waiting, outcome in zip(group, result.outcomes, strict=True):
-            waiting.settle(outcome)
         self._count(result.changes)
-        self._wake()
+        self._warn_of_rare_repeats(result.rare)
+        asyncio.get_running_loop().call_soon(self._wake)
+        return result.outcomes
+
+    def _warn_of_rare_repeats(self, rare: Mapping[str, Millis]) -> None:
+        for target, gap in rare.items():
+            if target not in self._warned:
+                self._warned.add(target)
+                _log.warning(
+                    "an open alarm was repeated so late that AOM may clear it by age while it fires. Fix: an "
+                    "alarm_timeout of at least 2 x (repeat_interval + group_interval), or a shorter repeat_interval",
+                    target=target,
+                    since_last_firing=format_duration(gap),
+                )
 
     def _open_count(self) -> int:
         return sum(count for (state, _), count in self._counts.items() if state not in FINISHED)
@@ -303,13 +307,3 @@ class Ledger:
     def _wake(self) -> None:
         for listener in self._listeners:
             listener()
-
-
-def _still_wanted(group: list[_Waiting]) -> list[_Waiting]:
-    wanted = []
-    for waiting in group:
-        if waiting.is_wanted():
-            wanted.append(waiting)
-        else:
-            waiting.settle(AbandonedError("the sender has gone"))
-    return wanted

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
@@ -23,6 +23,17 @@ from bridge.ledger.tables import Blobs, Codec
 
 Changes = Counter[tuple[State, str]]
 """How the number of alarms in each (state, target) changed."""
+
+
+def changes_of(steps: Iterable[tuple[Alarm, Alarm]]) -> Changes:
+    """Return how the counts changed by these steps, each an alarm before and after it."""
+    changes: Changes = Counter()
+    for before, after in steps:
+        changes[before.state, before.target] -= 1
+        changes[after.state, after.target] += 1
+    return changes
+
+
 _Lasts = dict[Key, Alarm]
 _Rows = dict[int, Alarm]
 _Contents = dict[int, Blobs]
@@ -34,11 +45,13 @@ class PutResult:
     Attributes:
         outcomes: for each notification one outcome per alert, or why it was refused.
         changes: how the counts of alarms changed.
+        rare: for each target the longest time between two firings of an open alarm that is over half of its timeout.
     """
 
     def __init__(self) -> None:
         self.outcomes: list[list[Outcome] | LedgerFullError] = []
         self.changes: Changes = Counter()
+        self.rare: dict[str, Millis] = {}
 
 
 class Put:
@@ -73,6 +86,7 @@ class Put:
         self._annotated: _Contents = {}
         self._remapped: _Contents = {}
         self._ids: set[str] = set()
+        self._rare: dict[str, Millis] = {}
         self._seq = 0
 
     def run(self, notifications: Sequence[Sequence[Arrival]]) -> PutResult:
@@ -87,6 +101,7 @@ class Put:
         result = PutResult()
         for notification in notifications:
             result.outcomes.append(self._notification(notification))
+        result.rare = self._rare
         self._write(result)
         return result
 
@@ -134,6 +149,9 @@ class Put:
         self._keep(alarm)
 
     def _repeat(self, last: Alarm, arrival: Arrival) -> None:
+        gap = self._now - max(last.last_seen, last.received_at)
+        if last.is_open and gap * 2 > last.timeout:
+            self._rare[last.target] = max(gap, self._rare.get(last.target, 0))
         mapped = arrival.mapped()
         reassert_after = self._reassert_after.get(last.target, 0)
         blobs, digest = self._blobs(arrival, mapped.event) if mapped.event else (None, last.digest)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DatabaseError
 
 from bridge.clock import Millis
-from bridge.errors import LedgerUnavailableError
 from bridge.event import Event
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Context, State
-from bridge.ledger.engine import database_path
-from bridge.ledger.schema import alarms, contents
+from bridge.ledger.schema import alarms, contents, counters
 from bridge.ledger.tables import Codec, is_behind_another
 
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
@@ -31,24 +26,9 @@ class AlarmView(msgspec.Struct, frozen=True):
     context: Context
 
 
-@contextlib.contextmanager
-def looking_at(url: str) -> Iterator[Connection]:
-    """Open a ledger for reading, beside the process that runs on it.
-
-    Raises:
-        LedgerUnavailableError: there is none, or it cannot be read.
-    """
-    path = database_path(url)
-    if not path.exists():
-        raise LedgerUnavailableError(f"no ledger is at {path}. Fix: start serve first, or correct store.url.")
-    engine = sa.create_engine(f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true")
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except DatabaseError as error:
-        raise LedgerUnavailableError(f"the ledger at {path} cannot be read: {error.orig}") from error
-    finally:
-        engine.dispose()
+def edits(connection: Connection) -> int:
+    """Return how often the command line has changed something."""
+    return int(connection.execute(sa.select(counters.c.value).where(counters.c.name == "edits")).scalar_one())
 
 
 def counts(connection: Connection) -> dict[tuple[State, str], int]:
@@ -66,14 +46,13 @@ def waiting_since(connection: Connection, target: str) -> Millis | None:
 
 def next_due(connection: Connection, target: str, action: Action) -> Millis | None:
     """Return when the next alarm of a target comes due for an action."""
-    is_due = (
-        alarms.c.target == target,
-        alarms.c.due_at.is_not(None),
-        alarms.c.state.in_(DUE_STATES[action]),
-        ~is_behind_another(),
-    )
-    query = sa.select(sa.func.min(alarms.c.due_at)).where(*is_due)
-    found = connection.execute(query).scalar_one()
+    found = [_next_due(connection, target, state) for state in DUE_STATES[action]]
+    return min((due_at for due_at in found if due_at is not None), default=None)
+
+
+def _next_due(connection: Connection, target: str, state: State) -> Millis | None:
+    is_due = (alarms.c.target == target, alarms.c.state == state, alarms.c.due_at.is_not(None), ~is_behind_another())
+    found = connection.execute(sa.select(alarms.c.due_at).where(*is_due).order_by(alarms.c.due_at).limit(1)).scalar()
     return None if found is None else int(found)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bridge.clock import Millis
+from bridge.clock import HOUR, Millis
 from bridge.event import Mapped
 from bridge.ledger.alarm import Action, Alarm, Arrival, Outcome
 
@@ -21,6 +21,10 @@ REFUSED_ONCE = "refused"
 """The reason of a clear that AOM refused, while its list is asked whether the alarm is still there."""
 CONFIRMING = "confirming"
 """The reason of a clear that AOM accepted too early to know that it was this alarm's."""
+PAUSED = "paused"
+"""The reason of a report that waits while its target refuses everything in the same way."""
+EXPIRY_GRACE: Millis = HOUR
+"""After its timeout an alarm stays open for so long here: AOM's clock and its sweep are not ours."""
 
 
 def fire(last: Alarm | None, arrival: Arrival) -> Outcome:
@@ -58,6 +62,7 @@ def born(arrival: Arrival, mapped: Mapped, *, seq: int, alarm_id: str, digest: s
         rule=mapped.rule,
         severity=event.severity,
         event_type=event.event_type,
+        timeout=event.timeout,
         digest=digest,
         state="report_due",
         refresh_due=False,
@@ -97,7 +102,7 @@ def resolved(last: Alarm, arrival: Arrival, now: Millis) -> Alarm:
     alarm = replace(last, ends_at=end_of(arrival, now), resolved_at=now)
     if last.state == "report_due":
         return alarm
-    if last.reported_at is None:
+    if last.reported_at is None and last.doubt_at is None:
         return alarm  # rejected, and AOM never took it: nothing to clear
     if last.event_type == "event":
         return _finish(alarm, "cleared", now)
@@ -150,6 +155,74 @@ def released(alarm: Alarm, due_at: Millis, reason: str, detail: str, *, in_doubt
     )
 
 
+def doubted(last: Alarm, now: Millis) -> Alarm:
+    """Return the newest alarm of an alert after a push for it went out whose claim had been lost.
+
+    AOM may have taken a report behind our back, so a clear that has passed it is looked up and sent once more.
+    """
+    if last.state in ("discarded", "expired"):
+        return last
+    if last.state == "cleared" and last.event_type == "alarm":
+        return _due(replace(last, doubt_at=now), now, state="clear_due", finished_at=None, reason=CONFIRMING)
+    return replace(last, doubt_at=now)
+
+
+def expired(alarm: Alarm, now: Millis) -> Alarm:
+    """Return the alarm that nobody has fired or reported for so long that AOM has cleared it by age; or the same."""
+    is_waiting = alarm.state == "reported" and alarm.is_open and alarm.due_at is None
+    heard_at = max(alarm.last_seen, alarm.reported_at or 0)
+    if not is_waiting or now - heard_at < alarm.timeout + EXPIRY_GRACE:
+        return alarm
+    return _finish(alarm, "expired", now)
+
+
+def retried(alarm: Alarm, mapped: Mapped | None, digest: str, now: Millis) -> Alarm:
+    """Return a rejected alarm that an operator sends again: a report ``mapped`` anew; without it a clear."""
+    changes: dict[str, Any] = {"finished_at": None, "claimed_by": None, "reason": None, "detail": None}
+    freed = replace(alarm, **changes)
+    if alarm.reported_at is not None or mapped is None:
+        return _due(freed, now, state="clear_due")
+    if mapped.event is None:
+        raise ValueError("an alert that a rule drops has no alarm")
+    return _mapped_anew(replace(freed, digest=""), mapped, digest, now)
+
+
+def taken_back(alarm: Alarm, action: Action, due_at: Millis, now: Millis) -> Alarm:
+    """Return a rejected alarm whose refusal turned out to be the target's fault, not its own: due again, unchanged."""
+    if alarm.state != "rejected":
+        return alarm
+    state = "report_due" if action == "report" else "clear_due"
+    return replace(_due(replace(alarm, finished_at=None), now, state=state), due_at=due_at, reason=PAUSED)
+
+
+def ended(alarm: Alarm, now: Millis) -> Alarm:
+    """Return an alarm that an operator clears: as if its alert had resolved now, whatever was sent for it before."""
+    alarm = replace(alarm, ends_at=now if alarm.ends_at is None else alarm.ends_at, resolved_at=now)
+    if alarm.state == "report_due":
+        return alarm
+    if alarm.event_type == "event":
+        return _finish(alarm, "cleared", now)
+    return _due(alarm, now, state="clear_due", refresh_due=False, finished_at=None, reason=None, detail=None)
+
+
+def discarded(alarm: Alarm, now: Millis) -> Alarm:
+    """Return an alarm that an operator gives up: finished without a push."""
+    ends_at = now if alarm.ends_at is None else alarm.ends_at
+    return _finish(replace(alarm, ends_at=ends_at), "discarded", now)
+
+
+def set_aside(alarm: Alarm, detail: str, now: Millis) -> Alarm:
+    """Return an alarm whose stored event cannot be read: rejected, so that it holds up nobody."""
+    return _finish(replace(alarm, reason="unreadable", detail=detail), "rejected", now)
+
+
+def may_be_held(alarm: Alarm) -> bool:
+    """Say whether AOM may still hold an alarm, as far as the ledger knows."""
+    told = alarm.reported_at is not None or alarm.doubt_at is not None or alarm.claimed_by is not None
+    is_orphan = alarm.first_reported_at is None and alarm.state == "clear_due"
+    return alarm.event_type == "alarm" and alarm.state not in ("cleared", "expired") and (told or is_orphan)
+
+
 def waited_for(alarm: Alarm, now: Millis) -> Alarm:
     """Return the alarm now that the next one of its alert waits behind it: no wait for AOM's list goes on."""
     is_waiting = alarm.due_at is not None and alarm.claimed_by is None and alarm.state == "clear_due"
@@ -185,6 +258,7 @@ def _mapped_anew(alarm: Alarm, mapped: Mapped, digest: str, now: Millis) -> Alar
         rule=mapped.rule,
         severity=mapped.event.severity,
         event_type=mapped.event.event_type,
+        timeout=mapped.event.timeout,
         digest=digest,
         reason=None,
         detail=None,

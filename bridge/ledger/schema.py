@@ -14,6 +14,7 @@ _SEQ = BigInteger().with_variant(Integer(), "sqlite")
 _OPEN = text("ends_at IS NULL AND finished_at IS NULL")
 _DUE = text("due_at IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")
+_UNFINISHED = text("finished_at IS NULL")
 
 alarms = Table(
     "alarms",
@@ -26,6 +27,7 @@ alarms = Table(
     Column("rule", String, nullable=False),
     Column("severity", String(16), nullable=False),
     Column("event_type", String(16), nullable=False),
+    Column("timeout", BigInteger, nullable=False),
     Column("digest", String(32), nullable=False),
     Column("state", String(16), nullable=False),
     Column("refresh_due", Boolean, nullable=False),
@@ -51,7 +53,8 @@ alarms = Table(
     Column("finished_at", BigInteger),
     Index("alarms_open", "source", "fingerprint", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("alarms_of_alert", "source", "fingerprint", "seq"),
-    Index("alarms_due", "target", "due_at", "seq", sqlite_where=_DUE, postgresql_where=_DUE),
+    Index("alarms_unfinished", "source", "fingerprint", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    Index("alarms_due", "target", "state", "due_at", "seq", sqlite_where=_DUE, postgresql_where=_DUE),
     Index("alarms_waiting", "target", "due_since", sqlite_where=_DUE, postgresql_where=_DUE),
     Index("alarms_finished", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
 )
@@ -60,10 +63,12 @@ contents = Table(
     "alarm_contents",
     metadata,
     Column("seq", _SEQ, primary_key=True, autoincrement=False),
-    Column("alert", LargeBinary, nullable=False, comment="the alert and its group, JSON, zstandard"),
-    Column("event", LargeBinary, nullable=False, comment="metadata and timeout as reported, JSON"),
-    Column("annotations", LargeBinary, nullable=False, comment="today's annotations, JSON"),
+    Column("alert", LargeBinary, nullable=False),
+    Column("event", LargeBinary, nullable=False),
+    Column("annotations", LargeBinary, nullable=False),
 )
+"""``alert``: the alert and its group, JSON, zstandard. ``event``: metadata and timeout as reported, JSON.
+``annotations``: today's, JSON."""
 
 counters = Table(
     "ledger_counters",
@@ -72,4 +77,4 @@ counters = Table(
     Column("value", BigInteger, nullable=False),
 )
 """``alarm_seq``: the last seq given out; its row is also the lock that puts take one after another.
-``probed_at``: when readiness last wrote."""
+``edits``: how often the command line changed something. ``probed_at``: when readiness last wrote."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.clock import DAY, MINUTE, SECOND
+from bridge.ledger.database import read_url
 from bridge.scalars import DurationField
 
 
@@ -12,11 +13,12 @@ from bridge.scalars import DurationField
 class LedgerSettings:
     """Where the ledger lies and how much it may hold.
 
-    ``url``: ``sqlite:///FILE``, relative to the working directory, or ``sqlite:////ABSOLUTE/FILE``.
+    ``url``: ``sqlite:///FILE``, relative to the working directory, or ``sqlite:////ABSOLUTE/FILE``, or
+    ``postgresql://USER@HOST/DATABASE`` for several replicas; it may carry a password.
     ``lease``: how long a claimed alarm stays with its holder before another one may take it.
     """
 
-    url: str = "sqlite:///aom-bridge.db"
+    url: str = field(default="sqlite:///aom-bridge.db", repr=False)
     max_open: int = 1_000_000
     history: DurationField = 7 * DAY
     lease: DurationField = 1 * MINUTE
@@ -24,9 +26,11 @@ class LedgerSettings:
     def problems(self) -> list[tuple[str, str]]:
         """Return what is wrong with the section: pairs of the key and the sentence."""
         found = []
-        if not self.url.startswith("sqlite:///") or self.url == "sqlite:///":
-            text = "it is not a SQLite file. Fix: sqlite:///FILE, or with four slashes sqlite:////ABSOLUTE/FILE."
-            found.append(("url", text))  # never the value: a database's address may carry a password
+        try:
+            read_url(self.url)
+        except ValueError as error:
+            fix = "sqlite:///FILE, sqlite:////ABSOLUTE/FILE, or postgresql://USER@HOST/DATABASE"
+            found.append(("url", f"{error}. Fix: {fix}."))
         if self.max_open < 1:
             found.append(("max_open", "it must be at least 1. Fix: such as 1000000."))
         if self.lease < 10 * SECOND:

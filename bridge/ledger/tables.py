@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.event import Event
-from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Context, Key
+from bridge.ledger.alarm import Alarm, Context, Key, State
 from bridge.ledger.schema import alarms, contents, counters
 
 _CHUNK = 512
@@ -32,7 +32,18 @@ _newest = (
     .where(alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(sa.bindparam("some", expanding=True)))
     .group_by(alarms.c.source, alarms.c.fingerprint)
 )
-_last = sa.select(*_columns).where(alarms.c.seq.in_(_newest))
+_locked = (
+    sa.select(*_columns)
+    .where(alarms.c.seq.in_(sa.bindparam("some", expanding=True)))
+    .order_by(alarms.c.seq)
+    .with_for_update()
+)
+_bump = (
+    sa.update(counters)
+    .where(counters.c.name == sa.bindparam("counter"))
+    .values(value=counters.c.value + sa.bindparam("count"))
+    .returning(counters.c.value)
+)
 _held = sa.select(alarms.c.id).where(alarms.c.id.in_(sa.bindparam("some", expanding=True)))
 
 
@@ -42,6 +53,15 @@ class Blobs(msgspec.Struct, frozen=True):
     alert: bytes
     event: bytes
     annotations: bytes
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A row that is due, its event still encoded (None: it has none); ``waits`` says that another alarm is behind."""
+
+    alarm: Alarm
+    event: bytes | None
+    annotations: bytes | None
+    waits: bool
 
 
 class Codec:
@@ -74,17 +94,18 @@ class Codec:
 
 
 def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]:
-    """Return the newest alarm of each alert that has any."""
+    """Return the newest alarm of each alert that has any, locked until the transaction ends.
+
+    The caller has the put lock (`next_seq`), so that no newer one can come in between.
+    """
     by_source: dict[str, list[str]] = {}
     for source, fingerprint in keys:
         by_source.setdefault(source, []).append(fingerprint)
-    found: dict[Key, Alarm] = {}
+    newest: list[int] = []
     for source, fingerprints in by_source.items():
         for some in chunks(fingerprints):
-            for row in connection.execute(_last, {"source": source, "some": some}):
-                alarm = Alarm(*row)
-                found[alarm.key] = alarm
-    return found
+            newest += connection.execute(_newest, {"source": source, "some": some}).scalars()
+    return {alarm.key: alarm for alarm in load(connection, newest).values()}
 
 
 def held_ids(connection: Connection, ids: Sequence[str]) -> set[str]:
@@ -92,10 +113,10 @@ def held_ids(connection: Connection, ids: Sequence[str]) -> set[str]:
     return {row[0] for some in chunks(ids) for row in connection.execute(_held, {"some": some})}
 
 
-def load(connection: Connection, seqs: Sequence[int]) -> dict[int, Alarm]:
-    """Return the alarms with these numbers."""
-    query = sa.select(*_columns).where(alarms.c.seq.in_(sa.bindparam("some", expanding=True)))
-    return {row[0]: Alarm(*row) for some in chunks(seqs) for row in connection.execute(query, {"some": some})}
+def load(connection: Connection, seqs: Iterable[int]) -> dict[int, Alarm]:
+    """Return the alarms with these numbers, locked until the transaction ends; always in one order: no deadlocks."""
+    in_order = sorted(seqs)
+    return {row[0]: Alarm(*row) for some in chunks(in_order) for row in connection.execute(_locked, {"some": some})}
 
 
 def insert(connection: Connection, new: Sequence[tuple[Alarm, Blobs]]) -> None:
@@ -124,34 +145,50 @@ def replace_contents(connection: Connection, changed: Sequence[tuple[int, Blobs]
         connection.execute(sa.update(contents).where(contents.c.seq == seq).values(**msgspec.structs.asdict(blobs)))
 
 
+def lock_puts(connection: Connection) -> None:
+    """Wait for the put lock: from here to the commit no alarm is added by anybody else."""
+    next_seq(connection, 0)
+
+
 def next_seq(connection: Connection, count: int) -> int:
     """Reserve so many numbers and return the first; until the commit, no other put gets past this line."""
-    bump = (
-        sa.update(counters)
-        .where(counters.c.name == "alarm_seq")
-        .values(value=counters.c.value + count)
-        .returning(counters.c.value)
-    )
-    return int(connection.execute(bump).scalar_one()) - count + 1
+    return bump(connection, "alarm_seq", count) - count + 1
 
 
-def due(
-    connection: Connection, target: str, action: Action, now: Millis, limit: int
-) -> list[tuple[Alarm, Event, bool]]:
-    """Return alarms that are due for an action, the longest waiting first, none behind an unfinished one of its alert.
+def bump(connection: Connection, name: str, count: int = 1) -> int:
+    """Add to one of the ledger's counters and return it."""
+    found = connection.execute(_bump, {"counter": name, "count": count}).scalar_one()
+    return int(found)
 
-    With each comes its event, and whether another alarm of its alert waits behind it.
+
+def due(connection: Connection, target: str, state: State, now: Millis, limit: int) -> list[Due]:
+    """Return alarms in a state that are due, the longest waiting first, none behind an unfinished one of its alert.
+
+    They are locked until the transaction ends; those that another worker has locked are passed over.
     """
-    is_due = (alarms.c.target == target, alarms.c.due_at <= now, alarms.c.state.in_(DUE_STATES[action]))
     query = (
-        sa.select(*_columns, contents.c.event, contents.c.annotations, has_another_behind())
-        .join(contents, contents.c.seq == alarms.c.seq)
-        .where(*is_due, ~is_behind_another())
+        sa.select(*_columns, contents.c.event, contents.c.annotations, _has_another_behind())
+        .outerjoin(contents, contents.c.seq == alarms.c.seq)
+        .where(alarms.c.target == target, alarms.c.state == state, alarms.c.due_at <= now, ~is_behind_another())
         .order_by(alarms.c.due_at, alarms.c.seq)
         .limit(limit)
+        .with_for_update(of=alarms, skip_locked=True)
     )
     rows = connection.execute(query)
-    return [(Alarm(*row), Codec.decode_event(event, notes), waits) for *row, event, notes, waits in rows]
+    return [Due(Alarm(*row), event, notes, bool(waits)) for *row, event, notes, waits in rows]
+
+
+def take(connection: Connection, seqs: Sequence[int], holder: str, until: Millis, now: Millis) -> set[int]:
+    """Give locked alarms to a holder and return which it got: none that stands behind another one by now.
+
+    Who held one before and did not settle it in time may have sent it: that is a doubt.
+    """
+    doubt_at = sa.case((alarms.c.claimed_by.is_not(None), now), else_=alarms.c.doubt_at)
+    statement = sa.update(alarms).values(claimed_by=holder, due_at=until, doubt_at=doubt_at).returning(alarms.c.seq)
+    taken: set[int] = set()
+    for some in chunks(seqs):
+        taken.update(connection.execute(statement.where(alarms.c.seq.in_(some), ~is_behind_another())).scalars())
+    return taken
 
 
 def is_behind_another() -> sa.Exists:
@@ -160,7 +197,7 @@ def is_behind_another() -> sa.Exists:
     return sa.exists().where(*_same_alert(other), other.c.seq < alarms.c.seq)
 
 
-def has_another_behind() -> sa.Exists:
+def _has_another_behind() -> sa.Exists:
     """Return the condition that a later alarm of the same alert is unfinished."""
     other = alarms.alias("later")
     return sa.exists().where(*_same_alert(other), other.c.seq > alarms.c.seq)

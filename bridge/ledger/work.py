@@ -1,12 +1,11 @@
-"""Claim and settle: the dispatcher's two transactions; the rules decide, this module keeps.
+"""Claim and settle: the dispatcher's transactions; the rules decide, this module keeps.
 
 A claim moves an alarm's `due_at` to the end of the lease: whoever dies while holding it lets it come due again by
-itself. A settle counts only for the worker that still holds the claim.
+itself. A settle counts only for the claim that still holds; what a lost one may have done to AOM is a doubt.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -15,10 +14,11 @@ from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
-from bridge.ledger import tables
-from bridge.ledger.alarm import Action, Alarm, Claim
-from bridge.ledger.put import Changes
+from bridge.ledger import rules, tables
+from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key
+from bridge.ledger.put import Changes, changes_of
 from bridge.ledger.schema import alarms
+from bridge.ledger.tables import Codec, Due
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -29,19 +29,43 @@ class Settlement(msgspec.Struct, frozen=True):
     step: Callable[[Alarm], Alarm]
 
 
+class Claimed(msgspec.Struct, frozen=True):
+    """What a claim took, which rows it set aside because they cannot be read, and how the counts changed."""
+
+    claims: list[Claim]
+    unreadable: list[Alarm]
+    changes: Changes
+
+
 def claim(
     connection: Connection, target: str, action: Action, *, holder: str, lease: Millis, limit: int, now: Millis
-) -> list[Claim]:
+) -> Claimed:
     """Take up to ``limit`` alarms of a target that are due for an action, for one worker, until ``now + lease``."""
-    found = tables.due(connection, target, action, now, limit)
-    held = [replace(alarm, claimed_by=holder, due_at=now + lease) for alarm, _, _ in found]
-    if held:
-        take = sa.update(alarms).values(claimed_by=holder, due_at=now + lease)
-        for some in tables.chunks([alarm.seq for alarm in held]):
-            connection.execute(take.where(alarms.c.seq.in_(some)))
-    return [
-        Claim(alarm, action, event, has_successor) for alarm, (_, event, has_successor) in zip(held, found, strict=True)
-    ]
+    found: list[Due] = []
+    for state in DUE_STATES[action]:
+        if len(found) < limit:
+            found += tables.due(connection, target, state, now, limit - len(found))
+    claims: list[Claim] = []
+    unreadable: list[tuple[Alarm, Alarm]] = []
+    taken = tables.take(connection, [row.alarm.seq for row in found], holder, now + lease, now) if found else set()
+    for row in found:
+        if row.alarm.seq not in taken:
+            continue
+        try:
+            claims.append(_claim(row, action, holder, now + lease, now))
+        except (TypeError, ValueError) as error:
+            unreadable.append((row.alarm, rules.set_aside(row.alarm, f"the stored event: {error}", now)))
+    tables.update(connection, [after for _, after in unreadable])
+    return Claimed(claims, [after for _, after in unreadable], changes_of(unreadable))
+
+
+def _claim(row: Due, action: Action, holder: str, until: Millis, now: Millis) -> Claim:
+    if row.event is None or row.annotations is None:
+        raise ValueError("it is missing")
+    alarm = row.alarm
+    doubt_at = alarm.doubt_at if alarm.claimed_by is None else now
+    held = replace(alarm, claimed_by=holder, due_at=until, doubt_at=doubt_at)
+    return Claim(held, action, Codec.decode_event(row.event, row.annotations), row.waits)
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[list[Alarm], Changes]:
@@ -50,22 +74,64 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[l
     A settlement whose claim has been lost to another worker is left out.
     """
     rows = tables.load(connection, [settlement.seq for settlement in settlements])
-    changed: list[Alarm] = []
-    changes: Changes = Counter()
+    steps: list[tuple[Alarm, Alarm]] = []
     for settlement in settlements:
         row = rows.get(settlement.seq)
-        if row is None or row.claimed_by != settlement.claimed_by:
-            continue
-        alarm = settlement.step(row)
-        changed.append(alarm)
-        changes[row.state, row.target] -= 1
-        changes[alarm.state, alarm.target] += 1
-    tables.update(connection, changed)
-    return changed, changes
+        if row is not None and row.claimed_by == settlement.claimed_by:
+            steps.append((row, settlement.step(row)))
+    tables.update(connection, [after for _, after in steps])
+    return [after for _, after in steps], changes_of(steps)
 
 
-def give_back(connection: Connection, holder: str | None = None) -> None:
-    """Make claimed alarms due again: those of one worker that has stopped, or all where no other process can be."""
-    claimed = alarms.c.claimed_by.is_not(None) if holder is None else alarms.c.claimed_by == holder
-    due_at = sa.func.coalesce(alarms.c.due_since, alarms.c.received_at)
-    connection.execute(sa.update(alarms).where(claimed).values(claimed_by=None, due_at=due_at))
+def change_newest(
+    connection: Connection, keys: Sequence[Key], step: Callable[[Alarm], Alarm], seqs: Sequence[int] | None = None
+) -> Changes:
+    """Apply a rule to the newest alarm of each of these alerts, while no other can be added.
+
+    Args:
+        connection: an open transaction.
+        keys: the alerts.
+        step: the rule.
+        seqs: change only alarms with these numbers; any by default.
+    """
+    tables.lock_puts(connection)
+    last = tables.last_alarms(connection, sorted(set(keys)))
+    steps = [(row, step(row)) for row in last.values() if seqs is None or row.seq in seqs]
+    changed = [(before, after) for before, after in steps if before is not after]
+    tables.update(connection, [after for _, after in changed])
+    return changes_of(changed)
+
+
+def hasten(
+    connection: Connection, target: str, action: Action, *, reasons: Sequence[str], now: Millis, limit: int
+) -> int:
+    """Make due at once what waits out a backoff for one of these reasons, the oldest first; return how many."""
+    waits = (
+        alarms.c.target == target,
+        alarms.c.state.in_(DUE_STATES[action]),
+        alarms.c.due_at > now,
+        alarms.c.claimed_by.is_(None),
+        alarms.c.reason.in_(reasons),
+    )
+    oldest = sa.select(alarms.c.seq).where(*waits).order_by(alarms.c.due_since).limit(limit)
+    seqs = list(connection.execute(oldest.with_for_update(skip_locked=True)).scalars())
+    for some in tables.chunks(seqs):
+        connection.execute(sa.update(alarms).where(alarms.c.seq.in_(some)).values(due_at=_due_since()))
+    return len(seqs)
+
+
+def give_back(connection: Connection, holder: str | None, now: Millis) -> None:
+    """Make claimed alarms due again: those of one worker that has stopped, or all where no other process can be.
+
+    Args:
+        connection: an open transaction.
+        holder: the beginning of its claims' names; None for all.
+        now: from when on they are in doubt: what was sent for them is not known.
+    """
+    column = alarms.c.claimed_by
+    claimed = column.is_not(None) if holder is None else column.startswith(holder, autoescape=True)
+    connection.execute(sa.update(alarms).where(claimed).values(claimed_by=None, due_at=_due_since(), doubt_at=now))
+
+
+def _due_since() -> sa.ColumnElement[Millis]:
+    return sa.func.coalesce(alarms.c.due_since, alarms.c.received_at)

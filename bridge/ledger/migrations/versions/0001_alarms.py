@@ -11,6 +11,7 @@ down_revision = None
 _OPEN = sa.text("ends_at IS NULL AND finished_at IS NULL")
 _DUE = sa.text("due_at IS NOT NULL")
 _FINISHED = sa.text("finished_at IS NOT NULL")
+_UNFINISHED = sa.text("finished_at IS NULL")
 _TIMES = (
     "starts_at",
     "fired_at",
@@ -32,6 +33,7 @@ def upgrade() -> None:
         *(sa.Column(name, sa.String(64), nullable=False) for name in ("source", "fingerprint")),
         *(sa.Column(name, sa.String, nullable=False) for name in ("target", "rule")),
         *(sa.Column(name, sa.String(16), nullable=False) for name in ("severity", "event_type")),
+        sa.Column("timeout", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.String(32), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("refresh_due", sa.Boolean, nullable=False),
@@ -59,7 +61,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(32), primary_key=True),
         sa.Column("value", sa.BigInteger, nullable=False),
     )
-    op.bulk_insert(counters, [{"name": "alarm_seq", "value": 0}, {"name": "probed_at", "value": 0}])
+    op.bulk_insert(counters, [{"name": name, "value": 0} for name in ("alarm_seq", "edits", "probed_at")])
 
 
 def _create_indexes() -> None:
@@ -68,6 +70,7 @@ def _create_indexes() -> None:
 
     index("alarms_open", ["source", "fingerprint"], _OPEN, unique=True)
     index("alarms_of_alert", ["source", "fingerprint", "seq"])
-    index("alarms_due", ["target", "due_at", "seq"], _DUE)
+    index("alarms_unfinished", ["source", "fingerprint", "seq"], _UNFINISHED)
+    index("alarms_due", ["target", "state", "due_at", "seq"], _DUE)
     index("alarms_waiting", ["target", "due_since"], _DUE)
     index("alarms_finished", ["finished_at"], _FINISHED)

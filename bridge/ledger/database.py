@@ -1,0 +1,122 @@
+"""Which database the ledger lies in: reads `store.url`, and is the seam between the two kinds.
+
+All statements are the same for both; what differs is how a file or a server is opened, locked and left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from bridge.errors import LedgerStartError, LedgerUnavailableError
+from bridge.ledger.migrate import check_version
+from bridge.ledger.postgres import PostgresDatabase
+from bridge.ledger.sqlite import SqliteDatabase, read_only_engine
+
+_POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+class Database(Protocol):
+    """What the ledger asks of its database.
+
+    Attributes:
+        engine: begins its transactions itself; ``read_only`` among the execution options asks for one that only reads.
+        is_shared: whether other processes may be running on it.
+        place: its address without secrets.
+    """
+
+    engine: Engine
+    is_shared: bool
+    place: str
+
+    def open(self) -> None:
+        """Make it ready and migrate it; raises `LedgerStartError`."""
+
+    def close(self) -> None:
+        """Leave it."""
+
+    def before_commit(self) -> None:
+        """Raise `LedgerUnavailableError` when a commit would be kept where nobody finds it."""
+
+    def trim(self, connection: Connection) -> bool:
+        """Give some free space back; say whether more is to give."""
+
+
+def read_url(text: str) -> sa.URL:
+    """Read `store.url`.
+
+    Raises:
+        ValueError: it names neither a SQLite file nor a PostgreSQL database; the text never holds the value, which
+            may carry a password.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError("it is not a database's address") from None
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:" and not url.host:
+        return url
+    if url.drivername in _POSTGRES and url.database:
+        return url
+    raise ValueError("it names neither a SQLite file nor a PostgreSQL database")
+
+
+def database(text: str) -> Database:
+    """Return the database of a `store.url`; nothing is opened yet.
+
+    Raises:
+        LedgerStartError: the address cannot be read.
+    """
+    try:
+        url = read_url(text)
+    except ValueError as error:
+        raise LedgerStartError(f"store.url: {error}. Fix: such as sqlite:///aom-bridge.db.") from None
+    return SqliteDatabase(Path(url.database or "")) if url.drivername == "sqlite" else PostgresDatabase(url)
+
+
+@contextlib.contextmanager
+def looking_at(text: str) -> Iterator[Connection]:
+    """Open a ledger for reading, beside the process that runs on it.
+
+    Raises:
+        LedgerUnavailableError: there is none, or it cannot be read.
+    """
+    with _beside(text, can_write=False) as engine, engine.connect() as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def editing(text: str) -> Iterator[Engine]:
+    """Open a ledger for changes, beside the process that runs on it; each transaction is the caller's own.
+
+    Raises:
+        LedgerUnavailableError: there is none, or it cannot be written.
+        LedgerStartError: it is of another version.
+    """
+    with _beside(text, can_write=True) as engine:
+        with engine.connect().execution_options(read_only=True) as connection:
+            check_version(connection, engine.url.render_as_string(hide_password=True))
+        yield engine
+
+
+@contextlib.contextmanager
+def _beside(text: str, *, can_write: bool) -> Iterator[Engine]:
+    found = database(text)
+    engine = found.engine
+    if isinstance(found, SqliteDatabase):
+        path = Path(found.place)
+        if not path.exists():
+            raise LedgerUnavailableError(f"no ledger is at {path}. Fix: start serve first, or correct store.url.")
+        engine = engine if can_write else read_only_engine(path)
+    try:
+        yield engine
+    except SQLAlchemyError as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise LedgerUnavailableError(f"the ledger at {found.place} cannot be used: {reason}") from error
+    finally:
+        engine.dispose()

@@ -1,0 +1,79 @@
+"""Brings the ledger's schema up to date by Alembic: once, in one transaction, under a lock for all replicas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from bridge.errors import LedgerStartError
+
+VERSION_TABLE = "ledger_version"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x616F6D  # "aom": any number will do, as long as every replica takes the same
+_LONGEST = "SET LOCAL statement_timeout = '5min'; SET LOCAL lock_timeout = '1min'"
+
+
+def migrate(engine: Engine, place: str, migrations: Path = _MIGRATIONS) -> None:
+    """Bring the schema up to date.
+
+    Args:
+        engine: begins transactions that may write.
+        place: the database's address without secrets, for messages.
+        migrations: the folder of the migrations.
+
+    Raises:
+        LedgerStartError: the database cannot be opened or is not a ledger of this or an earlier version.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    try:
+        with engine.begin() as connection:
+            _lock(connection)
+            _upgrade(connection, config, place)
+    except (SQLAlchemyError, OSError) as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        text = f"the ledger at {place} cannot be opened: {reason}"
+        raise LedgerStartError(f"{text}. Fix: let store.url name a database that is up and ours to write in.") from None
+
+
+def check_version(connection: Connection, place: str) -> None:
+    """Refuse a ledger whose schema is not exactly ours.
+
+    Raises:
+        LedgerStartError: it is older or newer, or no ledger.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    if _revision(connection) != ScriptDirectory.from_config(config).get_current_head():
+        text = f"the ledger at {place} is not of this version of aom-bridge"
+        raise LedgerStartError(f"{text}. Fix: use the version that serve runs, or start serve once to migrate it.")
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_LONGEST)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+def _upgrade(connection: Connection, config: Config, place: str) -> None:
+    scripts = ScriptDirectory.from_config(config)
+    current = _revision(connection)
+    if current == scripts.get_current_head():
+        return
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+        text = f"the ledger at {place} was written by a later version of aom-bridge (its schema is {current})"
+        raise LedgerStartError(f"{text}. Nothing was changed. Fix: run that version or a later one.")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()

@@ -1,0 +1,86 @@
+"""The ledger on PostgreSQL: several replicas of the bridge on one database.
+
+In: the address of `store.url`. Out: an engine whose transactions end by themselves when their process stalls, so that
+no replica can hold up the others for longer than that. Nothing lives longer in the session than a transaction, so it
+works behind PgBouncer in transaction mode.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+from bridge.ledger.migrate import migrate
+
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; "
+    "SET LOCAL statement_timeout = '8s'; "
+    "SET LOCAL lock_timeout = '4s'; "
+    # A replica that stalls inside a transaction loses it, and with it the locks that the others wait for.
+    "SET LOCAL idle_in_transaction_session_timeout = '3s'; "
+    # 200 means kept: a database set to answer before its disk does must not do so for us.
+    "SET LOCAL synchronous_commit = on"
+)
+_CONNECT = {
+    "prepare_threshold": None,  # a prepared statement would outlive its transaction
+    "connect_timeout": 4,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "aom-bridge",
+}
+
+
+class PostgresDatabase:
+    """A PostgreSQL database.
+
+    Args:
+        url: its address, as `store.url` gives it.
+    """
+
+    is_shared = True
+
+    def __init__(self, url: sa.URL) -> None:
+        self.place = url.render_as_string(hide_password=True)
+        self.engine: Engine = sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            connect_args=_CONNECT,
+            pool_size=3,
+            max_overflow=2,
+            pool_timeout=5,
+            pool_pre_ping=True,  # a connection that a restart of the database has cut costs nobody his webhook
+        )
+        event.listen(self.engine, "connect", _on_connect)
+        event.listen(self.engine, "begin", _on_begin)
+
+    def open(self) -> None:
+        """Migrate the schema, under a lock that all replicas respect.
+
+        Raises:
+            LedgerStartError: it cannot be used; the text names the fix.
+        """
+        migrate(self.engine, self.place)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def before_commit(self) -> None:
+        """Do nothing: PostgreSQL itself answers for its files."""
+
+    def trim(self, _connection: Connection) -> bool:
+        """Do nothing: autovacuum gives purged space back to later rows."""
+        return False
+
+
+def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN401 - any DBAPI connection
+    driver_connection.autocommit = True  # the driver begins nothing: `_on_begin` does, in one round trip
+
+
+def _on_begin(connection: Connection) -> None:
+    # Below SQLAlchemy, which would ask for a protocol that takes one statement at a time.
+    connection.connection.cursor().execute(_BEGIN)

@@ -1,0 +1,223 @@
+"""The ledger on SQLite: one file on a local disk, one process at a time.
+
+In: the file of `store.url`. Out: an engine whose transactions take the write lock at their start (BEGIN IMMEDIATE), so
+they cannot fail half-way for somebody else's. A file that is damaged, foreign or on a network file system is refused
+before anything is written to it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+from bridge.errors import LedgerStartError, LedgerUnavailableError
+from bridge.ledger.migrate import VERSION_TABLE, migrate
+
+_PRAGMAS = (
+    "PRAGMA auto_vacuum=INCREMENTAL",  # first: it only takes on a file without tables
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA busy_timeout=2000",
+    "PRAGMA journal_size_limit=67108864",  # a log that a storm or a long reader made large shrinks again
+)
+_MAGIC = b"SQLite format 3\0"
+_MOUNTS = Path("/proc/self/mountinfo")
+_NETWORK_FILE_SYSTEMS = re.compile(r"(nfs|nfs4|cifs|smb\w*|9p|afs|ceph|lustre|ocfs2|gfs2|glusterfs|beegfs|fuse\..+)")
+_LEAST_FREE_PAGES = 256
+_PAGES_PER_TRIM = 512
+
+
+class SqliteDatabase:
+    """A SQLite file.
+
+    Args:
+        path: the file; its folder exists.
+    """
+
+    is_shared = False
+
+    def __init__(self, path: Path) -> None:
+        self.place = str(path)
+        self._path = path
+        self._lock = FileLock(path)
+        self._identity: tuple[int, int] | None = None
+        self.engine: Engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+        event.listen(self.engine, "connect", _on_connect)
+        event.listen(self.engine, "begin", _on_begin)
+
+    def open(self) -> None:
+        """Lock, examine and migrate the file.
+
+        Raises:
+            LedgerStartError: it cannot be used, and was left untouched; the text names the fix.
+        """
+        _check_file_system(self._path)
+        self._lock.take()
+        try:
+            _examine(self._path)
+            migrate(self.engine, self.place)
+        except BaseException:
+            self.close()
+            raise
+        self._identity = self._present()
+
+    def close(self) -> None:
+        """Close every connection and give the lock back."""
+        self.engine.dispose()
+        self._lock.release()
+
+    def before_commit(self) -> None:
+        """Compare the file with the one that was opened: it may be deleted, replaced, or unmounted under us.
+
+        SQLite goes on writing into a file that nobody will find again, and a 200 for that would be a lie.
+
+        Raises:
+            LedgerUnavailableError: the path leads somewhere else now.
+        """
+        if self._identity is not None and self._present() != self._identity:
+            raise LedgerUnavailableError(f"the ledger's file {self._path} has gone or was replaced. Fix: restart")
+
+    def trim(self, connection: Connection) -> bool:
+        """Give some of the space that purged rows have left back to the disk; say whether more is to give."""
+        free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+        pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+        if free < max(_LEAST_FREE_PAGES, pages // 4):
+            return False
+        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_PAGES_PER_TRIM})").all()
+        return True
+
+    def _present(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return 0, 0
+        return found.st_dev, found.st_ino
+
+
+class FileLock:
+    """Keeps a second process off the same SQLite file; the lock dies with its process.
+
+    Args:
+        database: the SQLite file; the lock lies beside it, with ``-lock`` at the end of its name.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + "-lock")
+        self._file: int | None = None
+
+    def take(self) -> None:
+        """Take the lock.
+
+        Raises:
+            LedgerStartError: another process has it, or the folder cannot be written.
+        """
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            held = f"another process uses this ledger ({self._path} is locked)"
+            raise LedgerStartError(f"{held}. Fix: stop it, or give each its own store.url.") from None
+        except OSError as error:
+            self.release()
+            text = f"{self._path}: {error.strerror}. Fix: the folder of store.url must exist and be ours to write in."
+            raise LedgerStartError(text) from None
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def read_only_engine(path: Path) -> Engine:
+    """Return an engine that can only read the file, beside the process that runs on it."""
+    return sa.create_engine(f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true")
+
+
+def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN401 - any DBAPI connection
+    driver_connection.isolation_level = None
+    cursor = driver_connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _check_file_system(path: Path) -> None:
+    """Refuse a network file system: its locks do not hold, and its fsync may promise what it has not done."""
+    kind = _file_system(path)
+    if _NETWORK_FILE_SYSTEMS.fullmatch(kind):
+        text = f"the ledger at {path} would lie on a network file system ({kind}), where SQLite is not safe"
+        fix = "a local disk or block volume for store.url, or PostgreSQL: postgresql://user@host/database"
+        raise LedgerStartError(f"{text}. Fix: {fix}.")
+
+
+def _file_system(path: Path) -> str:
+    """Return the type of the file system that a path lies on; empty where the system does not say."""
+    try:
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    real = path.absolute().parent.resolve()
+    found, kind = Path(), ""
+    for mount in mounts:
+        fields, _, rest = mount.partition(" - ")
+        point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields.split(" ")[4]))
+        # Of two mounts on one point the later one is what a path meets.
+        if real.is_relative_to(point) and len(point.parts) >= len(found.parts):
+            found, kind = point, rest.split(" ", 1)[0]
+    return kind
+
+
+def _examine(path: Path) -> None:
+    """Refuse a file that is not a whole ledger, by reading only."""
+    try:
+        if not path.exists() or path.stat().st_size == 0:
+            return
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise _unusable(path, "it is no SQLite database", "name another file in store.url")
+    except OSError as error:
+        raise _unusable(path, str(error.strerror), "let the bridge read and write it") from None
+    engine = read_only_engine(path)
+    try:
+        with engine.connect() as connection:
+            _examine_tables(path, connection)
+    except sa.exc.DatabaseError as error:
+        raise _damaged(path, str(error.orig)) from None
+    finally:
+        engine.dispose()
+
+
+def _examine_tables(path: Path, connection: Connection) -> None:
+    wrong = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if wrong != "ok":
+        raise _damaged(path, str(wrong))
+    names = set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
+    if names and VERSION_TABLE not in names:
+        raise _unusable(path, "it is another program's database", "name another file in store.url")
+
+
+def _damaged(path: Path, reason: str) -> LedgerStartError:
+    fix = (
+        "move it away with its -wal and -shm files and start anew; what fires comes back with Alertmanager's next"
+        " repeats. What it held can often be read with: sqlite3 FILE .recover"
+    )
+    return _unusable(path, f"it is damaged ({' '.join(reason.split())})", fix)
+
+
+def _unusable(path: Path, problem: str, fix: str) -> LedgerStartError:
+    return LedgerStartError(f"the ledger at {path} cannot be used: {problem}. Nothing was changed. Fix: {fix}.")

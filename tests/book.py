@@ -1,0 +1,73 @@
+"""A ledger for tests with a clock that moves only when told, and short words for what comes in."""
+
+from bridge.clock import HOUR, MINUTE
+from bridge.event import Event, Mapped
+from bridge.ledger import Arrival, Ledger, LedgerSettings, Settlement, read, rules
+from bridge.notification import Alert, Group
+
+T0 = 1_800_000_000_000
+GROUP = Group("aom", "{}", {}, {}, {}, "http://alertmanager.example:9093")
+REASSERT = 30 * MINUTE
+
+
+class Book:
+    """A ledger with a clock that moves only when told, and short words for what comes in."""
+
+    def __init__(self, place, targets=("default",), **settings):
+        self.now = T0
+        self.is_sqlite = "://" not in str(place)
+        self.path = place
+        self.url = f"sqlite:///{place}" if self.is_sqlite else place
+        reassert_after = dict.fromkeys(targets, REASSERT)
+        self.ledger = Ledger(LedgerSettings(url=self.url, **settings), reassert_after, lambda: self.now)
+
+    async def __aenter__(self):
+        await self.ledger.open()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.ledger.close()
+
+    def arrival(self, status, name, *, start=T0, end=None, source="s", drop=False, kind="alarm", note="n"):
+        fields = {"event_name": name, "event_severity": "Major", "event_type": kind}
+        event = None if drop else Event({**fields, "resource_id": name}, {"message": note}, HOUR)
+        one = Alert(name, status, {"alertname": name}, {"message": note}, start, end, "")
+        mapped = Mapped(event, "default", "r")
+        return Arrival(source=source, alert=one, group=GROUP, mapped=lambda: mapped)
+
+    async def fire(self, name="a", **more):
+        return (await self.ledger.put([self.arrival("firing", name, **more)]))[0]
+
+    async def resolve(self, name="a", *, end=None, **more):
+        end = self.now if end is None else end
+        return (await self.ledger.put([self.arrival("resolved", name, end=end, **more)]))[0]
+
+    async def claim(self, holder="w", limit=100):
+        """Claim what is due for either action."""
+        reports = await self.ledger.claim("default", "report", holder, limit)
+        return reports + await self.ledger.claim("default", "clear", holder, limit - len(reports))
+
+    async def settle(self, claim, step, holder="w"):
+        return await self.ledger.settle([Settlement(claim.alarm.seq, holder, step)])
+
+    async def accept(self, claim, holder="w"):
+        if claim.action == "report":
+            return await self.settle(claim, lambda a: rules.reported(a, claim.alarm.starts_at, self.now), holder)
+        return await self.settle(claim, lambda a: rules.cleared(a, None, self.now), holder)
+
+    async def refuse(self, claim):
+        return await self.settle(claim, lambda a: rules.refused(a, claim.action, "refused", "AOM.0400 no", self.now))
+
+    async def deliver(self):
+        """Accept everything that is due, one round; return the actions in order."""
+        claims = await self.claim()
+        for claim in claims:
+            await self.accept(claim)
+        return [claim.action for claim in claims]
+
+    async def rows(self):
+        views = await self.ledger.read(read.listing)
+        return [view.alarm for view in reversed(views)]
+
+    async def states(self):
+        return [row.state for row in await self.rows()]
