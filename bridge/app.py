@@ -9,22 +9,23 @@ from __future__ import annotations
 import platform
 import random
 import resource
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
 from bridge import __version__
+from bridge.admin import Admin
 from bridge.aom import REASONS, AomClient
 from bridge.clock import SECOND, Clock, Millis, system_clock
 from bridge.config import Settings
 from bridge.dispatcher import Dispatcher
 from bridge.errors import BridgeError
-from bridge.ledger import ACTIONS, OUTCOMES, STATES, Ledger
+from bridge.ledger import ACTIONS, OUTCOMES, STATES, Alarm, Ledger
 from bridge.log import logger
-from bridge.mapping import DEFAULTS_RULE, Mapper
+from bridge.mapping import DEFAULTS_RULE
 from bridge.metrics import Metrics
 from bridge.sender import Sender
-from bridge.status import Exposition, Landing, Probes
+from bridge.status import AlarmsApi, Exposition, Landing, Probes
 from bridge.webhook import CODES, Webhook
 
 BACKLOG = 4_096
@@ -51,14 +52,13 @@ class App:
     """
 
     def __init__(self, settings: Settings, host: str, port: int, clock: Clock = system_clock) -> None:
-        timeouts = {name: target.alarm_timeout for name, target in settings.targets.items()}
         reassert_after = {name: target.reassert_after for name, target in settings.targets.items()}
         attempt = min(_LONGEST_ATTEMPT, settings.store.lease // 2 // _TRIES_IN_HALF_A_LEASE - 500)
         self._settings = settings
         self._host = host
         self._port = port
         self._metrics = Metrics(__version__, platform.python_version())
-        mapper = Mapper(settings.mapping, timeouts, settings.default_target)
+        mapper = settings.mapper()
         self.ledger = Ledger(settings.store, reassert_after, clock)
         self._webhook = Webhook(
             settings.all_sources, mapper, self.ledger, settings.web, metrics=self._metrics, clock=clock
@@ -84,8 +84,14 @@ class App:
             clock=clock,
             random=random.random,
         )
-        self._probes = Probes(self.ledger)
-        self._exposition = Exposition(self._metrics, self.ledger, self._clients, clock)
+        self._rooms = (
+            self._webhook,
+            Probes(self.ledger),
+            Exposition(self._metrics, self.ledger, self._clients, clock),
+            AlarmsApi(self.ledger),
+            Admin(self.ledger, mapper),
+            Landing(__version__),
+        )
         self._clock = clock
         self._running: list[Callable[[], Awaitable[None]]] = []
 
@@ -140,7 +146,7 @@ class App:
 
     async def _listen(self) -> None:
         application = web.Application(client_max_size=self._settings.web.max_body)
-        for room in (self._webhook, self._probes, self._exposition, Landing(__version__)):
+        for room in self._rooms:
             application.add_routes(room.routes())
         application.middlewares.append(_plain_errors)
         self._runner = web.AppRunner(
@@ -158,6 +164,10 @@ class App:
             raise BridgeError(f"{text}. Fix: choose another --web.listen-address.") from None
         self.port = int(self._runner.addresses[0][1])
 
+    def _count_expired(self, alarms: Sequence[Alarm]) -> None:
+        for alarm in alarms:
+            self._metrics.expired.labels(alarm.target).inc()
+
     async def _close_door(self) -> None:
         await self._runner.cleanup()
 
@@ -173,6 +183,8 @@ class App:
         metrics.preset(metrics.lookups, targets, REASONS)
         metrics.preset(metrics.delivery, ACTIONS)
         metrics.preset(metrics.rejected, ("refused", "too_large"))
+        metrics.preset(metrics.expired, targets)
+        self.ledger.on_expired(self._count_expired)
         metrics.preset(metrics.rule_matches, rules)
         metrics.preset(metrics.fallbacks, rules)
         metrics.preset(metrics.token_expiry, targets)

@@ -117,7 +117,7 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _add_alarms(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as above
-    alarms = commands.add_parser("alarms", help="look at the alarms in the ledger")
+    alarms = commands.add_parser("alarms", help="look at the alarms in the ledger, and change them by hand")
     actions = alarms.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = _command(actions, "list", run["alarms list"], "list alarms, the newest first")
     _add_config(listing)
@@ -128,8 +128,25 @@ def _add_alarms(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as abov
     show = _command(actions, "show", run["alarms show"], "show one alarm whole")
     _add_config(show)
     show.add_argument("id", metavar="ID", help="its id, or the beginning of it")
+    _add_edits(actions, run)
     for command in (listing, show):
         command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
+
+
+def _add_edits(actions: Any, run: Commands) -> None:  # noqa: ANN401 - as above
+    texts = {
+        "retry": "send rejected alarms again, reports mapped anew; waiting ones at once",
+        "clear": "clear alarms in AOM as if their alerts had resolved now",
+        "discard": "give alarms up without sending anything",
+    }
+    for edit, text in texts.items():
+        command = _command(actions, edit, run[f"alarms {edit}"], text)
+        _add_config(command)
+        command.add_argument("ids", nargs="+" if edit != "retry" else "*", metavar="ID", help="or the beginning of it")
+        if edit == "retry":
+            command.add_argument("--all", action="store_true", help="every rejected alarm")
+            command.add_argument("--target", help="with --all: only those of this target")
+            command.add_argument("--source", help="with --all: only those of this source")
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:

@@ -15,17 +15,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
-from rich.table import Table
 
-from bridge import config, log
+from bridge import alarms, config, log
 from bridge.arguments import SWITCHES, default_config, parser
-from bridge.clock import format_rfc3339, system_clock
+from bridge.clock import system_clock
 from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError, PayloadError
 from bridge.event import report
-from bridge.ledger import AlarmView, alarm_id, looking_at, read
+from bridge.ledger import alarm_id
 from bridge.mapping import Mapper
 from bridge.notification import Alert, Notification, parse
 
@@ -107,8 +105,7 @@ def _check_config(arguments: argparse.Namespace) -> int:
 def _map(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True)
     notification = _read_payload(arguments.payload)
-    timeouts = {name: target.alarm_timeout for name, target in settings.targets.items()}
-    mapper = Mapper(settings.mapping, timeouts, settings.default_target)
+    mapper = settings.mapper()
     source = arguments.source or settings.source
     if notification.truncated_alerts:
         print(f"{notification.truncated_alerts} alert(s) were cut off by Alertmanager's max_alerts, and are lost")
@@ -135,77 +132,7 @@ def _print_mapping(mapper: Mapper, source: str, alert: Alert, notification: Noti
     now = system_clock()
     own_id = alarm_id((source, alert.fingerprint), alert.starts_at)
     entry = report(result.mapped.event, alarm_id=own_id, starts_at=alert.starts_at, now=now)
-    print(_indented(_pretty(entry)))
-
-
-def _alarms_list(arguments: argparse.Namespace) -> int:
-    settings = config.load(arguments.config_file, allow_unset=True)
-    with looking_at(settings.store.url) as connection:
-        views = read.listing(
-            connection,
-            states=arguments.state or (),
-            target=arguments.target,
-            source=arguments.source,
-            limit=arguments.limit,
-        )
-    if arguments.output == "json":
-        print(_pretty([_as_json(view) for view in views]))
-    else:
-        _print_table(views)
-    return 0
-
-
-def _alarms_show(arguments: argparse.Namespace) -> int:
-    settings = config.load(arguments.config_file, allow_unset=True)
-    with looking_at(settings.store.url) as connection:
-        view = read.show(connection, arguments.id)
-    if view is None:
-        _complain(f"aom-bridge: no alarm, or more than one, has an id that begins with {arguments.id!r}")
-        return 1
-    if arguments.output == "json":
-        print(_pretty(_as_json(view)))
-        return 0
-    for name, value in _as_json(view).items():
-        shown = value if isinstance(value, str) else _pretty(value)
-        print(f"{name}: {shown}")
-    return 0
-
-
-def _as_json(view: AlarmView) -> dict[str, Any]:
-    """Return one alarm for people and programs: times as RFC 3339, nothing that is empty."""
-    row = {name: getattr(view.alarm, name) for name in view.alarm.__struct_fields__ if name not in _INTERNAL}
-    shown = {name: _time_or_value(name, value) for name, value in row.items() if value not in (None, False)}
-    event = {"metadata": view.event.metadata, "annotations": view.event.annotations}
-    context = msgspec.to_builtins(view.context)
-    return {**shown, "event": event, "labels": context["alert"]["labels"], "group": context["group"]}
-
-
-def _time_or_value(name: str, value: object) -> object:
-    is_time = name.endswith(("_at", "_since", "_seen")) and isinstance(value, int)
-    return format_rfc3339(value) if is_time and isinstance(value, int) else value
-
-
-def _print_table(views: Sequence[AlarmView]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="")
-    for heading in ("ID", "STATE", "SEVERITY", "EVENT", "RESOURCE", "TARGET", "SOURCE", "SINCE", "REASON"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("ID", "STATE", "SINCE"))
-    for view in views:
-        alarm, metadata = view.alarm, view.event.metadata
-        table.add_row(
-            alarm.id[:12],
-            alarm.state,
-            alarm.severity,
-            *(_plain(text) for text in (metadata["event_name"], metadata["resource_id"], alarm.target, alarm.source)),
-            format_rfc3339(alarm.fired_at),
-            alarm.reason or "",
-        )
-    wide = None if sys.stdout.isatty() else 200
-    Console(width=wide, highlight=False, markup=False).print(table)
-
-
-def _plain(text: str) -> str:
-    """Keep a label's value from steering the terminal."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text[:60])
+    print(_indented(alarms.pretty(entry)))
 
 
 def _read_payload(name: str) -> Notification:
@@ -248,10 +175,6 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _pretty(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-
-
 def _indented(text: str) -> str:
     return "\n".join("  " + line for line in text.splitlines())
 
@@ -260,8 +183,6 @@ def _complain(*lines: str) -> None:
     for line in lines:
         print(line, file=sys.stderr)
 
-
-_INTERNAL = ("seq", "digest", "claimed_by", "newest_starts_at", "newest_fired_at", "earliest_at")
 
 _EMULATOR_HINT = """AOM and IAM emulator: {url}
   page          {url}/
@@ -283,6 +204,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "emulator": _emulator,
     "check-config": _check_config,
     "map": _map,
-    "alarms list": _alarms_list,
-    "alarms show": _alarms_show,
+    **alarms.COMMANDS,
 }

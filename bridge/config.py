@@ -25,7 +25,7 @@ import yaml
 from bridge.aom.settings import TargetSettings
 from bridge.errors import BridgeError
 from bridge.ledger.settings import LedgerSettings
-from bridge.mapping import MappingSettings
+from bridge.mapping import Mapper, MappingSettings
 from bridge.mapping.template import Template
 from bridge.settler import DeliverySettings
 from bridge.webhook import WebSettings
@@ -57,6 +57,11 @@ class Settings:
     def all_sources(self) -> tuple[str, ...]:
         """Every source that ``/webhook/{source}`` takes; the first one is that of ``/webhook``."""
         return tuple(dict.fromkeys((self.source, *self.sources)))
+
+    def mapper(self) -> Mapper:
+        """Return the rules, ready to map."""
+        timeouts = {name: target.alarm_timeout for name, target in self.targets.items()}
+        return Mapper(self.mapping, timeouts, self.default_target)
 
     def problems(self) -> list[tuple[str, str]]:
         """Return what is wrong between the sections: pairs of the path and the sentence."""

@@ -86,6 +86,12 @@ class Metrics:
         self.rejected = Counter(
             "aom_bridge_rejected_total", "Alarms that AOM refused for good, by reason.", ["reason"], registry=registry
         )
+        self.expired = Counter(
+            "aom_bridge_expired_total",
+            "Alarms that nobody fired any more and AOM has cleared by age, by target.",
+            ["target"],
+            registry=registry,
+        )
         self.truncated_alerts = Counter(
             "aom_bridge_truncated_alerts_total",
             "Alerts that Alertmanager cut off by max_alerts: data loss.",

@@ -47,16 +47,22 @@ class Book:
         reports = await self.ledger.claim("default", "report", holder, limit)
         return reports + await self.ledger.claim("default", "clear", holder, limit - len(reports))
 
-    async def settle(self, claim, step, holder="w"):
-        return await self.ledger.settle([Settlement(claim.alarm.seq, holder, step)])
+    async def settle(self, claim, step):
+        return await self.ledger.settle([Settlement(claim.alarm.seq, claim.alarm.claimed_by, step)])
 
-    async def accept(self, claim, holder="w"):
+    async def accept(self, claim):
         if claim.action == "report":
-            return await self.settle(claim, lambda a: rules.reported(a, claim.alarm.starts_at, self.now), holder)
-        return await self.settle(claim, lambda a: rules.cleared(a, None, self.now), holder)
+            return await self.settle(claim, lambda a: rules.reported(a, claim.alarm.starts_at, self.now))
+        return await self.settle(claim, lambda a: rules.cleared(a, None, self.now))
 
     async def refuse(self, claim):
         return await self.settle(claim, lambda a: rules.refused(a, claim.action, "refused", "AOM.0400 no", self.now))
+
+    async def release(self, claim, after=1_000, reason="timeout"):
+        due_at = self.now + after
+        return await self.settle(
+            claim, lambda a: rules.released(a, due_at, reason, "no answer", in_doubt=True, now=self.now)
+        )
 
     async def deliver(self):
         """Accept everything that is due, one round; return the actions in order."""

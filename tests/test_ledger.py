@@ -385,8 +385,8 @@ async def test_a_claim_holds_until_the_lease_ends(book):
     assert await book.claim("two") == []
     book.now += 60_000
     (second,) = await book.claim("two")
-    assert await book.accept(first, "one") == []
-    assert len(await book.accept(second, "two")) == 1
+    assert await book.accept(first) == []
+    assert len(await book.accept(second)) == 1
 
 
 async def test_a_released_alarm_comes_due_again_with_its_reason(book):

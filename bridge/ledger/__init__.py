@@ -1,7 +1,20 @@
 """The ledger: one row per alarm; its states; put, claim, settle. SQL stands only in this room."""
 
-from bridge.ledger.alarm import ACTIONS, OUTCOMES, STATES, Action, Alarm, Arrival, Claim, Outcome, State, alarm_id
-from bridge.ledger.database import looking_at
+from bridge.ledger.alarm import (
+    ACTIONS,
+    OUTCOMES,
+    STATES,
+    Action,
+    Alarm,
+    Arrival,
+    Claim,
+    Context,
+    Outcome,
+    State,
+    alarm_id,
+)
+from bridge.ledger.database import editing, looking_at
+from bridge.ledger.edit import EDITS, Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import AbandonedError
 from bridge.ledger.ledger import Ledger
 from bridge.ledger.read import AlarmView
@@ -10,6 +23,7 @@ from bridge.ledger.work import Settlement
 
 __all__ = [
     "ACTIONS",
+    "EDITS",
     "OUTCOMES",
     "STATES",
     "AbandonedError",
@@ -18,11 +32,18 @@ __all__ = [
     "AlarmView",
     "Arrival",
     "Claim",
+    "Context",
+    "Edit",
+    "Edited",
+    "Editor",
     "Ledger",
     "LedgerSettings",
+    "MapAnew",
     "Outcome",
     "Settlement",
     "State",
     "alarm_id",
+    "editing",
     "looking_at",
+    "rejected",
 ]

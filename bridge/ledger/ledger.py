@@ -25,6 +25,7 @@ from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger import read, rules, upkeep, work
 from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Outcome, State
 from bridge.ledger.database import Database, database
+from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit, Result
 from bridge.ledger.put import Changes, Put, PutResult
 from bridge.ledger.schema import counters
@@ -211,8 +212,23 @@ class Ledger:
         """Run one read beside the writes; as `Transactions.read`."""
         return await self._transactions.read(step)
 
-    async def edited(self) -> None:
-        """Take note of changes that did not come through `put`, `claim` and `settle`."""
+    async def edit(self, edit: Edit, ids: Sequence[str], map_anew: MapAnew) -> list[Edited]:
+        """Retry, clear or discard alarms, each named by its id or the beginning of it."""
+        now = self._clock()
+        results = await self.write(lambda connection: Editor(connection, map_anew, now).run(edit, ids))
+        await self._edited()
+        return results
+
+    async def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew) -> list[Edited]:
+        """Retry every rejected alarm, of one target or source if named."""
+        results: list[Edited] = []
+        after = 0
+        while found := await self.read(partial(rejected, target=target, source=source, after=after)):
+            results += await self.edit("retry", [own_id for _, own_id in found], map_anew)
+            after = found[-1][0]
+        return results
+
+    async def _edited(self) -> None:
         await self._recount()
         self._wake()
 
@@ -263,7 +279,7 @@ class Ledger:
         edits = await self.read(read.edits)
         is_old = self._database.is_shared and not 0 <= self._clock() - self._counted_at < _RECOUNT
         if edits != self._edits or is_old:
-            await self.edited()
+            await self._edited()
 
     async def _recount(self) -> None:
         """Count anew; where nobody else writes, behind the writes under way, so that the counts stay exact."""

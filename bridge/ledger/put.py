@@ -7,7 +7,6 @@ memory first, so each row is written once.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -174,10 +173,7 @@ class Put:
         self._rows[alarm.seq] = alarm
 
     def _blobs(self, arrival: Arrival, event: Event) -> tuple[Blobs, str]:
-        frozen, annotations = self._codec.encode_event(event)
-        context = self._codec.encode_context(Context(arrival.alert, arrival.group))
-        digest = hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest()
-        return Blobs(alert=context, event=frozen, annotations=annotations), digest
+        return self._codec.blobs(Context(arrival.alert, arrival.group), event)
 
     def _free_id(self, arrival: Arrival) -> str:
         first = alarm_id(arrival.key, arrival.alert.starts_at)

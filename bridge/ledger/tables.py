@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -72,20 +73,24 @@ class Codec:
         self._decompressor = zstandard.ZstdDecompressor()
         self._encoder = msgspec.json.Encoder()
 
-    def encode_event(self, event: Event) -> tuple[bytes, bytes]:
-        """Return what is frozen at the fire, and the annotations, which are not."""
-        return (
-            self._encoder.encode({"metadata": event.metadata, "timeout": event.timeout}),
-            self._encoder.encode(event.annotations),
-        )
-
-    def encode_context(self, context: Context) -> bytes:
-        """Return the alert with its group, compressed."""
-        return self._compressor.compress(self._encoder.encode(context))
+    def blobs(self, context: Context, event: Event) -> tuple[Blobs, str]:
+        """Return what lies beside a row, and a digest that tells whether the event changed."""
+        frozen = self._encoder.encode({"metadata": event.metadata, "timeout": event.timeout})
+        annotations = self._encoder.encode(event.annotations)
+        alert = self._compressor.compress(self._encoder.encode(context))
+        digest = hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest()
+        return Blobs(alert=alert, event=frozen, annotations=annotations), digest
 
     def decode_context(self, blob: bytes) -> Context:
-        """Return the alert with its group."""
-        return msgspec.json.decode(self._decompressor.decompress(blob), type=Context)
+        """Return the alert with its group.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        try:
+            return msgspec.json.decode(self._decompressor.decompress(blob), type=Context)
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from None
 
     @staticmethod
     def decode_event(event: bytes, annotations: bytes) -> Event:

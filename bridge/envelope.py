@@ -1,0 +1,25 @@
+"""The envelope of ``/api/v1``, the one of Prometheus's API; the floor.
+
+``{"status": "success", "data": …}`` or ``{"status": "error", "error": …}``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+
+def answer(data: object) -> web.Response:
+    """Return a success with its data."""
+    return _json({"status": "success", "data": data}, 200)
+
+
+def failure(text: str, status: int) -> web.Response:
+    """Return an error with its sentence."""
+    return _json({"status": "error", "error": text}, status)
+
+
+def _json(value: dict[str, Any], status: int) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")

@@ -1,0 +1,62 @@
+"""``/api/v1/alarms``: the ledger's alarms for programs; reads only."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bridge.envelope import answer, failure
+from bridge.errors import LedgerUnavailableError
+from bridge.ledger import STATES, Ledger, read
+from bridge.status.views import as_json
+
+_MOST = 10_000
+
+
+class AlarmsApi:
+    """The reading handlers of ``/api/v1/alarms``.
+
+    Args:
+        ledger: what is read.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this module."""
+        return [web.get("/api/v1/alarms", self.listing), web.get("/api/v1/alarms/{id}", self.show)]
+
+    async def listing(self, request: web.Request) -> web.Response:
+        """Answer with alarms, the newest first; ``state`` (may be repeated), ``target``, ``source`` and ``limit``."""
+        query = request.query
+        states = query.getall("state", [])
+        unknown = [state for state in states if state not in STATES]
+        if unknown:
+            return failure(f"no state is called {unknown[0][:40]!r}; there are {', '.join(STATES)}", 400)
+        limit = query.get("limit", "1000")
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MOST):
+            return failure(f"limit must be 1 to {_MOST}", 400)
+        try:
+            views = await self._ledger.read(
+                lambda connection: read.listing(
+                    connection,
+                    states=states,
+                    target=query.get("target"),
+                    source=query.get("source"),
+                    limit=int(limit),
+                )
+            )
+        except LedgerUnavailableError as error:
+            return failure(str(error), 503)
+        return answer([as_json(view) for view in views])
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Answer with one alarm, named by its id or the beginning of it."""
+        own_id = request.match_info["id"]
+        try:
+            view = await self._ledger.read(lambda connection: read.show(connection, own_id))
+        except LedgerUnavailableError as error:
+            return failure(str(error), 503)
+        if view is None:
+            return failure(f"no alarm, or more than one, has an id that begins with {own_id[:64]!r}", 404)
+        return answer(as_json(view))
