@@ -140,15 +140,20 @@ targets:
 {target}
   {others}
 store: {{url: "sqlite:///{ledger}"}}
-delivery: {{retry_min: 50ms, retry_max: 400ms, batch_wait: 20ms, shutdown_timeout: 2s}}
+{delivery}
 {more}
 """
 
 
-def settings_text(aom, ledger, *, target="", others="", more="", auth="{token: {value: emulator-token}}"):
+QUICK = "delivery: {retry_min: 50ms, retry_max: 400ms, batch_wait: 20ms, shutdown_timeout: 2s}"
+
+
+def settings_text(
+    aom, ledger, *, target="", others="", more="", delivery=QUICK, auth="{token: {value: emulator-token}}"
+):
     """Give a configuration file for tests: one target, quick retries; ``target`` adds lines to the target."""
     lines = "\n".join(f"    {line}" for line in target.strip().splitlines())
-    return CONFIG.format(aom=aom, ledger=ledger, target=lines, others=others, more=more, auth=auth)
+    return CONFIG.format(aom=aom, ledger=ledger, target=lines, others=others, more=more, auth=auth, delivery=delivery)
 
 
 @asynccontextmanager

@@ -1,11 +1,14 @@
 """Delivery with the real ledger, the real client and the emulated AOM: what goes out, and what AOM then holds."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
+import sqlalchemy as sa
 from conftest import alert, running, until
 
 from bridge.clock import DAY, SECOND, system_clock
+from bridge.ledger.schema import contents
 
 MODES = [
     pytest.param("assigned", "lookup", id="assigned-lookup"),
@@ -319,3 +322,64 @@ def _hits(rig):
     """Count the requests that faults have hit: those AOM answered with a fault, or cut."""
     counts = rig.aom()["counts"]
     return counts["report"] + counts["list"] - counts["events_reported"]
+
+
+async def test_a_target_that_refuses_everything_pauses_and_rejects_nothing(tmp_path):
+    """Twenty refused alone in a row, none accepted between, are a fault: once it is mended, all are delivered."""
+    async with running(tmp_path / "l.db", target="rate_limit: 1000") as rig:
+        await rig.arm({"on": "report", "status": 400, "error_code": "AOM.04040001"})
+        await rig.send(*(alert(instance=f"node-{i}") for i in range(60)))
+        await until(lambda: rig.count("report_due") == 60 and rig.aom()["counts"]["report"] >= 20)
+        for name in range(5):
+            await rig.send(alert(f"Late{name}"))
+        calls = rig.aom()["counts"]["report"]
+        await until(lambda: rig.aom()["counts"]["report"] >= calls + 20)
+        await until(lambda: rig.count("rejected") == 0)
+        status, text = await rig.get("/api/v1/alarms?limit=1")
+        assert status == 200
+        assert "paused" in text
+        await rig.disarm()
+        await until(lambda: len(rig.aom()["active"]) == 65)
+        assert rig.count("rejected") == 0
+
+
+async def test_a_poisoned_event_is_still_found_after_a_pause(tmp_path):
+    """When the target has been mended, a truly bad event among the waiting ones is rejected alone."""
+    async with running(tmp_path / "l.db", target="rate_limit: 1000") as rig:
+        await rig.arm({"on": "report", "status": 400, "error_code": "AOM.04040001"})
+        await rig.send(alert("Poison"), *(alert(instance=f"node-{i}") for i in range(30)))
+        await until(lambda: rig.aom()["counts"]["report"] >= 40 and rig.count("rejected") == 0)
+        await rig.disarm()
+        await rig.arm({"on": "report", "poison": "Poison"})
+        await until(lambda: len(rig.aom()["active"]) == 30)
+        await until(lambda: (rig.count("rejected"), rig.count("report_due")) == (1, 0))
+
+
+async def test_the_end_of_an_outage_drains_fast_and_oldest_first(tmp_path):
+    """When AOM is back, nobody waits out a backoff of minutes: everything goes out at once, the oldest first."""
+    quick = "delivery: {retry_min: 50ms, retry_max: 5m, batch_size: 10, max_in_flight: 1, batch_wait: 20ms}"
+    async with running(tmp_path / "l.db", target="rate_limit: 1000", delivery=quick) as rig:
+        await rig.arm({"on": "report", "outage": True})
+        for number in range(100):
+            await rig.send(alert(f"N{number:03}"))
+        await until(lambda: rig.aom()["counts"]["report"] >= 5)
+        await rig.disarm()
+        await until(lambda: len(rig.aom()["active"]) == 100, limit=40)
+        names = [event["metadata"]["event_name"] for event in rig.aom()["active"]][
+            20:
+        ]  # the try that found AOM back is any batch
+        assert sum(a > b for a, b in pairwise(names)) <= 2
+
+
+async def test_an_unreadable_row_is_set_aside_and_holds_up_nobody(tmp_path):
+    """A stored event that cannot be read is rejected with the reason; its neighbours are delivered."""
+    async with running(tmp_path / "l.db") as rig:
+        await rig.arm({"on": "report", "status": 503})
+        await rig.send(alert("A"), alert("B"))
+        spoil = sa.update(contents).where(contents.c.seq == 1).values(event=b"{garbage")
+        await rig.app.ledger.write(lambda connection: connection.execute(spoil))
+        await rig.disarm()
+        await until(lambda: rig.active() == ["B"])
+        await until(lambda: rig.count("rejected") == 1)
+        _, text = await rig.get("/api/v1/alarms?state=rejected&limit=1")
+        assert '"reason":"unreadable"' in text

@@ -69,3 +69,76 @@ async def test_a_failing_commit_is_an_error_and_keeps_nothing(book):
     other.execute("DROP TRIGGER broken")
     other.close()
     assert await book.fire() == "new"
+
+
+@pytest.mark.parametrize("damage", ["header", "middle", "truncated"])
+async def test_a_damaged_file_is_refused_and_left_alone(tmp_path, damage):
+    """A ledger that a bad disk has bitten says so, with the fix, and not a byte of it changes."""
+    path = tmp_path / "ledger.db"
+    async with Book(path) as book:
+        await book.ledger.put([book.arrival("firing", f"a{number}") for number in range(300)])
+    raw = bytearray(path.read_bytes())
+    if damage == "header":
+        raw[16:24] = b"\xff" * 8
+    elif damage == "middle":
+        raw[5 * 4096 : 9 * 4096] = b"\xa5" * (4 * 4096)
+    else:
+        del raw[len(raw) // 2 :]
+    path.write_bytes(raw)
+    with pytest.raises(LedgerStartError, match=r"damaged.*Nothing was changed\. Fix: move it away") as caught:
+        await Book(path).ledger.open()
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == bytes(raw)
+
+
+async def test_another_programs_database_is_refused_and_left_alone(tmp_path):
+    """A SQLite file that is not a ledger is not turned into one."""
+    path = tmp_path / "grafana.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE dashboards (id INTEGER)")
+    other.commit()
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerStartError, match=r"another program's database.*Fix:"):
+        await Book(path).ledger.open()
+    assert path.read_bytes() == before
+
+
+async def test_a_ledger_of_a_later_version_is_refused_and_left_alone(tmp_path):
+    """After a downgrade the ledger says which version wrote it, and stays as it is."""
+    path = tmp_path / "ledger.db"
+    async with Book(path):
+        pass
+    later = sqlite3.connect(path)
+    later.execute("UPDATE ledger_version SET version_num = '9999'")
+    later.commit()
+    later.close()
+    with pytest.raises(LedgerStartError, match=r"later version.*9999.*Nothing was changed.*Fix:"):
+        await Book(path).ledger.open()
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p", "ceph"])
+async def test_a_network_file_system_is_refused(tmp_path, monkeypatch, kind):
+    """SQLite is not safe on a network file system: the start names it and what to use instead, and writes nothing."""
+    mounts = tmp_path / "mountinfo"
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    point = str(folder).replace(" ", "\\040")
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:50 / {point} rw - {kind} server:/share rw\n")
+    monkeypatch.setattr("bridge.ledger.sqlite._MOUNTS", mounts)
+    with pytest.raises(LedgerStartError, match=rf"network file system \({kind}\).*Fix: a local disk.*PostgreSQL"):
+        await Book(folder / "ledger.db").ledger.open()
+    assert list(folder.iterdir()) == []
+    async with Book(tmp_path / "beside.db"):
+        pass
+
+
+async def test_a_disk_that_is_full_refuses_and_recovers(book):
+    """While the database may not grow, puts raise and keep nothing; afterwards they pass again."""
+    pages = await book.ledger.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
+    await book.ledger.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
+    with pytest.raises(LedgerUnavailableError, match="full"):
+        await book.ledger.put([book.arrival("firing", f"a{number}") for number in range(500)])
+    assert await book.rows() == []
+    await book.ledger.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar())
+    assert await book.fire() == "new"

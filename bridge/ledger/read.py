@@ -14,6 +14,7 @@ from bridge.event import Event
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Context, State
 from bridge.ledger.schema import alarms, contents, counters
 from bridge.ledger.tables import Codec, is_behind_another
+from bridge.notification import Alert, Group
 
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
 
@@ -66,7 +67,7 @@ def listing(
 ) -> list[AlarmView]:
     """Return alarms, the newest first."""
     query = sa.select(*_columns, contents.c.event, contents.c.annotations, contents.c.alert)
-    query = query.join(contents, contents.c.seq == alarms.c.seq).order_by(alarms.c.seq.desc()).limit(limit)
+    query = query.outerjoin(contents, contents.c.seq == alarms.c.seq).order_by(alarms.c.seq.desc()).limit(limit)
     if states:
         query = query.where(alarms.c.state.in_(states))
     if target is not None:
@@ -79,7 +80,7 @@ def listing(
 def show(connection: Connection, alarm_id: str) -> AlarmView | None:
     """Return the alarm with this id, or the only one whose id begins so."""
     query = sa.select(*_columns, contents.c.event, contents.c.annotations, contents.c.alert)
-    query = query.join(contents, contents.c.seq == alarms.c.seq)
+    query = query.outerjoin(contents, contents.c.seq == alarms.c.seq)
     exact = _views(connection, query.where(alarms.c.id == alarm_id))
     if exact:
         return exact[0]
@@ -90,6 +91,21 @@ def show(connection: Connection, alarm_id: str) -> AlarmView | None:
 def _views(connection: Connection, query: sa.Select[tuple[Any, ...]]) -> list[AlarmView]:
     codec = Codec()
     return [
-        AlarmView(Alarm(*values), codec.decode_event(event, annotations), codec.decode_context(alert))
+        _view(codec, Alarm(*values), event, annotations, alert)
         for *values, event, annotations, alert in connection.execute(query)
     ]
+
+
+def _view(codec: Codec, alarm: Alarm, event: bytes, annotations: bytes, alert: bytes) -> AlarmView:
+    """Join what belongs together; what cannot be read is shown as such, for it must not hide the other alarms."""
+    try:
+        shown = codec.decode_event(event, annotations)
+    except (TypeError, ValueError):
+        fields = {"event_name": "unreadable", "event_severity": alarm.severity, "event_type": alarm.event_type}
+        shown = Event({**fields, "resource_id": "unreadable"}, {}, alarm.timeout)
+    try:
+        context = codec.decode_context(alert)
+    except (TypeError, ValueError):
+        lost = Alert(alarm.fingerprint, "firing", {}, {}, alarm.starts_at, alarm.ends_at, "")
+        context = Context(lost, Group("", "", {}, {}, {}, ""))
+    return AlarmView(alarm, shown, context)

@@ -91,7 +91,8 @@ class SqliteDatabase:
         pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
         if free < max(_LEAST_FREE_PAGES, pages // 4):
             return False
-        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_PAGES_PER_TRIM})").all()
+        # Below SQLAlchemy: it moves one page for each row that is fetched, and the rows have no columns.
+        connection.connection.cursor().execute(f"PRAGMA incremental_vacuum({_PAGES_PER_TRIM})").fetchall()
         return True
 
     def _present(self) -> tuple[int, int]:
