@@ -49,6 +49,7 @@ class PostgresDatabase:
         self.engine: Engine = sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
             connect_args=_CONNECT,
+            paramstyle="format",  # values by their place, as on SQLite
             pool_size=3,
             max_overflow=2,
             pool_timeout=5,

@@ -52,7 +52,7 @@ def next_due(connection: Connection, target: str, action: Action) -> Millis | No
 
 
 def _next_due(connection: Connection, target: str, state: State) -> Millis | None:
-    is_due = (alarms.c.target == target, alarms.c.state == state, alarms.c.due_at.is_not(None), ~is_behind_another())
+    is_due = (alarms.c.target == target, alarms.c.state == state, alarms.c.due_at.is_not(None), ~is_behind_another)
     found = connection.execute(sa.select(alarms.c.due_at).where(*is_due).order_by(alarms.c.due_at).limit(1)).scalar()
     return None if found is None else int(found)
 

@@ -3,49 +3,104 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import msgspec
 import sqlalchemy as sa
 import zstandard
+from msgspec.structs import astuple
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.event import Event
 from bridge.ledger.alarm import Alarm, Context, Key, State
 from bridge.ledger.schema import alarms, contents, counters
-
-_CHUNK = 512
-"""Keys in one IN list: few enough for every database, the same number so that statements are cached."""
+from bridge.ledger.statements import InStatement, Statement, listed
 
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
-_hot = [name for name in Alarm.__struct_fields__ if name not in ("seq", "id", "source", "fingerprint", "received_at")]
-_update = sa.update(alarms).where(alarms.c.seq == sa.bindparam("row_seq")).values({n: sa.bindparam(n) for n in _hot})
-_update_annotations = (
+_fixed = ("seq", "id", "source", "fingerprint", "received_at")
+_hot = [name for name in Alarm.__struct_fields__ if name not in _fixed]
+_hot_values = attrgetter(*_hot, "seq")
+_with_seq = alarms.c.seq == sa.bindparam("row_seq")
+
+
+def _same_alert(other: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        other.c.source == alarms.c.source,
+        other.c.fingerprint == alarms.c.fingerprint,
+        other.c.finished_at.is_(None),
+    )
+
+
+_earlier = alarms.alias("earlier")
+_later = alarms.alias("later")
+is_behind_another = sa.exists().where(*_same_alert(_earlier), _earlier.c.seq < alarms.c.seq)
+"""The condition that an earlier alarm of the same alert is unfinished."""
+_has_another_behind = sa.exists().where(*_same_alert(_later), _later.c.seq > alarms.c.seq)
+
+_insert = Statement(sa.insert(alarms), Alarm.__struct_fields__)
+_insert_contents = Statement(sa.insert(contents), [column.name for column in contents.c])
+_update = Statement(sa.update(alarms).where(_with_seq).values({n: sa.bindparam(n) for n in _hot}), [*_hot, "row_seq"])
+_update_annotations = Statement(
     sa.update(contents)
     .where(contents.c.seq == sa.bindparam("row_seq"))
-    .values(alert=sa.bindparam("alert"), annotations=sa.bindparam("annotations"))
+    .values(alert=sa.bindparam("alert"), annotations=sa.bindparam("annotations")),
+    ("alert", "annotations", "row_seq"),
 )
-_newest = (
-    sa.select(sa.func.max(alarms.c.seq))
-    .where(alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(sa.bindparam("some", expanding=True)))
-    .group_by(alarms.c.source, alarms.c.fingerprint)
-)
-_locked = (
-    sa.select(*_columns)
-    .where(alarms.c.seq.in_(sa.bindparam("some", expanding=True)))
-    .order_by(alarms.c.seq)
-    .with_for_update()
-)
-_bump = (
+_bump = Statement(
     sa.update(counters)
     .where(counters.c.name == sa.bindparam("counter"))
     .values(value=counters.c.value + sa.bindparam("count"))
-    .returning(counters.c.value)
+    .returning(counters.c.value),
+    ("count", "counter"),
 )
-_held = sa.select(alarms.c.id).where(alarms.c.id.in_(sa.bindparam("some", expanding=True)))
+_due = Statement(
+    sa.select(*_columns, contents.c.event, contents.c.annotations, _has_another_behind)
+    .outerjoin(contents, contents.c.seq == alarms.c.seq)
+    .where(
+        alarms.c.target == sa.bindparam("target"),
+        alarms.c.state == sa.bindparam("state"),
+        alarms.c.due_at <= sa.bindparam("now"),
+        ~is_behind_another,
+    )
+    .order_by(alarms.c.due_at, alarms.c.seq)
+    .limit(sa.bindparam("most"))
+    .with_for_update(of=alarms, skip_locked=True),
+    ("target", "state", "now", "most"),
+)
+
+
+def _newest_of(size: int) -> sa.Executable:
+    return (
+        sa.select(sa.func.max(alarms.c.seq))
+        .where(alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(listed(size)))
+        .group_by(alarms.c.source, alarms.c.fingerprint)
+    )
+
+
+def _locked_rows(size: int) -> sa.Executable:
+    return sa.select(*_columns).where(alarms.c.seq.in_(listed(size))).order_by(alarms.c.seq).with_for_update()
+
+
+def _held_ids(size: int) -> sa.Executable:
+    return sa.select(alarms.c.id).where(alarms.c.id.in_(listed(size)))
+
+
+def _taken(size: int) -> sa.Executable:
+    doubt_at = sa.case((alarms.c.claimed_by.is_not(None), sa.bindparam("now")), else_=alarms.c.doubt_at)
+    return (
+        sa.update(alarms)
+        .values(claimed_by=sa.bindparam("holder"), due_at=sa.bindparam("until"), doubt_at=doubt_at)
+        .where(alarms.c.seq.in_(listed(size)), ~is_behind_another)
+        .returning(alarms.c.seq)
+    )
+
+
+_newest = InStatement(_newest_of, ("source",))
+_locked = InStatement(_locked_rows)
+_held = InStatement(_held_ids)
+_take = InStatement(_taken, ("holder", "until", "now"))
 
 
 class Blobs(msgspec.Struct, frozen=True):
@@ -108,40 +163,34 @@ def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]
         by_source.setdefault(source, []).append(fingerprint)
     newest: list[int] = []
     for source, fingerprints in by_source.items():
-        for some in chunks(fingerprints):
-            newest += connection.execute(_newest, {"source": source, "some": some}).scalars()
+        newest += [row[0] for row in _newest.run(connection, fingerprints, source)]
     return {alarm.key: alarm for alarm in load(connection, newest).values()}
 
 
 def held_ids(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Return those of the ids that the ledger holds."""
-    return {row[0] for some in chunks(ids) for row in connection.execute(_held, {"some": some})}
+    return {row[0] for row in _held.run(connection, ids)}
 
 
 def load(connection: Connection, seqs: Iterable[int]) -> dict[int, Alarm]:
     """Return the alarms with these numbers, locked until the transaction ends; always in one order: no deadlocks."""
-    in_order = sorted(seqs)
-    return {row[0]: Alarm(*row) for some in chunks(in_order) for row in connection.execute(_locked, {"some": some})}
+    return {row[0]: Alarm(*row) for row in _locked.run(connection, sorted(seqs))}
 
 
 def insert(connection: Connection, new: Sequence[tuple[Alarm, Blobs]]) -> None:
     """Add alarms with their blobs."""
-    if new:
-        connection.execute(sa.insert(alarms), [_values(alarm) for alarm, _ in new])
-        connection.execute(sa.insert(contents), [{"seq": a.seq, **msgspec.structs.asdict(b)} for a, b in new])
+    _insert.run_many(connection, [astuple(alarm) for alarm, _ in new])
+    _insert_contents.run_many(connection, [(alarm.seq, *astuple(blobs)) for alarm, blobs in new])
 
 
 def update(connection: Connection, changed: Sequence[Alarm]) -> None:
     """Write alarms that changed."""
-    if changed:
-        connection.execute(_update, [{"row_seq": alarm.seq, **_values(alarm, _hot)} for alarm in changed])
+    _update.run_many(connection, [_hot_values(alarm) for alarm in changed])
 
 
 def update_annotations(connection: Connection, changed: Sequence[tuple[int, Blobs]]) -> None:
     """Write today's alert and annotations; the frozen event stays."""
-    if changed:
-        rows = [{"row_seq": seq, "alert": b.alert, "annotations": b.annotations} for seq, b in changed]
-        connection.execute(_update_annotations, rows)
+    _update_annotations.run_many(connection, [(b.alert, b.annotations, seq) for seq, b in changed])
 
 
 def replace_contents(connection: Connection, changed: Sequence[tuple[int, Blobs]]) -> None:
@@ -162,8 +211,8 @@ def next_seq(connection: Connection, count: int) -> int:
 
 def bump(connection: Connection, name: str, count: int = 1) -> int:
     """Add to one of the ledger's counters and return it."""
-    found = connection.execute(_bump, {"counter": name, "count": count}).scalar_one()
-    return int(found)
+    ((value,),) = _bump.run(connection, count, name)
+    return int(value)
 
 
 def due(connection: Connection, target: str, state: State, now: Millis, limit: int) -> list[Due]:
@@ -171,16 +220,8 @@ def due(connection: Connection, target: str, state: State, now: Millis, limit: i
 
     They are locked until the transaction ends; those that another worker has locked are passed over.
     """
-    query = (
-        sa.select(*_columns, contents.c.event, contents.c.annotations, _has_another_behind())
-        .outerjoin(contents, contents.c.seq == alarms.c.seq)
-        .where(alarms.c.target == target, alarms.c.state == state, alarms.c.due_at <= now, ~is_behind_another())
-        .order_by(alarms.c.due_at, alarms.c.seq)
-        .limit(limit)
-        .with_for_update(of=alarms, skip_locked=True)
-    )
-    rows = connection.execute(query)
-    return [Due(Alarm(*row), event, notes, bool(waits)) for *row, event, notes, waits in rows]
+    rows = _due.run(connection, target, state, now, limit)
+    return [Due(Alarm(*row[:-3]), row[-3], row[-2], bool(row[-1])) for row in rows]
 
 
 def take(connection: Connection, seqs: Sequence[int], holder: str, until: Millis, now: Millis) -> set[int]:
@@ -188,40 +229,4 @@ def take(connection: Connection, seqs: Sequence[int], holder: str, until: Millis
 
     Who held one before and did not settle it in time may have sent it: that is a doubt.
     """
-    doubt_at = sa.case((alarms.c.claimed_by.is_not(None), now), else_=alarms.c.doubt_at)
-    statement = sa.update(alarms).values(claimed_by=holder, due_at=until, doubt_at=doubt_at).returning(alarms.c.seq)
-    taken: set[int] = set()
-    for some in chunks(seqs):
-        taken.update(connection.execute(statement.where(alarms.c.seq.in_(some), ~is_behind_another())).scalars())
-    return taken
-
-
-def is_behind_another() -> sa.Exists:
-    """Return the condition that an earlier alarm of the same alert is unfinished."""
-    other = alarms.alias("earlier")
-    return sa.exists().where(*_same_alert(other), other.c.seq < alarms.c.seq)
-
-
-def _has_another_behind() -> sa.Exists:
-    """Return the condition that a later alarm of the same alert is unfinished."""
-    other = alarms.alias("later")
-    return sa.exists().where(*_same_alert(other), other.c.seq > alarms.c.seq)
-
-
-def _same_alert(other: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        other.c.source == alarms.c.source,
-        other.c.fingerprint == alarms.c.fingerprint,
-        other.c.finished_at.is_(None),
-    )
-
-
-def chunks(items: Sequence[Any]) -> Iterator[list[Any]]:
-    """Cut a sequence into lists that fit an IN list."""
-    rest = iter(items)
-    while some := list(islice(rest, _CHUNK)):
-        yield some
-
-
-def _values(alarm: Alarm, names: Sequence[str] = Alarm.__struct_fields__) -> dict[str, Any]:
-    return {name: getattr(alarm, name) for name in names}
+    return {row[0] for row in _take.run(connection, seqs, holder, until, now)}

@@ -15,6 +15,7 @@ from bridge.ledger import rules, tables
 from bridge.ledger.alarm import Alarm
 from bridge.ledger.put import Changes, changes_of
 from bridge.ledger.schema import alarms, contents
+from bridge.ledger.statements import chunks
 
 ROWS_PER_LOOK = 5_000
 ROWS_PER_PURGE = 500
@@ -73,7 +74,7 @@ def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -
     changes: Changes = Changes()
     for _, state, target in rows:
         changes[state, target] -= 1
-    for some in tables.chunks([row[0] for row in rows]):
+    for some in chunks([row[0] for row in rows]):
         connection.execute(sa.delete(contents).where(contents.c.seq.in_(some)))
         connection.execute(sa.delete(alarms).where(alarms.c.seq.in_(some)))
     return changes

@@ -18,6 +18,7 @@ from bridge.ledger import rules, tables
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key
 from bridge.ledger.put import Changes, changes_of
 from bridge.ledger.schema import alarms
+from bridge.ledger.statements import chunks
 from bridge.ledger.tables import Codec, Due
 
 
@@ -115,7 +116,7 @@ def hasten(
     )
     oldest = sa.select(alarms.c.seq).where(*waits).order_by(alarms.c.due_since).limit(limit)
     seqs = list(connection.execute(oldest.with_for_update(skip_locked=True)).scalars())
-    for some in tables.chunks(seqs):
+    for some in chunks(seqs):
         connection.execute(sa.update(alarms).where(alarms.c.seq.in_(some)).values(due_at=_due_since()))
     return len(seqs)
 
