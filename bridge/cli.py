@@ -52,13 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from bridge.app import App  # noqa: PLC0415 - the other commands start faster without the server's imports
+    import uvloop  # noqa: PLC0415 - the other commands start faster without the server's imports
 
-    log.configure(arguments.log_level, arguments.log_format)
+    from bridge.app import App  # noqa: PLC0415 - as above
+
+    log.configure(arguments.log_level, arguments.log_format, for_good=True)
     settings = config.load(arguments.config_file)
     host, port = _address(arguments.listen_address)
     app = App(settings, host, port)
-    return asyncio.run(_until_stopped(app.start, app.stop))
+    return uvloop.run(_until_stopped(app.start, app.stop))
 
 
 def _emulator(arguments: argparse.Namespace) -> int:

@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from bridge.aom import REASONS, Outcome
 from bridge.clock import SECOND, Clock, Millis
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger import ACTIONS, Action, Claim, Ledger, rules
+from bridge.ledger import ACTIONS, Action, Claim, Ledger, State, rules
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.retry import Random, backoff
@@ -25,6 +26,11 @@ from bridge.settler import DeliverySettings, Settler
 
 _POLL: Millis = SECOND
 """How often a lane looks by itself: for retries that come due, and for changes made by the command line."""
+
+_LOADED = 10
+"""After a batch of so many the next one may wait for more; a single alarm never waits."""
+
+_LOOK: Millis = 10
 
 _OUTAGE = 3
 """So many failures in a row are an outage: when it ends, nobody waits out the backoff that it has cost him."""
@@ -77,9 +83,10 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(lane.finish(self._settings.shutdown_timeout) for lane in self._lanes))
 
-    def _wake(self) -> None:
+    def _wake(self, due: AbstractSet[tuple[str, Action]] | None) -> None:
         for lane in self._lanes:
-            lane.wake()
+            if due is None or (lane.target, lane.action) in due:
+                lane.wake()
 
 
 class _Lane:
@@ -110,7 +117,9 @@ class _Lane:
         self._claimed = 0
         self._work = asyncio.Event()
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._is_behind = False
+        self._last_batch = 0
+        self._sending = 0
+        self._claimed_at: Millis = 0
         self._failures = 0
         self._failed_at: Millis = 0
         self._resume_at: Millis = 0
@@ -133,7 +142,7 @@ class _Lane:
         await self._until_ready()
         self._work.clear()
         claims = await self._claim()
-        self._is_behind = len(claims) == self._settings.batch_size
+        self._last_batch = len(claims)
         if claims:
             self._launch(claims)
         else:
@@ -156,12 +165,24 @@ class _Lane:
         most = 1 if self._failures else self._settings.max_in_flight
         while len(self._in_flight) >= most:
             await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
-        if self._in_flight and not self._is_behind:
-            await asyncio.wait(
-                self._in_flight, timeout=self._settings.batch_wait / 1000, return_when=asyncio.ALL_COMPLETED
-            )
+        await self._until_full()
+
+    async def _until_full(self) -> None:
+        """Under load, wait a moment for a fuller batch: a claim and a settle cost little more for 100 than for one."""
+        send_at = self._claimed_at + self._settings.batch_wait
+        while self._last_batch >= _LOADED and self._waiting() < self._settings.batch_size:
+            rest = min(send_at - self._clock(), self._settings.batch_wait, _LOOK)
+            if rest <= 0:
+                return
+            await asyncio.sleep(rest / 1000)
+
+    def _waiting(self) -> int:
+        """Return about how many alarms wait for this lane, those in flight aside."""
+        state: State = "clear_due" if self.action == "clear" else "report_due"
+        return self._ledger.counts().get((state, self.target), 0) - self._sending
 
     async def _claim(self) -> list[Claim]:
+        self._claimed_at = self._clock()
         self._claimed += 1  # each claim has a name of its own: the settle of an earlier one must not pass for it
         holder = f"{self._holder}.{self._claimed}"
         try:
@@ -184,10 +205,12 @@ class _Lane:
     def _launch(self, claims: list[Claim]) -> None:
         task = asyncio.create_task(self._deliver(claims), name=f"{self.action}-{self.target}")
         self._in_flight.add(task)
-        task.add_done_callback(self._landed)
+        self._sending += len(claims)
+        task.add_done_callback(partial(self._landed, len(claims)))
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
+    def _landed(self, alarms: int, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
+        self._sending -= alarms
         if not task.cancelled() and task.exception() is not None:
             _log.error("delivery failed", target=self.target, exc_info=task.exception())
 

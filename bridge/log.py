@@ -20,30 +20,39 @@ _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What could forge a line or steer a terminal; the logfmt renderer escapes line feeds only."""
 
 
-def logger(component: str) -> structlog.stdlib.BoundLogger:
+def logger(component: str) -> structlog.typing.FilteringBoundLogger:
     """Return the logger of one room; every line it writes carries the room's name."""
-    return structlog.stdlib.get_logger("bridge", component=component)
+    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
+    return bound
 
 
-def configure(level: str, fmt: Format, stream: TextIO | None = None) -> None:
-    """Send all lines, the libraries' own included, to one stream in one format."""
+def configure(level: str, fmt: Format, stream: TextIO | None = None, *, for_good: bool = False) -> None:
+    """Send all lines, the libraries' own included, to one stream in one format.
+
+    Args:
+        level: the least that is written.
+        fmt: how.
+        stream: where to; standard error by default.
+        for_good: loggers may keep what they find now, which makes each line cheaper.
+    """
+    least = getattr(logging, {"warn": "WARNING"}.get(level, level.upper()))
     shared: list[Any] = [
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
         _prometheus_words,
     ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
+        processors=[*shared, _renderer(fmt)],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=for_good,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    _send_libraries_lines(shared, fmt, stream or sys.stderr)
+
+
+def _send_libraries_lines(shared: list[Any], fmt: Format, stream: TextIO) -> None:
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -53,7 +62,6 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("bridge").setLevel({"warn": "WARNING"}.get(level, level.upper()))
 
 
 def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog's own processors are typed so

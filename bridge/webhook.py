@@ -8,13 +8,11 @@ not retry the one, and takes the other for success. AOM is never called here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import select
 import socket
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from aiohttp import web
 
@@ -61,20 +59,32 @@ class _Memory:
     def __init__(self, most: int) -> None:
         self._most = most
         self._used = 0
-        self._freed = asyncio.Condition()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
-    @contextlib.asynccontextmanager
-    async def share(self, size: int) -> AsyncIterator[None]:
-        """Take so many bytes for the time of the block; raises TimeoutError when they do not become free."""
-        async with asyncio.timeout(_LONGEST_WAIT_SECONDS), self._freed:
-            await self._freed.wait_for(lambda: self._used + size <= self._most)
+    async def take(self, size: int) -> None:
+        """Take so many bytes until they are given back; raises TimeoutError when they do not become free."""
+        if self._used + size <= self._most:
             self._used += size
+            return
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, granted))
         try:
-            yield
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                await granted
+        except BaseException:
+            if granted.done() and not granted.cancelled():
+                self.give(size)
+            raise
         finally:
-            self._used -= size
-            async with self._freed:
-                self._freed.notify_all()
+            self._waiting = [other for other in self._waiting if other[1] is not granted]
+
+    def give(self, size: int) -> None:
+        """Give bytes back; whoever waits and fits gets them, the longest waiting first."""
+        self._used -= size
+        for needed, granted in self._waiting:
+            if not granted.done() and self._used + needed <= self._most:
+                self._used += needed
+                granted.set_result(None)
 
 
 class Webhook:
@@ -105,6 +115,9 @@ class Webhook:
         self._clock = clock
         self._memory = _Memory(settings.max_body_in_flight)
         self._noted: set[tuple[str, str]] = set()
+        self._answered = cache(metrics.webhook_requests.labels)
+        self._taken_in = cache(metrics.alerts.labels)
+        self._matched = cache(metrics.rule_matches.labels)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this room."""
@@ -121,7 +134,7 @@ class Webhook:
             limit = request.client_max_size
             response = _answer(413, f"the body is over {limit} bytes (web.max_body), and nothing of it was kept")
         finally:
-            self._metrics.webhook_requests.labels(str(status)).inc()
+            self._answered(str(status)).inc()
             self._metrics.webhook_seconds.observe((self._clock() - begun) / 1000)
         return response
 
@@ -133,11 +146,15 @@ class Webhook:
             return _answer(404, f"no source is called {source[:64]!r}; the configuration lists {known}")
         _check_length(request)
         length = request.content_length
+        size = request.client_max_size if length is None else length
         try:
-            async with self._memory.share(request.client_max_size if length is None else length):
-                return await self._read(request, source)
+            await self._memory.take(size)
         except TimeoutError:
             return _answer(503, "too many bodies are in flight (web.max_body_in_flight); nothing was kept")
+        try:
+            return await self._read(request, source)
+        finally:
+            self._memory.give(size)
 
     async def _read(self, request: web.Request, source: str) -> web.Response:
         body = await request.read()
@@ -176,7 +193,7 @@ class Webhook:
     def _map_alert(self, source: str, alert: Alert, notification: Notification) -> Mapped:
         result = self._mapper.map(source, alert, notification.group)
         for rule in result.matched or (result.mapped.rule,):
-            self._metrics.rule_matches.labels(rule).inc()
+            self._matched(rule).inc()
         if result.left_out:
             self._metrics.left_out.inc(result.left_out)
         if result.fallbacks:
@@ -198,12 +215,10 @@ class Webhook:
                 )
 
     def _accepted(self, source: str, notification: Notification, outcomes: Sequence[Outcome]) -> web.Response:
-        counts = Counter(zip((alert.status for alert in notification.alerts), outcomes, strict=True))
-        for (status, outcome), count in counts.items():
-            self._metrics.alerts.labels(status, outcome).inc(count)
-        words: dict[str, int] = {
-            outcome: sum(n for (_, o), n in counts.items() if o == outcome) for outcome in dict.fromkeys(outcomes)
-        }
+        words: dict[str, int] = {}
+        for alert, outcome in zip(notification.alerts, outcomes, strict=True):
+            self._taken_in(alert.status, outcome).inc()
+            words[outcome] = words.get(outcome, 0) + 1
         _log.info(
             "notification kept",
             source=source,

@@ -376,10 +376,10 @@ async def test_an_unreadable_row_is_set_aside_and_holds_up_nobody(tmp_path):
     async with running(tmp_path / "l.db") as rig:
         await rig.arm({"on": "report", "status": 503})
         await rig.send(alert("A"), alert("B"))
-        spoil = sa.update(contents).where(contents.c.seq == 1).values(event=b"{garbage")
+        spoil = sa.update(contents).where(contents.c.seq == 1).values(kept=b"{garbage")
         await rig.app.ledger.write(lambda connection: connection.execute(spoil))
+        await until(lambda: rig.count("rejected") == 1)
         await rig.disarm()
         await until(lambda: rig.active() == ["B"])
-        await until(lambda: rig.count("rejected") == 1)
         _, text = await rig.get("/api/v1/alarms?state=rejected&limit=1")
         assert '"reason":"unreadable"' in text

@@ -30,6 +30,13 @@ OUTCOMES: dict[str, tuple[Outcome, ...]] = {
 }
 DUE_STATES: dict[Action, tuple[State, ...]] = {"report": ("report_due", "reported"), "clear": ("clear_due",)}
 """In which states an alarm that is due waits for which action."""
+
+
+def action_of(state: State) -> Action:
+    """Return what an alarm waits for when it is due in a state."""
+    return "clear" if state == "clear_due" else "report"
+
+
 _ID_LENGTH = 32
 
 
@@ -51,6 +58,8 @@ class Alarm(msgspec.Struct, frozen=True):
     digest: str
     """Of the event as last mapped: tells whether a repeat changed anything."""
     state: State
+    is_newest: bool
+    """Of its alert; only the newest one decides what the next arrival is, and only older ones are waited for."""
     refresh_due: bool
     """An open, reported alarm is to be reported once more."""
     starts_at: Millis

@@ -18,7 +18,7 @@ from bridge.clock import Millis
 from bridge.event import Mapped
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import Alarm, Context
-from bridge.ledger.schema import alarms, contents
+from bridge.ledger.schema import alarms
 from bridge.ledger.tables import Codec
 
 Edit = Literal["retry", "clear", "discard"]
@@ -109,8 +109,8 @@ class Editor:
         mapped = self._map_anew(alarm.source, context)
         if mapped.event is None:
             raise _Refusal(f"rule {mapped.rule!r} drops its alert now. Fix: discard it, or change the rule")
-        blobs, digest = self._codec.blobs(context, mapped.event)
-        tables.replace_contents(self._connection, [(alarm.seq, blobs)])
+        kept, digest = self._codec.encode(context, mapped.event)
+        tables.update_contents(self._connection, [(alarm.seq, self._codec.pack(kept))])
         text = f"mapped anew by rule {mapped.rule!r} for target {mapped.target!r}, and its report is tried again"
         if alarm.ends_at is not None:
             text += "; its clear follows, for its alert has resolved"
@@ -137,8 +137,8 @@ class Editor:
         return rules.discarded(alarm, self._now), text
 
     def _check_newest(self, alarm: Alarm) -> None:
-        last = tables.last_alarms(self._connection, [alarm.key])[alarm.key]
-        if last.seq != alarm.seq:
+        if not alarm.is_newest:
+            last = tables.last_alarms(self._connection, [alarm.key])[alarm.key]
             raise _Refusal(f"its alert has fired again since, as alarm {last.id}. Fix: discard this one")
 
     def _check_alone(self, alarm: Alarm) -> None:
@@ -153,11 +153,11 @@ class Editor:
             raise _Refusal("another alarm of its alert is being sent right now. Fix: try again in a moment")
 
     def _context(self, alarm: Alarm) -> Context:
-        blob = self._connection.execute(sa.select(contents.c.alert).where(contents.c.seq == alarm.seq)).scalar()
+        kept = tables.contents_of(self._connection, [alarm.seq]).get(alarm.seq)
         try:
-            if blob is None:
+            if kept is None:
                 raise _Refusal("its alert is missing from the ledger. Fix: discard it")
-            return self._codec.decode_context(blob)
+            return self._codec.context(kept)
         except ValueError as error:
             raise _Refusal(f"its alert cannot be read: {error}. Fix: discard it") from None
 

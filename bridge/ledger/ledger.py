@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ from sqlalchemy.engine import Connection
 from bridge.clock import SECOND, Clock, Millis, format_duration
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger import read, rules, upkeep, work
-from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Outcome, State
+from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Outcome, State, action_of
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit, Result
@@ -36,6 +37,7 @@ from bridge.ledger.work import Settlement
 from bridge.log import logger
 
 T = TypeVar("T")
+Due = AbstractSet[tuple[str, Action]] | None
 _HASTENED_AT_ONCE = 1_000
 _WATCH: Millis = SECOND
 """How often the ledger looks for changes by the command line, and does a little upkeep."""
@@ -65,7 +67,7 @@ class Ledger:
         self._codec = Codec()
         self._group = GroupCommit(self._commit)
         self._counts: Counter[tuple[State, str]] = Counter()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
         self._warned: set[str] = set()
         self._edits = 0
@@ -114,8 +116,8 @@ class Ledger:
                 text = f"the ledger holds {count} alarm(s) {state} of target {target!r}, which is not configured"
                 raise LedgerStartError(f"{text}. Fix: put the target back until they are cleared, or discard them.")
 
-    def on_due(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` in the event loop after each commit that may have made something due."""
+    def on_due(self, listener: Callable[[Due], None]) -> None:
+        """Call ``listener`` in the event loop after each commit that made something due, with what: None for all."""
         self._listeners.append(listener)
 
     def on_expired(self, listener: Callable[[Sequence[Alarm]], None]) -> None:
@@ -140,7 +142,9 @@ class Ledger:
         """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends."""
         lease, now = self._settings.lease, self._clock()
         claimed = await self.write(
-            lambda connection: work.claim(connection, target, action, holder=holder, lease=lease, limit=limit, now=now)
+            lambda connection: work.claim(
+                connection, self._codec, target, action, holder=holder, lease=lease, limit=limit, now=now
+            )
         )
         self._count(claimed.changes)
         for alarm in claimed.unreadable:
@@ -151,8 +155,9 @@ class Ledger:
         """Apply what became of claimed alarms; return those whose claim still held, as they are now."""
         changed, changes = await self.write(partial(work.settle, settlements=settlements))
         self._count(changes)
-        if any(alarm.due_at is not None for alarm in changed):
-            self._wake()
+        due = {(alarm.target, action_of(alarm.state)) for alarm in changed if alarm.due_at is not None}
+        if due:
+            self._wake(due)
         return changed
 
     async def doubt(self, keys: Sequence[Key]) -> None:
@@ -299,7 +304,7 @@ class Ledger:
         result = await self.write(step)
         self._count(result.changes)
         self._warn_of_rare_repeats(result.rare)
-        asyncio.get_running_loop().call_soon(self._wake)
+        asyncio.get_running_loop().call_soon(self._wake, result.due)
         return result.outcomes
 
     def _warn_of_rare_repeats(self, rare: Mapping[str, Millis]) -> None:
@@ -320,6 +325,6 @@ class Ledger:
         for key, change in changes.items():
             self._counts[key] += change
 
-    def _wake(self) -> None:
+    def _wake(self, due: Due = None) -> None:
         for listener in self._listeners:
-            listener()
+            listener(due)

@@ -17,8 +17,8 @@ from bridge.clock import Millis
 from bridge.errors import LedgerFullError
 from bridge.event import Event
 from bridge.ledger import rules, tables
-from bridge.ledger.alarm import Alarm, Arrival, Context, Key, Outcome, State, alarm_id
-from bridge.ledger.tables import Blobs, Codec
+from bridge.ledger.alarm import Action, Alarm, Arrival, Context, Key, Outcome, State, action_of, alarm_id
+from bridge.ledger.tables import Codec, Kept
 
 Changes = Counter[tuple[State, str]]
 """How the number of alarms in each (state, target) changed."""
@@ -35,7 +35,7 @@ def changes_of(steps: Iterable[tuple[Alarm, Alarm]]) -> Changes:
 
 _Lasts = dict[Key, Alarm]
 _Rows = dict[int, Alarm]
-_Contents = dict[int, Blobs]
+_Contents = dict[int, Kept]
 
 
 class PutResult:
@@ -44,6 +44,7 @@ class PutResult:
     Attributes:
         outcomes: for each notification one outcome per alert, or why it was refused.
         changes: how the counts of alarms changed.
+        due: the targets and actions for which something came due.
         rare: for each target the longest time between two firings of an open alarm that is over half of its timeout.
     """
 
@@ -51,6 +52,7 @@ class PutResult:
         self.outcomes: list[list[Outcome] | LedgerFullError] = []
         self.changes: Changes = Counter()
         self.rare: dict[str, Millis] = {}
+        self.due: set[tuple[str, Action]] = set()
 
 
 class Put:
@@ -135,16 +137,15 @@ class Put:
         mapped = arrival.mapped()
         if mapped.event is None:
             return
-        blobs, digest = self._blobs(arrival, mapped.event)
+        kept, digest = self._encoded(arrival, mapped.event)
         own_id = self._free_id(arrival)
         alarm = rules.born(arrival, mapped, seq=self._seq, alarm_id=own_id, digest=digest, now=self._now)
         self._seq += 1
         self._ids.add(own_id)
         last = self._last.get(arrival.key)
-        waited_for = None if last is None else rules.waited_for(last, self._now)
-        if waited_for is not None and waited_for is not last:
-            self._keep(waited_for)
-        self._new[alarm.seq] = blobs
+        if last is not None:
+            self._keep(rules.succeeded(last, self._now))
+        self._new[alarm.seq] = kept
         self._keep(alarm)
 
     def _repeat(self, last: Alarm, arrival: Arrival) -> None:
@@ -153,27 +154,26 @@ class Put:
             self._rare[last.target] = max(gap, self._rare.get(last.target, 0))
         mapped = arrival.mapped()
         reassert_after = self._reassert_after.get(last.target, 0)
-        blobs, digest = self._blobs(arrival, mapped.event) if mapped.event else (None, last.digest)
+        kept, digest = self._encoded(arrival, mapped.event) if mapped.event else (None, last.digest)
         alarm = rules.repeat(last, arrival, mapped, digest=digest, reassert_after=reassert_after, now=self._now)
-        if blobs is not None and digest != last.digest:
-            self._contents_changed(last, alarm, blobs)
+        if kept is not None and digest != last.digest:
+            self._contents_changed(last, alarm, kept)
         self._keep(replace(alarm, digest=digest))
 
-    def _contents_changed(self, last: Alarm, alarm: Alarm, blobs: Blobs) -> None:
+    def _contents_changed(self, last: Alarm, alarm: Alarm, kept: Kept) -> None:
         if last.seq in self._new:
-            frozen = self._new[last.seq].event
-            self._new[last.seq] = replace(blobs, event=frozen)
+            self._new[last.seq] = replace(kept, event=self._new[last.seq].event)
         elif last.state == "rejected" and alarm.state == "report_due":
-            self._remapped[last.seq] = blobs
+            self._remapped[last.seq] = kept
         else:
-            self._annotated[last.seq] = blobs
+            self._annotated[last.seq] = kept
 
     def _keep(self, alarm: Alarm) -> None:
         self._last[alarm.key] = alarm
         self._rows[alarm.seq] = alarm
 
-    def _blobs(self, arrival: Arrival, event: Event) -> tuple[Blobs, str]:
-        return self._codec.blobs(Context(arrival.alert, arrival.group), event)
+    def _encoded(self, arrival: Arrival, event: Event) -> tuple[Kept, str]:
+        return self._codec.encode(Context(arrival.alert, arrival.group), event)
 
     def _free_id(self, arrival: Arrival) -> str:
         first = alarm_id(arrival.key, arrival.alert.starts_at)
@@ -186,13 +186,23 @@ class Put:
         before = {alarm.seq: alarm for alarm in self._before.values()}
         # Updates first: a re-fire may only be inserted once the alarm before it has its end.
         tables.update(self._connection, [alarm for seq, alarm in self._rows.items() if seq not in self._new])
-        tables.insert(self._connection, [(self._rows[seq], blobs) for seq, blobs in self._new.items()])
-        tables.update_annotations(self._connection, list(self._annotated.items()))
-        tables.replace_contents(self._connection, list(self._remapped.items()))
+        pack = self._codec.pack
+        tables.insert(self._connection, [(self._rows[seq], pack(kept)) for seq, kept in self._new.items()])
+        self._write_contents()
         for seq, alarm in self._rows.items():
             result.changes[alarm.state, alarm.target] += 1
+            if alarm.due_at is not None:
+                result.due.add((alarm.target, action_of(alarm.state)))
             if seq in before:
                 result.changes[before[seq].state, before[seq].target] -= 1
+
+    def _write_contents(self) -> None:
+        """Write today's annotations beside the frozen event; what AOM has never taken is not frozen yet."""
+        changed = dict(self._remapped)
+        before = tables.contents_of(self._connection, list(self._annotated))
+        for seq, blob in before.items():
+            changed[seq] = replace(self._annotated[seq], event=self._codec.unpack(blob).event)
+        tables.update_contents(self._connection, [(seq, self._codec.pack(kept)) for seq, kept in changed.items()])
 
 
 def next_free(first: str, is_held: Callable[[str], bool]) -> str:

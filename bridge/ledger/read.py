@@ -66,7 +66,7 @@ def listing(
     limit: int = 1_000,
 ) -> list[AlarmView]:
     """Return alarms, the newest first."""
-    query = sa.select(*_columns, contents.c.event, contents.c.annotations, contents.c.alert)
+    query = sa.select(*_columns, contents.c.kept)
     query = query.outerjoin(contents, contents.c.seq == alarms.c.seq).order_by(alarms.c.seq.desc()).limit(limit)
     if states:
         query = query.where(alarms.c.state.in_(states))
@@ -79,7 +79,7 @@ def listing(
 
 def show(connection: Connection, alarm_id: str) -> AlarmView | None:
     """Return the alarm with this id, or the only one whose id begins so."""
-    query = sa.select(*_columns, contents.c.event, contents.c.annotations, contents.c.alert)
+    query = sa.select(*_columns, contents.c.kept)
     query = query.outerjoin(contents, contents.c.seq == alarms.c.seq)
     exact = _views(connection, query.where(alarms.c.id == alarm_id))
     if exact:
@@ -90,22 +90,15 @@ def show(connection: Connection, alarm_id: str) -> AlarmView | None:
 
 def _views(connection: Connection, query: sa.Select[tuple[Any, ...]]) -> list[AlarmView]:
     codec = Codec()
-    return [
-        _view(codec, Alarm(*values), event, annotations, alert)
-        for *values, event, annotations, alert in connection.execute(query)
-    ]
+    return [_view(codec, Alarm(*values), kept or b"") for *values, kept in connection.execute(query)]
 
 
-def _view(codec: Codec, alarm: Alarm, event: bytes, annotations: bytes, alert: bytes) -> AlarmView:
+def _view(codec: Codec, alarm: Alarm, kept: bytes) -> AlarmView:
     """Join what belongs together; what cannot be read is shown as such, for it must not hide the other alarms."""
     try:
-        shown = codec.decode_event(event, annotations)
-    except (TypeError, ValueError):
+        return AlarmView(alarm, codec.event(kept), codec.context(kept))
+    except ValueError:
         fields = {"event_name": "unreadable", "event_severity": alarm.severity, "event_type": alarm.event_type}
-        shown = Event({**fields, "resource_id": "unreadable"}, {}, alarm.timeout)
-    try:
-        context = codec.decode_context(alert)
-    except (TypeError, ValueError):
+        event = Event({**fields, "resource_id": "unreadable"}, {}, alarm.timeout)
         lost = Alert(alarm.fingerprint, "firing", {}, {}, alarm.starts_at, alarm.ends_at, "")
-        context = Context(lost, Group("", "", {}, {}, {}, ""))
-    return AlarmView(alarm, shown, context)
+        return AlarmView(alarm, event, Context(lost, Group("", "", {}, {}, {}, "")))

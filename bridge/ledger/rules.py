@@ -65,6 +65,7 @@ def born(arrival: Arrival, mapped: Mapped, *, seq: int, alarm_id: str, digest: s
         timeout=event.timeout,
         digest=digest,
         state="report_due",
+        is_newest=True,
         refresh_due=False,
         starts_at=alert.starts_at,
         fired_at=fired_at,
@@ -223,10 +224,11 @@ def may_be_held(alarm: Alarm) -> bool:
     return alarm.event_type == "alarm" and alarm.state not in ("cleared", "expired") and (told or is_orphan)
 
 
-def waited_for(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm now that the next one of its alert waits behind it: no wait for AOM's list goes on."""
+def succeeded(alarm: Alarm, now: Millis) -> Alarm:
+    """Return the alarm now that its alert has a newer one: if that waits behind it, no wait for AOM's list goes on."""
+    alarm = replace(alarm, is_newest=False)
     is_waiting = alarm.due_at is not None and alarm.claimed_by is None and alarm.state == "clear_due"
-    return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm  # else the very same
+    return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm
 
 
 def end_of(arrival: Arrival, now: Millis) -> Millis:

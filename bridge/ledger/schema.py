@@ -14,7 +14,11 @@ _SEQ = BigInteger().with_variant(Integer(), "sqlite")
 _OPEN = text("ends_at IS NULL AND finished_at IS NULL")
 _DUE = text("due_at IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")
-_UNFINISHED = text("finished_at IS NULL")
+_NEWEST = text("is_newest")
+_WAITED_FOR = text("finished_at IS NULL AND NOT is_newest")
+# SQLite takes a partial index only for a query with the same words, and there a boolean is a number.
+_NEWEST_SQLITE = text("is_newest = 1")
+_WAITED_FOR_SQLITE = text("finished_at IS NULL AND is_newest = 0")
 
 alarms = Table(
     "alarms",
@@ -30,6 +34,7 @@ alarms = Table(
     Column("timeout", BigInteger, nullable=False),
     Column("digest", String(32), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("is_newest", Boolean, nullable=False),
     Column("refresh_due", Boolean, nullable=False),
     Column("starts_at", BigInteger, nullable=False),
     Column("fired_at", BigInteger, nullable=False),
@@ -52,8 +57,15 @@ alarms = Table(
     Column("detail", Text),
     Column("finished_at", BigInteger),
     Index("alarms_open", "source", "fingerprint", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
-    Index("alarms_of_alert", "source", "fingerprint", "seq"),
-    Index("alarms_unfinished", "source", "fingerprint", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    Index("alarms_newest", "source", "fingerprint", unique=True, sqlite_where=_NEWEST_SQLITE, postgresql_where=_NEWEST),
+    Index(
+        "alarms_waited_for",
+        "source",
+        "fingerprint",
+        "seq",
+        sqlite_where=_WAITED_FOR_SQLITE,
+        postgresql_where=_WAITED_FOR,
+    ),
     Index("alarms_due", "target", "state", "due_at", "seq", sqlite_where=_DUE, postgresql_where=_DUE),
     Index("alarms_waiting", "target", "due_since", sqlite_where=_DUE, postgresql_where=_DUE),
     Index("alarms_finished", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
@@ -63,12 +75,9 @@ contents = Table(
     "alarm_contents",
     metadata,
     Column("seq", _SEQ, primary_key=True, autoincrement=False),
-    Column("alert", LargeBinary, nullable=False),
-    Column("event", LargeBinary, nullable=False),
-    Column("annotations", LargeBinary, nullable=False),
+    Column("kept", LargeBinary, nullable=False),
 )
-"""``alert``: the alert and its group, JSON, zstandard. ``event``: metadata and timeout as reported, JSON.
-``annotations``: today's, JSON."""
+"""``kept``: the frozen event, today's annotations, the alert and its group; JSON, zstandard."""
 
 counters = Table(
     "ledger_counters",

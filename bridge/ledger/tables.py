@@ -25,28 +25,22 @@ _hot_values = attrgetter(*_hot, "seq")
 _with_seq = alarms.c.seq == sa.bindparam("row_seq")
 
 
-def _same_alert(other: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        other.c.source == alarms.c.source,
-        other.c.fingerprint == alarms.c.fingerprint,
-        other.c.finished_at.is_(None),
-    )
-
-
 _earlier = alarms.alias("earlier")
-_later = alarms.alias("later")
-is_behind_another = sa.exists().where(*_same_alert(_earlier), _earlier.c.seq < alarms.c.seq)
+is_behind_another = sa.exists().where(
+    _earlier.c.source == alarms.c.source,
+    _earlier.c.fingerprint == alarms.c.fingerprint,
+    _earlier.c.seq < alarms.c.seq,
+    _earlier.c.finished_at.is_(None),
+    sa.not_(_earlier.c.is_newest),  # as it always is; by these words the index of the few that are waited for is found
+)
 """The condition that an earlier alarm of the same alert is unfinished."""
-_has_another_behind = sa.exists().where(*_same_alert(_later), _later.c.seq > alarms.c.seq)
 
 _insert = Statement(sa.insert(alarms), Alarm.__struct_fields__)
 _insert_contents = Statement(sa.insert(contents), [column.name for column in contents.c])
 _update = Statement(sa.update(alarms).where(_with_seq).values({n: sa.bindparam(n) for n in _hot}), [*_hot, "row_seq"])
-_update_annotations = Statement(
-    sa.update(contents)
-    .where(contents.c.seq == sa.bindparam("row_seq"))
-    .values(alert=sa.bindparam("alert"), annotations=sa.bindparam("annotations")),
-    ("alert", "annotations", "row_seq"),
+_update_contents = Statement(
+    sa.update(contents).where(contents.c.seq == sa.bindparam("row_seq")).values(kept=sa.bindparam("kept")),
+    ("kept", "row_seq"),
 )
 _bump = Statement(
     sa.update(counters)
@@ -56,7 +50,7 @@ _bump = Statement(
     ("count", "counter"),
 )
 _due = Statement(
-    sa.select(*_columns, contents.c.event, contents.c.annotations, _has_another_behind)
+    sa.select(*_columns, contents.c.kept)
     .outerjoin(contents, contents.c.seq == alarms.c.seq)
     .where(
         alarms.c.target == sa.bindparam("target"),
@@ -72,10 +66,8 @@ _due = Statement(
 
 
 def _newest_of(size: int) -> sa.Executable:
-    return (
-        sa.select(sa.func.max(alarms.c.seq))
-        .where(alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(listed(size)))
-        .group_by(alarms.c.source, alarms.c.fingerprint)
+    return sa.select(alarms.c.seq).where(
+        alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(listed(size)), alarms.c.is_newest
     )
 
 
@@ -97,60 +89,93 @@ def _taken(size: int) -> sa.Executable:
     )
 
 
+def _contents_rows(size: int) -> sa.Executable:
+    return sa.select(contents.c.seq, contents.c.kept).where(contents.c.seq.in_(listed(size)))
+
+
+_contents = InStatement(_contents_rows)
 _newest = InStatement(_newest_of, ("source",))
 _locked = InStatement(_locked_rows)
 _held = InStatement(_held_ids)
 _take = InStatement(_taken, ("holder", "until", "now"))
 
 
-class Blobs(msgspec.Struct, frozen=True):
-    """What lies beside a row, encoded."""
+class Kept(msgspec.Struct, frozen=True):
+    """What lies beside a row, as JSON: the event frozen at the fire, today's annotations, the alert and its group."""
 
-    alert: bytes
-    event: bytes
-    annotations: bytes
+    event: msgspec.Raw
+    annotations: msgspec.Raw
+    context: msgspec.Raw
+
+
+class _Frozen(msgspec.Struct):
+    metadata: dict[str, str]
+    timeout: Millis
+
+
+class _Sent(msgspec.Struct):
+    event: _Frozen
+    annotations: dict[str, str]
+
+
+class _Told(msgspec.Struct):
+    context: Context
 
 
 class Due(msgspec.Struct, frozen=True):
-    """A row that is due, its event still encoded (None: it has none); ``waits`` says that another alarm is behind."""
+    """A row that is due, with what lies beside it; None: nothing does."""
 
     alarm: Alarm
-    event: bytes | None
-    annotations: bytes | None
-    waits: bool
+    kept: bytes | None
 
 
 class Codec:
-    """Turns values into blobs and back; not to be shared between threads."""
+    """Turns values into what lies beside a row, and back; not to be shared between threads.
+
+    Whatever cannot be read raises ValueError.
+    """
 
     def __init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._decompressor = zstandard.ZstdDecompressor()
         self._encoder = msgspec.json.Encoder()
+        self._sent = msgspec.json.Decoder(_Sent)
+        self._told = msgspec.json.Decoder(_Told)
+        self._kept = msgspec.json.Decoder(Kept)
 
-    def blobs(self, context: Context, event: Event) -> tuple[Blobs, str]:
+    def encode(self, context: Context, event: Event) -> tuple[Kept, str]:
         """Return what lies beside a row, and a digest that tells whether the event changed."""
         frozen = self._encoder.encode({"metadata": event.metadata, "timeout": event.timeout})
         annotations = self._encoder.encode(event.annotations)
-        alert = self._compressor.compress(self._encoder.encode(context))
-        digest = hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest()
-        return Blobs(alert=alert, event=frozen, annotations=annotations), digest
+        kept = Kept(
+            event=msgspec.Raw(frozen),
+            annotations=msgspec.Raw(annotations),
+            context=msgspec.Raw(self._encoder.encode(context)),
+        )
+        return kept, hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest()
 
-    def decode_context(self, blob: bytes) -> Context:
-        """Return the alert with its group.
+    def pack(self, kept: Kept) -> bytes:
+        """Return it as one blob."""
+        return self._compressor.compress(self._encoder.encode(kept))
 
-        Raises:
-            ValueError: it cannot be read.
-        """
+    def unpack(self, blob: bytes) -> Kept:
+        """Return what `pack` packed."""
+        return self._kept.decode(self._decompress(blob))
+
+    def event(self, blob: bytes) -> Event:
+        """Return the event that a push sends."""
+        sent = self._sent.decode(self._decompress(blob))
+        return Event(sent.event.metadata, sent.annotations, sent.event.timeout)
+
+    def context(self, blob: bytes) -> Context:
+        """Return the alert with its group."""
+        return self._told.decode(self._decompress(blob)).context
+
+    def _decompress(self, blob: bytes) -> bytes:
         try:
-            return msgspec.json.decode(self._decompressor.decompress(blob), type=Context)
+            return self._decompressor.decompress(blob)
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from None
-
-    @staticmethod
-    def decode_event(event: bytes, annotations: bytes) -> Event:
-        """Return the event that a push sends."""
-        return msgspec.json.decode(event[:-1] + b',"annotations":' + annotations + b"}", type=Event)
 
 
 def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]:
@@ -177,10 +202,10 @@ def load(connection: Connection, seqs: Iterable[int]) -> dict[int, Alarm]:
     return {row[0]: Alarm(*row) for row in _locked.run(connection, sorted(seqs))}
 
 
-def insert(connection: Connection, new: Sequence[tuple[Alarm, Blobs]]) -> None:
-    """Add alarms with their blobs."""
+def insert(connection: Connection, new: Sequence[tuple[Alarm, bytes]]) -> None:
+    """Add alarms, each with what lies beside it, packed."""
     _insert.run_many(connection, [astuple(alarm) for alarm, _ in new])
-    _insert_contents.run_many(connection, [(alarm.seq, *astuple(blobs)) for alarm, blobs in new])
+    _insert_contents.run_many(connection, [(alarm.seq, kept) for alarm, kept in new])
 
 
 def update(connection: Connection, changed: Sequence[Alarm]) -> None:
@@ -188,15 +213,14 @@ def update(connection: Connection, changed: Sequence[Alarm]) -> None:
     _update.run_many(connection, [_hot_values(alarm) for alarm in changed])
 
 
-def update_annotations(connection: Connection, changed: Sequence[tuple[int, Blobs]]) -> None:
-    """Write today's alert and annotations; the frozen event stays."""
-    _update_annotations.run_many(connection, [(b.alert, b.annotations, seq) for seq, b in changed])
+def contents_of(connection: Connection, seqs: Sequence[int]) -> dict[int, bytes]:
+    """Return what lies beside these alarms, packed."""
+    return dict(_contents.run(connection, seqs))
 
 
-def replace_contents(connection: Connection, changed: Sequence[tuple[int, Blobs]]) -> None:
-    """Write alarms mapped anew: AOM has never taken them, so nothing is frozen yet."""
-    for seq, blobs in changed:
-        connection.execute(sa.update(contents).where(contents.c.seq == seq).values(**msgspec.structs.asdict(blobs)))
+def update_contents(connection: Connection, changed: Sequence[tuple[int, bytes]]) -> None:
+    """Write what lies beside alarms anew, packed."""
+    _update_contents.run_many(connection, [(kept, seq) for seq, kept in changed])
 
 
 def lock_puts(connection: Connection) -> None:
@@ -221,7 +245,7 @@ def due(connection: Connection, target: str, state: State, now: Millis, limit: i
     They are locked until the transaction ends; those that another worker has locked are passed over.
     """
     rows = _due.run(connection, target, state, now, limit)
-    return [Due(Alarm(*row[:-3]), row[-3], row[-2], bool(row[-1])) for row in rows]
+    return [Due(Alarm(*row[:-1]), row[-1]) for row in rows]
 
 
 def take(connection: Connection, seqs: Sequence[int], holder: str, until: Millis, now: Millis) -> set[int]:

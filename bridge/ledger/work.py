@@ -39,7 +39,15 @@ class Claimed(msgspec.Struct, frozen=True):
 
 
 def claim(
-    connection: Connection, target: str, action: Action, *, holder: str, lease: Millis, limit: int, now: Millis
+    connection: Connection,
+    codec: Codec,
+    target: str,
+    action: Action,
+    *,
+    holder: str,
+    lease: Millis,
+    limit: int,
+    now: Millis,
 ) -> Claimed:
     """Take up to ``limit`` alarms of a target that are due for an action, for one worker, until ``now + lease``."""
     found: list[Due] = []
@@ -53,20 +61,20 @@ def claim(
         if row.alarm.seq not in taken:
             continue
         try:
-            claims.append(_claim(row, action, holder, now + lease, now))
-        except (TypeError, ValueError) as error:
+            claims.append(_claim(codec, row, action, holder, now + lease, now))
+        except ValueError as error:
             unreadable.append((row.alarm, rules.set_aside(row.alarm, f"the stored event: {error}", now)))
     tables.update(connection, [after for _, after in unreadable])
     return Claimed(claims, [after for _, after in unreadable], changes_of(unreadable))
 
 
-def _claim(row: Due, action: Action, holder: str, until: Millis, now: Millis) -> Claim:
-    if row.event is None or row.annotations is None:
+def _claim(codec: Codec, row: Due, action: Action, holder: str, until: Millis, now: Millis) -> Claim:
+    if row.kept is None:
         raise ValueError("it is missing")
     alarm = row.alarm
     doubt_at = alarm.doubt_at if alarm.claimed_by is None else now
     held = replace(alarm, claimed_by=holder, due_at=until, doubt_at=doubt_at)
-    return Claim(held, action, Codec.decode_event(row.event, row.annotations), row.waits)
+    return Claim(held, action, codec.event(row.kept), has_successor=not alarm.is_newest)
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[list[Alarm], Changes]:

@@ -9,7 +9,7 @@ import msgspec
 from bridge.clock import format_rfc3339
 from bridge.ledger import AlarmView
 
-_INTERNAL = ("seq", "digest", "claimed_by", "newest_starts_at", "newest_fired_at", "earliest_at")
+_INTERNAL = ("seq", "digest", "claimed_by", "newest_starts_at", "newest_fired_at", "earliest_at", "is_newest")
 
 
 def as_json(view: AlarmView) -> dict[str, Any]:
@@ -22,5 +22,7 @@ def as_json(view: AlarmView) -> dict[str, Any]:
 
 
 def _time_or_value(name: str, value: object) -> object:
+    if name == "refresh_due":
+        return bool(value)  # SQLite knows no booleans
     is_time = name.endswith(("_at", "_since", "_seen")) and isinstance(value, int)
     return format_rfc3339(value) if is_time and isinstance(value, int) else value

@@ -11,7 +11,11 @@ down_revision = None
 _OPEN = sa.text("ends_at IS NULL AND finished_at IS NULL")
 _DUE = sa.text("due_at IS NOT NULL")
 _FINISHED = sa.text("finished_at IS NOT NULL")
-_UNFINISHED = sa.text("finished_at IS NULL")
+_NEWEST = sa.text("is_newest")
+_WAITED_FOR = sa.text("finished_at IS NULL AND NOT is_newest")
+# SQLite takes a partial index only for a query with the same words, and there a boolean is a number.
+_NEWEST_SQLITE = sa.text("is_newest = 1")
+_WAITED_FOR_SQLITE = sa.text("finished_at IS NULL AND is_newest = 0")
 _TIMES = (
     "starts_at",
     "fired_at",
@@ -36,7 +40,7 @@ def upgrade() -> None:
         sa.Column("timeout", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.String(32), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
-        sa.Column("refresh_due", sa.Boolean, nullable=False),
+        *(sa.Column(name, sa.Boolean, nullable=False) for name in ("is_newest", "refresh_due")),
         *(sa.Column(name, sa.BigInteger, nullable=False) for name in _TIMES),
         *(
             sa.Column(name, sa.BigInteger)
@@ -54,7 +58,7 @@ def upgrade() -> None:
     op.create_table(
         "alarm_contents",
         sa.Column("seq", seq, primary_key=True, autoincrement=False),
-        *(sa.Column(name, sa.LargeBinary, nullable=False) for name in ("alert", "event", "annotations")),
+        sa.Column("kept", sa.LargeBinary, nullable=False),
     )
     counters = op.create_table(
         "ledger_counters",
@@ -65,12 +69,20 @@ def upgrade() -> None:
 
 
 def _create_indexes() -> None:
-    def index(name: str, columns: list[str], where: sa.TextClause | None = None, *, unique: bool = False) -> None:
-        op.create_index(name, "alarms", columns, unique=unique, sqlite_where=where, postgresql_where=where)
+    def index(
+        name: str,
+        columns: list[str],
+        where: sa.TextClause,
+        on_sqlite: sa.TextClause | None = None,
+        *,
+        unique: bool = False,
+    ) -> None:
+        sqlite_where = where if on_sqlite is None else on_sqlite
+        op.create_index(name, "alarms", columns, unique=unique, sqlite_where=sqlite_where, postgresql_where=where)
 
     index("alarms_open", ["source", "fingerprint"], _OPEN, unique=True)
-    index("alarms_of_alert", ["source", "fingerprint", "seq"])
-    index("alarms_unfinished", ["source", "fingerprint", "seq"], _UNFINISHED)
+    index("alarms_newest", ["source", "fingerprint"], _NEWEST, _NEWEST_SQLITE, unique=True)
+    index("alarms_waited_for", ["source", "fingerprint", "seq"], _WAITED_FOR, _WAITED_FOR_SQLITE)
     index("alarms_due", ["target", "state", "due_at", "seq"], _DUE)
     index("alarms_waiting", ["target", "due_since"], _DUE)
     index("alarms_finished", ["finished_at"], _FINISHED)
