@@ -93,10 +93,7 @@ class Settler:
     async def settle(self, verdicts: Sequence[Verdict]) -> None:
         """Write down what became of these alarms."""
         now = self._clock()
-        settlements = [
-            Settlement(verdict.claim.alarm.seq, verdict.claim.alarm.claimed_by or "", self._step(verdict, now))
-            for verdict in verdicts
-        ]
+        settlements = [Settlement(verdict.claim.alarm, self._step(verdict, now)) for verdict in verdicts]
         try:
             alarms = await self._ledger.settle(settlements)
             await self._doubt_lost(verdicts, {alarm.seq for alarm in alarms})

@@ -48,7 +48,7 @@ class Book:
         return reports + await self.ledger.claim("default", "clear", holder, limit - len(reports))
 
     async def settle(self, claim, step):
-        return await self.ledger.settle([Settlement(claim.alarm.seq, claim.alarm.claimed_by, step)])
+        return await self.ledger.settle([Settlement(claim.alarm, step)])
 
     async def accept(self, claim):
         if claim.action == "report":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -16,14 +16,12 @@ from bridge.clock import Millis
 from bridge.event import Event
 from bridge.ledger.alarm import Alarm, Context, Key, State
 from bridge.ledger.schema import alarms, contents, counters
-from bridge.ledger.statements import InStatement, Statement, listed
+from bridge.ledger.statements import InStatement, RowsStatement, Statement, listed
 
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
-_fixed = ("seq", "id", "source", "fingerprint", "received_at")
+_fixed = ("seq", "id", "source", "fingerprint", "received_at", "version")
 _hot = [name for name in Alarm.__struct_fields__ if name not in _fixed]
-_hot_values = attrgetter(*_hot, "seq")
-_with_seq = alarms.c.seq == sa.bindparam("row_seq")
-
+_next_version = {"version": alarms.c.version + sa.literal_column("1")}
 
 _earlier = alarms.alias("earlier")
 is_behind_another = sa.exists().where(
@@ -35,13 +33,18 @@ is_behind_another = sa.exists().where(
 )
 """The condition that an earlier alarm of the same alert is unfinished."""
 
-_insert = Statement(sa.insert(alarms), Alarm.__struct_fields__)
-_insert_contents = Statement(sa.insert(contents), [column.name for column in contents.c])
-_update = Statement(sa.update(alarms).where(_with_seq).values({n: sa.bindparam(n) for n in _hot}), [*_hot, "row_seq"])
-_update_contents = Statement(
-    sa.update(contents).where(contents.c.seq == sa.bindparam("row_seq")).values(kept=sa.bindparam("kept")),
-    ("kept", "row_seq"),
+_insert = RowsStatement(alarms)
+_insert_contents = RowsStatement(contents)
+_update = RowsStatement(alarms, _hot, set_also=_next_version)
+_update_unchanged = RowsStatement(
+    alarms,
+    _hot,
+    set_also=_next_version,
+    where=lambda given: sa.and_(
+        alarms.c.version == given.version, alarms.c.claimed_by == sa.bindparam("holder", type_=alarms.c.claimed_by.type)
+    ),
 )
+_update_contents = RowsStatement(contents, ["kept"])
 _bump = Statement(
     sa.update(counters)
     .where(counters.c.name == sa.bindparam("counter"))
@@ -65,31 +68,35 @@ _due = Statement(
 )
 
 
-def _newest_of(size: int) -> sa.Executable:
+def _newest_of(size: int) -> sa.Select[Any]:
     return sa.select(alarms.c.seq).where(
         alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(listed(size)), alarms.c.is_newest
     )
 
 
-def _locked_rows(size: int) -> sa.Executable:
+def _locked_rows(size: int) -> sa.Select[Any]:
     return sa.select(*_columns).where(alarms.c.seq.in_(listed(size))).order_by(alarms.c.seq).with_for_update()
 
 
-def _held_ids(size: int) -> sa.Executable:
+def _held_ids(size: int) -> sa.Select[Any]:
     return sa.select(alarms.c.id).where(alarms.c.id.in_(listed(size)))
 
 
-def _taken(size: int) -> sa.Executable:
+def _taken(size: int) -> sa.Update:
     doubt_at = sa.case((alarms.c.claimed_by.is_not(None), sa.bindparam("now")), else_=alarms.c.doubt_at)
     return (
         sa.update(alarms)
         .values(claimed_by=sa.bindparam("holder"), due_at=sa.bindparam("until"), doubt_at=doubt_at)
         .where(alarms.c.seq.in_(listed(size)), ~is_behind_another)
-        .returning(alarms.c.seq)
     )
 
 
-def _contents_rows(size: int) -> sa.Executable:
+def _held_by(size: int) -> sa.Select[Any]:
+    held = alarms.c.claimed_by == sa.bindparam("holder")
+    return sa.select(alarms.c.seq).where(alarms.c.seq.in_(listed(size)), held)
+
+
+def _contents_rows(size: int) -> sa.Select[Any]:
     return sa.select(contents.c.seq, contents.c.kept).where(contents.c.seq.in_(listed(size)))
 
 
@@ -98,6 +105,7 @@ _newest = InStatement(_newest_of, ("source",))
 _locked = InStatement(_locked_rows)
 _held = InStatement(_held_ids)
 _take = InStatement(_taken, ("holder", "until", "now"))
+_taken_by = InStatement(_held_by, ("holder",))
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -204,13 +212,18 @@ def load(connection: Connection, seqs: Iterable[int]) -> dict[int, Alarm]:
 
 def insert(connection: Connection, new: Sequence[tuple[Alarm, bytes]]) -> None:
     """Add alarms, each with what lies beside it, packed."""
-    _insert.run_many(connection, [astuple(alarm) for alarm, _ in new])
-    _insert_contents.run_many(connection, [(alarm.seq, kept) for alarm, kept in new])
+    _insert.run(connection, [astuple(alarm) for alarm, _ in new])
+    _insert_contents.run(connection, [(alarm.seq, kept) for alarm, kept in new])
 
 
 def update(connection: Connection, changed: Sequence[Alarm]) -> None:
-    """Write alarms that changed."""
-    _update.run_many(connection, [_hot_values(alarm) for alarm in changed])
+    """Write alarms that changed; the caller holds their rows."""
+    _update.run(connection, [astuple(alarm) for alarm in changed])
+
+
+def update_unchanged(connection: Connection, holder: str, changed: Sequence[Alarm]) -> int:
+    """Write alarms whose rows are still as these were made from, and still this holder's; return how many were."""
+    return _update_unchanged.run(connection, [astuple(alarm) for alarm in changed], holder)
 
 
 def contents_of(connection: Connection, seqs: Sequence[int]) -> dict[int, bytes]:
@@ -220,7 +233,7 @@ def contents_of(connection: Connection, seqs: Sequence[int]) -> dict[int, bytes]
 
 def update_contents(connection: Connection, changed: Sequence[tuple[int, bytes]]) -> None:
     """Write what lies beside alarms anew, packed."""
-    _update_contents.run_many(connection, [(kept, seq) for seq, kept in changed])
+    _update_contents.run(connection, list(changed))
 
 
 def lock_puts(connection: Connection) -> None:
@@ -253,4 +266,6 @@ def take(connection: Connection, seqs: Sequence[int], holder: str, until: Millis
 
     Who held one before and did not settle it in time may have sent it: that is a doubt.
     """
-    return {row[0] for row in _take.run(connection, seqs, holder, until, now)}
+    if _take.change(connection, seqs, holder, until, now) == len(seqs):
+        return set(seqs)
+    return {row[0] for row in _taken_by.run(connection, seqs, holder)}

@@ -6,6 +6,7 @@ itself. A settle counts only for the claim that still holds; what a lost one may
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -23,10 +24,9 @@ from bridge.ledger.tables import Codec, Due
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What became of one claimed alarm: ``step`` is the rule to apply to the row as it is at the settle."""
+    """What became of one alarm as it was claimed: ``step`` is the rule to apply to its row as it is at the settle."""
 
-    seq: int
-    claimed_by: str
+    alarm: Alarm
     step: Callable[[Alarm], Alarm]
 
 
@@ -80,16 +80,33 @@ def _claim(codec: Codec, row: Due, action: Action, holder: str, until: Millis, n
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[list[Alarm], Changes]:
     """Apply what became of claimed alarms; return those that changed, and how the counts did.
 
-    A settlement whose claim has been lost to another worker is left out.
+    All are of one claim. A settlement whose claim has been lost to another worker is left out.
     """
-    rows = tables.load(connection, [settlement.seq for settlement in settlements])
-    steps: list[tuple[Alarm, Alarm]] = []
-    for settlement in settlements:
-        row = rows.get(settlement.seq)
-        if row is not None and row.claimed_by == settlement.claimed_by:
-            steps.append((row, settlement.step(row)))
-    tables.update(connection, [after for _, after in steps])
+    if not settlements:
+        return [], Counter()
+    holder = settlements[0].alarm.claimed_by or ""
+    steps = [(settlement.alarm, settlement.step(settlement.alarm)) for settlement in settlements]
+    if tables.update_unchanged(connection, holder, [after for _, after in steps]) != len(steps):
+        steps = _settle_changed(connection, holder, settlements, steps)
     return [after for _, after in steps], changes_of(steps)
+
+
+def _settle_changed(
+    connection: Connection, holder: str, settlements: Sequence[Settlement], steps: Sequence[tuple[Alarm, Alarm]]
+) -> list[tuple[Alarm, Alarm]]:
+    """Apply the rules to rows that something came in for since the claim; return all steps that were done."""
+    rows = tables.load(connection, [settlement.alarm.seq for settlement in settlements])
+    done, late = [], []
+    for settlement, (before, after) in zip(settlements, steps, strict=True):
+        row = rows.get(before.seq)
+        if row is None:
+            continue
+        if row.version == before.version + 1 and row == replace(after, version=row.version):
+            done.append((before, after))
+        elif row.claimed_by == holder:
+            late.append((row, settlement.step(row)))
+    tables.update(connection, [after for _, after in late])
+    return done + late
 
 
 def change_newest(

@@ -9,7 +9,16 @@ import msgspec
 from bridge.clock import format_rfc3339
 from bridge.ledger import AlarmView
 
-_INTERNAL = ("seq", "digest", "claimed_by", "newest_starts_at", "newest_fired_at", "earliest_at", "is_newest")
+_INTERNAL = (
+    "seq",
+    "digest",
+    "claimed_by",
+    "newest_starts_at",
+    "newest_fired_at",
+    "earliest_at",
+    "is_newest",
+    "version",
+)
 
 
 def as_json(view: AlarmView) -> dict[str, Any]:
