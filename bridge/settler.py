@@ -95,6 +95,7 @@ class Settler:
         now = self._clock()
         settlements = [Settlement(verdict.claim.alarm, self._step(verdict, now)) for verdict in verdicts]
         try:
+            await self._doubt_hurried(verdicts)
             alarms = await self._ledger.settle(settlements)
             await self._doubt_lost(verdicts, {alarm.seq for alarm in alarms})
             await self._take_back(verdicts, now)
@@ -103,6 +104,15 @@ class Settler:
             _log.error("settle failed", target=self._target, alarms=len(verdicts), error=str(error))
             return
         self._observe(verdicts, now)
+
+    async def _doubt_hurried(self, verdicts: Sequence[Verdict]) -> None:
+        """Hand the doubt on: a clear that did not wait for AOM's list, since its alert fires again, may have missed.
+
+        Before the settle, so that the next alarm is not claimed without it.
+        """
+        hurried = [verdict.claim for verdict in verdicts if verdict.claim.has_successor]
+        if self._action == "clear" and hurried and verdicts[0].kind in ("accepted", "gone"):
+            await self._ledger.doubt([claim.alarm.key for claim in hurried])
 
     async def _doubt_lost(self, verdicts: Sequence[Verdict], settled: set[int]) -> None:
         """Say which alarms AOM may have been told of after their claim had passed to another worker."""

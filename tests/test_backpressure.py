@@ -1,0 +1,205 @@
+"""The ledger cannot be written: a full disk, a file that has gone; nothing is half kept, and 200 stays true.
+
+A disk is made full in two ways: a small file system of the process's own, where the system lets us mount one, and
+a limit on the size of files, which every system has; SQLite calls the one "full" and the other an I/O error.
+"""
+
+import asyncio
+import contextlib
+import json
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+
+import aiohttp
+import pytest
+from conftest import alert, payload, until
+from process import bridge_command, started
+from rehearsal import CONFIG
+
+from bridge.emulator import Emulator, Options
+
+ALERTS = 5
+"""In each webhook: a half of one must never be kept."""
+
+
+class FileSizeLimit:
+    """No file may grow beyond a limit; SQLite gets EFBIG. The log shares the limit and stays far below it."""
+
+    needs_mount = False
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def command(self, command):
+        return command
+
+    def fill(self, pid):
+        largest = max(file.stat().st_size for file in self.folder.iterdir())
+        self._limit(pid, largest + 40_000)
+
+    def relieve(self, pid):
+        self._limit(pid, resource.RLIM_INFINITY)
+
+    @staticmethod
+    def _limit(pid, size):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+class SmallFileSystem:
+    """A file system of 2 MiB in a mount namespace of the process's own; SQLite gets ENOSPC."""
+
+    needs_mount = True
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def command(self, command):
+        script = 'mount -t tmpfs -o size=2m none "$0" && exec "$@"'
+        return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(self.folder), *command]
+
+    def fill(self, pid):
+        with contextlib.suppress(OSError), self._filler(pid).open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4_096))
+
+    def relieve(self, pid):
+        self._filler(pid).unlink()
+
+    def _filler(self, pid):
+        return Path(f"/proc/{pid}/root{self.folder.resolve()}/filler")
+
+
+def full_disk(kind, folder):
+    """Give a disk that can be filled; skips where the system does not let us mount one."""
+    disk = kind(folder)
+    if disk.needs_mount:
+        may = shutil.which("unshare") and subprocess.run(disk.command(["true"]), check=False, capture_output=True)
+        if not may or may.returncode != 0:
+            pytest.skip("this system lets nobody mount here; the other kind of full disk is tested all the same")
+    return disk
+
+
+class Sender:
+    """Sends webhooks of new alerts and remembers what became of each."""
+
+    def __init__(self, url):
+        self.kept, self.refused = set(), set()
+        self._url = url
+        self._count = 0
+
+    async def send(self):
+        """Send one webhook; give status and sentence."""
+        names = {f"Backpressure{self._count}x{number}" for number in range(ALERTS)}
+        self._count += 1
+        status, text = await post(self._url, *(alert(name) for name in names))
+        (self.kept if status == 200 else self.refused).update(names)
+        return status, text
+
+
+async def post(url, *alerts):
+    """Post one webhook; give status and sentence."""
+    data = json.dumps(payload(*alerts)).encode()
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/webhook", data=data) as response:
+        return response.status, await response.text()
+
+
+async def ready(url):
+    """Give status and sentence of the probe."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/-/ready") as response:
+        return response.status, await response.text()
+
+
+async def is_ready(url):
+    """Say whether the bridge is ready."""
+    return (await ready(url))[0] == 200
+
+
+def active(aom):
+    """Give the names of AOM's open alarms, each as often as it is there."""
+    return sorted(event["metadata"]["event_name"] for event in aom.snapshot()["active"])
+
+
+@contextlib.asynccontextmanager
+async def bridge_on(disk, folder, aom):
+    """Run the bridge with its ledger on a disk; the log lies elsewhere."""
+    file, log = folder / "bridge.yaml", folder / "bridge.log"
+    file.write_text(CONFIG.format(aom=aom.url, ledger=f"sqlite:///{disk.folder / 'ledger.db'}", target=""))
+    log.write_bytes(b"")
+    command = bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
+    with started(log, *disk.command(command)) as bridge:
+        await until(lambda: "msg=ready" in bridge.output or bridge.process.poll() is not None)
+        assert "address=" in bridge.output, bridge.output
+        yield bridge, bridge.output.partition("address=")[2].split()[0]
+
+
+@pytest.fixture
+async def aom():
+    """An emulated AOM."""
+    emulator = Emulator(Options(port=0))
+    await emulator.start()
+    yield emulator
+    await emulator.stop()
+
+
+@pytest.mark.parametrize("kind", [FileSizeLimit, SmallFileSystem], ids=["limit", "mount"])
+async def test_a_full_disk_is_a_503_and_mends_itself(tmp_path, aom, kind):
+    """A full disk: 503 with a sentence, not ready; with room again all works by itself, and AOM holds what got 200."""
+    (tmp_path / "disk").mkdir()
+    disk = full_disk(kind, tmp_path / "disk")
+    async with bridge_on(disk, tmp_path, aom) as (bridge, url):
+        sender = Sender(url)
+        assert (await sender.send())[0] == 200
+        disk.fill(bridge.process.pid)
+
+        async def fails():
+            status, text = await sender.send()
+            assert status == 200 or (status == 503 and text.startswith("nothing was kept: the ledger cannot")), text
+            return status == 503
+
+        await until(fails)
+        await until(lambda: _is_503(url))
+        answers = await asyncio.gather(*(sender.send() for _ in range(20)))
+        assert {status for status, _ in answers} == {503}
+        status, text = await ready(url)
+        assert (status, text.startswith("aom-bridge is not ready: the ledger cannot be used now")) == (503, True)
+        disk.relieve(bridge.process.pid)
+        await until(lambda: is_ready(url), limit=5)
+        assert (await sender.send())[0] == 200
+        await until(lambda: active(aom) == sorted(sender.kept), limit=30)
+        assert not sender.refused & set(active(aom))
+        assert "Traceback" not in bridge.output
+        assert bridge.terminate() == 0
+
+
+async def _is_503(url):
+    return (await ready(url))[0] == 503
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+async def test_a_ledger_file_that_has_gone_is_a_503(tmp_path, aom, is_replaced):
+    """The ledger's file deleted or replaced under the bridge: 503 and not ready until a restart, which mends it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    disk, ledger = FileSizeLimit(folder), folder / "ledger.db"
+    async with bridge_on(disk, tmp_path, aom) as (bridge, url):
+        assert await post(url, alert("Before")) == (200, "kept: 1 new\n")
+        await until(lambda: active(aom) == ["Before"])
+        ledger.rename(folder / "elsewhere.db")
+        if is_replaced:
+            shutil.copy(folder / "elsewhere.db", ledger)
+        for name in ("A", "B", "C"):
+            status, text = await post(url, alert(name))
+            assert status == 503
+            assert "has gone or was replaced. Fix: restart" in text
+        status, text = await ready(url)
+        assert (status, "Fix: restart" in text) == (503, True)
+        assert active(aom) == ["Before"]
+        bridge.kill()
+    for file in folder.iterdir():
+        file.unlink()
+    async with bridge_on(disk, tmp_path, aom) as (bridge, url):
+        assert await is_ready(url)
+        assert await post(url, alert("Before"), alert("A")) == (200, "kept: 2 new\n")
+        await until(lambda: active(aom) == ["A", "Before"])
