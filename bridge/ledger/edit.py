@@ -77,7 +77,7 @@ class Editor:
             after, text = step(alarm)
         except _Refusal as refusal:
             return Edited(own_id, done=False, text=str(refusal), found=refusal.found)
-        tables.update(self._connection, [after])
+        tables.update(self._connection, [(alarm, after)])
         return Edited(alarm.id, done=True, text=text)
 
     def _find(self, own_id: str) -> Alarm:

@@ -185,7 +185,7 @@ class Put:
     def _write(self, result: PutResult) -> None:
         before = {alarm.seq: alarm for alarm in self._before.values()}
         # Updates first: a re-fire may only be inserted once the alarm before it has its end.
-        tables.update(self._connection, [alarm for seq, alarm in self._rows.items() if seq not in self._new])
+        tables.update(self._connection, [(before[seq], alarm) for seq, alarm in self._rows.items() if seq in before])
         pack = self._codec.pack
         tables.insert(self._connection, [(self._rows[seq], pack(kept)) for seq, kept in self._new.items()])
         self._write_contents()

@@ -14,10 +14,10 @@ _SEQ = BigInteger().with_variant(Integer(), "sqlite")
 _OPEN = text("ends_at IS NULL AND finished_at IS NULL")
 _DUE = text("due_at IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")
-_NEWEST = text("is_newest")
+_LAST = text("is_newest AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR = text("finished_at IS NULL AND NOT is_newest")
 # SQLite takes a partial index only for a query with the same words, and there a boolean is a number.
-_NEWEST_SQLITE = text("is_newest = 1")
+_LAST_SQLITE = text("is_newest = 1 AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR_SQLITE = text("finished_at IS NULL AND is_newest = 0")
 
 alarms = Table(
@@ -58,7 +58,7 @@ alarms = Table(
     Column("finished_at", BigInteger),
     Column("version", Integer, nullable=False),
     Index("alarms_open", "source", "fingerprint", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
-    Index("alarms_newest", "source", "fingerprint", unique=True, sqlite_where=_NEWEST_SQLITE, postgresql_where=_NEWEST),
+    Index("alarms_last", "source", "fingerprint", unique=True, sqlite_where=_LAST_SQLITE, postgresql_where=_LAST),
     Index(
         "alarms_waited_for",
         "source",
@@ -67,8 +67,7 @@ alarms = Table(
         sqlite_where=_WAITED_FOR_SQLITE,
         postgresql_where=_WAITED_FOR,
     ),
-    Index("alarms_due", "target", "state", "due_at", "seq", sqlite_where=_DUE, postgresql_where=_DUE),
-    Index("alarms_waiting", "target", "due_since", sqlite_where=_DUE, postgresql_where=_DUE),
+    Index("alarms_due", "target", "state", "due_at", "seq", "due_since", sqlite_where=_DUE, postgresql_where=_DUE),
     Index("alarms_finished", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
 )
 

@@ -26,6 +26,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA busy_timeout=2000",
+    "PRAGMA wal_autocheckpoint=8000",  # 32 MB: in a storm the same pages are written again and again
     "PRAGMA journal_size_limit=67108864",  # a log that a storm or a long reader made large shrinks again
 )
 _MAGIC = b"SQLite format 3\0"

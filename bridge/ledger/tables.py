@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -21,6 +22,10 @@ from bridge.ledger.statements import InStatement, RowsStatement, Statement, list
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
 _fixed = ("seq", "id", "source", "fingerprint", "received_at", "version")
 _hot = [name for name in Alarm.__struct_fields__ if name not in _fixed]
+_placing = ("ends_at", "finished_at", "is_newest")
+_place = attrgetter(*_placing)
+Step = tuple[Alarm, Alarm]
+"""An alarm before and after a change."""
 _next_version = {"version": alarms.c.version + sa.literal_column("1")}
 
 _earlier = alarms.alias("earlier")
@@ -33,16 +38,32 @@ is_behind_another = sa.exists().where(
 )
 """The condition that an earlier alarm of the same alert is unfinished."""
 
+
+class _Updates:
+    """Writes rows whole, or without the columns that move a row from one index by alert to the other.
+
+    SQLite rewrites an index entry whenever a column of it is written, changed or not, and those lie scattered.
+    """
+
+    def __init__(self, where: Callable[[Any], sa.ColumnElement[bool]] | None = None) -> None:
+        staying = [name for name in _hot if name not in _placing]
+        self._moving = RowsStatement(alarms, _hot, set_also=_next_version, where=where)
+        self._staying = RowsStatement(alarms, staying, set_also=_next_version, where=where)
+
+    def run(self, connection: Connection, steps: Sequence[Step], *values: Any) -> int:  # noqa: ANN401 - as `RowsStatement`
+        """Write what became of alarms; return how many rows were written."""
+        moving = [astuple(after) for before, after in steps if _place(before) != _place(after)]
+        staying = [astuple(after) for before, after in steps if _place(before) == _place(after)]
+        return self._moving.run(connection, moving, *values) + self._staying.run(connection, staying, *values)
+
+
 _insert = RowsStatement(alarms)
 _insert_contents = RowsStatement(contents)
-_update = RowsStatement(alarms, _hot, set_also=_next_version)
-_update_unchanged = RowsStatement(
-    alarms,
-    _hot,
-    set_also=_next_version,
-    where=lambda given: sa.and_(
+_update = _Updates()
+_update_unchanged = _Updates(
+    lambda given: sa.and_(
         alarms.c.version == given.version, alarms.c.claimed_by == sa.bindparam("holder", type_=alarms.c.claimed_by.type)
-    ),
+    )
 )
 _update_contents = RowsStatement(contents, ["kept"])
 _bump = Statement(
@@ -68,9 +89,18 @@ _due = Statement(
 )
 
 
-def _newest_of(size: int) -> sa.Select[Any]:
+def _open_of(size: int) -> sa.Select[Any]:
+    return _of_alerts(size).where(alarms.c.ends_at.is_(None), alarms.c.finished_at.is_(None))
+
+
+def _last_of(size: int) -> sa.Select[Any]:
+    is_over = sa.or_(alarms.c.ends_at.is_not(None), alarms.c.finished_at.is_not(None))
+    return _of_alerts(size).where(alarms.c.is_newest, is_over)
+
+
+def _of_alerts(size: int) -> sa.Select[Any]:
     return sa.select(alarms.c.seq).where(
-        alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(listed(size)), alarms.c.is_newest
+        alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(listed(size))
     )
 
 
@@ -101,7 +131,8 @@ def _contents_rows(size: int) -> sa.Select[Any]:
 
 
 _contents = InStatement(_contents_rows)
-_newest = InStatement(_newest_of, ("source",))
+_open = InStatement(_open_of, ("source",))
+_last = InStatement(_last_of, ("source",))
 _locked = InStatement(_locked_rows)
 _held = InStatement(_held_ids)
 _take = InStatement(_taken, ("holder", "until", "now"))
@@ -196,7 +227,7 @@ def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]
         by_source.setdefault(source, []).append(fingerprint)
     newest: list[int] = []
     for source, fingerprints in by_source.items():
-        newest += [row[0] for row in _newest.run(connection, fingerprints, source)]
+        newest += [row[0] for kind in (_open, _last) for row in kind.run(connection, fingerprints, source)]
     return {alarm.key: alarm for alarm in load(connection, newest).values()}
 
 
@@ -216,14 +247,14 @@ def insert(connection: Connection, new: Sequence[tuple[Alarm, bytes]]) -> None:
     _insert_contents.run(connection, [(alarm.seq, kept) for alarm, kept in new])
 
 
-def update(connection: Connection, changed: Sequence[Alarm]) -> None:
+def update(connection: Connection, steps: Sequence[Step]) -> None:
     """Write alarms that changed; the caller holds their rows."""
-    _update.run(connection, [astuple(alarm) for alarm in changed])
+    _update.run(connection, steps)
 
 
-def update_unchanged(connection: Connection, holder: str, changed: Sequence[Alarm]) -> int:
-    """Write alarms whose rows are still as these were made from, and still this holder's; return how many were."""
-    return _update_unchanged.run(connection, [astuple(alarm) for alarm in changed], holder)
+def update_unchanged(connection: Connection, holder: str, steps: Sequence[Step]) -> int:
+    """Write alarms whose rows are still as before, and still this holder's; return how many were."""
+    return _update_unchanged.run(connection, steps, holder)
 
 
 def contents_of(connection: Connection, seqs: Sequence[int]) -> dict[int, bytes]:

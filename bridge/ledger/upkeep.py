@@ -54,7 +54,7 @@ def expire(connection: Connection, seqs: Sequence[int], now: Millis) -> tuple[li
     """Finish those of these alarms that have really expired; return them, and how the counts changed."""
     steps = [(row, rules.expired(row, now)) for row in tables.load(connection, seqs).values()]
     done = [(before, after) for before, after in steps if before is not after]
-    tables.update(connection, [after for _, after in done])
+    tables.update(connection, done)
     return [after for _, after in done], changes_of(done)
 
 

@@ -64,7 +64,7 @@ def claim(
             claims.append(_claim(codec, row, action, holder, now + lease, now))
         except ValueError as error:
             unreadable.append((row.alarm, rules.set_aside(row.alarm, f"the stored event: {error}", now)))
-    tables.update(connection, [after for _, after in unreadable])
+    tables.update(connection, unreadable)
     return Claimed(claims, [after for _, after in unreadable], changes_of(unreadable))
 
 
@@ -86,7 +86,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[l
         return [], Counter()
     holder = settlements[0].alarm.claimed_by or ""
     steps = [(settlement.alarm, settlement.step(settlement.alarm)) for settlement in settlements]
-    if tables.update_unchanged(connection, holder, [after for _, after in steps]) != len(steps):
+    if tables.update_unchanged(connection, holder, steps) != len(steps):
         steps = _settle_changed(connection, holder, settlements, steps)
     return [after for _, after in steps], changes_of(steps)
 
@@ -105,7 +105,7 @@ def _settle_changed(
             done.append((before, after))
         elif row.claimed_by == holder:
             late.append((row, settlement.step(row)))
-    tables.update(connection, [after for _, after in late])
+    tables.update(connection, late)
     return done + late
 
 
@@ -124,7 +124,7 @@ def change_newest(
     last = tables.last_alarms(connection, sorted(set(keys)))
     steps = [(row, step(row)) for row in last.values() if seqs is None or row.seq in seqs]
     changed = [(before, after) for before, after in steps if before is not after]
-    tables.update(connection, [after for _, after in changed])
+    tables.update(connection, changed)
     return changes_of(changed)
 
 

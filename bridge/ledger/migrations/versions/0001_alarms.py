@@ -11,10 +11,10 @@ down_revision = None
 _OPEN = sa.text("ends_at IS NULL AND finished_at IS NULL")
 _DUE = sa.text("due_at IS NOT NULL")
 _FINISHED = sa.text("finished_at IS NOT NULL")
-_NEWEST = sa.text("is_newest")
+_LAST = sa.text("is_newest AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR = sa.text("finished_at IS NULL AND NOT is_newest")
 # SQLite takes a partial index only for a query with the same words, and there a boolean is a number.
-_NEWEST_SQLITE = sa.text("is_newest = 1")
+_LAST_SQLITE = sa.text("is_newest = 1 AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR_SQLITE = sa.text("finished_at IS NULL AND is_newest = 0")
 _TIMES = (
     "starts_at",
@@ -82,8 +82,7 @@ def _create_indexes() -> None:
         op.create_index(name, "alarms", columns, unique=unique, sqlite_where=sqlite_where, postgresql_where=where)
 
     index("alarms_open", ["source", "fingerprint"], _OPEN, unique=True)
-    index("alarms_newest", ["source", "fingerprint"], _NEWEST, _NEWEST_SQLITE, unique=True)
+    index("alarms_last", ["source", "fingerprint"], _LAST, _LAST_SQLITE, unique=True)
     index("alarms_waited_for", ["source", "fingerprint", "seq"], _WAITED_FOR, _WAITED_FOR_SQLITE)
-    index("alarms_due", ["target", "state", "due_at", "seq"], _DUE)
-    index("alarms_waiting", ["target", "due_since"], _DUE)
+    index("alarms_due", ["target", "state", "due_at", "seq", "due_since"], _DUE)
     index("alarms_finished", ["finished_at"], _FINISHED)
