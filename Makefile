@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint types imports unit lock clean
+.PHONY: help demo test lint types imports unit rehearsal bench lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
@@ -25,6 +25,12 @@ imports: $(VENV)/.dev  ## the import direction of the house
 
 unit: $(VENV)/.dev  ## pytest, with the real Alertmanager
 	$(BIN)/pytest $(ARGS)
+
+rehearsal: $(VENV)/.dev  ## the crash rehearsals, the model and the real Alertmanager in full size: about half an hour
+	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest --timeout=1800 tests/test_rehearsal.py tests/test_alertmanager.py tests/test_ledger_model.py $(ARGS)
+
+bench: $(VENV)/.run  ## speed and memory beside a relay that keeps nothing; the table goes to .bench/report.md
+	cd tests && ../$(BIN)/python -m bench --folder ../.bench --output ../.bench/report.md $(ARGS)
 
 lock: $(VENV)/.dev  ## pin the newest allowed dependencies, with hashes
 	$(BIN)/uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra build pyproject.toml -o requirements.lock

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -60,6 +61,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file)
     host, port = _address(arguments.listen_address)
     app = App(settings, host, port)
+    gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
     return uvloop.run(_until_stopped(app.start, app.stop))
 
 

@@ -141,10 +141,12 @@ class Ledger:
     async def claim(self, target: str, action: Action, holder: str, limit: int) -> list[Claim]:
         """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends."""
         lease, now = self._settings.lease, self._clock()
-        claimed = await self.write(
+        claimed = await self._transactions.write(
             lambda connection: work.claim(
                 connection, self._codec, target, action, holder=holder, lease=lease, limit=limit, now=now
-            )
+            ),
+            limit,
+            is_durable=False,  # a claim that is lost is taken again
         )
         self._count(claimed.changes)
         for alarm in claimed.unreadable:
@@ -153,7 +155,11 @@ class Ledger:
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Alarm]:
         """Apply what became of claimed alarms; return those whose claim still held, as they are now."""
-        changed, changes = await self.write(partial(work.settle, settlements=settlements))
+        changed, changes = await self._transactions.write(
+            partial(work.settle, settlements=settlements),
+            len(settlements),
+            is_durable=False,  # a settle that is lost repeats the push, as a crash just before it does
+        )
         self._count(changes)
         due = {(alarm.target, action_of(alarm.state)) for alarm in changed if alarm.due_at is not None}
         if due:
@@ -301,7 +307,7 @@ class Ledger:
             put = Put(connection, self._codec, reassert_after=self._reassert_after, room=room, now=now)
             return put.run(notifications)
 
-        result = await self.write(step)
+        result = await self._transactions.write(step, sum(map(len, notifications)))
         self._count(result.changes)
         self._warn_of_rare_repeats(result.rare)
         asyncio.get_running_loop().call_soon(self._wake, result.due)

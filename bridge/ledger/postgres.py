@@ -83,5 +83,5 @@ def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN40
 
 
 def _on_begin(connection: Connection) -> None:
-    # Below SQLAlchemy, which would ask for a protocol that takes one statement at a time.
-    connection.connection.cursor().execute(_BEGIN)
+    # Without parameters the driver uses the protocol that takes several statements at a time.
+    connection.exec_driver_sql(_BEGIN, execution_options={"no_parameters": True})

@@ -21,11 +21,12 @@ from sqlalchemy.engine import Connection, Engine
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger.migrate import VERSION_TABLE, migrate
 
+_PATIENCE = "PRAGMA busy_timeout=2000"
 _PRAGMAS = (
     "PRAGMA auto_vacuum=INCREMENTAL",  # first: it only takes on a file without tables
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
-    "PRAGMA busy_timeout=2000",
+    _PATIENCE,
     "PRAGMA wal_autocheckpoint=8000",  # 32 MB: in a storm the same pages are written again and again
     "PRAGMA journal_size_limit=67108864",  # a log that a storm or a long reader made large shrinks again
 )
@@ -154,8 +155,20 @@ def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN40
 
 
 def _on_begin(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if options.get("read_only", False):
+        connection.exec_driver_sql("BEGIN")
+    elif options.get("at_once", False):
+        cursor = connection.connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=0")
+        cursor.execute(f"PRAGMA synchronous={'FULL' if options.get('is_durable', True) else 'NORMAL'}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            cursor.execute(_PATIENCE)
+    else:
+        connection.connection.cursor().execute("PRAGMA synchronous=FULL")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _check_file_system(path: Path) -> None:
