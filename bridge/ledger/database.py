@@ -100,7 +100,7 @@ def editing(text: str) -> Iterator[Engine]:
     """
     with _beside(text, can_write=True) as engine:
         with engine.connect().execution_options(read_only=True) as connection:
-            check_version(connection, engine.url.render_as_string(hide_password=True))
+            check_version(connection, database(text).place)
         yield engine
 
 

@@ -45,7 +45,8 @@ class PostgresDatabase:
     is_shared = True
 
     def __init__(self, url: sa.URL) -> None:
-        self.place = url.render_as_string(hide_password=True)
+        # Not its query: libpq takes a password there, too.
+        self.place = url.set(drivername="postgresql", password=None, query={}).render_as_string()
         self.engine: Engine = sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
             connect_args=_CONNECT,

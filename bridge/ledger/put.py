@@ -163,6 +163,8 @@ class Put:
     def _contents_changed(self, last: Alarm, alarm: Alarm, kept: Kept) -> None:
         if last.seq in self._new:
             self._new[last.seq] = replace(kept, event=self._new[last.seq].event)
+        elif last.seq in self._remapped:
+            self._remapped[last.seq] = replace(kept, event=self._remapped[last.seq].event)
         elif last.state == "rejected" and alarm.state == "report_due":
             self._remapped[last.seq] = kept
         else:

@@ -134,10 +134,11 @@ def cleared(alarm: Alarm, reason: str | None, now: Millis) -> Alarm:
 def refused(alarm: Alarm, action: Action, reason: str, detail: str, now: Millis) -> Alarm:
     """Return the alarm after AOM refused it for good; an alarm that AOM holds is never given up for a re-report."""
     settled = replace(_freed(alarm), reason=reason, detail=detail)
+    may_be_held = alarm.reported_at is not None or alarm.doubt_at is not None
+    if action == "report" and alarm.ends_at is not None and may_be_held:
+        return _clear_next(settled, now)
     if action == "clear" or alarm.reported_at is None:
         return _finish(settled, "rejected", now)
-    if alarm.ends_at is not None:
-        return _clear_next(settled, now)
     return replace(settled, state="reported", refresh_due=False)
 
 
@@ -163,9 +164,11 @@ def doubted(last: Alarm, now: Millis) -> Alarm:
     """
     if last.state in ("discarded", "expired"):
         return last
-    if last.state == "cleared" and last.event_type == "alarm":
-        return _due(replace(last, doubt_at=now), now, state="clear_due", finished_at=None, reason=CONFIRMING)
-    return replace(last, doubt_at=now)
+    doubted = replace(last, doubt_at=now)
+    if last.event_type == "event" or last.ends_at is None or last.state == "report_due":
+        return doubted
+    # A clear in flight may have gone out before that report: its claim is void, and it goes out anew.
+    return _due(replace(doubted, claimed_by=None), now, state="clear_due", finished_at=None, reason=CONFIRMING)
 
 
 def expired(alarm: Alarm, now: Millis) -> Alarm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -17,7 +17,7 @@ from bridge.clock import Millis
 from bridge.event import Event
 from bridge.ledger.alarm import Alarm, Context, Key, State
 from bridge.ledger.schema import alarms, contents, counters
-from bridge.ledger.statements import InStatement, RowsStatement, Statement, listed
+from bridge.ledger.statements import InStatement, Row, RowsStatement, Statement, listed
 
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
 _fixed = ("seq", "id", "source", "fingerprint", "received_at", "version")
@@ -99,9 +99,8 @@ def _last_of(size: int) -> sa.Select[Any]:
 
 
 def _of_alerts(size: int) -> sa.Select[Any]:
-    return sa.select(alarms.c.seq).where(
-        alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(listed(size))
-    )
+    columns = (alarms.c.seq, alarms.c.source, alarms.c.fingerprint, alarms.c.finished_at)
+    return sa.select(*columns).where(alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(listed(size)))
 
 
 def _locked_rows(size: int) -> sa.Select[Any]:
@@ -222,13 +221,22 @@ def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]
 
     The caller has the put lock (`next_seq`), so that no newer one can come in between.
     """
+    newest = [row[0] for kind in (_open, _last) for row in _of_keys(connection, kind, keys)]
+    return {alarm.key: alarm for alarm in load(connection, newest).values()}
+
+
+def unfinished(connection: Connection, keys: Iterable[Key]) -> set[Key]:
+    """Return those of the alerts whose newest alarm is not finished."""
+    rows = [row for kind in (_open, _last) for row in _of_keys(connection, kind, keys)]
+    return {(source, fingerprint) for _, source, fingerprint, finished_at in rows if finished_at is None}
+
+
+def _of_keys(connection: Connection, kind: InStatement, keys: Iterable[Key]) -> Iterator[Row]:
     by_source: dict[str, list[str]] = {}
     for source, fingerprint in keys:
         by_source.setdefault(source, []).append(fingerprint)
-    newest: list[int] = []
     for source, fingerprints in by_source.items():
-        newest += [row[0] for kind in (_open, _last) for row in kind.run(connection, fingerprints, source)]
-    return {alarm.key: alarm for alarm in load(connection, newest).values()}
+        yield from kind.run(connection, fingerprints, source)
 
 
 def held_ids(connection: Connection, ids: Sequence[str]) -> set[str]:

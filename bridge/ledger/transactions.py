@@ -51,6 +51,7 @@ class Transactions:
             await self._on(self._writer, self._database.open)
         except BaseException:
             self._end_threads()
+            self._database.close()
             raise
 
     async def close(self) -> None:

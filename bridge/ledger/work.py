@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
+from bridge.event import Event
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key
 from bridge.ledger.put import Changes, changes_of
@@ -57,24 +58,28 @@ def claim(
     claims: list[Claim] = []
     unreadable: list[tuple[Alarm, Alarm]] = []
     taken = tables.take(connection, [row.alarm.seq for row in found], holder, now + lease, now) if found else set()
+    fire_again = tables.unfinished(connection, {row.alarm.key for row in found if not row.alarm.is_newest})
     for row in found:
         if row.alarm.seq not in taken:
             continue
         try:
-            claims.append(_claim(codec, row, action, holder, now + lease, now))
+            event = _event(codec, row)
+            claims.append(Claim(_held(row.alarm, holder, now + lease, now), action, event, row.alarm.key in fire_again))
         except ValueError as error:
             unreadable.append((row.alarm, rules.set_aside(row.alarm, f"the stored event: {error}", now)))
     tables.update(connection, unreadable)
     return Claimed(claims, [after for _, after in unreadable], changes_of(unreadable))
 
 
-def _claim(codec: Codec, row: Due, action: Action, holder: str, until: Millis, now: Millis) -> Claim:
+def _event(codec: Codec, row: Due) -> Event:
     if row.kept is None:
         raise ValueError("it is missing")
-    alarm = row.alarm
+    return codec.event(row.kept)
+
+
+def _held(alarm: Alarm, holder: str, until: Millis, now: Millis) -> Alarm:
     doubt_at = alarm.doubt_at if alarm.claimed_by is None else now
-    held = replace(alarm, claimed_by=holder, due_at=until, doubt_at=doubt_at)
-    return Claim(held, action, codec.event(row.kept), has_successor=not alarm.is_newest)
+    return replace(alarm, claimed_by=holder, due_at=until, doubt_at=doubt_at)
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[list[Alarm], Changes]:
