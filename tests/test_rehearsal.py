@@ -32,6 +32,13 @@ async def test_kills_in_a_storm(tmp_path, name):
     await rehearse(Plan(seed=SEED, options=options, target=target), tmp_path)
 
 
+@pytest.mark.timeout(240)
+async def test_kills_of_two_replicas_in_a_storm(tmp_path, database):
+    """The same with two replicas on one PostgreSQL, each killed by itself while the other goes on."""
+    plan = Plan(seed=SEED, replicas=2, kills=20 if IS_FULL else 3, alerts=500 if IS_FULL else 60)
+    await rehearse(plan, tmp_path, ledger=database)
+
+
 @pytest.mark.skipif(not IS_FULL, reason="AOM_BRIDGE_REHEARSAL=full runs it; it takes more than a minute each")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SWITCHES)
