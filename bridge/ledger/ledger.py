@@ -28,11 +28,11 @@ from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Ou
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit, Result
-from bridge.ledger.put import Changes, Put, PutResult
+from bridge.ledger.put import Changes, Put, PutResult, encode
 from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
-from bridge.ledger.tables import Codec
-from bridge.ledger.transactions import Transactions
+from bridge.ledger.tables import Codec, Kept
+from bridge.ledger.transactions import MOST_ROWS, Transactions
 from bridge.ledger.work import Settlement
 from bridge.log import logger
 
@@ -69,6 +69,7 @@ class Ledger:
         self._counts: Counter[tuple[State, str]] = Counter()
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
+        self._encoded: dict[int, tuple[Kept, str]] = {}
         self._warned: set[str] = set()
         self._edits = 0
         self._looked_at = 0
@@ -136,7 +137,16 @@ class Ledger:
             AbandonedError: it was no longer wanted.
             LedgerUnavailableError: the transaction failed, or the ledger is closing.
         """
-        return await self._group.put(arrivals, is_wanted)
+        if len(arrivals) <= MOST_ROWS:
+            return await self._group.put(arrivals, is_wanted)
+        # While a large group is encoded, others commit.
+        encoded = await asyncio.to_thread(encode, Codec(), arrivals)
+        self._encoded.update(encoded)
+        try:
+            return await self._group.put(arrivals, is_wanted)
+        finally:
+            for key in encoded:
+                del self._encoded[key]
 
     async def claim(self, target: str, action: Action, holder: str, limit: int) -> list[Claim]:
         """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends."""
@@ -300,14 +310,17 @@ class Ledger:
         self._counts = Counter(counts)
 
     async def _commit(self, notifications: list[Sequence[Arrival]]) -> list[Result]:
+        count = sum(map(len, notifications))
         room = self._settings.max_open - self._open_count()
         now = self._clock()
 
         def step(connection: Connection) -> PutResult:
-            put = Put(connection, self._codec, reassert_after=self._reassert_after, room=room, now=now)
+            put = Put(
+                connection, self._codec, reassert_after=self._reassert_after, room=room, now=now, encoded=self._encoded
+            )
             return put.run(notifications)
 
-        result = await self._transactions.write(step, sum(map(len, notifications)))
+        result = await self._transactions.write(step, count)
         self._count(result.changes)
         self._warn_of_rare_repeats(result.rare)
         asyncio.get_running_loop().call_soon(self._wake, result.due)

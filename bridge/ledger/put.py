@@ -24,6 +24,20 @@ Changes = Counter[tuple[State, str]]
 """How the number of alarms in each (state, target) changed."""
 
 
+Encoded = Mapping[int, tuple[Kept, str]]
+"""What was encoded before the transaction: by the identity of the arrival, what lies beside its row, and its digest."""
+
+
+def encode(codec: Codec, arrivals: Sequence[Arrival]) -> Encoded:
+    """Encode what fires before the transaction, so that the transaction is shorter."""
+    encoded = {}
+    for arrival in arrivals:
+        event = arrival.mapped().event if arrival.alert.status == "firing" else None
+        if event is not None:
+            encoded[id(arrival)] = codec.encode(Context(arrival.alert, arrival.group), event)
+    return encoded
+
+
 def changes_of(steps: Iterable[tuple[Alarm, Alarm]]) -> Changes:
     """Return how the counts changed by these steps, each an alarm before and after it."""
     changes: Changes = Counter()
@@ -64,6 +78,7 @@ class Put:
         reassert_after: for each target, after how long a repeat is reported again.
         room: how many alarms may still be added.
         now: the time of receipt.
+        encoded: what was encoded before.
     """
 
     def __init__(
@@ -74,7 +89,9 @@ class Put:
         reassert_after: Mapping[str, Millis],
         room: int,
         now: Millis,
+        encoded: Encoded,
     ) -> None:
+        self._encoded_before = encoded
         self._connection = connection
         self._codec = codec
         self._reassert_after = reassert_after
@@ -175,7 +192,8 @@ class Put:
         self._rows[alarm.seq] = alarm
 
     def _encoded(self, arrival: Arrival, event: Event) -> tuple[Kept, str]:
-        return self._codec.encode(Context(arrival.alert, arrival.group), event)
+        before = self._encoded_before.get(id(arrival))
+        return before or self._codec.encode(Context(arrival.alert, arrival.group), event)
 
     def _free_id(self, arrival: Arrival) -> str:
         first = alarm_id(arrival.key, arrival.alert.starts_at)
