@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -151,16 +152,22 @@ def build_metadata(fixed: Mapping[str, str], labels: Iterable[tuple[str, str]]) 
     left_out = 0
     for name, value in (*fixed.items(), *sorted(labels)):
         longest = LONGEST_PROVIDER if name == "resource_provider" else LONGEST_VALUE
-        cleaned = metadata_value(value, longest)
+        cleaned = value if len(value) * 2 <= longest and value.isprintable() else metadata_value(value, longest)
         if cleaned and len(joined) < MOST_KEYS:
-            joined[_free_key(name, joined)] = cleaned
+            key = _clean_key(name)
+            joined[key if key not in joined else _free_key(key, joined)] = cleaned
         elif cleaned:
             left_out += 1
     return joined, left_out
 
 
+@lru_cache(maxsize=4_096)
+def _clean_key(name: str) -> str:
+    return metadata_value(name, LONGEST_KEY) or "label_"
+
+
 def _free_key(name: str, taken: Mapping[str, str]) -> str:
-    key = metadata_value(name, LONGEST_KEY) or "label_"
+    key = _clean_key(name)
     while key in taken:
         key = cut(f"label_{key}", LONGEST_KEY)
         if key in taken and len(key) >= LONGEST_KEY:

@@ -2,7 +2,8 @@
 
 Core builds, caches and types a statement anew at each execution, which costs more than SQLite itself takes. And
 Python's SQLite module gives the interpreter lock away for every single row that it writes or reads, to wait for it
-behind the busy event loop: so rows are written by statements that take many at once, and are read as one JSON text.
+behind the busy event loop: so rows are written by statements that take many at once, and lists of rows, which a large
+notification reads on a thread, come as one JSON text.
 Values are whole numbers, text, bytes, booleans and None, which both drivers take as they are.
 """
 
@@ -43,7 +44,7 @@ class Statement:
 
     def run(self, connection: Connection, *values: Any) -> list[Row]:  # noqa: ANN401 - what the driver takes
         """Run it once; return the rows it gives."""
-        compiled = _compiled(self._statement, connection.dialect)
+        compiled = _compiled(self._statement, connection.dialect, as_text=False)
         return _rows(connection, compiled, dict(zip(self._binds, values, strict=True)))
 
 
@@ -175,9 +176,9 @@ def _names(size: int) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _compiled(statement: sa.Select[Any] | sa.Update, dialect: Dialect) -> _Compiled:
+def _compiled(statement: sa.Select[Any] | sa.Update, dialect: Dialect, *, as_text: bool) -> _Compiled:
     blobs = None
-    if dialect.name == "sqlite" and isinstance(statement, sa.Select):
+    if as_text and dialect.name == "sqlite" and isinstance(statement, sa.Select):
         inner = statement.subquery()
         blobs = tuple(place for place, column in enumerate(inner.c) if isinstance(column.type, sa.LargeBinary))
         # hex() makes an empty text of NULL, and no blob here is empty.
@@ -189,4 +190,4 @@ def _compiled(statement: sa.Select[Any] | sa.Update, dialect: Dialect) -> _Compi
 
 @lru_cache(maxsize=256)
 def _compiled_list(build: Build, size: int, dialect: Dialect) -> _Compiled:
-    return _compiled(build(size), dialect)
+    return _compiled(build(size), dialect, as_text=True)
