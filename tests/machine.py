@@ -44,7 +44,7 @@ plain = st.tuples(
 several = st.lists(st.lists(alerts(), min_size=1, max_size=3), min_size=1, max_size=3)
 notifications = plain.map(lambda one: [[one]]) | alerts().map(lambda one: [[one]]) | several
 whom = st.integers(0, 5)
-hows = st.sampled_from(["accept"] * 4 + ["refuse", "release", "overtake"] * 2 + ["reach", "stop", "crash"])
+hows = st.sampled_from(["accept", "all"] * 2 + ["refuse", "release", "overtake"] * 2 + ["reach", "stop", "crash"])
 waits = st.sampled_from([0, SECOND, 3 * MINUTE])
 times = st.sampled_from([1, SECOND, LEASE, LATEST, REASSERT, 3 * HOUR])
 
@@ -142,40 +142,26 @@ class LedgerMachine(RuleBasedStateMachine):
         name, event = claim.alarm.fingerprint, claim.event
         one = could.pop(name)
         behind = any(not other.done for other in self.model.alerts[name] if other is not one)
-        seen = (claim.action, claim.has_successor, claim.alarm.starts_at)
-        assert seen == (action, behind, one.start), (seen, behind, self.model.alerts[name], claim.alarm)
-        seen = (event.metadata["event_severity"], event.annotations["message"])
-        assert seen == (one.frozen, one.note), (seen, one)
+        assert (claim.action, claim.has_successor, claim.alarm.starts_at) == (action, behind, one.start)
+        assert (event.metadata["event_severity"], event.annotations["message"]) == (one.frozen, one.note)
         one.doubt = one.doubt or one.holder is not None
         one.holder, one.ready = token, self.now + LEASE
         return Held(claim, one, name, {self.model.aom.get(name)} - {None})
 
     def deliver(self, who):
-        """A healthy worker delivers one round, and settles it in one transaction."""
+        """A healthy worker delivers one round, and settles each claim in one transaction."""
         before = len(self.held)
         self.claim(who, 100)
         mine, self.held = self.held[before:], self.held[:before]
-        for action in ACTIONS:  # a settlement is of one claim
+        for action in ACTIONS:
             self.settle(*(self.accepted(held) for held in mine if held.claim.action == action))
 
     def answer(self, which, how, wait, reaches, in_doubt):
         """AOM answers or does not, perhaps long after the claim was lost; or the worker is overtaken, or ends."""
         held = self.held[which % len(self.held)]
-        if how in ("accept", "refuse", "release"):
-            self.held.remove(held)
         match how:
-            case "accept":
-                self.settle(self.accepted(held))
-            case "refuse" if not held.has_reached:
-                step = partial(rules.refused, action=held.claim.action, reason="refused", detail="", now=self.now)
-                self.settle((held, step, False, partial(self.model.refused, held.episode, held.claim.action, self.now)))
-            case "release":
-                in_doubt = in_doubt or held.has_reached
-                if in_doubt and reaches:
-                    self.model.reach(held)
-                self.settle(self.released(held, wait, in_doubt=in_doubt))
             case "reach":  # its answer is on the way for long
-                self.model.reach(held)
+                self.reach(held)
             case "overtake":
                 self.now += LEASE
                 self.claim(which, 100)
@@ -183,6 +169,25 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.stop(held.claim.alarm.claimed_by, which)
             case "crash":
                 self.crash(reaches)
+            case "all":  # of its claim, in one transaction
+                mine = [other for other in self.held if other.claim.alarm.claimed_by == held.claim.alarm.claimed_by]
+                self.held = [other for other in self.held if other not in mine]
+                self.settle(*(self.accepted(other) for other in mine))
+            case _:
+                self.held.remove(held)
+                self.end(held, how, wait, reaches=reaches, in_doubt=in_doubt or held.has_reached)
+
+    def end(self, held, how, wait, *, reaches, in_doubt):
+        """Settle one claim; what AOM has taken it does not refuse, and its worker vanishes instead."""
+        if how == "accept":
+            self.settle(self.accepted(held))
+        elif how == "refuse" and not held.has_reached:
+            step = partial(rules.refused, action=held.claim.action, reason="refused", detail="", now=self.now)
+            self.settle((held, step, False, partial(self.model.refused, held.episode, held.claim.action, self.now)))
+        elif how == "release":
+            if in_doubt and reaches:
+                self.model.reach(held)
+            self.settle(self.released(held, wait, in_doubt=in_doubt))
 
     def accepted(self, held):
         """AOM takes it; a clear that may have missed its alarm comes again, as the sender decides."""
@@ -205,16 +210,22 @@ class LedgerMachine(RuleBasedStateMachine):
     def settle(self, *ends):
         """Settle as the settler does: what a lost report may have done is a doubt."""
         ledger = self.ledger(self.tokens)
+        for held, step, *_ in ends:
+            if held.claim.has_successor and step.func is rules.cleared:
+                self.doubt(ledger, held)  # it did not wait for AOM's list: the next clear looks again
         claims = [held.claim.alarm for held, *_ in ends]
-        steps = [Settlement(a, step) for a, (_, step, *_) in zip(claims, ends, strict=True)]
+        steps = [Settlement(alarm, step) for alarm, (_, step, *_) in zip(claims, ends, strict=True)]
         changed = {alarm.seq for alarm in self.run(ledger.settle(steps))}
         assert changed == {held.claim.alarm.seq for held, *_ in ends if held.is_held}
         for held, _, may_be_taken, effect in ends:
             if held.is_held:
                 effect()
             elif may_be_taken and held.claim.action == "report":
-                self.run(ledger.doubt([held.claim.alarm.key]))
-                self.model.doubted(held.name, self.now)
+                self.doubt(ledger, held)
+
+    def doubt(self, ledger, held):
+        self.run(ledger.doubt([held.claim.alarm.key]))
+        self.model.doubted(held.name, self.now)
 
     def stop(self, token, who):
         """A worker stops in good order; what was in flight is in doubt."""
@@ -231,8 +242,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def vanish(self, reaches):
         for held in self.held if reaches else ():
-            self.model.reach(held)
+            self.reach(held)
         self.held.clear()
+
+    def reach(self, held):
+        """AOM takes a push whose worker may never say so; after its lease nobody could know."""
+        if held.is_held:
+            self.model.reach(held)
 
     def wait(self, who, wait):
         """Time passes: a moment, a lease, until a repeat is reported again, until an alarm expires."""

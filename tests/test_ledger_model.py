@@ -47,6 +47,7 @@ def later(wait):
 
 
 RESOLVE = "put", {"who": 0, "together": [[("a", "resolved", 0, None, "Major")]], "then": False}
+BOTH = "put", {"who": 0, "together": [[(name, "firing", 0, None, "Major") for name in "ab"]], "then": True}
 CLAIM = "claim", {"who": 1, "limit": 100}
 DELIVER = "deliver", {"who": 1}
 TWICE = (
@@ -77,6 +78,18 @@ RARE = {
         answer("accept"),
     ],
     "a resolve during a re-report": [fire(), DELIVER, answer("accept"), later(SECOND), fire(), RESOLVE, CLAIM],
+    "a start that changes during the report": [fire(), later(SECOND), fire(), answer("accept")],
+    "a clear that waits, and the alert fires again": [
+        fire(),
+        answer("accept"),
+        later(SECOND),
+        RESOLVE,
+        CLAIM,
+        answer("release", wait=2 * MINUTE),
+        later(SECOND),
+        fire(),
+    ],
+    "a claim of two, for one of which something came in": [BOTH, later(SECOND), RESOLVE, answer("all")],
     "a repeat that keeps an alarm from expiring": [
         fire(),
         answer("accept"),

@@ -175,6 +175,16 @@ async def test_a_replica_that_stalls_in_a_transaction_holds_up_nobody_for_long(p
     assert [claim.alarm.fingerprint for claim in await two.claim()][:1] == ["a"]
 
 
+async def test_a_restart_of_the_database_costs_nobody_a_webhook(pair, postgres):
+    """What comes right after a restart of the database is kept: connections that it has cut are not used again."""
+    one, two = pair
+    await asyncio.gather(one.fire("a"), two.fire("b"), one.ledger.next_due("default", "report"))
+    postgres.stop()
+    postgres.start()
+    outcomes = await asyncio.gather(one.fire("a"), two.fire("c"), one.ledger.next_due("default", "report"))
+    assert outcomes == ["repeat", "new", T0]
+
+
 async def test_replicas_that_start_together_migrate_once(postgres, database):
     """Several replicas open an empty database at the same moment: all succeed, and the schema was made once."""
     barrier = threading.Barrier(4)
