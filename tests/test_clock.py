@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.clock import DAY, HOUR, MINUTE, SECOND, ZERO_TIME, format_rfc3339, parse_rfc3339, system_clock
+from bridge.clock import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    ZERO_TIME,
+    format_duration,
+    format_rfc3339,
+    parse_rfc3339,
+    system_clock,
+)
 
 SECOND_43 = 1_795_422_043_000
 """2026-11-23T08:20:43Z."""
@@ -122,3 +132,12 @@ def test_the_system_clock_gives_milliseconds():
     now = system_clock()
     assert isinstance(now, int)
     assert before * 1_000 - 1 <= now <= time.time() * 1_000 + 1
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [(0, "0s"), (250, "250ms"), (90_000, "1m30s"), (5 * DAY, "5d"), (2 * DAY + 5 * HOUR + 3, "2d5h")],
+)
+def test_a_span_is_written_as_prometheus_writes_it(span, text):
+    """At most two units, the largest first."""
+    assert format_duration(span) == text

@@ -204,7 +204,8 @@ async def test_http_lists_shows_and_edits(rig):
     status, body = await call("GET", "?state=rejected&target=default")
     assert (status, body["status"], len(body["data"])) == (200, "success", 1)
     own_id = body["data"][0]["id"]
-    assert (await call("GET", "/" + own_id[:8]))[1]["data"]["labels"]["alertname"] == "A"
+    shown = (await call("GET", "/" + own_id[:8]))[1]["data"]
+    assert (shown["labels"]["alertname"], shown["timeout"]) == ("A", "5d")
     assert (await call("POST", f"/{own_id}/retry"))[0] == 200
     await until(lambda: rig.active() == ["A"])
     assert (await call("POST", f"/{own_id}/retry"))[0] == 409

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.clock import format_rfc3339
+from bridge.clock import format_duration, format_rfc3339
 from bridge.ledger import AlarmView
 
 _INTERNAL = (
@@ -33,5 +33,7 @@ def as_json(view: AlarmView) -> dict[str, Any]:
 def _time_or_value(name: str, value: object) -> object:
     if name == "refresh_due":
         return bool(value)  # SQLite knows no booleans
+    if name == "timeout" and isinstance(value, int):
+        return format_duration(value)
     is_time = name.endswith(("_at", "_since", "_seen")) and isinstance(value, int)
     return format_rfc3339(value) if is_time and isinstance(value, int) else value
