@@ -21,13 +21,15 @@ from sqlalchemy.engine import Connection, Engine
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger.migrate import VERSION_TABLE, migrate
 
+_LOG_PAGES = 8_000
+"""So long may the write-ahead log grow, 32 MB: in a storm the same pages are written again and again."""
+
 _PATIENCE = "PRAGMA busy_timeout=2000"
 _PRAGMAS = (
     "PRAGMA auto_vacuum=INCREMENTAL",  # first: it only takes on a file without tables
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     _PATIENCE,
-    "PRAGMA wal_autocheckpoint=8000",  # 32 MB: in a storm the same pages are written again and again
     "PRAGMA journal_size_limit=67108864",  # a log that a storm or a long reader made large shrinks again
 )
 _MAGIC = b"SQLite format 3\0"
@@ -158,17 +160,14 @@ def _on_begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("read_only", False):
         connection.exec_driver_sql("BEGIN")
-    elif options.get("at_once", False):
-        cursor = connection.connection.cursor()
-        cursor.execute("PRAGMA busy_timeout=0")
-        cursor.execute(f"PRAGMA synchronous={'FULL' if options.get('is_durable', True) else 'NORMAL'}")
-        try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        finally:
-            cursor.execute(_PATIENCE)
-    else:
-        connection.connection.cursor().execute("PRAGMA synchronous=FULL")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    is_durable = options.get("is_durable", True)
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
+    # What does not wait for the disk must not be the one that copies the log back, either.
+    cursor.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES if is_durable else 0}")
+    cursor.execute("PRAGMA busy_timeout=0" if options.get("at_once", False) else _PATIENCE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _check_file_system(path: Path) -> None:
