@@ -26,12 +26,15 @@ class Database(Protocol):
     """What the ledger asks of its database.
 
     Attributes:
-        engine: begins its transactions itself; ``read_only`` among the execution options asks for one that only reads.
+        engine: for writes; begins its transactions itself. ``read_only`` among the execution options asks for one that
+            only reads.
+        reads: for what only reads, beside the writes.
         is_shared: whether other processes may be running on it.
         place: its address without secrets.
     """
 
     engine: Engine
+    reads: Engine
     is_shared: bool
     place: str
 

@@ -58,6 +58,7 @@ class PostgresDatabase:
         )
         event.listen(self.engine, "connect", _on_connect)
         event.listen(self.engine, "begin", _on_begin)
+        self.reads = self.engine
 
     def open(self) -> None:
         """Migrate the schema, under a lock that all replicas respect.

@@ -30,6 +30,8 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     _PATIENCE,
+    "PRAGMA cache_size=-16384",  # KiB; the pages that a storm comes back to
+    "PRAGMA temp_store=MEMORY",  # or each statement of many rows keeps its way back in files
     "PRAGMA journal_size_limit=67108864",  # a log that a storm or a long reader made large shrinks again
 )
 _MAGIC = b"SQLite format 3\0"
@@ -53,9 +55,8 @@ class SqliteDatabase:
         self._path = path
         self._lock = FileLock(path)
         self._identity: tuple[int, int] | None = None
-        self.engine: Engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
-        event.listen(self.engine, "connect", _on_connect)
-        event.listen(self.engine, "begin", _on_begin)
+        # Reads have connections of their own: a connection forgets its pages whenever another one has written.
+        self.engine, self.reads = _engine(path), _engine(path)
 
     def open(self) -> None:
         """Lock, examine and migrate the file.
@@ -76,6 +77,7 @@ class SqliteDatabase:
     def close(self) -> None:
         """Close every connection and give the lock back."""
         self.engine.dispose()
+        self.reads.dispose()
         self._lock.release()
 
     def before_commit(self) -> None:
@@ -146,6 +148,13 @@ class FileLock:
 def read_only_engine(path: Path) -> Engine:
     """Return an engine that can only read the file, beside the process that runs on it."""
     return sa.create_engine(f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true")
+
+
+def _engine(path: Path) -> Engine:
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), pool_size=1, pool_use_lifo=True)
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
 
 
 def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN401 - any DBAPI connection

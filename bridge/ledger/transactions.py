@@ -87,7 +87,7 @@ class Transactions:
         """
 
         def transaction() -> T:
-            with self._database.engine.connect().execution_options(read_only=True) as connection:
+            with self._database.reads.connect().execution_options(read_only=True) as connection:
                 return step(connection)
 
         try:
