@@ -15,9 +15,15 @@ import structlog
 
 Format = Literal["logfmt", "json"]
 LEVELS = ("debug", "info", "warn", "error")
+_LEVEL_WORDS = {"warning": "warn", "critical": "error"}
 _LONGEST_VALUE = 2_048
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What could forge a line or steer a terminal; the logfmt renderer escapes line feeds only."""
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
+"""Printable ASCII without the space, the quote, the equals sign and the backslash."""
+_SPACED = re.compile(r"[ !#-\[\]-~]+")
+"""The same with the space and the equals sign, which must stand in quotes."""
+_quoting = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
 def logger(component: str) -> structlog.typing.FilteringBoundLogger:
@@ -67,17 +73,34 @@ def _send_libraries_lines(shared: list[Any], fmt: Format, stream: TextIO) -> Non
 def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog's own processors are typed so
     if fmt == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
-    render = structlog.processors.LogfmtRenderer(
-        key_order=["ts", "level", "component", "msg"], drop_missing=True, bool_as_flag=False
-    )
-    return lambda *event: _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), render(*event))
+    return _logfmt
+
+
+def _logfmt(_logger: object, _method: str, event: dict[str, Any]) -> str:
+    return " ".join([f"{key}={_word(key, value)}" for key, value in event.items()])
+
+
+def _word(key: str, value: object) -> str:
+    """Render one value; nearly all are plain words and numbers, and for the others there is the library."""
+    if type(value) is int:
+        return str(value)
+    if type(value) is str and _PLAIN.fullmatch(value):
+        return value
+    if type(value) is str and _SPACED.fullmatch(value):
+        return f'"{value}"'
+    text = _quoting(None, "", {key: value})[len(key) + 1 :]
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _prometheus_words(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Name the keys as Prometheus does, and keep one hostile value from filling the disk."""
-    event["msg"] = event.pop("event", "")
-    event["level"] = {"warning": "warn", "critical": "error"}.get(event["level"], event["level"])
-    for key, value in event.items():
+    """Name and order the keys as Prometheus does, and keep one hostile value from filling the disk."""
+    level = event.pop("level")
+    named = {"ts": event.pop("ts"), "level": _LEVEL_WORDS.get(level, level)}
+    if "component" in event:
+        named["component"] = event.pop("component")
+    named["msg"] = event.pop("event", "")
+    named |= event
+    for key, value in named.items():
         if isinstance(value, str) and len(value) > _LONGEST_VALUE and key != "exception":
-            event[key] = value[:_LONGEST_VALUE] + "…"
-    return event
+            named[key] = value[:_LONGEST_VALUE] + "…"
+    return named
