@@ -63,7 +63,7 @@ class App:
         self._webhook = Webhook(
             settings.all_sources, mapper, self.ledger, settings.web, metrics=self._metrics, clock=clock
         )
-        self._clients = {name: AomClient(target, clock, attempt) for name, target in settings.targets.items()}
+        self._clients = {name: AomClient(name, target, clock, attempt) for name, target in settings.targets.items()}
         senders = [
             Sender(
                 name,

@@ -355,6 +355,8 @@ _PLAIN: dict[Any, tuple[str, Callable[[str], Any]]] = {
 
 def _suggest(word: str, known: typing.Iterable[str]) -> str:
     names = list(known)
+    if not names:
+        return "it takes none."
     near = get_close_matches(word, names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(names)}."
 

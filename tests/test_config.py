@@ -67,7 +67,7 @@ def test_every_setting_can_be_set():
     target = found.targets["default"]
     assert (target.aom_url, target.iam_url) == ("https://aom.example", "https://iam.example")
     assert (target.project_id, target.enterprise_project_id) == ("p1", "7")
-    assert (target.auth.password.user, target.auth.password.reveal()) == ("on", "${not}")
+    assert (target.auth.password.user, target.auth.password.password.reveal()) == ("on", "${not}")
     assert (target.alarm_timeout, target.reassert_after) == (90 * MINUTE, 0)
     assert (target.clear_by, target.lookup_wait, target.rate_limit) == ("id", MINUTE, 0.5)
     assert (target.ca_file, target.proxy_url) == (Path("ca.pem"), Secret("http://proxy.example:3128"))
@@ -104,12 +104,10 @@ def test_the_only_target_is_the_default_whatever_its_name():
 )
 def test_a_scalar_stays_the_text_that_was_written(word):
     """No word is guessed to be a boolean, a number, a date or nothing: ids of digits and names like no stay text."""
-    target = (
-        f"{{region: {word}, project_id: {word}, enterprise_project_id: {word}, auth: {{token: {{value: {word}}}}}}}"
-    )
+    target = f"{{region: r, project_id: {word}, enterprise_project_id: {word}, auth: {{token: {{value: {word}}}}}}}"
     found = read(f"targets: {{{word}: {target}}}\nmapping: {{labels: [{word}], defaults: {{event_name: {word}}}}}")
     target = found.targets[word]
-    assert (target.region, target.project_id, target.enterprise_project_id) == (word, word, word)
+    assert (target.project_id, target.enterprise_project_id) == (word, word)
     assert target.auth.token.value.reveal() == word
     assert (found.mapping.labels, found.mapping.defaults.event_name.text) == ((word,), word)
 
@@ -312,6 +310,8 @@ HIDDEN = "hunter2-s3cr3t"
 SECRET_PLACES = {
     "token": "auth: {token: {value: '%s'}}",
     "password": "auth: {password: {domain: d, user: u, password: '%s'}}",
+    "secret key": "auth: {aksk: {access_key: a, secret_key: '%s'}}",
+    "security token": "auth: {aksk: {access_key: a, secret_key: s, security_token: '%s'}}",
 }
 MISPLACED = {
     "token without value": "auth: {token: '%s'}",

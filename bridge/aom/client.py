@@ -17,12 +17,15 @@ import aiohttp
 import msgspec
 from aiohttp_retry import ExponentialRetry, RetryClient
 from aiolimiter import AsyncLimiter
+from yarl import URL
 
-from bridge.aom.credentials import LONGEST_TOKEN, CredentialError, Credentials, FixedToken, PasswordToken
+from bridge.aom.credentials import credentials
+from bridge.aom.grant import MOST_SKEW, Call, CredentialError, Grant
+from bridge.aom.iam import LONGEST_TOKEN
 from bridge.aom.lookup import Found, Query, read_page
-from bridge.aom.outcome import Outcome, read_outcome
+from bridge.aom.outcome import Outcome, read_http_date, read_outcome
 from bridge.aom.settings import TargetSettings
-from bridge.clock import Clock, Millis
+from bridge.clock import MINUTE, Clock, Millis, format_duration
 from bridge.event import AomEvent
 
 LARGEST_BODY = 12 * 1000 * 1000
@@ -52,25 +55,32 @@ class _Paced:
         url: str,
         *,
         body: bytes,
+        headers: dict[str, str],
+        grant: Grant,
         deadline: Millis,
         **arguments: Any,  # noqa: ANN401 - aiohttp's own
     ) -> aiohttp.ClientResponse:
         await self._limiter.acquire()
-        if self._clock() + self._timeout > deadline:
+        now = self._clock()
+        if now + self._timeout > deadline:
             raise _TooLateError
-        return await self._session.request(method, url, data=io.BytesIO(body), **arguments)
+        target = URL(url)
+        headers = grant.headers(Call(method, target, headers, body), now)
+        return await self._session.request(method, target, data=io.BytesIO(body), headers=headers, **arguments)
 
 
 class AomClient:
     """One target's client.
 
     Args:
+        name: the target's.
         settings: the target.
         clock: the time.
         attempt_timeout: how long one attempt may take; with the quick retries `_ATTEMPTS` times as long.
     """
 
-    def __init__(self, settings: TargetSettings, clock: Clock, attempt_timeout: Millis) -> None:
+    def __init__(self, name: str, settings: TargetSettings, clock: Clock, attempt_timeout: Millis) -> None:
+        self._name = name
         self._settings = settings
         self._clock = clock
         self._attempt_timeout = attempt_timeout
@@ -91,10 +101,11 @@ class AomClient:
         limiter = AsyncLimiter(max(1.0, settings.rate_limit), max(1.0, 1 / settings.rate_limit))
         paced = _Paced(self._session, limiter, self._clock, self._attempt_timeout)
         self._retrying = RetryClient(cast("aiohttp.ClientSession", paced), retry_options=_quick_retries())
-        self.credentials = _credentials(settings, self._session, self._clock)
+        self.credentials = credentials(self._name, settings, self._session, self._clock)
 
     async def stop(self) -> None:
         """Close the session."""
+        await self.credentials.close()
         await self._session.close()
 
     def encode(self, event: AomEvent) -> bytes:
@@ -134,48 +145,54 @@ class AomClient:
         return outcome, found
 
     async def _send(self, method: str, path: str, body: bytes, deadline: Millis) -> tuple[Outcome, bytes]:
-        """Send with credentials; a token that AOM refuses is renewed once."""
+        """Send with credentials; those that AOM refuses are renewed once."""
         try:
-            token = await self.credentials.token()
-            outcome, answer = await self._request(method, path, body, token, deadline)
-            if outcome.reason == "unauthorized" and await self.credentials.renew(token):
-                return await self._request(method, path, body, await self.credentials.token(), deadline)
+            grant = await self.credentials.get()
+            outcome, answer = await self._request(method, path, body, grant, deadline)
+            if outcome.reason == "unauthorized" and await self.credentials.renew(grant):
+                return await self._request(method, path, body, await self.credentials.get(), deadline)
         except CredentialError as error:
             return error.outcome, b""
         return outcome, answer
 
     async def _request(
-        self, method: str, path: str, body: bytes, token: str, deadline: Millis
+        self, method: str, path: str, body: bytes, grant: Grant, deadline: Millis
     ) -> tuple[Outcome, bytes]:
         headers = {
             "Content-Type": "application/json",
-            "X-Auth-Token": token,
             "enterprise-project-id": self._settings.enterprise_project_id,
         }
         url = f"{self._settings.aom_url}/v2/{self._settings.project_id}{path}"
         try:
             async with self._retrying.request(
-                method, url, body=body, headers=headers, allow_redirects=False, deadline=deadline
+                method, url, body=body, headers=headers, grant=grant, allow_redirects=False, deadline=deadline
             ) as response:
                 answer = await response.read()
                 asked = response.headers.get("Retry-After")
-                return read_outcome(response.status, answer[:_LARGEST_ANSWER], asked, self._clock()), answer
+                now = self._clock()
+                outcome = read_outcome(response.status, answer[:_LARGEST_ANSWER], asked, now)
+                if outcome.reason == "unauthorized" and grant.is_signed:
+                    outcome = _with_skew(outcome, response.headers.get("Date"), now)
+                return outcome, answer
         except _TooLateError:
             return Outcome("not_sent", message="no time was left within the lease"), b""
         except TimeoutError:
             return Outcome("timeout", message="no answer in time"), b""
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome(
-                "connection", message=f"{type(error).__name__}: {error}"[:500].replace(token, "<secret>")
-            ), b""
+            return Outcome("connection", message=grant.mask(f"{type(error).__name__}: {error}")[:500]), b""
 
 
-def _credentials(settings: TargetSettings, session: aiohttp.ClientSession, clock: Clock) -> Credentials:
-    if settings.auth.password is not None:
-        return PasswordToken(settings, settings.auth.password, session, clock)
-    if settings.auth.token is not None:
-        return FixedToken(settings.auth.token)
-    raise ValueError("a target without credentials passed the configuration")
+def _with_skew(outcome: Outcome, date: str | None, now: Millis) -> Outcome:
+    """Add to a refused signature that its date may be the reason: the gateway's own words seldom say so."""
+    at = read_http_date(date)
+    if at is None or abs(now - at) < MOST_SKEW:
+        return outcome
+    which = "ahead of" if now > at else "behind"
+    minutes = abs(now - at) // MINUTE * MINUTE  # a header's date is whole seconds, and the answer took some
+    text = f"our clock is {format_duration(minutes)} {which} AOM's, and a signature may be 15m off at most"
+    return msgspec.structs.replace(
+        outcome, message=f"{text}. Fix: synchronize the clock (NTP). {outcome.message}"[:500]
+    )
 
 
 def _quick_retries() -> ExponentialRetry:

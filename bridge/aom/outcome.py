@@ -132,8 +132,13 @@ def _retry_after(text: str | None, now: Millis) -> Millis | None:
         return None
     if re.fullmatch(r"\d{1,9}", text.strip()):
         return int(text) * SECOND
+    at = read_http_date(text)
+    return None if at is None else max(0, at - now)
+
+
+def read_http_date(text: str | None) -> Millis | None:
+    """Read a date of a header; None where there is none."""
     try:
-        at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        return int(email.utils.parsedate_to_datetime(text or "").timestamp() * SECOND)
+    except (ValueError, OverflowError):
         return None
-    return max(0, int(at.timestamp() * SECOND) - now)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +14,17 @@ from bridge.scalars import DurationField, Secret, SecretField
 
 _LEAST_RATE = 0.1
 """Requests per second; at a slower pace the lease of an alarm ends before its turn comes."""
+
+REGIONS = (
+    "ae-ad-1", "af-north-1", "af-south-1", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4",
+    "ap-southeast-5", "cn-east-2", "cn-east-3", "cn-east-4", "cn-east-5", "cn-north-1", "cn-north-2", "cn-north-4",
+    "cn-north-9", "cn-north-11", "cn-north-12", "cn-south-1", "cn-south-2", "cn-southwest-2", "cn-southwest-3",
+    "la-north-2", "la-south-2", "me-east-1", "my-kualalumpur-1", "na-mexico-1", "ru-moscow-1", "ru-northwest-2",
+    "sa-brazil-1", "tr-west-1",
+)  # fmt: skip
+"""Where AOM is, and with it IAM, at addresses of one form (the official SDK's `huaweicloudsdkaom.v2.region`)."""
+
+_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 Problems = list[tuple[str, str]]
 
@@ -25,35 +38,81 @@ class TokenSettings:
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
-        if (self.value is None) == (self.file is None):
-            return [("", "exactly one of value and file is needed. Fix: set one of them.")]
-        return _empty_problems("value", self.value)
+        return _one_problems("value", self.value, "file", self.file)
+
+    def secret(self) -> Secret:
+        """Return the token; as `_read`."""
+        return _read(self.value, self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordSettings:
-    """An IAM user, for whom the bridge fetches and renews tokens."""
+    """An IAM user, for whom the bridge fetches and renews tokens.
+
+    ``project_name``: asks for a token of the project by its name, not by the target's `project_id`.
+    """
 
     domain: str
     user: str
     password: SecretField | None = None
     password_file: Path | None = None
+    project_name: str = ""
     iam_endpoint: str = ""
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
-        if (self.password is None) == (self.password_file is None):
-            return [("", "exactly one of password and password_file is needed. Fix: set one of them.")]
-        return _empty_problems("password", self.password)
+        return _one_problems("password", self.password, "password_file", self.password_file)
 
-    def reveal(self) -> str:
-        """Return the password; a file is read anew each time, since Kubernetes rotates it.
+    def secret(self) -> Secret:
+        """Return the password; as `_read`."""
+        return _read(self.password, self.password_file)
 
-        Raises:
-            OSError: the file cannot be read.
-        """
-        secret = self.password or Secret((self.password_file or Path()).read_text(encoding="utf-8").strip())
-        return secret.reveal()
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Access keys as they stand in the configuration or in files now."""
+
+    access_key: str
+    secret_key: Secret
+    security_token: Secret | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AkskSettings:
+    """Access keys: permanent, or temporary ones with their security token, which somebody else renews in files."""
+
+    access_key: str = ""
+    access_key_file: Path | None = None
+    secret_key: SecretField | None = None
+    secret_key_file: Path | None = None
+    security_token: SecretField | None = None
+    security_token_file: Path | None = None
+
+    def problems(self) -> Problems:
+        """Return what is wrong with the section: pairs of the key and the sentence."""
+        found = _one_problems("access_key", self._access_key(), "access_key_file", self.access_key_file)
+        found += _one_problems("secret_key", self.secret_key, "secret_key_file", self.secret_key_file)
+        if self.security_token is not None or self.security_token_file is not None:
+            token = self.security_token
+            found += _one_problems("security_token", token, "security_token_file", self.security_token_file)
+        return found
+
+    def secrets(self) -> Keys:
+        """Return the keys; as `_read`."""
+        has_token = self.security_token is not None or self.security_token_file is not None
+        return Keys(
+            _read(self._access_key(), self.access_key_file).reveal(),
+            _read(self.secret_key, self.secret_key_file),
+            _read(self.security_token, self.security_token_file) if has_token else None,
+        )
+
+    def _access_key(self) -> Secret | None:
+        return Secret(self.access_key) if self.access_key else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkSettings:
+    """The official SDK's own provider chain; what it takes stands in the environment and beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +121,15 @@ class AuthSettings:
 
     token: TokenSettings | None = None
     password: PasswordSettings | None = None
+    aksk: AkskSettings | None = None
+    sdk: SdkSettings | None = None
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
-        if (self.token is None) == (self.password is None):
-            return [("", "exactly one of token and password is needed. Fix: keep the one that you use.")]
-        return []
+        kinds = (self.token, self.password, self.aksk, self.sdk)
+        if sum(kind is not None for kind in kinds) == 1:
+            return []
+        return [("", "exactly one of token, password, aksk and sdk is needed. Fix: keep the one that you use.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +161,8 @@ class TargetSettings:
         if not self.endpoint and not self.region:
             found.append(("", "neither endpoint nor region is set. Fix: set one, such as region: cn-north-4."))
         found += _url_problems("endpoint", self.endpoint)
+        if not self.endpoint:
+            found += _region_problems(self.region)
         if self.proxy_url is not None and _url_problems("", self.proxy_url.reveal()):
             found.append(("proxy_url", "it is not a web address. Fix: such as http://proxy.example:3128."))
         if not SHORTEST_TIMEOUT <= self.alarm_timeout <= LONGEST_TIMEOUT:
@@ -130,10 +194,42 @@ class TargetSettings:
         return (own or f"https://iam.{self.region}.myhuaweicloud.com").rstrip("/")
 
 
-def _empty_problems(key: str, secret: Secret | None) -> Problems:
-    if secret is None or secret.reveal():
+def _one_problems(key: str, value: Secret | None, file_key: str, file: Path | None) -> Problems:
+    """Return what is wrong with a secret that stands either in the configuration or in a file."""
+    if (value is None) == (file is None):
+        return [("", f"exactly one of {key} and {file_key} is needed. Fix: set one of them.")]
+    if value is not None and not value.reveal().strip():
+        return [(key, "it is empty. Fix: set it, or read it from a file.")]
+    return []
+
+
+def _read(value: Secret | None, file: Path | None) -> Secret:
+    """Return a secret; a file is read anew each time, since Kubernetes and others rotate it.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or does not hold one line that a header can carry; the text never
+            holds the secret.
+    """
+    place = f"{file}: it" if file is not None else "a secret"
+    text = (file.read_text(encoding="utf-8") if file is not None else value.reveal() if value else "").strip()
+    if not text:
+        raise ValueError(f"{place} is empty")
+    if not text.isprintable():
+        raise ValueError(f"{place} has more than one line, or characters that cannot be sent")
+    return Secret(text)
+
+
+def _region_problems(region: str) -> Problems:
+    """Return what is wrong with a region's name; one that resembles none may be newer than our list."""
+    if not region or region in REGIONS:
         return []
-    return [(key, "it is empty. Fix: set it, or read it from a file.")]
+    near = get_close_matches(region, REGIONS, n=1)
+    if near:
+        text = f"no region is called {region!r}. Fix: did you mean {near[0]!r}? For a newer one set endpoint instead."
+        return [("region", text)]
+    if not _REGION.fullmatch(region):
+        return [("region", f"{region!r} is no region's name. Fix: such as cn-north-4.")]
+    return []
 
 
 def _url_problems(key: str, url: str) -> Problems:

@@ -58,6 +58,12 @@ class Access:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._issued: dict[str, int] = {}
+        self.use_keys(options.access_key, options.secret_key, options.security_token)
+
+    def use_keys(self, access_key: str, secret_key: str, security_token: str = "") -> None:
+        """Let these access keys sign, and no others; temporary ones only with their security token."""
+        self._keys = _Keys(access_key, secret_key)
+        self._security_token = security_token
 
     def issue(self, body: object, now: int) -> Issued:
         """Sell a token for user, password and domain.
@@ -120,10 +126,13 @@ class Access:
         if matched is None:
             raise _unauthenticated("Authorization format is incorrect")
         access_key, signed_headers, _ = matched.groups()
-        if access_key != self._options.access_key:
+        if access_key != self._keys.ak:
             raise _unauthenticated("verify ak sk failed, the access key does not exist")
         _check_date(received.headers.get("X-Sdk-Date", ""), now)
-        expected = _sign_again(received, signed_headers.split(";"), _Keys(access_key, self._options.secret_key))
+        names = signed_headers.split(";")
+        if received.headers.get("X-Security-Token", "") != self._security_token:
+            raise _unauthenticated("the security token is missing, invalid or expired")
+        expected = _sign_again(received, names, self._keys)
         if not hmac.compare_digest(expected.encode(), _plain(authorization).encode(errors="replace")):
             raise _unauthenticated("verify aksk signature fail")
 

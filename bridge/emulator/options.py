@@ -32,8 +32,9 @@ class Options:
 
     `host` and `port` say where it listens (port 0: any free one). `project_id` None accepts every project.
     `tokens` are always valid; `user`, `password` and `domain` buy tokens of `token_length` characters that
-    live `token_ttl_s` seconds; `access_key` and `secret_key` verify signatures. `list_lag_ms` is in
-    milliseconds; the other fields are the switches that the module's docstring explains.
+    live `token_ttl_s` seconds; `access_key` and `secret_key` verify signatures, with `security_token` where
+    they are temporary. `list_lag_ms` is in milliseconds; the other fields are the switches that the module's
+    docstring explains.
 
     Raises:
         ValueError: a switch has a value that is none of its choices.
@@ -57,6 +58,7 @@ class Options:
     domain: str = "emulator"
     access_key: str = "emulator-ak"
     secret_key: str = field(default="emulator-sk", repr=False)
+    security_token: str = field(default="", repr=False)
     token_length: int = 2000
     token_ttl_s: int = 86_400
 

@@ -98,6 +98,10 @@ class Emulator:
         self._memory.alarms = Alarms(self._options)
         self._memory.journal = Journal()
 
+    def use_keys(self, access_key: str, secret_key: str, security_token: str = "") -> None:
+        """Let these access keys sign from now on, and no others."""
+        self._memory.access.use_keys(access_key, secret_key, security_token)
+
     def snapshot(self, limit: int | None = None) -> dict[str, Any]:
         """Give what `GET /emulator/state` gives; `limit` keeps the newest so many of each list."""
         self._memory.alarms.expire(self._now())

@@ -1,0 +1,100 @@
+"""Tokens from IAM by user name and password.
+
+In: `auth.password` of a target. Out: a token with its end, or a `CredentialError`. When to ask is `Renewed`'s business.
+Facts: IAM's "Obtaining a User Token Through Password Authentication" (201, the token in the response header
+X-Subject-Token, valid 24 h; it can have 40,960 characters; the scope is a project by id or by name).
+"""
+
+from __future__ import annotations
+
+import aiohttp
+import msgspec
+
+from bridge.aom.grant import CredentialError, TokenGrant
+from bridge.aom.outcome import Outcome, Reason, read_outcome
+from bridge.aom.renewed import Obtained, renew_at
+from bridge.aom.settings import PasswordSettings, TargetSettings
+from bridge.clock import HOUR, Millis, parse_rfc3339
+from bridge.scalars import Secret
+
+LONGEST_TOKEN = 64 * 1024
+"""Room for a header with a token; aiohttp's own limit is 8,190."""
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=5)
+_DEFAULT_LIFE: Millis = 24 * HOUR
+
+
+class _IamToken(msgspec.Struct):
+    expires_at: str = ""
+
+
+class _IamAnswer(msgspec.Struct):
+    token: _IamToken = msgspec.field(default_factory=_IamToken)
+
+
+class Password:
+    """An IAM user.
+
+    Args:
+        target: the target whose project the token is for.
+        settings: its `auth.password`.
+        session: the HTTP session to use.
+    """
+
+    name = "IAM"
+
+    def __init__(self, target: TargetSettings, settings: PasswordSettings, session: aiohttp.ClientSession) -> None:
+        self._target = target
+        self._settings = settings
+        self._session = session
+
+    def revision(self) -> Secret:
+        """Return the password; raises `CredentialError` when its file cannot be read."""
+        try:
+            return self._settings.secret()
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise CredentialError(Outcome("unauthorized", message=f"auth.password: {error}"[:500])) from None
+
+    async def obtain(self, now: Millis) -> Obtained:
+        """Ask IAM for a token; raises `CredentialError`."""
+        password = self.revision()
+        try:
+            async with self._session.post(
+                f"{self._target.iam_url}/v3/auth/tokens?nocatalog=true",
+                json=self._body(password),
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+            ) as response:
+                body = await response.read()
+                token = response.headers.get("X-Subject-Token", "")
+                return _obtained(response.status, token, body, response.headers.get("Retry-After"), now)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            words = str(error) or "no answer in time"
+            message = f"IAM at {self._target.iam_url}: {type(error).__name__}: {words}"[:500]
+            # Not "connection": what never had a token was never sent to AOM, so nothing is in doubt.
+            raise CredentialError(Outcome("unavailable", message=message)) from None
+
+    def _body(self, password: Secret) -> dict[str, object]:
+        settings = self._settings
+        user = {"name": settings.user, "password": password.reveal(), "domain": {"name": settings.domain}}
+        identity = {"methods": ["password"], "password": {"user": user}}
+        project = {"name": settings.project_name} if settings.project_name else {"id": self._target.project_id}
+        return {"auth": {"identity": identity, "scope": {"project": project}}}
+
+
+def _obtained(status: int, token: str, body: bytes, retry_after: str | None, now: Millis) -> Obtained:
+    if status >= 300 or not token:
+        answer = read_outcome(status if status >= 300 else 502, body, retry_after, now)
+        reason: Reason = "unauthorized" if status in (400, 401, 403, 404) else "unavailable"
+        message = f"IAM gave no token: {answer.detail}"[:500]
+        # Its status is IAM's, not AOM's, and would say of a 502 that AOM may have taken what was never sent.
+        raise CredentialError(Outcome(reason, message=message, retry_after=answer.retry_after))
+    expires_at = _expiry(body, now)
+    return Obtained(TokenGrant(Secret(token)), expires_at, renew_at(now, expires_at))
+
+
+def _expiry(body: bytes, now: Millis) -> Millis:
+    try:
+        return parse_rfc3339(msgspec.json.decode(body, type=_IamAnswer).token.expires_at)
+    except (msgspec.DecodeError, ValueError):
+        return now + _DEFAULT_LIFE
