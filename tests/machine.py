@@ -141,7 +141,8 @@ class LedgerMachine(RuleBasedStateMachine):
         """Check one claim; what the worker sees in AOM now is what its clear will be for."""
         name, event = claim.alarm.fingerprint, claim.event
         one = could.pop(name)
-        behind = any(not other.done for other in self.model.alerts[name] if other is not one)
+        newest = self.model.alerts[name][-1]
+        behind = newest is not one and not newest.done
         assert (claim.action, claim.has_successor, claim.alarm.starts_at) == (action, behind, one.start)
         assert (event.metadata["event_severity"], event.annotations["message"]) == (one.frozen, one.note)
         one.doubt = one.doubt or one.holder is not None
