@@ -21,8 +21,9 @@ from bridge.ledger import ACTIONS, Action, Claim, Ledger, State, rules
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.retry import Random, backoff
-from bridge.sender import Kind, Sender, Verdict
+from bridge.sender import Sender
 from bridge.settler import DeliverySettings, Settler
+from bridge.verdict import Kind, Verdict
 
 _POLL: Millis = SECOND
 """How often a lane looks by itself: for retries that come due, and for changes made by the command line."""
@@ -247,7 +248,7 @@ class _Lane:
             Whether an outage has just ended.
         """
         outcome, kind = verdicts[0].outcome, verdicts[0].kind
-        if kind not in ("later", "paused"):
+        if kind not in ("later", "paused", "blind"):
             was_outage = self._failures >= _OUTAGE
             if self._trouble:
                 _log.info("target accepts again", target=self.target, action=self.action)
@@ -265,7 +266,7 @@ class _Lane:
             asked=outcome.retry_after,
         )
         self._resume_at = self._failed_at + wait
-        trouble = kind if kind == "paused" else outcome.reason
+        trouble = outcome.reason if kind == "later" else kind
         if trouble != self._trouble:
             self._trouble = trouble
             self._complain(outcome, kind)
@@ -277,6 +278,9 @@ class _Lane:
         level = _log.warning
         if kind == "paused":
             message = "target refuses every alarm in the same way, and an operator must act; nothing more is rejected"
+            level = _log.error
+        elif kind == "blind":
+            message = "clears wait, and an operator must act: AOM's lists show nothing of ours"
             level = _log.error
         elif outcome.needs_operator:
             message = "target refuses us, and an operator must act; everything is kept and tried again"

@@ -1,50 +1,31 @@
 """Send: one claimed batch to one target, and a verdict on each alarm in it.
 
 In: claims of one target. Out: `Verdict`s, as soon as each is known, for the dispatcher to settle. A request that AOM
-refuses as a whole is halved until the bad event stands alone. A clear finds AOM's ids by look-up first
+refuses as a whole is halved until the bad event stands alone. A clear gets AOM's ids from `bridge.finder`
 (`clear_by: lookup`) or trusts our own (`id`). It never touches the ledger and never waits between tries.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Literal
 
 import msgspec
 
 from bridge import event
-from bridge.aom import LARGEST_BODY, AomClient, Found, Outcome, Query, TargetSettings
-from bridge.clock import DAY, HOUR, Clock, Millis
+from bridge.aom import LARGEST_BODY, AomClient, Outcome, TargetSettings
+from bridge.clock import Clock, Millis
+from bridge.finder import Finder, Sighting
 from bridge.ledger import ACTIONS, Action, Alarm, Claim, rules
 from bridge.metrics import Metrics
-
-ORPHAN_RANGE: Millis = 16 * DAY
-"""How far back AOM may hold an alarm that we never saw fire: its longest timeout and a day."""
+from bridge.verdict import Kind, Verdict
 
 _ENVELOPE = 64
-_LOOKUP_MARGIN: Millis = HOUR
 
 _MOST_REFUSALS = 8
 """So often a clear is looked up again after AOM refused it: with the waits between, over a minute."""
 
 _SYSTEMATIC = 20
 """So many refused alone in a row, with one code and none accepted between, are no poison but the target's fault."""
-
-Kind = Literal["accepted", "confirm", "refused", "later", "paused", "not_listed", "gone"]
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """What became of one alarm.
-
-    ``accepted``; ``confirm``: a clear was accepted, yet what it cleared may have been a stale entry of AOM's list;
-    ``refused`` for good; ``later``: nothing is decided; ``paused``: the target refuses everything;
-    ``not_listed``: AOM's list does not show the alarm yet, or it
-    refused the id that it showed; ``gone``: AOM does not hold it any more.
-    """
-
-    claim: Claim
-    kind: Kind
-    outcome: Outcome
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -121,7 +102,7 @@ class Sender:
         self._batch_size = batch_size
         self._metrics = metrics
         self._clock = clock
-        self._alone = False
+        self._finder = Finder(target, client, settings.lookup_wait, metrics=metrics, clock=clock)
         self._streaks: dict[Action, _Streak] = {action: _Streak() for action in ACTIONS}
 
     def forgive(self, action: Action) -> list[Alarm]:
@@ -134,15 +115,15 @@ class Sender:
         if action == "report":
             items = [self._report(claim) for claim in claims]
         elif self._settings.clear_by == "id":
-            items = [self._clear(claim, [claim.alarm.id]) for claim in claims]
+            items = [self._clear(Sighting(claim, (claim.alarm.id,))) for claim in claims]
         else:
             items = []
             # Half of the time is for look-ups: what they have found must still be pushed.
-            async for found in self._look_up(claims, (self._clock() + deadline) // 2):
-                if isinstance(found, _Item):
-                    items.append(found)
-                else:
+            async for found in self._finder.find(claims, (self._clock() + deadline) // 2):
+                if isinstance(found, Verdict):
                     yield [found]
+                else:
+                    items.append(self._clear(found))
         for batch in self._batches(items):
             async for verdicts in self._push(batch, action, deadline):
                 yield verdicts
@@ -219,14 +200,14 @@ class Sender:
         )
         return _Item(claim, (self._client.encode(entry),))
 
-    def _clear(self, claim: Claim, aom_ids: Sequence[str], *, is_guess: bool = False, is_sure: bool = True) -> _Item:
-        alarm, now = claim.alarm, self._clock()
+    def _clear(self, found: Sighting) -> _Item:
+        alarm, now = found.claim.alarm, self._clock()
         ends_at = now if alarm.ends_at is None else alarm.ends_at
         entries = [
-            event.clear(claim.event, aom_id=aom_id, starts_at=alarm.fired_at, ends_at=ends_at, now=now)
-            for aom_id in aom_ids
+            event.clear(found.claim.event, aom_id=aom_id, starts_at=alarm.fired_at, ends_at=ends_at, now=now)
+            for aom_id in found.aom_ids
         ]
-        return _Item(claim, tuple(self._client.encode(entry) for entry in entries), is_guess, is_sure)
+        return _Item(found.claim, tuple(map(self._client.encode, entries)), found.is_guess, found.is_sure)
 
     def _batches(self, items: Sequence[_Item]) -> Iterator[list[_Item]]:
         """Cut into pushes that AOM takes: by events and by bytes."""
@@ -240,105 +221,3 @@ class Sender:
             events, size = events + len(item.entries), size + item.size
         if batch:
             yield batch
-
-    async def _look_up(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[_Item | Verdict]:
-        by_source: dict[str, list[Claim]] = {}
-        for claim in claims:
-            by_source.setdefault(claim.alarm.source, []).append(claim)
-        for some in by_source.values():
-            for group in [[claim] for claim in some] if self._alone else [some]:
-                async for found in self._look_up_group(group, deadline):
-                    yield found
-
-    async def _look_up_group(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[_Item | Verdict]:
-        outcome, hits = await self._find(claims, deadline)
-        missing = []
-        for claim in claims:
-            found = _matches(claim, hits)
-            if not outcome.accepted:
-                yield Verdict(claim, "later", outcome)  # with a page missing, the rest may show only a part
-            elif found:
-                yield self._clear_found(claim, found)
-            else:
-                missing.append(claim)
-        async for decided in self._missing(missing, deadline, asked=len(claims)):
-            yield decided
-
-    async def _missing(
-        self, claims: Sequence[Claim], deadline: Millis, *, asked: int
-    ) -> AsyncIterator[_Item | Verdict]:
-        """Decide about alarms that a look-up did not show.
-
-        AOM may honour one value of a filter only: so one of them is asked for alone, and all of them once that finds
-        it. And before a clear is given up, its alarm has been asked for alone.
-        """
-        for index, claim in enumerate(claims):
-            outcome, matches = Outcome("accepted"), list[Found]()
-            given_up = self._waited_enough(claim)
-            if asked > 1 and (index == 0 or given_up or self._alone):
-                outcome, hits = await self._find([claim], deadline)
-                matches = _matches(claim, hits)
-                self._alone = self._alone or bool(matches)
-            if not outcome.accepted:
-                yield Verdict(claim, "later", outcome)
-            elif matches:
-                yield self._clear_found(claim, matches)
-            elif given_up and claim.alarm.reason == rules.CONFIRMING:
-                yield Verdict(claim, "accepted", outcome)
-            elif given_up:
-                yield self._clear(claim, [claim.alarm.id], is_guess=True)
-            else:
-                yield Verdict(claim, "not_listed", outcome)
-
-    def _clear_found(self, claim: Claim, matches: Sequence[Found]) -> _Item:
-        return self._clear(claim, [match.id for match in matches], is_sure=self._is_sure(claim, matches))
-
-    def _is_sure(self, claim: Claim, matches: Sequence[Found]) -> bool:
-        """Say whether this alarm itself is among what the list shows.
-
-        A list that lags may still show an earlier alarm of the alert, cleared since, and not yet this one; and a push
-        of unknown outcome may reach AOM late. Both are over after `lookup_wait`; until then only an entry with the
-        start that we reported is believed, and a successor that waits: its own clear will take every match.
-        """
-        alarm = claim.alarm
-        if claim.has_successor or self._clock() - _told_at(claim) >= self._settings.lookup_wait:
-            return True
-        starts = (alarm.earliest_at, alarm.fired_at)
-        return alarm.doubt_at is None and any(match.starts_at in starts for match in matches)
-
-    def _waited_enough(self, claim: Claim) -> bool:
-        """Say whether "not listed" may be believed: after `lookup_wait`, or once the alert's next alarm waits."""
-        since = max(_told_at(claim), claim.alarm.due_since or 0)
-        return claim.has_successor or self._clock() - since >= self._settings.lookup_wait
-
-    async def _find(self, claims: Sequence[Claim], deadline: Millis) -> tuple[Outcome, list[Found]]:
-        now = self._clock()
-        query = Query(
-            source=claims[0].alarm.source,
-            fingerprints=tuple(sorted({claim.alarm.fingerprint for claim in claims})),
-            since=max(0, min(_since(claim, now) for claim in claims)),
-            until=max(now, *(claim.alarm.newest_fired_at for claim in claims)),
-        )
-        outcome, hits = await self._client.find(query, deadline)
-        self._metrics.lookups.labels(self.target, outcome.reason).inc()
-        if outcome.accepted:
-            return outcome, hits
-        return msgspec.structs.replace(outcome, message=f"the look-up before a clear: {outcome.message}"), hits
-
-
-def _told_at(claim: Claim) -> Millis:
-    """Return when AOM was last told of the alarm, or may have been; 0 for an orphan."""
-    return max(claim.alarm.reported_at or 0, claim.alarm.doubt_at or 0)
-
-
-def _since(claim: Claim, now: Millis) -> Millis:
-    """Return where a look-up begins: AOM may have merged our report into an alarm that it has held for long."""
-    return min(claim.alarm.earliest_at - _LOOKUP_MARGIN, now - ORPHAN_RANGE)
-
-
-def _matches(claim: Claim, hits: Sequence[Found]) -> list[Found]:
-    """Return what this clear is for: AOM's alarms of its alert that began before it ended."""
-    alarm = claim.alarm
-    ended = alarm.newest_fired_at if alarm.ends_at is None else alarm.ends_at
-    last_start = ended if alarm.first_reported_at is None else max(ended, alarm.newest_fired_at)
-    return [hit for hit in hits if hit.fingerprint == alarm.fingerprint and hit.starts_at <= last_start and hit.id]

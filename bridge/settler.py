@@ -17,7 +17,8 @@ from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.retry import Random, backoff
 from bridge.scalars import DurationField
-from bridge.sender import Kind, Sender, Verdict
+from bridge.sender import Sender
+from bridge.verdict import Kind, Verdict
 
 _NOT_LISTED_MOST: Millis = 30 * SECOND
 
@@ -27,6 +28,7 @@ _SAID: dict[Kind, str] = {
     "refused": "refused",
     "later": "not accepted, and tried again later",
     "paused": "refused like everything else, and tried again later",
+    "blind": "not to be found in AOM's lists, and tried again later",
     "not_listed": "not in AOM's list yet, and looked up again later",
     "gone": "finished: AOM does not hold these alarms any more",
 }
@@ -152,7 +154,7 @@ class Settler:
         reason: str = outcome.reason
         if verdict.kind == "confirm":
             reason = rules.CONFIRMING
-        elif verdict.kind == "paused":
+        elif verdict.kind in ("paused", "blind"):
             reason = rules.PAUSED
         elif verdict.kind == "not_listed":
             reason = rules.REFUSED_ONCE if outcome.bad_events else "not_listed"
@@ -181,7 +183,7 @@ class Settler:
             if verdict.kind == "refused":
                 self._refused(verdict)
         kind = verdicts[0].kind
-        level = _log.debug if kind in ("later", "paused") else _log.info
+        level = _log.debug if kind in ("later", "paused", "blind") else _log.info
         level(_SAID[kind], target=self._target, action=self._action, alarms=len(verdicts))
 
     def _observe_delivery(self, claim: Claim, now: Millis) -> None:

@@ -22,7 +22,7 @@ from yarl import URL
 from bridge.aom.credentials import credentials
 from bridge.aom.grant import MOST_SKEW, Call, CredentialError, Grant
 from bridge.aom.iam import LONGEST_TOKEN
-from bridge.aom.lookup import Found, Query, read_page
+from bridge.aom.lookup import Found, ListKind, Query, read_page
 from bridge.aom.outcome import Outcome, read_http_date, read_outcome
 from bridge.aom.settings import TargetSettings
 from bridge.clock import MINUTE, Clock, Millis, format_duration
@@ -125,13 +125,15 @@ class AomClient:
         outcome, _ = await self._send("PUT", f"/push/events{query}", body, deadline)
         return outcome
 
-    async def find(self, query: Query, deadline: Millis) -> tuple[Outcome, list[Found]]:
-        """Look alarms up in AOM's list, through all pages; every hit is checked against our own metadata."""
+    async def find(
+        self, query: Query, deadline: Millis, kind: ListKind = "active_alert"
+    ) -> tuple[Outcome, list[Found]]:
+        """Look alarms up in one of AOM's lists, through all pages; every hit is checked against our own metadata."""
         found: list[Found] = []
         marker = "0"
         body = self._encoder.encode(query.body())
         for _ in range(_MOST_PAGES):
-            outcome, answer = await self._send("POST", query.path(marker), body, deadline)
+            outcome, answer = await self._send("POST", query.path(marker, kind), body, deadline)
             if not outcome.accepted:
                 return outcome, found
             try:

@@ -7,7 +7,8 @@ alarms unique. Facts: AOM API reference, "Querying Events and Alarms" (`metadata
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -16,6 +17,8 @@ from bridge.event import FINGERPRINT_KEY, SOURCE_KEY
 
 _PAGE = 1_000
 _MOST_STEPS = 1_440
+
+ListKind = Literal["active_alert", "history_alert"]
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -47,9 +50,9 @@ class Query(msgspec.Struct, frozen=True):
         }
 
     @staticmethod
-    def path(marker: str) -> str:
+    def path(marker: str, kind: ListKind) -> str:
         """Return path and query of one page, below the project."""
-        return f"/events?type=active_alert&limit={_PAGE}&marker={marker}"
+        return f"/events?type={kind}&limit={_PAGE}&marker={quote(marker, safe='')}"
 
     def wants(self, hit: Found) -> bool:
         """Say whether a hit is one of ours: a filter that AOM ignores must not clear somebody else's alarm."""
