@@ -11,6 +11,7 @@ from typing import Any
 from bridge import __version__, log
 from bridge.emulator import Options
 from bridge.ledger import STATES
+from bridge.scalars import parse_duration
 
 Commands = Mapping[str, Callable[[argparse.Namespace], int]]
 
@@ -59,6 +60,12 @@ def parser(run: Commands) -> argparse.ArgumentParser:
     _add_config(shown)
     shown.add_argument("--source", help="the source to map as; default: the configuration's")
     shown.add_argument("payload", metavar="PAYLOAD.json", help="the body of a webhook; - reads standard input")
+    sent = _command(commands, "send-test", run["send-test"], "report, find and clear one test alarm; say what works")
+    _add_config(sent)
+    sent.add_argument("--target", action="append", help="only this one; may be repeated")
+    sent.add_argument(
+        "--wait", type=_duration, metavar="DURATION", help="for how long AOM's list may lag; default: lookup_wait"
+    )
     _add_alarms(commands, run)
     return made
 
@@ -108,6 +115,13 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 
 
 _SPELLED = {"True": "yes", "False": "no"}
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _yes_or_no(text: str) -> bool:

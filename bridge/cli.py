@@ -9,24 +9,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from bridge import alarms, config, log
+from bridge.aom import TargetSettings
 from bridge.arguments import SWITCHES, default_config, parser
-from bridge.clock import system_clock
+from bridge.clock import Millis, format_duration, system_clock
 from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError, PayloadError
 from bridge.event import report
 from bridge.ledger import alarm_id
 from bridge.mapping import Mapper
 from bridge.notification import Alert, Notification, parse
+from bridge.sendtest import SendTest
 
 _log = log.logger("cli")
 
@@ -139,6 +142,32 @@ def _print_mapping(mapper: Mapper, source: str, alert: Alert, notification: Noti
     print(_indented(alarms.pretty(entry)))
 
 
+def _send_test(arguments: argparse.Namespace) -> int:
+    settings = config.load(arguments.config_file)
+    log.configure("error", "logfmt", io.StringIO())  # the steps say it all
+    names = arguments.target or list(settings.targets)
+    unknown = [name for name in names if name not in settings.targets]
+    if unknown:
+        known = ", ".join(settings.targets)
+        raise BridgeError(f"no target is called {unknown[0]!r}. Fix: one of {known}.")
+    return asyncio.run(_try_targets({name: settings.targets[name] for name in names}, arguments.wait))
+
+
+async def _try_targets(targets: Mapping[str, TargetSettings], wait: Millis | None) -> int:
+    failed = 0
+    for name, target in targets.items():
+        print(f"target {name}: {target.aom_url}, project {target.project_id}")
+        steps = SendTest(name, target, target.lookup_wait if wait is None else wait, system_clock)
+        async for step in steps.run():
+            failed += step.outcome == "FAIL"
+            took = format_duration(step.took) if step.outcome != "skip" else ""
+            print(f"  {step.outcome:<5} {step.name:<12} {took:>8}  {step.text}", flush=True)
+            if step.fix:
+                print(f"{'':21}{'':>8}  Fix: {step.fix}", flush=True)
+    print("this does not work yet" if failed else "alarms can be reported, found and cleared")
+    return 1 if failed else 0
+
+
 def _read_payload(name: str) -> Notification:
     try:
         return parse(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
@@ -208,5 +237,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "emulator": _emulator,
     "check-config": _check_config,
     "map": _map,
+    "send-test": _send_test,
     **alarms.COMMANDS,
 }

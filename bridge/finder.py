@@ -26,7 +26,7 @@ _LOOKUP_MARGIN: Millis = HOUR
 _BLIND = (
     "AOM has accepted this alarm, yet its lists show it neither open nor cleared, nor anything else of ours; a clear"
     " would be a silent no-op. Fix: enterprise_project_id, project_id and endpoint must be those of the alarms, and the"
-    " user must be allowed to list them"
+    " user must have the IAM action aom:alarm:list; aom-bridge send-test tells which it is"
 )
 
 

@@ -23,7 +23,7 @@ from bridge.aom.credentials import credentials
 from bridge.aom.grant import MOST_SKEW, Call, CredentialError, Grant
 from bridge.aom.iam import LONGEST_TOKEN
 from bridge.aom.lookup import Found, ListKind, Query, read_page
-from bridge.aom.outcome import Outcome, read_http_date, read_outcome
+from bridge.aom.outcome import Outcome, read_http_date, read_outcome, words_of
 from bridge.aom.settings import TargetSettings
 from bridge.clock import MINUTE, Clock, Millis, format_duration
 from bridge.event import AomEvent
@@ -108,6 +108,14 @@ class AomClient:
         await self.credentials.close()
         await self._session.close()
 
+    async def authenticate(self) -> Outcome:
+        """Get the credentials without using them."""
+        try:
+            await self.credentials.get()
+        except CredentialError as error:
+            return error.outcome
+        return Outcome("accepted")
+
     def encode(self, event: AomEvent) -> bytes:
         """Return the entry as it stands in a push's body; its length counts against `LARGEST_BODY`."""
         return self._encoder.encode(event)
@@ -181,7 +189,7 @@ class AomClient:
         except TimeoutError:
             return Outcome("timeout", message="no answer in time"), b""
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome("connection", message=grant.mask(f"{type(error).__name__}: {error}")[:500]), b""
+            return Outcome("connection", message=words_of(error, grant.mask)), b""
 
 
 def _with_skew(outcome: Outcome, date: str | None, now: Millis) -> Outcome:

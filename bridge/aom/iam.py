@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from bridge.aom.grant import CredentialError, TokenGrant
-from bridge.aom.outcome import Outcome, Reason, read_outcome
+from bridge.aom.outcome import Outcome, Reason, read_outcome, words_of
 from bridge.aom.renewed import Obtained, renew_at
 from bridge.aom.settings import PasswordSettings, TargetSettings
 from bridge.clock import HOUR, Millis, parse_rfc3339
@@ -69,8 +69,7 @@ class Password:
                 token = response.headers.get("X-Subject-Token", "")
                 return _obtained(response.status, token, body, response.headers.get("Retry-After"), now)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            words = str(error) or "no answer in time"
-            message = f"IAM at {self._target.iam_url}: {type(error).__name__}: {words}"[:500]
+            message = f"IAM at {self._target.iam_url}: {words_of(error)}"
             # Not "connection": what never had a token was never sent to AOM, so nothing is in doubt.
             raise CredentialError(Outcome("unavailable", message=message)) from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import re
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import msgspec
@@ -40,6 +41,7 @@ _BY_STATUS: dict[int, Reason] = {
 }
 _TOKEN_IS_OLD = "The token must be updated"  # noqa: S105 - AOM's words, not a token
 _LONGEST_MESSAGE = 500
+_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -113,6 +115,17 @@ def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis)
         trace_id=_one_line(error.trace_id),
         retry_after=_retry_after(retry_after, now),
     )
+
+
+def words_of(error: Exception, mask: Callable[[str], str] = str) -> str:
+    """Return an exception's own words in one line, capped, without the password that a proxy's address may carry.
+
+    Args:
+        error: the exception.
+        mask: takes further secrets out of a text.
+    """
+    words = f"{type(error).__name__}: {str(error) or 'no answer in time'}"
+    return _one_line(mask(_PASSWORD.sub(r"\1<secret>@", words)))
 
 
 def _error_body(body: bytes) -> _ErrorBody:
