@@ -260,14 +260,29 @@ async def test_odd_starts_are_reported_and_cleared(tmp_path, start):
         assert rig.aom()["violations"] == []
 
 
-async def test_targets_do_not_wait_for_each_other(tmp_path):
-    """One target without an answer delays nothing of the other one."""
-    far = "far: {endpoint: 'http://127.0.0.1:9', project_id: p2, auth: {token: {value: emulator-token}}}"
+FAR = {
+    "no AOM at its address": "endpoint: 'http://127.0.0.1:9', auth: {token: {value: emulator-token}}",
+    "no token": "endpoint: '%s', auth: {token: {file: /no/such/file}}",
+    "another token": "endpoint: '%s', auth: {token: {value: wrong}}",
+    "no IAM": (
+        "endpoint: '%s', auth: {password: {domain: d, user: u, password: p, iam_endpoint: 'http://127.0.0.1:9'}}"
+    ),
+}
+
+
+@pytest.mark.parametrize("far", FAR.values(), ids=FAR.keys())
+async def test_targets_do_not_wait_for_each_other(tmp_path, far):
+    """A target that cannot be reached or has broken credentials delays nothing of the other one."""
     rule = "mapping: {rules: [{name: far, match: ['team=\"far\"'], target: far}]}"
-    async with running(tmp_path / "l.db", others=far, more=rule) as rig:
-        await rig.send(alert("Far", team="far"), alert("Near"))
-        await until(lambda: rig.active() == ["Near"])
-        assert rig.count("report_due", "far") == 1
+    async with running(tmp_path / "outer.db") as outer:
+        others = f"far: {{project_id: p2, {far.replace('%s', outer.emulator.url)}}}"
+        async with running(tmp_path / "l.db", emulator=outer.emulator, others=others, more=rule) as rig:
+            far, near = alert("Far", team="far"), alert("Near")
+            await rig.send(far, near)
+            await until(lambda: rig.active() == ["Near"])
+            await rig.send(resolved(far), resolved(near))
+            await until(lambda: rig.cleared() == ["Near"])
+            assert rig.count("report_due", "far") == 1
 
 
 async def test_a_large_event_goes_out_in_requests_that_the_gateway_takes(tmp_path):

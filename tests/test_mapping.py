@@ -1,17 +1,20 @@
 """Every alert becomes an event by the rules from top to bottom, and nothing in it can block that."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.clock import DAY, HOUR, MINUTE
-from bridge.event import MANDATORY, report
+from bridge.emulator.validation import read_events
+from bridge.event import MANDATORY, clear, report
 from bridge.mapping import DEFAULTS_RULE, Fallback, Mapper, MappingSettings
 from bridge.mapping.matcher import Matcher
 from bridge.mapping.settings import DefaultsSettings, RuleSettings, SeveritySettings
 from bridge.mapping.template import Template
 from bridge.notification import Alert, Group
 
+NOW = 1_800_000_000_000
 TIMEOUTS = {"default": 5 * DAY, "night": 2 * DAY}
 GROUP = Group(
     receiver="aom",
@@ -418,21 +421,33 @@ long_text = st.builds(
 pairs = st.dictionaries(any_text.filter(bool) | st.sampled_from(MANDATORY), any_text | long_text, max_size=8)
 
 
-@settings(deadline=None, max_examples=150)
+moments = st.integers(-(10**14), 10**14)
+
+
+@settings(deadline=None, max_examples=300)
 @given(
     pairs,
     pairs,
     st.sampled_from(["{{ labels.a }}", BREAKS, "", "{{ annotations.b | upper }}", "{{ labels | length }}"]),
+    st.tuples(moments, moments, moments),
+    st.none() | st.integers(MINUTE, 15 * DAY),
 )
-def test_any_alert_becomes_an_event(labels, annotations, text):
-    """Whatever an alert's labels and annotations hold, and whatever a rule makes of them, there is a full event."""
+def test_whatever_the_alert_and_the_rules_aom_takes_the_event(labels, annotations, text, times, timeout):
+    """Whatever an alert holds, whatever rules make of it, whenever it was: AOM at its strictest takes it."""
     sets = dict.fromkeys([*MANDATORY, "extra"], text)
-    event = run(alert(labels, annotations), rule("r", sets=sets, annotations={"extra": text})).mapped.event
-    assert len(event.metadata) <= 30
-    assert all(0 < len(value.encode("utf-16-le")) <= 4_096 for value in event.metadata.values())
+    made = rule("r", sets=sets, annotations={"extra": text}, timeout=timeout)
+    event = run(alert(labels, annotations), made).mapped.event
     assert (event.metadata["alert_fingerprint"], event.metadata["alert_source"]) == (FP, "default")
     assert event.severity in ("Critical", "Major", "Minor", "Info")
-    assert report(event, alarm_id="a", starts_at=0, now=1).metadata == event.metadata
+    starts_at, ends_at, first_start = times
+    entries = {
+        False: report(event, alarm_id="a", starts_at=starts_at, now=NOW, first_start=first_start),
+        True: clear(event, aom_id="a", starts_at=starts_at, ends_at=ends_at, now=NOW),
+    }
+    for clearing, entry in entries.items():
+        taken, violations = read_events(b'{"events":[%b]}' % msgspec.json.encode(entry), clearing=clearing, now=NOW)
+        assert (len(taken), violations) == (1, [])
+        assert entry.metadata == event.metadata
 
 
 # The settings' own checks

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import acceptance, alertmanager, large, memory, million, start
+from bench import acceptance, alertmanager, large, memory, million, start, targets
 from bench.plan import Plan, plan
 from bench.table import Findings, Row, failed, render
 
@@ -21,6 +21,7 @@ FIGURES: dict[str, Callable[[Plan], Findings]] = {
     "memory": memory.measure,
     "start": start.measure,
     "million": million.measure,
+    "targets": targets.measure,
 }
 
 

@@ -70,9 +70,16 @@ class Process:
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Send one small request; return status and text."""
+        return self._ask(method, path, None)
+
+    def post(self, path: str, body: bytes) -> tuple[int, str]:
+        """Post a body; return status and text."""
+        return self._ask("POST", path, body)
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request(method, path)
+            connection.request(method, path, body)
             response = connection.getresponse()
             return response.status, response.read().decode()
         finally:
@@ -95,7 +102,7 @@ class Sink(Process):
         """Begin to count anew."""
         self.get("/count", "DELETE")
 
-    def wait_for(self, alarms: int) -> Taken:
+    def wait_for(self, alarms: int, pause: float = 0.1) -> Taken:
         """Wait until so many alarms have come.
 
         Raises:
@@ -112,7 +119,7 @@ class Sink(Process):
                 came, deadline = counts["alarms"], time.monotonic() + _PATIENCE
             if time.monotonic() > deadline:
                 raise BenchError(f"only {came} of {alarms} alarms have come to the sink")
-            time.sleep(0.1)
+            time.sleep(pause)
 
 
 class Load:
@@ -197,9 +204,9 @@ def bare_receiver() -> Iterator[Process]:
 
 
 @contextlib.contextmanager
-def bridge(folder: Path, sink_port: int, port: int = 0) -> Iterator[Process]:
+def bridge(folder: Path, sink_port: int, port: int = 0, config: str = "") -> Iterator[Process]:
     """Run the bridge on the ledger of this folder, as its users do; the block begins once it is ready."""
-    with bridge_starting(folder, sink_port, port) as process:
+    with bridge_starting(folder, sink_port, port, config) as process:
         wait(lambda: b"msg=ready" in process.log.read_bytes() or process.process.poll() is not None, "the bridge")
         found = re.search(rb"msg=ready address=\S+:(\d+)", process.log.read_bytes())
         if found is None:
@@ -209,13 +216,13 @@ def bridge(folder: Path, sink_port: int, port: int = 0) -> Iterator[Process]:
 
 
 @contextlib.contextmanager
-def bridge_starting(folder: Path, sink_port: int, port: int = 0) -> Iterator[Process]:
-    """Start the bridge and do not wait until it is ready."""
+def bridge_starting(folder: Path, sink_port: int, port: int = 0, config: str = "") -> Iterator[Process]:
+    """Start the bridge and do not wait until it is ready; ``config``: a configuration other than the usual one."""
     folder.mkdir(parents=True, exist_ok=True)
-    config, log = folder / "bridge.yaml", folder / "bridge.log"
-    config.write_text(_CONFIG.format(sink=sink_port, ledger=ledger_file(folder)))
+    file, log = folder / "bridge.yaml", folder / "bridge.log"
+    file.write_text(config or _CONFIG.format(sink=sink_port, ledger=ledger_file(folder)))
     log.write_bytes(b"")
-    command = [sys.executable, "-m", "bridge", "serve", f"--config.file={config}", "--log.level=info"]
+    command = [sys.executable, "-m", "bridge", "serve", f"--config.file={file}", "--log.level=info"]
     with _running([*command, f"--web.listen-address=127.0.0.1:{port}"], log) as process:
         yield Process(process, port, log)
 
