@@ -23,6 +23,7 @@ from bridge.metrics import Metrics
 from bridge.retry import Random, backoff
 from bridge.sender import Sender
 from bridge.settler import DeliverySettings, Settler
+from bridge.sweeper import Sweeper
 from bridge.verdict import Kind, Verdict
 
 _POLL: Millis = SECOND
@@ -67,13 +68,19 @@ class Dispatcher:
     ) -> None:
         make = partial(_Lane, ledger, settings, lease=lease, metrics=metrics, clock=clock, random=random)
         self._lanes = [make(action, sender) for sender in senders for action in ACTIONS]
+        self._sweepers = [
+            Sweeper(ledger, sender, sender.lookup_wait, lease=lease, clock=clock)
+            for sender in senders
+            if sender.lookup_wait is not None
+        ]
         self._ledger = ledger
         self._settings = settings
 
     async def start(self) -> None:
         """Start claiming."""
         self._tasks = [
-            asyncio.create_task(lane.run(), name=f"lane-{lane.target}-{lane.action}") for lane in self._lanes
+            *(asyncio.create_task(lane.run(), name=f"lane-{lane.target}-{lane.action}") for lane in self._lanes),
+            *(asyncio.create_task(sweeper.run(), name=f"sweep-{sweeper.target}") for sweeper in self._sweepers),
         ]
         self._ledger.on_due(self._wake)
 

@@ -72,6 +72,22 @@ class Finder:
                 async for found in self._look_up_group(group, deadline):
                     yield found
 
+    async def duplicates(self, claims: Sequence[Claim], deadline: Millis) -> tuple[Outcome, list[Sighting]]:
+        """Look for what AOM holds open beside alarms that fire: earlier ones of their alerts, which a clear has missed.
+
+        Returns:
+            What came of the look-ups, and for each claim with such alarms their ids.
+        """
+        found = []
+        for claim in claims:
+            outcome, hits = await self._find([claim], deadline)
+            if not outcome.accepted:
+                return outcome, []
+            earlier = _earlier(claim, hits)
+            if earlier:
+                found.append(Sighting(claim, tuple(hit.id for hit in earlier)))
+        return Outcome("accepted"), found
+
     async def _look_up_group(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[Sighting | Verdict]:
         outcome, hits = await self._find(claims, deadline)
         missing = []
@@ -183,6 +199,19 @@ def _told_at(claim: Claim) -> Millis:
 def _since(claim: Claim, now: Millis) -> Millis:
     """Return where a look-up begins: AOM may have merged our report into an alarm that it has held for long."""
     return min(claim.alarm.earliest_at - _LOOKUP_MARGIN, now - ORPHAN_RANGE)
+
+
+def _earlier(claim: Claim, hits: Sequence[Found]) -> list[Found]:
+    """Return AOM's alarms that began before this one; none unless AOM shows this one by its own start.
+
+    Where AOM has merged our report into an alarm that it held, it shows that one's start, and it is ours.
+    """
+    alarm = claim.alarm
+    starts = (alarm.earliest_at, alarm.fired_at)
+    same = [hit for hit in hits if hit.fingerprint == alarm.fingerprint and hit.id]
+    if not any(hit.starts_at in starts for hit in same):
+        return []
+    return [hit for hit in same if hit.starts_at < min(starts)]
 
 
 def _matches(claim: Claim, hits: Sequence[Found]) -> list[Found]:

@@ -105,6 +105,11 @@ class Sender:
         self._finder = Finder(target, client, settings.lookup_wait, metrics=metrics, clock=clock)
         self._streaks: dict[Action, _Streak] = {action: _Streak() for action in ACTIONS}
 
+    @property
+    def lookup_wait(self) -> Millis | None:
+        """How long AOM's list may lag; None for a target that is never looked up."""
+        return self._settings.lookup_wait if self._settings.clear_by == "lookup" else None
+
     def forgive(self, action: Action) -> list[Alarm]:
         """Return, once, the alarms that were rejected before the target turned out to refuse everything."""
         return self._streaks[action].forgive()
@@ -127,6 +132,15 @@ class Sender:
         for batch in self._batches(items):
             async for verdicts in self._push(batch, action, deadline):
                 yield verdicts
+
+    async def clear_duplicates(self, claims: Sequence[Claim], deadline: Millis) -> Outcome:
+        """Clear what AOM holds open beside these alarms, which fire and stay as they are."""
+        outcome, found = await self._finder.duplicates(claims, (self._clock() + deadline) // 2)
+        for one in found:
+            outcome = await self._push_once([self._clear(one)], "clear", deadline)
+            if not (outcome.accepted or outcome.bad_events):  # an id that AOM does not hold any more is no trouble
+                return outcome
+        return outcome if not found else Outcome("accepted")
 
     async def _push(self, items: list[_Item], action: Action, deadline: Millis) -> AsyncIterator[list[Verdict]]:
         outcome = await self._push_once(items, action, deadline)

@@ -182,6 +182,16 @@ class Ledger:
         self._count(await self.write(partial(work.change_newest, keys=keys, step=step)))
         self._wake()
 
+    async def doubted(self, target: str, before: Millis, limit: int) -> list[Claim]:
+        """Return open alarms of a target with doubts older than that, with the events to clear others like them."""
+        return await self.read(lambda connection: work.doubted(connection, Codec(), target, before, limit))
+
+    async def trust(self, alarms: Sequence[Alarm], before: Millis) -> None:
+        """Note that a look into AOM has ended the doubts about these alarms that are older than that."""
+        keys, seqs = [alarm.key for alarm in alarms], [alarm.seq for alarm in alarms]
+        step = partial(rules.trusted, before=before)
+        self._count(await self.write(partial(work.change_newest, keys=keys, step=step, seqs=seqs)))
+
     async def take_back(self, alarms: Sequence[Alarm], action: Action, due_at: Millis) -> None:
         """Make rejected alarms due again, whose refusal was their target's fault."""
         step = partial(rules.taken_back, action=action, due_at=due_at, now=self._clock())

@@ -171,6 +171,14 @@ def doubted(last: Alarm, now: Millis) -> Alarm:
     return _due(replace(doubted, claimed_by=None), now, state="clear_due", finished_at=None, reason=CONFIRMING)
 
 
+def trusted(last: Alarm, before: Millis) -> Alarm:
+    """Return the open alarm of an alert after a look into AOM has ended the doubts about it that are older."""
+    is_settled = last.state == "reported" and last.is_open
+    if not is_settled or last.doubt_at is None or last.doubt_at > before:
+        return last
+    return replace(last, doubt_at=None)
+
+
 def expired(alarm: Alarm, now: Millis) -> Alarm:
     """Return the alarm that nobody has fired or reported for so long that AOM has cleared it by age; or the same."""
     is_waiting = alarm.state == "reported" and alarm.is_open and alarm.due_at is None

@@ -13,6 +13,7 @@ metadata = MetaData()
 _SEQ = BigInteger().with_variant(Integer(), "sqlite")
 _OPEN = text("ends_at IS NULL AND finished_at IS NULL")
 _DUE = text("due_at IS NOT NULL")
+_DOUBTED = text("doubt_at IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")
 _LAST = text("is_newest AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR = text("finished_at IS NULL AND NOT is_newest")
@@ -68,6 +69,7 @@ alarms = Table(
         postgresql_where=_WAITED_FOR,
     ),
     Index("alarms_due", "target", "state", "due_at", "seq", "due_since", sqlite_where=_DUE, postgresql_where=_DUE),
+    Index("alarms_doubted", "target", "doubt_at", sqlite_where=_DOUBTED, postgresql_where=_DOUBTED),
     Index("alarms_finished", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
 )
 

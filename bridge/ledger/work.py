@@ -6,6 +6,7 @@ itself. A settle counts only for the claim that still holds; what a lost one may
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -19,7 +20,7 @@ from bridge.event import Event
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key
 from bridge.ledger.put import Changes, changes_of
-from bridge.ledger.schema import alarms
+from bridge.ledger.schema import alarms, contents
 from bridge.ledger.statements import chunks
 from bridge.ledger.tables import Codec, Due
 
@@ -69,6 +70,23 @@ def claim(
             unreadable.append((row.alarm, rules.set_aside(row.alarm, f"the stored event: {error}", now)))
     tables.update(connection, unreadable)
     return Claimed(claims, [after for _, after in unreadable], changes_of(unreadable))
+
+
+def doubted(connection: Connection, codec: Codec, target: str, before: Millis, limit: int) -> list[Claim]:
+    """Return open alarms of a target that AOM has taken and that have been in doubt for long; nobody holds them."""
+    query = (
+        sa.select(*(alarms.c[name] for name in Alarm.__struct_fields__), contents.c.kept)
+        .join(contents, contents.c.seq == alarms.c.seq)
+        .where(alarms.c.target == target, alarms.c.doubt_at <= before, alarms.c.state == "reported")
+        .where(alarms.c.ends_at.is_(None), alarms.c.finished_at.is_(None), alarms.c.claimed_by.is_(None))
+        .order_by(alarms.c.doubt_at)
+        .limit(limit)
+    )
+    found = []
+    for *values, kept in connection.execute(query):
+        with contextlib.suppress(ValueError):  # a claim of it will say so
+            found.append(Claim(Alarm(*values), "clear", codec.event(kept)))
+    return found
 
 
 def _event(codec: Codec, row: Due) -> Event:

@@ -10,6 +10,7 @@ down_revision = None
 
 _OPEN = sa.text("ends_at IS NULL AND finished_at IS NULL")
 _DUE = sa.text("due_at IS NOT NULL")
+_DOUBTED = sa.text("doubt_at IS NOT NULL")
 _FINISHED = sa.text("finished_at IS NOT NULL")
 _LAST = sa.text("is_newest AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR = sa.text("finished_at IS NULL AND NOT is_newest")
@@ -85,4 +86,5 @@ def _create_indexes() -> None:
     index("alarms_last", ["source", "fingerprint"], _LAST, _LAST_SQLITE, unique=True)
     index("alarms_waited_for", ["source", "fingerprint", "seq"], _WAITED_FOR, _WAITED_FOR_SQLITE)
     index("alarms_due", ["target", "state", "due_at", "seq", "due_since"], _DUE)
+    index("alarms_doubted", ["target", "doubt_at"], _DOUBTED)
     index("alarms_finished", ["finished_at"], _FINISHED)
