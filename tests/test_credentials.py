@@ -184,6 +184,36 @@ async def test_keys_of_a_pods_identity(monkeypatch, tmp_path):
     assert seen == ["pod-token"]
 
 
+async def test_keys_of_an_agency_by_oidc(monkeypatch, tmp_path):
+    """A projected service account's token buys temporary keys from STS; the file is read anew for the next ones."""
+    token = tmp_path / "token"
+    token.write_text("jwt-1")
+    seen = []
+
+    async def assume(request):
+        body = await request.json()
+        seen.append((body["id_token"], body["agency_urn"]))
+        keys = {"access_key_id": f"ak-{len(seen)}", "secret_access_key": f"sk-{len(seen)}", "security_token": "st"}
+        return web.json_response({"credentials": {**keys, "expiration": iso(it.now + 100 * MINUTE)}})
+
+    async with serving(web.post("/v5/agencies/assume-with-oidc", assume)) as url, client(auth="{sdk: {}}") as it:
+        monkeypatch.setenv("HUAWEICLOUD_OIDC_PROVIDER_URN", "provider")
+        monkeypatch.setenv("HUAWEICLOUD_OIDC_AGENCY_URN", "agency")
+        monkeypatch.setenv("HUAWEICLOUD_OIDC_TOKEN_FILE", str(token))
+        monkeypatch.setenv("HUAWEICLOUD_SDK_STS_ENDPOINT", url)
+        await real_clock(it)
+        it.emulator.use_keys("ak-1", "sk-1", "st")
+        assert (await it.push()).accepted
+        token.write_text("jwt-2")
+        it.now += 81 * MINUTE
+        assert (await it.push()).accepted
+        await until(lambda: len(seen) == 2)
+        await until(lambda: it.client.credentials.expires_at > it.now + 90 * MINUTE)
+        it.emulator.use_keys("ak-2", "sk-2", "st")
+        assert (await it.push()).accepted
+    assert seen == [("jwt-1", "agency"), ("jwt-2", "agency")]
+
+
 async def test_without_any_keys_each_provider_says_what_it_lacks(monkeypatch):
     """Where no provider has keys, the error names each and what it looked for; and nothing is in doubt."""
     from huaweicloudsdkcore.auth.internal import MetadataAccessor  # noqa: PLC0415 - as above

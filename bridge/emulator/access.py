@@ -7,7 +7,7 @@ the tokens it issued and nothing else; it does no I/O. Rules:
 - a token may be very long [cn];
 - without credentials the gateway answers `APIGW.0301` [gw], with a wrong token AOM answers `AOM.0401` [seed];
 - the signature is what the official SDK's own signer makes of the same request [sdk]; a date more than 15
-  minutes off is refused [gw].
+  minutes off is refused [gw]; temporary keys go with their `X-Security-Token` [sdk].
 """
 
 import hmac
