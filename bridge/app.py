@@ -187,6 +187,7 @@ class App:
         self.ledger.on_expired(self._count_expired)
         metrics.preset(metrics.rule_matches, rules)
         metrics.preset(metrics.fallbacks, rules)
+        metrics.preset(metrics.dropped, [rule.name for rule in self._settings.mapping.rules if rule.drop])
         metrics.preset(metrics.token_expiry, targets)
         metrics.config_successful.set(1)
         metrics.config_success_time.set(self._clock() / 1000)

@@ -123,7 +123,7 @@ def _map(arguments: argparse.Namespace) -> int:
 
 
 def _print_mapping(mapper: Mapper, source: str, alert: Alert, notification: Notification) -> None:
-    for name, failing in mapper.explain(alert.labels):
+    for name, failing in mapper.explain(alert, notification.group):
         print(f"  rule {name}: " + ("matches" if failing is None else f"no, for {failing} does not hold"))
     result = mapper.map(source, alert, notification.group)
     for fallback in result.fallbacks:

@@ -253,8 +253,8 @@ class _Reader:
         rest = [kind for kind in kinds if kind is not type(None)]
         if len(rest) == 1:
             return self.read(node, rest[0], path)
-        wants_list = isinstance(node, yaml.SequenceNode)
-        return self.read(node, next(kind for kind in rest if (get_origin(kind) is tuple) == wants_list), path)
+        wanted = next((kind for kind in rest if _fits(node, kind)), rest[0])
+        return self.read(node, wanted, path)
 
     def _choice(self, node: yaml.Node, choices: tuple[str, ...], path: str) -> Any:  # noqa: ANN401
         def parse(text: str) -> str:
@@ -326,6 +326,14 @@ class _Reader:
                 self.note(key_node, _join(path, key), f"the key stands at line {line} already. Fix: remove one.")
             pairs[key] = (key_node, child)
         return pairs
+
+
+def _fits(node: yaml.Node, kind: Any) -> bool:  # noqa: ANN401 - a type of the settings
+    """Say whether a node of this form can be of this type: lists, sections, and single values for all the rest."""
+    if isinstance(node, yaml.SequenceNode):
+        return get_origin(kind) is tuple
+    is_section = dataclasses.is_dataclass(kind) or get_origin(kind) is dict
+    return is_section == isinstance(node, yaml.MappingNode)
 
 
 def _boolean(text: str) -> bool:

@@ -100,6 +100,9 @@ class Metrics:
         self.rule_matches = Counter(
             "aom_bridge_mapping_rule_matches_total", "Alerts that a rule matched.", ["rule"], registry=registry
         )
+        self.dropped = Counter(
+            "aom_bridge_mapping_dropped_total", "Alerts that a rule dropped, by rule.", ["rule"], registry=registry
+        )
         self.fallbacks = Counter(
             "aom_bridge_mapping_fallbacks_total",
             "Fields whose template gave nothing usable, by rule.",

@@ -194,6 +194,8 @@ class Webhook:
         result = self._mapper.map(source, alert, notification.group)
         for rule in result.matched or (result.mapped.rule,):
             self._matched(rule).inc()
+        if result.mapped.event is None:
+            self._metrics.dropped.labels(result.mapped.rule).inc()
         if result.left_out:
             self._metrics.left_out.inc(result.left_out)
         if result.fallbacks:

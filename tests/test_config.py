@@ -82,7 +82,11 @@ def test_every_setting_can_be_set():
     )
     assert (mapping.defaults.event_type, mapping.defaults.event_name.text) == ("event", "{{ labels.title }}")
     quiet, pods = mapping.rules
-    assert (quiet.name, quiet.drop, [matcher.name for matcher in quiet.match]) == ("quiet", True, ["severity", "team"])
+    assert (quiet.name, quiet.drop, [matchers.each[0].name for matchers in quiet.match]) == (
+        "quiet",
+        True,
+        ["severity", "team"],
+    )
     assert (pods.target, pods.timeout, pods.go_on, list(pods.set)) == (
         "night",
         2 * HOUR,
@@ -173,7 +177,7 @@ def test_variables_are_expanded_in_values_of_every_kind():
     found = read(text, env)
     assert (found.all_sources, found.store.max_open, found.store.lease) == (("eu", "eu-1"), 7, 90 * SECOND)
     assert found.mapping.rules[0].name == "eu"
-    assert found.mapping.rules[0].match[0].matches({"severity": "page"})
+    assert found.mapping.rules[0].match[0].failing({"severity": "page"}) is None
     assert {key: template.render({}) for key, template in found.mapping.annotations.items()} == {"${T}": "x"}
 
 

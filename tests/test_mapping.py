@@ -9,8 +9,8 @@ from bridge.clock import DAY, HOUR, MINUTE
 from bridge.emulator.validation import read_events
 from bridge.event import MANDATORY, clear, report
 from bridge.mapping import DEFAULTS_RULE, Fallback, Mapper, MappingSettings
-from bridge.mapping.matcher import Matcher
-from bridge.mapping.settings import DefaultsSettings, RuleSettings, SeveritySettings
+from bridge.mapping.matcher import Matchers
+from bridge.mapping.settings import DefaultsSettings, DropLabels, RuleSettings, SeveritySettings
 from bridge.mapping.template import Template
 from bridge.notification import Alert, Group
 
@@ -41,7 +41,7 @@ def templates(texts):
 
 def rule(name, *match, sets=None, annotations=None, **more):
     """Give one rule."""
-    matchers = tuple(Matcher.parse(text) for text in match)
+    matchers = tuple(Matchers.parse(text) for text in match)
     return RuleSettings(
         name=name, match=matchers, set=templates(sets or {}), annotations=templates(annotations or {}), **more
     )
@@ -395,6 +395,90 @@ def test_a_hostile_choice_does_not_fill_the_log():
     )
 
 
+# What a rule may look at
+
+
+def looking(**conditions):
+    """Give a rule that looks at more than labels."""
+    made = {key: (Matchers.parse(text),) for key, text in conditions.items()}
+    return rule("r", sets={"found": "yes"}, **made)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "holds"),
+    [
+        ({"match_annotations": 'summary=~"disk.*"'}, True),
+        ({"match_annotations": 'summary="disk"'}, False),
+        ({"match_annotations": 'runbook=""'}, True),
+        ({"match_group": 'receiver="aom"'}, True),
+        ({"match_group": 'receiver!="aom"'}, False),
+        ({"match_group": 'job="api"'}, True),
+        ({"match_group": 'alertname="Disk"'}, False),
+        ({"match_group": 'receiver="aom"', "match_annotations": 'summary=""'}, False),
+    ],
+)
+def test_rules_look_at_annotations_and_the_group_too(conditions, holds):
+    """`match_annotations` looks at annotations, `match_group` at the group's labels and its receiver."""
+    one = alert(annotations={"summary": "disk full"})
+    assert ("found" in metadata(one, looking(**conditions))) == holds
+    (explained,) = Mapper(MappingSettings(rules=(looking(**conditions),)), TIMEOUTS, "default").explain(one, GROUP)
+    assert (explained[1] is None) == holds
+    if not holds:
+        assert explained[1].startswith(("annotation ", "group "))
+
+
+# Severity and labels of a rule
+
+
+@pytest.mark.parametrize(
+    ("severity", "expected"),
+    [
+        (Template.parse("Major"), "Major"),
+        (Template.parse("{{ labels.prio }}"), "Info"),
+        (Template.parse("{{ labels.nothing }}"), "Critical"),
+        (Template.parse("{{ labels.team }}"), "Critical"),
+        (SeveritySettings(label="prio", map={"INFO": "Major"}, default="Minor"), "Major"),
+        (SeveritySettings(label="team", map={"x": "Major"}, default="Minor"), "Minor"),
+    ],
+    ids=["constant", "template", "empty", "none of them", "table", "table's default"],
+)
+def test_a_rule_has_a_severity_by_table_or_template(severity, expected):
+    """A rule's own table or template goes before the common table; where it gives nothing, the common one does."""
+    one = alert({"alertname": "Disk", "severity": "critical", "prio": "info", "team": "shop"})
+    assert metadata(one, rule("r", severity=severity))["event_severity"] == expected
+
+
+def test_the_last_matching_rule_decides_about_severity():
+    """With `continue`, a later rule's severity counts, whichever way it is written."""
+    one = alert({"alertname": "Disk", "severity": "critical"})
+    table = SeveritySettings(map={"critical": "Major"})
+    first, second = rule("a", severity=table, go_on=True), rule("b", sets={"event_severity": "Info"})
+    assert metadata(one, first, second)["event_severity"] == "Info"
+    first, second = rule("a", sets={"event_severity": "Info"}, go_on=True), rule("b", severity=table)
+    assert metadata(one, first, second)["event_severity"] == "Major"
+
+
+ALL_LABELS = {"alertname", "job", "pod", "uid"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        ("all", ALL_LABELS),
+        ("none", set()),
+        (("pod", "nowhere"), {"pod"}),
+        (DropLabels(drop=("uid", "pod")), {"alertname", "job"}),
+        (None, {"job"}),
+    ],
+)
+def test_a_rule_says_which_labels_go_along(labels, kept):
+    """All, none, a list, or all but a list; a rule that says nothing leaves it to the common setting."""
+    one = alert(dict.fromkeys(ALL_LABELS, "x"))
+    found = metadata(one, rule("r", labels=labels), labels=("job",))
+    assert ALL_LABELS & set(found) == kept
+    assert {"alert_fingerprint", "alert_source"} <= set(found)
+
+
 # Explaining
 
 
@@ -407,9 +491,9 @@ def test_every_tried_rule_is_explained():
         rule("d"),
     )
     mapper = Mapper(MappingSettings(rules=rules), TIMEOUTS, "default")
-    assert mapper.explain({"x": "1"}) == [("a", 'y="2"'), ("b", None), ("c", None)]
-    assert mapper.explain({"z": "1"}) == [("a", 'x="1"'), ("b", None), ("c", 'x="1"'), ("d", None)]
-    assert Mapper(MappingSettings(), TIMEOUTS, "default").explain({}) == []
+    assert mapper.explain(alert({"x": "1"}), GROUP) == [("a", 'y="2"'), ("b", None), ("c", None)]
+    assert mapper.explain(alert({"z": "1"}), GROUP) == [("a", 'x="1"'), ("b", None), ("c", 'x="1"'), ("d", None)]
+    assert Mapper(MappingSettings(), TIMEOUTS, "default").explain(alert({}), GROUP) == []
 
 
 # Any alert

@@ -148,6 +148,7 @@ async def test_a_dropped_alert_is_counted_and_not_sent(tmp_path):
         await rig.send({**noise, "status": "resolved", "endsAt": "2026-01-01T00:00:00Z"})
         await until(lambda: rig.active() == ["Real"])
         assert await rig.metric("aom_bridge_alerts_total", status="firing", outcome="dropped") == 1
+        assert await rig.metric("aom_bridge_mapping_dropped_total", rule="quiet") == 2
         assert await rig.metric("aom_bridge_mapping_rule_matches_total", rule="quiet") == 2
 
 

@@ -1,51 +1,73 @@
 """Matchers: Alertmanager's own syntax for "this label is so"; pure.
 
-In: the text of one matcher, such as ``severity=~"critical|page"`` or ``"k8s.pod"!=""``. Out: a `Matcher` that
-says yes or no to labels. Regular expressions are RE2, as Alertmanager's are, and anchored at both ends; a label
-that is not there is the empty string.
+In: the text of one or several matchers: ``severity=~"critical|page"`` or ``{"k8s.pod"!="", team="shop"}``. Out: a
+`Matchers` that says yes or no to labels. As Alertmanager 0.27 and later do by default ("fallback mode"), a text is read
+in the UTF-8 form first and in the classic form when that fails; where both can read it and differ, the classic one
+wins, with a warning. Regular expressions are RE2, as Go's are, and anchored at both ends; a label that is not there is
+the empty string. Source: Alertmanager's documentation, "UTF-8 and label matchers", and its two parsers.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import re2
 
-_FORM = re.compile(
-    r"""\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s{}!=~,\\"'`]+))\s*(?P<op>=~|!~|!=|=)\s*(?P<value>.*?)\s*""",
+Operator = str
+_CLASSIC = re.compile(r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?P<op>=~|!~|!=|=)\s*(?P<value>.*?)\s*", re.DOTALL)
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<mark>[{},])|(?P<op>=~|!~|!=|=)|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s{}!=~,\\"'`]+)|(?P<end>$))""",
     re.DOTALL,
 )
-_VALUE = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>(?:[^"\\]|\\.)*\\?)', re.DOTALL)
-_ESCAPE = re.compile(r'\\(["\\n])')
+_GO_ESCAPE = re.compile(
+    r"""\\(?:(?P<one>[abfnrtv\\"])|x(?P<byte>[0-9a-fA-F]{2})|(?P<octal>[0-7]{3})"""
+    r"""|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8})|(?P<none>.))""",
+    re.DOTALL,
+)
+_GO_CHARACTERS = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
+_LAST_ASCII, _LAST_CHARACTER = 0x7F, 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
+_IN_REGEX = re.compile(
+    r"\\Q.*?(?:\\E|$)|(?P<byte>\\C)|\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\(\?P?<(?P<name>\w+)>", re.DOTALL
+)
+"""What matters in a regular expression: what is quoted or escaped, classes, and groups with a name."""
+
 _QUIET = re2.Options()
 _QUIET.log_errors = False
+
+
+class _Parts(NamedTuple):
+    """One matcher, taken apart."""
+
+    name: str
+    operator: Operator
+    value: str
+
+
+class _SyntaxError(Exception):
+    """The text is not in this form."""
 
 
 class Matcher:
     """One condition on one label.
 
     Attributes:
-        text: the matcher as it was written.
+        text: the matcher, written in the UTF-8 form.
         name: the label's name.
     """
 
-    __slots__ = ("_holds", "name", "text")
+    __slots__ = ("_holds", "name", "operator", "text", "value")
 
-    def __init__(self, text: str, name: str, holds: Callable[[str], bool]) -> None:
-        self.text = text
+    def __init__(self, name: str, operator: Operator, value: str) -> None:
         self.name = name
-        self._holds = holds
-
-    @classmethod
-    def parse(cls, text: str) -> Matcher:
-        """Read one matcher.
-
-        Raises:
-            ValueError: it is no matcher, or its regular expression is none; the text names the fix.
-        """
-        name, operator, value = _split(text)
-        return cls(text, name, _condition(operator, value))
+        self.operator = operator
+        self.value = value
+        bare = name if re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name) else json.dumps(name, ensure_ascii=False)
+        self.text = f"{bare}{operator}{json.dumps(value, ensure_ascii=False)}"
+        self._holds = _condition(operator, value)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Say whether these labels fulfil the condition."""
@@ -55,35 +77,202 @@ class Matcher:
         return f"Matcher({self.text!r})"
 
 
-def _split(text: str) -> tuple[str, str, str]:
-    found = _FORM.fullmatch(text)
-    if not found or found["quoted"] == "":
-        raise ValueError(
-            f"{text!r} is not a matcher. Fix: write label, operator and quoted value, "
-            """such as 'severity="critical"', with one of = != =~ !~."""
-        )
-    value = _VALUE.fullmatch(found["value"])
-    if not value:
-        raise ValueError(f'{text!r} has a quote that is not closed, or not escaped. Fix: "value", with \\" inside it.')
-    return _either(found), found["op"], _either(value)
+class Matchers:
+    """Conditions that must all hold, as one text gives them.
+
+    Attributes:
+        text: as it was written.
+        each: the conditions.
+        warning: what is doubtful about the text; empty if nothing is.
+    """
+
+    __slots__ = ("each", "text", "warning")
+
+    def __init__(self, text: str, each: tuple[Matcher, ...], warning: str = "") -> None:
+        self.text = text
+        self.each = each
+        self.warning = warning
+
+    @classmethod
+    def parse(cls, text: str) -> Matchers:
+        """Read one or several matchers.
+
+        Raises:
+            ValueError: it is no matcher, or its regular expression is none; the text names the fix.
+        """
+        modern, modern_error = _try(_read_modern, text)
+        classic, classic_error = _try(_read_classic, text)
+        chosen = modern if classic is None else classic
+        if chosen is None:
+            problem = classic_error if '"' in text and "quote" in classic_error else modern_error
+            fix = """write label, operator and quoted value, such as 'severity="critical"', with one of = != =~ !~."""
+            raise ValueError(f"{text!r} is not a matcher: {problem}. Fix: {fix}")
+        warning = ""
+        if modern is not None and classic is not None and modern != classic:
+            meant = ", ".join(f"{part.value!r}" for part in classic)
+            warning = (
+                f"{text!r} means {meant} in Alertmanager's classic form, which wins, and something else in its UTF-8"
+                " form. Fix: write the value so that both agree, or without a backslash."
+            )
+        return cls(text, tuple(Matcher(*part) for part in chosen), warning)
+
+    def failing(self, labels: Mapping[str, str]) -> Matcher | None:
+        """Return the first condition that these labels do not fulfil."""
+        return next((matcher for matcher in self.each if not matcher.matches(labels)), None)
+
+    def __repr__(self) -> str:
+        return f"Matchers({self.text!r})"
 
 
-def _either(found: re.Match[str]) -> str:
-    """Return the bare text, or the quoted one without its escapes; only these three are escapes in Alertmanager."""
-    text = found["bare"] if found["quoted"] is None else found["quoted"]
-    return _ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else escape[1], text)
+def _try(read: Callable[[str], list[_Parts]], text: str) -> tuple[list[_Parts] | None, str]:
+    try:
+        return read(text), ""
+    except _SyntaxError as error:
+        return None, str(error)
 
 
-def _condition(operator: str, value: str) -> Callable[[str], bool]:
+def _read_modern(text: str) -> list[_Parts]:
+    """Read the UTF-8 form: names and values bare or quoted, Go's escapes, a trailing comma, braces around all."""
+    tokens = _tokens(text)
+    found: list[_Parts] = []
+    has_brace = tokens[0] == ("mark", "{")
+    at = 1 if has_brace else 0
+    while tokens[at][0] in ("bare", "quoted"):
+        name, operator, value = (tokens + [("end", "")] * 2)[at : at + 3]
+        if operator[0] != "op":
+            raise _SyntaxError(f"an operator is missing after {name[1]!r}")
+        if value[0] not in ("bare", "quoted"):
+            raise _SyntaxError(f"a value is missing after {name[1]}{operator[1]}")
+        if not name[1]:
+            raise _SyntaxError("a label's name is empty")
+        found.append(_Parts(name[1], operator[1], value[1]))
+        at += 3
+        if tokens[at] != ("mark", ","):
+            break
+        at += 1
+    if has_brace and tokens[at] == ("mark", "}"):
+        at += 1
+    elif has_brace:
+        raise _SyntaxError("a brace is not closed")
+    if tokens[at][0] != "end":
+        raise _SyntaxError(f"{tokens[at][1]!r} is not expected there")
+    if not found:
+        raise _SyntaxError("there is none in it")
+    return found
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    tokens: list[tuple[str, str]] = []
+    at = 0
+    while not tokens or tokens[-1][0] != "end":
+        found = _TOKEN.match(text, at)
+        if found is None or found.lastgroup is None:
+            raise _SyntaxError(_unreadable(text[at:].lstrip()))
+        word = found[found.lastgroup]
+        tokens.append((found.lastgroup, _unquoted(word) if found.lastgroup == "quoted" else word))
+        at = found.end()
+    return tokens
+
+
+def _unreadable(rest: str) -> str:
+    if rest.startswith('"'):
+        return "a quote is not closed"
+    return f"{rest[:1]!r} must stand in double quotes"
+
+
+def _unquoted(text: str) -> str:
+    """Undo the escapes of a Go string literal."""
+
+    def character(found: re.Match[str]) -> str:
+        if found["one"]:
+            return _GO_CHARACTERS[found["one"]]
+        if found["byte"] or found["octal"]:
+            number, last = int(found["octal"], 8) if found["octal"] else int(found["byte"], 16), _LAST_ASCII
+        else:
+            number, last = int(found["short"] or found["long"] or "-1", 16), _LAST_CHARACTER
+        if not 0 <= number <= last or number in _SURROGATES:
+            raise _SyntaxError(f"{found[0]!r} is no escape")
+        return chr(number)
+
+    if "\n" in text:
+        raise _SyntaxError("a line break stands between quotes")
+    return _GO_ESCAPE.sub(character, text)
+
+
+def _read_classic(text: str) -> list[_Parts]:
+    """Read the classic form: names are words, values bare to the comma or quoted, three escapes."""
+    return [_classic(part) for part in _split_at_commas(text.removeprefix("{").removesuffix("}"))]
+
+
+def _split_at_commas(text: str) -> list[str]:
+    parts, token = [], ""
+    inside, escaped = False, False
+    for char in text:
+        if char == "," and not inside:
+            parts.append(token)
+            token = ""
+            continue
+        if char == '"' and not escaped:
+            inside = not inside
+        escaped = char == "\\" and not escaped
+        token += char
+    return [*parts, token] if token.strip() or not parts else parts
+
+
+def _classic(text: str) -> _Parts:
+    found = _CLASSIC.fullmatch(text)
+    if not found:
+        raise _SyntaxError(f"{text!r} has no label, operator and value" if text.strip() else "there is none in it")
+    value = found["value"]
+    is_quoted = value.startswith('"')
+    inner = value[1:] if is_quoted else value
+    spelled, escaped = [], False
+    for index, char in enumerate(inner):
+        if escaped:
+            spelled.append({"n": "\n", '"': '"', "\\": "\\"}.get(char, "\\" + char))
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == '"':
+            if not is_quoted or index < len(inner) - 1:
+                raise _SyntaxError("a quote in the value is not escaped")
+            is_quoted = False
+        else:
+            spelled.append(char)
+    if is_quoted:
+        raise _SyntaxError("a quote is not closed")
+    return _Parts(found["name"], found["op"], "".join(spelled) + ("\\" if escaped else ""))
+
+
+def _condition(operator: Operator, value: str) -> Callable[[str], bool]:
     if operator == "=":
         return lambda found: found == value
     if operator == "!=":
         return lambda found: found != value
-    try:
-        pattern = re2.compile(value, _QUIET)
-    except re2.error as error:
-        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
-        raise ValueError(f"{value!r} is not a regular expression of RE2: {reason}. Fix: correct it.") from None
+    pattern = compile_regex(value)
     if operator == "=~":
         return lambda found: pattern.fullmatch(found) is not None
     return lambda found: pattern.fullmatch(found) is None
+
+
+def compile_regex(text: str) -> re2._Regexp:
+    """Compile a regular expression as Go would, without what only RE2's own library takes.
+
+    Raises:
+        ValueError: it is none; the text names the fix.
+    """
+    names = set()
+    for found in _IN_REGEX.finditer(text):
+        if found["byte"]:
+            raise ValueError(f"{text!r} is not a regular expression of Go: \\C is not known there. Fix: use (?s:.).")
+        if found["name"] in names:
+            name = found["name"]
+            raise ValueError(
+                f"{text!r} is not a regular expression of Go: two groups are called {name}. Fix: rename one."
+            )
+        names.add(found["name"] or object())
+    try:
+        return re2.compile(text, _QUIET)
+    except re2.error as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
+        raise ValueError(f"{text!r} is not a regular expression of RE2: {reason}. Fix: correct it.") from None

@@ -7,7 +7,7 @@ default of that one field, and the default to a constant, so the mandatory six a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,16 @@ import msgspec
 from bridge import event as aom
 from bridge.clock import Millis, format_rfc3339
 from bridge.event import Event, Mapped
-from bridge.mapping.settings import DEFAULTS_RULE, MappingSettings, RuleSettings, mandatory_text_fields
+from bridge.mapping.matcher import Matcher, Matchers
+from bridge.mapping.settings import (
+    DEFAULTS_RULE,
+    DropLabels,
+    Labels,
+    MappingSettings,
+    RuleSettings,
+    SeveritySettings,
+    mandatory_text_fields,
+)
 from bridge.mapping.template import Scope, Template
 from bridge.notification import Alert, Group
 
@@ -42,13 +51,45 @@ class MapResult(msgspec.Struct, frozen=True):
     left_out: int = 0
 
 
+class _Rule:
+    """One rule with its conditions at hand."""
+
+    def __init__(self, settings: RuleSettings) -> None:
+        self.settings = settings
+        self._labels = _flat(settings.match)
+        self._annotations = _flat(settings.match_annotations)
+        self._group = _flat(settings.match_group)
+        table = settings.severity
+        self.severity_of = _table(table) if isinstance(table, SeveritySettings) else None
+        self.is_label = None if settings.labels is None else _chosen_labels(settings.labels)
+
+    def holds(self, alert: Alert, group: Group) -> bool:
+        """Say whether the rule matches."""
+        for matcher in self._labels:
+            if not matcher.matches(alert.labels):
+                return False
+        if not self._annotations and not self._group:
+            return True
+        return self.failing(alert, group) is None
+
+    def failing(self, alert: Alert, group: Group) -> str | None:
+        """Return the first matcher that does not hold, with what it looks at where that is not the labels."""
+        of_group = {**group.group_labels, "receiver": group.receiver}
+        looks = (("", self._labels, alert.labels), ("annotation ", self._annotations, alert.annotations))
+        for what, matchers, values in (*looks, ("group ", self._group, of_group)):
+            for matcher in matchers:
+                if not matcher.matches(values):
+                    return what + matcher.text
+        return None
+
+
 class _Draft(msgspec.Struct):
     """One alert on its way to one event."""
 
     source: str
     alert: Alert
     scope: Scope
-    matched: list[RuleSettings]
+    matched: list[_Rule]
     fallbacks: list[Fallback]
 
     def render(self, template: Template, rule: str, field: str) -> str:
@@ -64,11 +105,20 @@ class _Draft(msgspec.Struct):
         if not any((noted.rule, noted.field) == (rule, field) for noted in self.fallbacks):
             self.fallbacks.append(Fallback(rule, field, problem))
 
+    def one_of(self, template: Template, rule: str, field: str, choices: tuple[str, ...]) -> str:
+        """Return the choice that the template's text names, whatever its case; empty, with a fallback, for none."""
+        text = self.render(template, rule, field).strip()
+        for choice in choices:
+            if choice.casefold() == text.casefold():
+                return choice
+        self.fell_back(rule, field, f"{text[:80]!r} is not one of {', '.join(choices)}")
+        return ""
+
     def chosen(self, field: str) -> tuple[Template, str] | None:
         """Return what the last matching rule sets this field to, with that rule's name."""
         for rule in reversed(self.matched):
-            if field in rule.set:
-                return rule.set[field], rule.name
+            if field in rule.settings.set:
+                return rule.settings.set[field], rule.settings.name
         return None
 
 
@@ -85,20 +135,23 @@ class Mapper:
         self._settings = settings
         self._timeouts = timeouts
         self._default_target = default_target
-        self._severities = {value.casefold(): severity for value, severity in settings.severity.map.items()}
-        self._labels = None if settings.labels == "all" else frozenset(settings.labels)
+        self._rules = [_Rule(rule) for rule in settings.rules]
+        self._severity_of = _table(settings.severity)
+        self._is_label = _chosen_labels(settings.labels)
         self._defaults = {name: getattr(settings.defaults, name) for name in mandatory_text_fields()}
 
     def map(self, source: str, alert: Alert, group: Group) -> MapResult:
         """Return what this alert becomes; never raises."""
-        matched = self._match(alert.labels)
-        names = tuple(rule.name for rule in matched)
-        target = next((rule.target for rule in reversed(matched) if rule.target), self._default_target)
+        matched = self._match(alert, group)
+        names = tuple([rule.settings.name for rule in matched])
+        target = next(
+            (rule.settings.target for rule in reversed(matched) if rule.settings.target), self._default_target
+        )
         rule = names[-1] if names else DEFAULTS_RULE
-        if matched and matched[-1].drop:
+        if matched and matched[-1].settings.drop:
             return MapResult(mapped=Mapped(event=None, target=target, rule=rule), matched=names)
         draft = _Draft(source, alert, scope(source, alert, group), matched, [])
-        metadata, labels_out = aom.build_metadata(self._fixed(draft), self._metadata_labels(alert))
+        metadata, labels_out = aom.build_metadata(self._fixed(draft), self._metadata_labels(draft))
         annotations, annotations_out = aom.build_annotations(self._annotations(draft))
         event = Event(metadata=metadata, annotations=annotations, timeout=self._timeout(matched, target))
         return MapResult(
@@ -108,27 +161,27 @@ class Mapper:
             left_out=labels_out + annotations_out,
         )
 
-    def explain(self, labels: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    def explain(self, alert: Alert, group: Group) -> list[tuple[str, str | None]]:
         """Return the rules that were tried, in order: each name with its first matcher that does not hold, or None."""
         tried: list[tuple[str, str | None]] = []
-        for rule in self._settings.rules:
-            failing = next((matcher.text for matcher in rule.match if not matcher.matches(labels)), None)
-            tried.append((rule.name, failing))
-            if failing is None and not rule.go_on:
+        for rule in self._rules:
+            failing = rule.failing(alert, group)
+            tried.append((rule.settings.name, failing))
+            if failing is None and not rule.settings.go_on:
                 break
         return tried
 
-    def _match(self, labels: Mapping[str, str]) -> list[RuleSettings]:
+    def _match(self, alert: Alert, group: Group) -> list[_Rule]:
         matched = []
-        for rule in self._settings.rules:
-            if all(matcher.matches(labels) for matcher in rule.match):
+        for rule in self._rules:
+            if rule.holds(alert, group):
                 matched.append(rule)
-                if not rule.go_on:
+                if not rule.settings.go_on:
                     break
         return matched
 
-    def _timeout(self, matched: list[RuleSettings], target: str) -> Millis:
-        own = next((rule.timeout for rule in reversed(matched) if rule.timeout is not None), None)
+    def _timeout(self, matched: list[_Rule], target: str) -> Millis:
+        own = next((rule.settings.timeout for rule in reversed(matched) if rule.settings.timeout is not None), None)
         return self._timeouts[target] if own is None else own
 
     def _fixed(self, draft: _Draft) -> dict[str, str]:
@@ -144,9 +197,9 @@ class Mapper:
             aom.SOURCE_KEY: draft.source,
         }
         for rule in draft.matched:
-            for field, template in rule.set.items():
+            for field, template in rule.settings.set.items():
                 if field not in aom.MANDATORY and field not in aom.OURS:
-                    fields[field] = draft.render(template, rule.name, field)
+                    fields[field] = draft.render(template, rule.settings.name, field)
         return fields
 
     def _text(self, draft: _Draft, field: str) -> str:
@@ -163,29 +216,27 @@ class Mapper:
         return _LAST_RESORT.get(field, draft.alert.fingerprint)
 
     def _severity(self, draft: _Draft) -> str:
-        table = self._settings.severity
-        by_label = self._severities.get(draft.alert.labels.get(table.label, "").casefold(), table.default)
-        return self._one_of(draft, "event_severity", aom.SEVERITIES, by_label)
+        labels = draft.alert.labels
+        for rule in reversed(draft.matched):
+            if rule.severity_of is not None:
+                return rule.severity_of(labels)
+            own = rule.settings.severity
+            template = own if isinstance(own, Template) else rule.settings.set.get("event_severity")
+            if template is not None:
+                name = rule.settings.name
+                return draft.one_of(template, name, "event_severity", aom.SEVERITIES) or self._severity_of(labels)
+        return self._severity_of(labels)
 
     def _event_type(self, draft: _Draft) -> str:
-        return self._one_of(draft, "event_type", aom.EVENT_TYPES, self._settings.defaults.event_type)
+        chosen, default = draft.chosen("event_type"), self._settings.defaults.event_type
+        return (draft.one_of(*chosen, "event_type", aom.EVENT_TYPES) if chosen else "") or default
 
-    @staticmethod
-    def _one_of(draft: _Draft, field: str, choices: tuple[str, ...], otherwise: str) -> str:
-        chosen = draft.chosen(field)
-        if not chosen:
-            return otherwise
-        text = draft.render(chosen[0], chosen[1], field).strip()
-        for choice in choices:
-            if choice.casefold() == text.casefold():
-                return choice
-        draft.fell_back(chosen[1], field, f"{text[:80]!r} is not one of {', '.join(choices)}")
-        return otherwise
-
-    def _metadata_labels(self, alert: Alert) -> list[tuple[str, str]]:
-        if self._labels is None:
-            return list(alert.labels.items())
-        return [(name, value) for name, value in alert.labels.items() if name in self._labels]
+    def _metadata_labels(self, draft: _Draft) -> list[tuple[str, str]]:
+        is_label = self._is_label
+        for rule in draft.matched:
+            is_label = rule.is_label or is_label
+        labels = draft.alert.labels
+        return [(name, value) for name, value in labels.items() if is_label(name)]
 
     def _annotations(self, draft: _Draft) -> dict[str, str]:
         """Return the configured annotations, the rules' and then the alert's own in name order."""
@@ -194,8 +245,8 @@ class Mapper:
             for name, template in self._settings.annotations.items()
         }
         for rule in draft.matched:
-            for name, template in rule.annotations.items():
-                texts[name] = draft.render(template, rule.name, f"annotations.{name}")
+            for name, template in rule.settings.annotations.items():
+                texts[name] = draft.render(template, rule.settings.name, f"annotations.{name}")
         for name, text in sorted(draft.alert.annotations.items()):
             if not texts.get(name):
                 texts[name] = text
@@ -224,3 +275,24 @@ def scope(source: str, alert: Alert, group: Group) -> dict[str, Any]:
             "external_url": group.external_url,
         },
     }
+
+
+def _flat(texts: Sequence[Matchers]) -> tuple[Matcher, ...]:
+    return tuple(matcher for matchers in texts for matcher in matchers.each)
+
+
+def _table(settings: SeveritySettings) -> Callable[[Mapping[str, str]], str]:
+    """Return what a severity table makes of labels."""
+    severities = {value.casefold(): severity for value, severity in settings.map.items()}
+    return lambda labels: severities.get(labels.get(settings.label, "").casefold(), settings.default)
+
+
+def _chosen_labels(labels: Labels) -> Callable[[str], bool]:
+    """Return which label names go into the metadata."""
+    if labels == "all":
+        return lambda _name: True
+    if isinstance(labels, DropLabels):
+        dropped = frozenset(labels.drop)
+        return lambda name: name not in dropped
+    kept = frozenset() if labels == "none" else frozenset(labels)
+    return kept.__contains__

@@ -7,7 +7,7 @@ from typing import Literal
 
 from bridge.clock import Millis
 from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, OURS, SEVERITIES, SHORTEST_TIMEOUT, Severity
-from bridge.mapping.matcher import Matcher
+from bridge.mapping.matcher import Matchers
 from bridge.mapping.template import Template
 from bridge.scalars import DurationField
 
@@ -36,6 +36,17 @@ class SeveritySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DropLabels:
+    """All labels but these go into the metadata."""
+
+    drop: tuple[str, ...]
+
+
+Labels = Literal["all", "none"] | tuple[str, ...] | DropLabels
+"""Which labels go into the metadata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultsSettings:
     """The fields of an event where no rule says otherwise."""
 
@@ -48,12 +59,19 @@ class DefaultsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSettings:
-    """One rule: when all its matchers hold, what it sets. Without matchers it always holds."""
+    """One rule: when all its matchers hold, what it sets. Without matchers it always holds.
+
+    ``match`` looks at labels, ``match_annotations`` at annotations, ``match_group`` at the group's labels and receiver.
+    """
 
     name: str
-    match: tuple[Matcher, ...] = ()
+    match: tuple[Matchers, ...] = ()
+    match_annotations: tuple[Matchers, ...] = ()
+    match_group: tuple[Matchers, ...] = ()
     set: dict[str, Template] = field(default_factory=dict)
     annotations: dict[str, Template] = field(default_factory=dict)
+    severity: Template | SeveritySettings | None = None
+    labels: Labels | None = None
     target: str | None = None
     timeout: DurationField | None = None
     drop: bool = False
@@ -66,10 +84,15 @@ class RuleSettings:
             found.append(("name", f"{self.name!r} means in metrics that no rule matched. Fix: choose another name."))
         if self.timeout is not None:
             found += [("timeout", text) for text in timeout_problems(self.timeout)]
-        if self.drop and (self.set or self.annotations or self.target or self.timeout or self.go_on):
+        sets = (self.set, self.annotations, self.severity, self.labels, self.target, self.timeout, self.go_on)
+        if self.drop and any(sets):
             found.append(("drop", "a rule that drops sets nothing else. Fix: remove the other keys, or drop."))
         for key, choices in (("event_severity", SEVERITIES), ("event_type", EVENT_TYPES)):
             found += [(f"set.{key}", text) for text in _choice_problems(self.set.get(key), choices)]
+        if isinstance(self.severity, Template):
+            found += [("severity", text) for text in _choice_problems(self.severity, SEVERITIES)]
+        if self.severity is not None and "event_severity" in self.set:
+            found.append(("severity", "set.event_severity stands in the rule, too. Fix: keep one of them."))
         text = "the bridge sets it, and finds its alarms by it. Fix: choose another name."
         return found + [(f"set.{key}", text) for key in OURS if key in self.set]
 
@@ -78,7 +101,7 @@ class RuleSettings:
 class MappingSettings:
     """How alerts become events. Rules are tried from top to bottom."""
 
-    labels: Literal["all"] | tuple[str, ...] = "all"
+    labels: Labels = "all"
     severity: SeveritySettings = field(default_factory=SeveritySettings)
     defaults: DefaultsSettings = field(default_factory=DefaultsSettings)
     annotations: dict[str, Template] = field(
