@@ -51,6 +51,38 @@ TEXTS = {
     "{{ none }}": "",
     "{{ 1 + 1 }}": "2",
     "{% set x = labels.job %}{{ x }}{{ x }}": "apiapi",
+    "{{ labels.job == 'api' }}": "true",
+    "{{ labels.job is defined and labels.nope is undefined }}": "true",
+    "{% for name, value in annotations | items %}{{ name }}={{ value }};{% endfor %}": "summary=full;keys=note;",
+    "{% for name, value in annotations | dictsort %}{{ loop.index }}{{ name }}{% endfor %}": "1keys2summary",
+    "{{ labels.job[:2] }}{{ labels.job[-1] }}": "api",
+    "{{ labels.job | toUpper }}{{ labels.alertname | toLower }}": "APIdisk",
+    "{{ 'full disk' | title }}": "Full Disk",
+    "{{ labels.instance | match('web-[0-9]') }}": "true",
+    "{{ labels.instance | match('^[0-9]') }}": "false",
+    "{% if labels.instance | match(':9100$') %}node{% endif %}": "node",
+    "{{ labels.instance | reReplaceAll('(.*)-([0-9]):.*', '$2/${1}/$3/$$') }}": "1/web//$",
+    "{{ labels.instance | reReplaceAll('(?P<host>[a-z]+)', '<$host>') }}": "<web>-1:9100",
+    "{{ labels.instance | stripPort }}": "web-1",
+    "{{ 'web-1.example.com:80' | stripDomain }} {{ '10.0.0.1:80' | stripDomain }}": "web-1:80 10.0.0.1:80",
+    "{{ 'abcdefgh' | truncate(5, true, '~', 0) }}": "abcd~",
+    "{{ ['a', 'b'] | join('-') }}": "a-b",
+}
+
+HUMANE = {
+    "humanize": {"0": "0", "1": "1", "1234567": "1.235M", "0.00001": "10u", "-1500": "-1.5k", "NaN": "nan"},
+    "humanize1024": {"0": "0", "1": "1", "1048576": "1Mi", "1.5": "1.5", "-2048": "-2ki"},
+    "humanizeDuration": {
+        "0": "0s",
+        "1": "1s",
+        "0.0125": "12.5ms",
+        "61": "1m 1s",
+        "3661": "1h 1m 1s",
+        "90061.5": "1d 1h 1m 1s",
+        "-90": "-1m 30s",
+        "59.99": "59.99s",
+    },
+    "humanizePercentage": {"0.1234567": "12.35%", "1": "100%", "0": "0%"},
 }
 
 LABELS_LIKE_METHODS = {
@@ -71,7 +103,6 @@ LABELS_LIKE_METHODS = {
     "{{ group['items'] }}": "",
     "{{ group.common_labels['items'] }}": "",
     "{{ labels[alert.status] | upper }}": "",
-    "{{ [annotations] | map(attribute='items') | join }}": "",
     "{{ labels.__class__ }}": "label",
     "{{ annotations.__class__ | upper }}": "",
     "{{ annotations['__class__'] | upper }}": "",
@@ -106,7 +137,29 @@ BAD = {
     "{{ }}": "is not a template: .*Fix: see Jinja2's syntax",
     "{% if labels.a %}": "is not a template: .*Fix: see Jinja2's syntax",
     "{% nope %}": "is not a template: Encountered unknown tag 'nope'",
-    "{{ labels.a | nofilter }}": "is not a template: No filter named 'nofilter'",
+    "{{ labels.a | nofilter }}": "a filter 'nofilter', which there is not. Fix: use one of abs, ",
+    "{{ labels.a | uper }}": "a filter 'uper', which there is not. Fix: did you mean 'upper'?",
+    "{{ labels.a | few }}": "a filter 'few', which there is not. Fix: ",
+    "{{ 'x' | center(999999999) }}": "a filter 'center', which there is not. Fix: ",
+    "{{ labels.a | indent(999999999) }}": "a filter 'indent', which there is not. Fix: ",
+    "{{ '%99999d' | format(1) }}": "a filter 'format', which there is not. Fix: ",
+    "{{ [labels] | map(attribute='a') | list }}": "a filter '(map|list)', which there is not. Fix: ",
+    "{{ labels.a is divisibleby 3 }}": "a test 'divisibleby', which there is not. Fix: use one of ",
+    "{{ labels.a | match(labels.b) }}": "has a match without a constant pattern. Fix: write match",
+    "{{ labels.a | match }}": "has a match without a constant pattern. Fix: write match",
+    "{{ labels.a | match('(') }}": "is not a regular expression of RE2: .* Fix: ",
+    "{{ labels.a | reReplaceAll('\\\\C', '') }}": "is not known there. Fix: ",
+    "{% for a in [1, 2] %}{% endfor %}": "loops over something else than labels or annotations. Fix: ",
+    "{% for a in labels.a %}{% endfor %}": "loops over something else than labels or annotations. Fix: ",
+    "{% for a in labels %}{% for b in labels %}{% endfor %}{% endfor %}": "has a loop in a loop. Fix: ",
+    "{% for a in labels %}{% if a %}{% for b in labels %}{% endfor %}{% endif %}{% endfor %}": "a loop in a loop",
+    "{% for a in labels recursive %}{% endfor %}": "loops over something else than labels or annotations. Fix: ",
+    "{% set a = labels.a ~ labels.a %}{{ a ~ a }}": "adds texts in a set. Fix: add them where they are shown",
+    "{% set a = (labels.a + 'x') | upper %}": "adds texts in a set. Fix: ",
+    "{{ " + " ~ ".join(["labels.a"] * 60) + " }}": "adds 60 values, 50 are allowed. Fix: ",
+    "{{ " + " + ".join(["labels.a"] * 60) + " }}": "adds 59 values, 50 are allowed. Fix: ",
+    "{{ labels.a }}" + "x" * 8_200: "is over 8192 characters. Fix: make it simpler",
+    "{{ {'a': 1} }}": "uses (Dict|Pair), which is not allowed. Fix: ",
     "{{ label.a }}": "unknown name 'label' in a template. Fix: did you mean 'labels'?",
     "{{ Labels.a }}": "unknown name 'Labels' in a template. Fix: did you mean 'labels'?",
     "{{ zzz }}": "unknown name 'zzz' in a template. Fix: use one of labels, annotations, alert, group, source.",
@@ -152,6 +205,45 @@ def render(text, expand=str):
 def test_a_template_gives_its_text(text, expected):
     """Constants, look-ups, filters and blocks work as in Jinja2; a name that is missing is the empty string."""
     assert render(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [(name, value, expected) for name, pairs in HUMANE.items() for value, expected in pairs.items()],
+)
+def test_numbers_are_written_as_prometheus_does(name, value, expected):
+    """The functions for people give what they give in Prometheus' own templates."""
+    assert render("{{ '" + value + "' | " + name + " }}") == expected
+
+
+LONG = {
+    "labels": {f"l{i}": "x" * 65_000 for i in range(400)},
+    "annotations": {},
+    "alert": {},
+    "group": {},
+    "source": "",
+}
+HEAVY = {
+    "replace": "{{ labels.l1 | replace('x', 'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy') }}",
+    "replaced twice": "{{ 'a' | replace('a', labels.l1) | replace('x', labels.l2) }}",
+    "empty pattern": "{{ labels.l1 | reReplaceAll('', '" + "y" * 4_000 + "') }}",
+    "group many times": "{{ labels.l1 | reReplaceAll('(.*)', '" + "$1" * 2_000 + "') }}",
+    "join": "{{ [labels.l1, labels.l2, labels.l3] | join }}",
+}
+
+
+@pytest.mark.parametrize("text", HEAVY.values(), ids=HEAVY.keys())
+def test_no_filter_makes_a_value_long(text):
+    """What would grow over the limit raises before it is made."""
+    with pytest.raises(ValueError, match="grew over 65536 characters"):
+        Template.parse(text).render(LONG)
+
+
+def test_output_is_cut_while_it_is_made():
+    """However much a loop would write, it is stopped at the limit, and sees so many labels at most."""
+    text = "{% for name, value in labels | items %}{{ value }}{{ value | upper }}{% endfor %}"
+    assert len(Template.parse(text).render(LONG)) == 65_536
+    assert Template.parse("{% for name in labels %}{{ 1 }}{% endfor %}").render(LONG) == "1" * 256
 
 
 @pytest.mark.parametrize(("text", "expected"), LABELS_LIKE_METHODS.items())

@@ -15,6 +15,7 @@ import msgspec
 from bridge import event as aom
 from bridge.clock import Millis, format_rfc3339
 from bridge.event import Event, Mapped
+from bridge.mapping.filters import LONGEST
 from bridge.mapping.matcher import Matcher, Matchers
 from bridge.mapping.settings import (
     DEFAULTS_RULE,
@@ -257,8 +258,8 @@ def scope(source: str, alert: Alert, group: Group) -> dict[str, Any]:
     """Return the names that templates see; times are RFC 3339 texts in UTC."""
     return {
         "source": source,
-        "labels": alert.labels,
-        "annotations": alert.annotations,
+        "labels": _seen(alert.labels),
+        "annotations": _seen(alert.annotations),
         "alert": {
             "status": alert.status,
             "fingerprint": alert.fingerprint,
@@ -296,3 +297,10 @@ def _chosen_labels(labels: Labels) -> Callable[[str], bool]:
         return lambda name: name not in dropped
     kept = frozenset() if labels == "none" else frozenset(labels)
     return kept.__contains__
+
+
+def _seen(values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what templates see: AOM takes less of a value, and no template can make more of it than there is."""
+    if max(map(len, values.values()), default=0) <= LONGEST:
+        return values
+    return {name: value[:LONGEST] for name, value in values.items()}

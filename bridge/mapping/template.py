@@ -9,57 +9,16 @@ literal text only, after parsing, so what comes out is never read as a template.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from jinja2 import ChainableUndefined, TemplateError, nodes
-from jinja2 import Template as JinjaTemplate
-from jinja2.meta import find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError, nodes
+
+from bridge.mapping import jinja
 
 Scope = Mapping[str, Any]
 """The names a template sees: ``labels``, ``annotations``, ``alert`` and ``group`` (mappings), ``source`` (text)."""
 
 Render = Callable[[Scope], str]
-NAMES = ("labels", "annotations", "alert", "group", "source")
-
-
-_REFUSED = (
-    nodes.Call,
-    nodes.Macro,
-    nodes.CallBlock,
-    nodes.Import,
-    nodes.FromImport,
-    nodes.Include,
-    nodes.Extends,
-    nodes.Block,
-    nodes.Mul,
-    nodes.Pow,
-    nodes.Mod,
-)
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """Attributes of a mapping are its keys and nothing else, so no label name can collide with a method."""
-
-    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - Jinja2's own signature
-        if isinstance(obj, Mapping):
-            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
-        return super().getattr(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as above
-        if isinstance(obj, Mapping):
-            return self.getattr(obj, argument)
-        return super().getitem(obj, argument)
-
-
-def _environment() -> _Environment:
-    made = _Environment(undefined=ChainableUndefined, finalize=lambda value: "" if value is None else value)
-    made.globals.clear()
-    return made
-
-
-_ENVIRONMENT = _environment()
 
 
 class Template:
@@ -85,9 +44,7 @@ class Template:
         if "{{" not in text and "{%" not in text and "{#" not in text:
             return cls(text, _constant(expand(text)))
         try:
-            tree = _ENVIRONMENT.parse(text)
-            _check_nodes(tree)  # first: looking for names folds constants, such as 10 ** 10 ** 10
-            _check_names(tree)
+            tree = jinja.parse(text)
             _expand_literals(tree, expand)
             return cls(text, _compile(tree))
         except TemplateError as error:
@@ -104,20 +61,6 @@ class Template:
         return f"Template({self.text!r})"
 
 
-def _check_nodes(tree: nodes.Template) -> None:
-    """Refuse what can call into Python, or make a template work without end."""
-    for found in tree.find_all(_REFUSED):
-        what = type(found).__name__
-        raise ValueError(f"line {found.lineno} of a template uses {what}, which is not allowed. Fix: use filters.")
-
-
-def _check_names(tree: nodes.Template) -> None:
-    for name in sorted(find_undeclared_variables(tree) - set(NAMES)):
-        near = get_close_matches(name, NAMES, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(NAMES)}."
-        raise ValueError(f"unknown name {name!r} in a template. Fix: {meant}")
-
-
 def _expand_literals(tree: nodes.Template, expand: Callable[[str], str]) -> None:
     for data in tree.find_all(nodes.TemplateData):
         data.data = expand(data.data)
@@ -130,9 +73,7 @@ def _compile(tree: nodes.Template) -> Render:
     plain = _plain(tree)
     if plain is not None:
         return plain
-    code = _ENVIRONMENT.compile(tree)
-    template = JinjaTemplate.from_code(_ENVIRONMENT, code, {})
-    return template.render
+    return jinja.compile_tree(tree)
 
 
 def _plain(tree: nodes.Template) -> Render | None:
