@@ -55,7 +55,10 @@ def parser(run: Commands) -> argparse.ArgumentParser:
     _add_emulator(commands, run)
     check = _command(commands, "check-config", run["check-config"], "check configuration files with serve's own loader")
     check.add_argument("files", nargs="*", metavar="FILE", help=f"default: ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}")
-    check.add_argument("--allow-unset", action="store_true", help="do not fail on ${VARIABLES} that are not set")
+    check.add_argument(
+        "--allow-unset", action="store_true", help="only warn of ${VARIABLES} that are not set and of missing files"
+    )
+    check.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     shown = _command(commands, "map", run["map"], "show rule by rule what a webhook's body becomes")
     _add_config(shown)
     shown.add_argument("--source", help="the source to map as; default: the configuration's")

@@ -22,6 +22,7 @@ from rich.console import Console
 from bridge import alarms, config, log
 from bridge.aom import TargetSettings
 from bridge.arguments import SWITCHES, default_config, parser
+from bridge.check import Check
 from bridge.clock import Millis, format_duration, system_clock
 from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError, PayloadError
@@ -61,11 +62,19 @@ def _serve(arguments: argparse.Namespace) -> int:
     from bridge.app import App  # noqa: PLC0415 - as above
 
     log.configure(arguments.log_level, arguments.log_format, for_good=True)
-    settings = config.load(arguments.config_file)
+    settings = _loaded(arguments.config_file)
     host, port = _address(arguments.listen_address)
     app = App(settings, host, port)
     gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
     return uvloop.run(_until_stopped(app.start, app.stop))
+
+
+def _loaded(file: str) -> config.Settings:
+    """Read the configuration, and say what is doubtful about it."""
+    loaded = config.examine(file)
+    for problem in (*loaded.missing, *loaded.doubts):
+        _log.warning("doubtful configuration", place=f"{file}:{problem.line}", path=problem.path, problem=problem.text)
+    return loaded.settings
 
 
 def _emulator(arguments: argparse.Namespace) -> int:
@@ -95,18 +104,20 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
-    wrong = 0
-    for file in arguments.files or [default_config()]:
-        try:
-            settings = config.load(file, allow_unset=arguments.allow_unset)
-        except config.ConfigError as error:
-            wrong += 1
-            _complain(*error.lines())
-            _complain(f"{file}: FAILED: {len(error.problems)} problem(s)")
-        else:
-            rules = len(settings.mapping.rules)
-            print(f"{file}: SUCCESS: {len(settings.targets)} target(s), {rules} rule(s)")
-    return 1 if wrong else 0
+    checked = [Check.of(file, allow_unset=arguments.allow_unset) for file in arguments.files or [default_config()]]
+    if arguments.format == "json":
+        print(alarms.pretty(checked))
+    else:
+        for check in checked:
+            _complain(*(problem.line_of(check.file) for problem in check.problems))
+            _complain(*(f"warning: {problem.line_of(check.file)}" for problem in check.warnings))
+            if check.is_good:
+                print(f"{check.file}: SUCCESS: {check.summary}")
+            else:
+                _complain(f"{check.file}: FAILED: {len(check.problems)} problem(s)")
+    if any(check.is_unreadable for check in checked):
+        return 2
+    return 0 if all(check.is_good for check in checked) else 1
 
 
 def _map(arguments: argparse.Namespace) -> int:

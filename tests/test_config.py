@@ -8,8 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
-from bridge.config import LARGEST_FILE, ConfigError, Settings, load, loads
+from bridge.config import ConfigError, Settings, load, loads
 from bridge.mapping import MappingSettings
+from bridge.reader import LARGEST_FILE
 from bridge.scalars import Secret
 
 CONFIG = Path(__file__).parent / "data" / "config"

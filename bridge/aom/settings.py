@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -40,6 +41,10 @@ class TokenSettings:
         """Return what is wrong with the section: pairs of the key and the sentence."""
         return _one_problems("value", self.value, "file", self.file)
 
+    def missing(self) -> Problems:
+        """Return which file is not there: pairs of the key and the sentence."""
+        return _missing(file=self.file)
+
     def secret(self) -> Secret:
         """Return the token; as `_read`."""
         return _read(self.value, self.file)
@@ -62,6 +67,10 @@ class PasswordSettings:
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
         return _one_problems("password", self.password, "password_file", self.password_file)
+
+    def missing(self) -> Problems:
+        """Return which file is not there: pairs of the key and the sentence."""
+        return _missing(password_file=self.password_file)
 
     def secret(self) -> Secret:
         """Return the password; as `_read`."""
@@ -96,6 +105,14 @@ class AkskSettings:
             token = self.security_token
             found += _one_problems("security_token", token, "security_token_file", self.security_token_file)
         return found
+
+    def missing(self) -> Problems:
+        """Return which files are not there: pairs of the key and the sentence."""
+        return _missing(
+            access_key_file=self.access_key_file,
+            secret_key_file=self.secret_key_file,
+            security_token_file=self.security_token_file,
+        )
 
     def secrets(self) -> Keys:
         """Return the keys; as `_read`."""
@@ -182,6 +199,10 @@ class TargetSettings:
             return [("auth.password.iam_endpoint", text)]
         return _url_problems("auth.password.iam_endpoint", password.iam_endpoint)
 
+    def missing(self) -> Problems:
+        """Return which file is not there: pairs of the key and the sentence."""
+        return _missing(ca_file=self.ca_file)
+
     @property
     def aom_url(self) -> str:
         """The base address of AOM, without a slash at the end."""
@@ -201,6 +222,16 @@ def _one_problems(key: str, value: Secret | None, file_key: str, file: Path | No
     if value is not None and not value.reveal().strip():
         return [(key, "it is empty. Fix: set it, or read it from a file.")]
     return []
+
+
+def _missing(**files: Path | None) -> Problems:
+    """Return which of these files cannot be read now."""
+    found = []
+    for key, file in files.items():
+        if file is not None and not os.access(file, os.R_OK):
+            problem = "is not there" if not file.exists() else "cannot be read"
+            found.append((key, f"the file {file} {problem}. Fix: mount it, or correct the path."))
+    return found
 
 
 def _read(value: Secret | None, file: Path | None) -> Secret:

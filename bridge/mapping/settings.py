@@ -7,7 +7,7 @@ from typing import Literal
 
 from bridge.clock import Millis
 from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, OURS, SEVERITIES, SHORTEST_TIMEOUT, Severity
-from bridge.mapping.matcher import Matchers
+from bridge.mapping.matcher import Matcher, Matchers
 from bridge.mapping.template import Template
 from bridge.scalars import DurationField
 
@@ -77,6 +77,31 @@ class RuleSettings:
     drop: bool = False
     go_on: bool = field(default=False, metadata={"key": "continue"})
 
+    def conditions(self) -> dict[tuple[str, str], list[Matcher]]:
+        """Return the conditions by what they look at: the kind of value and its name."""
+        found: dict[tuple[str, str], list[Matcher]] = {}
+        for kind, texts in (("", self.match), ("annotation ", self.match_annotations), ("group ", self.match_group)):
+            for matcher in (matcher for matchers in texts for matcher in matchers.each):
+                found.setdefault((kind, matcher.name), []).append(matcher)
+        return found
+
+    def contradiction(self) -> str:
+        """Return two conditions that can never hold together; empty if none are known."""
+        for (kind, name), matchers in self.conditions().items():
+            for one in (matcher for matcher in matchers if matcher.operator == "="):
+                for other in matchers:
+                    if not other.matches({name: one.value}):
+                        return f"{kind}{one.text} and {kind}{other.text}"
+        return ""
+
+    def takes_all_of(self, later: RuleSettings) -> bool:
+        """Say whether no alert gets past this rule to a later one, as far as equal conditions show it."""
+        if self.go_on:
+            return False
+        theirs = {(key, matcher.text) for key, matchers in later.conditions().items() for matcher in matchers}
+        ours = {(key, matcher.text) for key, matchers in self.conditions().items() for matcher in matchers}
+        return ours <= theirs
+
     def problems(self) -> list[tuple[str, str]]:
         """Return what is wrong with the rule as a whole: pairs of the key and the sentence."""
         found = []
@@ -119,6 +144,21 @@ class MappingSettings:
             for index, rule in enumerate(self.rules)
             if first[rule.name] != index
         ]
+
+    def doubts(self) -> list[tuple[str, str]]:
+        """Return which rules no alert can come to: pairs of the key and the sentence."""
+        found = []
+        for index, rule in enumerate(self.rules):
+            never = rule.contradiction()
+            if never:
+                found.append((f"rules[{index}]", f"no alert can match {rule.name!r}: {never}. Fix: correct a matcher."))
+            before = next((other for other in self.rules[:index] if other.takes_all_of(rule)), None)
+            if before is not None:
+                text = f"{before.name!r} above takes every alert that {rule.name!r} would match"
+                found.append(
+                    (f"rules[{index}]", f"{text}. Fix: put it higher, or give {before.name!r} continue: true.")
+                )
+        return found
 
 
 def timeout_problems(timeout: Millis) -> list[str]:

@@ -1,0 +1,47 @@
+"""Checks one configuration file for `check-config`: what is wrong, what is missing here, what is doubtful.
+
+In: a file's name. Out: a `Check`, which people read line by line and programs as JSON. It uses serve's own loader.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge import config
+from bridge.config import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What came of one file.
+
+    Attributes:
+        file: its name as it was given.
+        problems: what keeps `serve` from running well with it, in the order of the file.
+        warnings: what is doubtful, or missing where the check runs.
+        summary: what a good file holds.
+        is_unreadable: nothing could be checked.
+    """
+
+    file: str
+    problems: list[Problem]
+    warnings: list[Problem]
+    summary: str = ""
+    is_unreadable: bool = False
+
+    @property
+    def is_good(self) -> bool:
+        """Whether there is nothing wrong."""
+        return not self.problems
+
+    @classmethod
+    def of(cls, file: str, *, allow_unset: bool) -> Check:
+        """Check a file; ``allow_unset``: variables and secrets' files that are missing here are warnings only."""
+        try:
+            loaded = config.examine(file, allow_unset=allow_unset)
+        except config.ConfigError as error:
+            is_unreadable = isinstance(error, config.UnreadableError)
+            return cls(file=file, problems=error.problems, warnings=[], is_unreadable=is_unreadable)
+        summary = f"{len(loaded.settings.targets)} target(s), {len(loaded.settings.mapping.rules)} rule(s)"
+        problems, warnings = ([], loaded.missing) if allow_unset else (loaded.missing, [])
+        return cls(file=file, problems=problems, warnings=sorted(warnings + loaded.doubts), summary=summary)

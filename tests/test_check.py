@@ -1,0 +1,118 @@
+"""`check-config` tells what is wrong, what is missing here and what is doubtful, for people and for programs."""
+
+import json
+
+import pytest
+from test_cli import bridge_command, run
+
+from bridge.check import Check
+
+TARGET = "targets: {default: {region: cn-north-4, project_id: p, auth: {token: {%s}}}}\n"
+GOOD = TARGET % "value: t"
+
+
+def check(folder, text, *, allow_unset=False):
+    """Check a text; give its problems and warnings as lines."""
+    file = folder / "bridge.yaml"
+    file.write_text(text)
+    found = Check.of(str(file), allow_unset=allow_unset)
+    return [[p.line_of("f") for p in some] for some in (found.problems, found.warnings)]
+
+
+def rules(*lines):
+    """Give a good file with these rules."""
+    return GOOD + "mapping:\n  rules:\n" + "".join(f"    - {line}\n" for line in lines)
+
+
+DOUBTS = {
+    "a rule behind one that takes all": (
+        rules("{name: all}", "{name: late, match: [a=b]}"),
+        ["f:5:7: mapping.rules[1]: 'all' above takes every alert that 'late' would match. Fix: put it higher, or give"],
+    ),
+    "a rule behind one with fewer conditions": (
+        rules("{name: few, match: [a=b]}", "{name: more, match: ['c=\"d\"', '{a=\"b\"}']}"),
+        ["f:5:7: mapping.rules[1]: 'few' above takes every alert that 'more' would match."],
+    ),
+    "two values of one label": (
+        rules("{name: never, match: ['a=\"b\"', 'a=\"c\"']}"),
+        ['f:4:7: mapping.rules[0]: no alert can match \'never\': a="b" and a="c". Fix: correct a matcher.'],
+    ),
+    "a value that the expression does not take": (
+        rules("{name: never, match_annotations: [a=b, 'a=~\"x.*\"']}"),
+        ['f:4:7: mapping.rules[0]: no alert can match \'never\': annotation a="b" and annotation a=~"x.*".'],
+    ),
+    "a missing label that must be something": (
+        rules("{name: never, match: ['a=\"\"', 'a!=\"\"']}"),
+        ['f:4:7: mapping.rules[0]: no alert can match \'never\': a="" and a!="".'],
+    ),
+    "the two forms differ": (
+        rules("{name: r, match: ['path=\"a\\tb\"']}"),
+        ["f:4:25: mapping.rules[0].match[0]: 'path=\"a\\\\tb\"' means 'a\\\\tb' in Alertmanager's classic form"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), DOUBTS.values(), ids=DOUBTS.keys())
+def test_what_is_doubtful_is_a_warning(tmp_path, text, expected):
+    """Rules that nothing can reach and matchers that two versions read differently are told, and fail nothing."""
+    problems, warnings = check(tmp_path, text)
+    assert problems == []
+    assert len(warnings) == len(expected)
+    assert all(warning.startswith(beginning) for warning, beginning in zip(warnings, expected, strict=True))
+
+
+SOUND = {
+    "continue": rules("{name: all, continue: true}", "{name: late, match: [a=b]}"),
+    "other conditions": rules("{name: one, match: [a=b]}", "{name: two, match: [a=c]}"),
+    "another kind": rules("{name: one, match: [a=b]}", "{name: two, match_annotations: [a=b]}"),
+    "fewer conditions later": rules("{name: one, match: [a=b, c=d]}", "{name: two, match: [a=b]}"),
+    "a value that the expression takes": rules("{name: one, match: [a=b, 'a=~\"b|c\"']}"),
+}
+
+
+@pytest.mark.parametrize("text", SOUND.values(), ids=SOUND.keys())
+def test_what_is_sound_is_not_warned_of(tmp_path, text):
+    """Rules that some alert reaches bring no warning."""
+    assert check(tmp_path, text) == [[], []]
+
+
+MISSING = {
+    "variable": (TARGET % "value: '${NO_SUCH}'", "targets.default.auth.token.value: ${NO_SUCH} is not set"),
+    "secret file": (TARGET % "file: /no/such", "targets.default.auth.token.file: the file /no/such is not there"),
+    "CA file": (GOOD.replace("auth", "ca_file: /no/ca, auth"), "targets.default.ca_file: the file /no/ca is not there"),
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), MISSING.values(), ids=MISSING.keys())
+def test_what_is_missing_here_is_a_warning_where_that_is_allowed(tmp_path, text, sentence):
+    """Unset variables and missing files fail the check; with --allow-unset, as in CI, they are warnings."""
+    (problem,), warnings = check(tmp_path, text)
+    assert (sentence in problem, warnings) == (True, [])
+    problems, (warning,) = check(tmp_path, text, allow_unset=True)
+    assert (sentence in warning, problems) == (True, [])
+
+
+async def test_programs_read_json(tmp_path):
+    """`--format=json` gives each file with its problems and warnings, each with its place."""
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(rules("{name: all}", "{name: late}"))
+    bad.write_text("targets: {}\nsorce: x\n")
+    code, out, err = await run(*bridge_command("check-config", "--format=json", str(good), str(bad)))
+    first, second = json.loads(out)
+    assert (code, err) == (1, "")
+    assert (first["file"], first["problems"], first["warnings"][0]["path"]) == (str(good), [], "mapping.rules[1]")
+    assert [(p["line"], p["column"], p["path"]) for p in second["problems"]] == [(1, 10, "targets"), (2, 1, "sorce")]
+
+
+async def test_exit_codes_tell_wrong_from_could_not_run(tmp_path):
+    """0: good; 1: something is wrong; 2: a file could not be read."""
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(rules("{name: all}", "{name: late}"))
+    bad.write_text("targets: {}\n")
+    code, out, err = await run(*bridge_command("check-config", str(good)))
+    assert (code, out) == (0, f"{good}: SUCCESS: 1 target(s), 2 rule(s)\n")
+    assert err.startswith(f"warning: {good}:5:7: mapping.rules[1]: ")
+    assert (await run(*bridge_command("check-config", str(bad))))[0] == 1
+    code, _, err = await run(*bridge_command("check-config", str(good), str(tmp_path / "none.yaml")))
+    assert code == 2
+    assert "the file cannot be read: No such file or directory" in err
