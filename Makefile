@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint types imports unit rehearsal bench lock clean
+.PHONY: help demo test lint types imports unit rehearsal bench schema lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
@@ -31,6 +31,9 @@ rehearsal: $(VENV)/.dev  ## the crash rehearsals, the model and the real Alertma
 
 bench: $(VENV)/.run  ## speed and memory beside a relay that keeps nothing; the table goes to .bench/report.md
 	cd tests && ../$(BIN)/python -m bench --folder ../.bench --output ../.bench/report.md $(ARGS)
+
+schema: $(VENV)/.run  ## config/schema.json anew, after a change of the settings
+	$(BIN)/python -m bridge.configschema > config/schema.json
 
 lock: $(VENV)/.dev  ## pin the newest allowed dependencies, with hashes
 	$(BIN)/uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra build pyproject.toml -o requirements.lock
