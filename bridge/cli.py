@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bridge import alarms, config, log
+from bridge import alarms, config, log, ruletests
 from bridge.aom import TargetSettings
 from bridge.arguments import SWITCHES, default_config, parser
 from bridge.check import Check
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except config.ConfigError as error:
         _complain(*error.lines())
-        return 1
+        return 2 if isinstance(error, config.UnreadableError) else 1
     except BridgeError as error:
         _complain(f"aom-bridge: {error}")
         return 2
@@ -153,6 +153,22 @@ def _print_mapping(mapper: Mapper, source: str, alert: Alert, notification: Noti
     print(_indented(alarms.pretty(entry)))
 
 
+def _test_rules(arguments: argparse.Namespace) -> int:
+    results = [(file, ruletests.run_file(file)) for file in arguments.files]
+    failed = 0
+    for file, some in results:
+        print(f"Unit Testing:  {file}")
+        for result in some:
+            failed += bool(result.differences)
+            if result.differences:
+                print(f"  FAILED: {result.name}", *(f"    {line}" for line in result.differences), sep="\n")
+        if not any(result.differences for result in some):
+            print(f"  SUCCESS: {len(some)} test(s)")
+    if arguments.junit:
+        ruletests.write_junit(arguments.junit, results)
+    return 1 if failed else 0
+
+
 def _send_test(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file)
     log.configure("error", "logfmt", io.StringIO())  # the steps say it all
@@ -248,6 +264,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "emulator": _emulator,
     "check-config": _check_config,
     "map": _map,
+    "test-rules": _test_rules,
     "send-test": _send_test,
     **alarms.COMMANDS,
 }

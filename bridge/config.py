@@ -18,7 +18,18 @@ from bridge.reader import ConfigError, Problem, Reader, UnreadableError, compose
 from bridge.settler import DeliverySettings
 from bridge.webhook import WebSettings
 
-__all__ = ["ConfigError", "Loaded", "Problem", "Settings", "UnreadableError", "examine", "load", "loads", "read_as"]
+__all__ = [
+    "ConfigError",
+    "Loaded",
+    "Problem",
+    "Settings",
+    "UnreadableError",
+    "examine",
+    "load",
+    "loads",
+    "read_as",
+    "read_file",
+]
 
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
