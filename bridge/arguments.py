@@ -62,7 +62,21 @@ def parser(run: Commands) -> argparse.ArgumentParser:
     shown = _command(commands, "map", run["map"], "show rule by rule what a webhook's body becomes")
     _add_config(shown)
     shown.add_argument("--source", help="the source to map as; default: the configuration's")
-    shown.add_argument("payload", metavar="PAYLOAD.json", help="the body of a webhook; - reads standard input")
+    shown.add_argument(
+        "--last",
+        type=int,
+        nargs="?",
+        const=1,
+        metavar="N",
+        help="map the newest alert that the ledger keeps, or N of them",
+    )
+    shown.add_argument("--diff", metavar="OTHER.yaml", help="show what another configuration would change")
+    shown.add_argument(
+        "payload",
+        nargs="?",
+        metavar="PAYLOAD.json",
+        help="the body of a webhook; - reads standard input; with --diff the default is all that the ledger keeps",
+    )
     tested = _command(commands, "test-rules", run["test-rules"], "run unit tests of mapping rules")
     tested.add_argument("files", nargs="+", metavar="FILE", help="a file of tests; it names its configuration")
     tested.add_argument("--junit", metavar="FILE", help="write a report that CI systems read")

@@ -14,22 +14,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bridge import alarms, config, log, ruletests
+from bridge import alarms, config, log, mapcommand, ruletests
 from bridge.aom import TargetSettings
 from bridge.arguments import SWITCHES, default_config, parser
 from bridge.check import Check
 from bridge.clock import Millis, format_duration, system_clock
 from bridge.emulator import Emulator, Options
-from bridge.errors import BridgeError, PayloadError
-from bridge.event import report
-from bridge.ledger import alarm_id
-from bridge.mapping import Mapper
-from bridge.notification import Alert, Notification, parse
+from bridge.errors import BridgeError
 from bridge.sendtest import SendTest
 
 _log = log.logger("cli")
@@ -120,39 +115,6 @@ def _check_config(arguments: argparse.Namespace) -> int:
     return 0 if all(check.is_good for check in checked) else 1
 
 
-def _map(arguments: argparse.Namespace) -> int:
-    settings = config.load(arguments.config_file, allow_unset=True)
-    notification = _read_payload(arguments.payload)
-    mapper = settings.mapper()
-    source = arguments.source or settings.source
-    if notification.truncated_alerts:
-        print(f"{notification.truncated_alerts} alert(s) were cut off by Alertmanager's max_alerts, and are lost")
-    for index, alert in enumerate(notification.alerts, 1):
-        print(f"alert {index} of {len(notification.alerts)}: {alert.status} {alert.fingerprint}")
-        _print_mapping(mapper, source, alert, notification)
-    return 0
-
-
-def _print_mapping(mapper: Mapper, source: str, alert: Alert, notification: Notification) -> None:
-    for name, failing in mapper.explain(alert, notification.group):
-        print(f"  rule {name}: " + ("matches" if failing is None else f"no, for {failing} does not hold"))
-    result = mapper.map(source, alert, notification.group)
-    for fallback in result.fallbacks:
-        print(f"  fallback of {fallback.field} in {fallback.rule}: {fallback.problem}")
-    if result.left_out:
-        print(f"  left out for AOM's limits: {result.left_out} label(s) or annotation(s)")
-    if result.mapped.event is None:
-        print(f"  dropped by {result.mapped.rule}")
-        return
-    print(f"  mapped by {result.mapped.rule} for target {result.mapped.target}")
-    if alert.status == "resolved":
-        print("  resolved: it clears the alarm that its firing opened, as reported then; a firing would be reported as")
-    now = system_clock()
-    own_id = alarm_id((source, alert.fingerprint), alert.starts_at)
-    entry = report(result.mapped.event, alarm_id=own_id, starts_at=alert.starts_at, now=now)
-    print(_indented(alarms.pretty(entry)))
-
-
 def _test_rules(arguments: argparse.Namespace) -> int:
     results = [(file, ruletests.run_file(file)) for file in arguments.files]
     failed = 0
@@ -195,17 +157,6 @@ async def _try_targets(targets: Mapping[str, TargetSettings], wait: Millis | Non
     return 1 if failed else 0
 
 
-def _read_payload(name: str) -> Notification:
-    try:
-        return parse(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
-    except OSError as error:
-        raise BridgeError(
-            f"{name}: {error.strerror}. Fix: name a file with a webhook's body, or - for stdin."
-        ) from None
-    except PayloadError as error:
-        raise BridgeError(f"{name}: {error}") from None
-
-
 async def _until_stopped(start: Callable[[], Any], stop: Callable[[], Any]) -> int:
     """Run until SIGTERM or SIGINT."""
     stopped = asyncio.Event()
@@ -235,10 +186,6 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _indented(text: str) -> str:
-    return "\n".join("  " + line for line in text.splitlines())
-
-
 def _complain(*lines: str) -> None:
     for line in lines:
         print(line, file=sys.stderr)
@@ -263,7 +210,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "emulator": _emulator,
     "check-config": _check_config,
-    "map": _map,
+    "map": mapcommand.run,
     "test-rules": _test_rules,
     "send-test": _send_test,
     **alarms.COMMANDS,

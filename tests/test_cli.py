@@ -7,7 +7,7 @@ import signal
 
 import aiohttp
 import pytest
-from conftest import DATA, alert, payload, settings_text, until
+from conftest import DATA, alert, payload, running, settings_text, until
 from process import bridge_command, run, serving, started
 from test_end_to_end import by_name, cloud, post
 
@@ -92,11 +92,59 @@ async def test_map_shows_what_a_payload_becomes(tmp_path):
     body = json.dumps(payload(alert("A", pod="p1"), alert("B", severity="none"))).encode()
     code, out, err = await run(*bridge_command("map", f"--config.file={file}", "-"), stdin=body)
     assert (code, err) == (0, "")
-    first, second = out.split("alert 2 of 2")
+    first, second = out.split("alert 2: ")
     assert "rule pods: matches" in first
     assert '"resource_type": "pod"' in first
     assert 'rule pods: no, for pod!="" does not hold' in second
     assert "dropped by noise" in second
+
+
+async def test_map_says_where_each_field_comes_from(tmp_path):
+    """Rule, default, table, label, the bridge or a fallback: each field names its origin."""
+    rules = """mapping:
+  rules:
+    - name: pods
+      match: ['pod!=""']
+      set: {resource_type: pod, zone: "{{ labels.zone | upper }}", resource_provider: "{{ labels.nope }}"}
+      annotations: {runbook: http://r}"""
+    file = config_file(tmp_path, more=rules)
+    body = json.dumps(payload(alert("A", pod="p1", zone="b", job="api"))).encode()
+    code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "-"), stdin=body)
+    origins = dict(re.findall(r"(?m)^  (\S+) +from (.+)$", out))
+    assert code == 0
+    assert origins["event_name"] == "defaults: {{ labels.alertname or 'unnamed' }}"
+    assert origins["event_severity"] == "mapping.severity: severity='critical'"
+    assert origins["resource_type"] == "pods: pod"
+    assert origins["resource_provider"] == "a fallback: pods gave nothing (the value is empty)"
+    assert origins["zone"] == "pods: {{ labels.zone | upper }}"
+    assert origins["alert_fingerprint"] == "the bridge"
+    assert (origins["job"], origins["label_zone"]) == ("label job", "label zone")
+    assert (origins["annotations.runbook"], origins["annotations.summary"]) == ("pods: http://r", "annotation summary")
+    assert origins["annotations.message"].startswith("mapping.annotations: ")
+
+
+async def test_map_looks_at_what_the_ledger_keeps(tmp_path):
+    """--last maps the newest alerts of the ledger; --diff shows what another file would change, 1 if anything."""
+    async with running(tmp_path / "ledger.db") as rig:
+        await rig.send(alert("Old", team="shop"), alert("New", team="db"))
+    file = config_file(tmp_path)
+    code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "--last"))
+    assert (code, out.count("alert 1: firing"), "alert 2: " in out) == (0, 1, False)
+    assert '"event_name": "New"' in out
+    code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "--last", "5"))
+    assert (code, "alert 2: " in out) == (0, True)
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        file.read_text() + "\nmapping: {rules: [{name: shop, match: [team=shop], set: {resource_type: s}}]}\n"
+    )
+    code, out, _ = await run(*bridge_command("map", f"--config.file={file}", f"--diff={other}"))
+    assert code == 1
+    assert "Old of default\n  rule: 'defaults' -> 'shop'\n  resource_type: 'alert' -> 's'\n" in out
+    assert out.endswith("1 of 2 alert(s) would become something else\n")
+    code, out, _ = await run(*bridge_command("map", f"--config.file={file}", f"--diff={file}"))
+    assert (code, out) == (0, "0 of 2 alert(s) would become something else\n")
+    code, _, err = await run(*bridge_command("map", f"--config.file={file}"))
+    assert (code, "there is nothing to map. Fix: " in err) == (2, True)
 
 
 async def test_map_says_what_is_wrong_with_a_payload(tmp_path):

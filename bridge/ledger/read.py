@@ -63,9 +63,10 @@ def listing(
     states: Sequence[str] = (),
     target: str | None = None,
     source: str | None = None,
+    before: int | None = None,
     limit: int = 1_000,
 ) -> list[AlarmView]:
-    """Return alarms, the newest first."""
+    """Return alarms, the newest first; ``before``: only those with smaller numbers."""
     query = sa.select(*_columns, contents.c.kept)
     query = query.outerjoin(contents, contents.c.seq == alarms.c.seq).order_by(alarms.c.seq.desc()).limit(limit)
     if states:
@@ -74,6 +75,8 @@ def listing(
         query = query.where(alarms.c.target == target)
     if source is not None:
         query = query.where(alarms.c.source == source)
+    if before is not None:
+        query = query.where(alarms.c.seq < before)
     return _views(connection, query)
 
 
