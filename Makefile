@@ -27,7 +27,7 @@ unit: $(VENV)/.dev  ## pytest, with the real Alertmanager
 	$(BIN)/pytest $(ARGS)
 
 rehearsal: $(VENV)/.dev  ## the crash rehearsals, the model and the real Alertmanager in full size: about half an hour
-	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest --timeout=1800 tests/test_rehearsal.py tests/test_alertmanager.py tests/test_ledger_model.py tests/test_finder.py $(ARGS)
+	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest --timeout=1800 tests/test_rehearsal.py tests/test_alertmanager.py tests/test_ledger_model.py tests/test_finder.py tests/test_reload.py $(ARGS)
 
 bench: $(VENV)/.run  ## speed and memory beside a relay that keeps nothing; the table goes to .bench/report.md
 	cd tests && ../$(BIN)/python -m bench --folder ../.bench --output ../.bench/report.md $(ARGS)

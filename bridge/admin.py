@@ -1,7 +1,8 @@
-"""What changes something by hand, over HTTP: retry, clear and discard alarms.
+"""What changes something by hand, over HTTP: retry, clear and discard alarms, reload the configuration.
 
-In: ``POST /api/v1/alarms/ID/retry`` (or ``clear``, ``discard``), ``POST /api/v1/alarms/retry`` for all rejected ones.
-Out: what was done, as the command line says it. Only from loopback: who may reach the webhook may not clear alarms.
+In: ``POST /api/v1/alarms/ID/retry`` (or ``clear``, ``discard``), ``POST /api/v1/alarms/retry`` for all rejected ones,
+``POST /-/reload``. Out: what was done, as the command line says it. Only from loopback: who may reach the webhook may
+not clear alarms.
 """
 
 from __future__ import annotations
@@ -30,16 +31,30 @@ class Admin:
     Args:
         ledger: what is changed.
         mapper: maps a rejected alert anew.
+        reload: reads the configuration again; gives what is wrong with it, line by line.
     """
 
-    def __init__(self, ledger: Ledger, mapper: Mapper) -> None:
+    def __init__(self, ledger: Ledger, mapper: Mapper, reload: Callable[[], Awaitable[list[str]]]) -> None:
         self._ledger = ledger
+        self._mapper = mapper
+        self._reload = reload
+
+    def use(self, mapper: Mapper) -> None:
+        """Map by other rules from now on."""
         self._mapper = mapper
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this room."""
         one = [web.post(f"/api/v1/alarms/{{id}}/{edit}", _guarded(self._handler(edit))) for edit in EDITS]
-        return [web.post("/api/v1/alarms/retry", _guarded(self.retry_all)), *one]
+        every = [web.post("/api/v1/alarms/retry", _guarded(self.retry_all))]
+        return [web.post("/-/reload", _guarded(self.reload)), *every, *one]
+
+    async def reload(self, _request: web.Request) -> web.Response:
+        """Reload; 500 with every mistake where the old configuration stays."""
+        problems = await self._reload()
+        if problems:
+            return web.Response(status=500, text="\n".join(["the configuration was not reloaded:", *problems, ""]))
+        return web.Response(text="the configuration was reloaded\n")
 
     async def retry_all(self, request: web.Request) -> web.Response:
         """Retry every rejected alarm, of one ``target`` or ``source`` where the query names it."""

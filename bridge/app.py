@@ -7,24 +7,24 @@ connects the rooms.
 from __future__ import annotations
 
 import platform
-import random
 import resource
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from aiohttp import web
 
 from bridge import __version__
 from bridge.admin import Admin
-from bridge.aom import REASONS, AomClient
+from bridge.aom import REASONS
 from bridge.clock import SECOND, Clock, Millis, system_clock
 from bridge.config import Settings
-from bridge.dispatcher import Dispatcher
+from bridge.delivery import Delivery
 from bridge.errors import BridgeError
 from bridge.ledger import ACTIONS, OUTCOMES, STATES, Alarm, Ledger
 from bridge.log import logger
-from bridge.mapping import DEFAULTS_RULE
+from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
-from bridge.sender import Sender
+from bridge.reload import Reload
 from bridge.status import AlarmsApi, Exposition, Landing, Probes
 from bridge.webhook import CODES, Webhook
 
@@ -34,9 +34,6 @@ BACKLOG = 4_096
 _KEEPALIVE_SECONDS = 75
 _LONGEST_FAREWELL: Millis = SECOND
 """What webhooks under way get at the shutdown; a commit takes far less, and what gets no 200 is sent again."""
-
-_TRIES_IN_HALF_A_LEASE = 3
-_LONGEST_ATTEMPT: Millis = 10 * SECOND
 
 _log = logger("app")
 
@@ -49,50 +46,41 @@ class App:
         host: the address to listen on.
         port: the port; 0 takes any free one.
         clock: the time.
+        file: the configuration's, for a reload.
+        watch: reload when the file changes.
     """
 
-    def __init__(self, settings: Settings, host: str, port: int, clock: Clock = system_clock) -> None:
-        reassert_after = {name: target.reassert_after for name, target in settings.targets.items()}
-        attempt = min(_LONGEST_ATTEMPT, settings.store.lease // 2 // _TRIES_IN_HALF_A_LEASE - 500)
+    def __init__(
+        self,
+        settings: Settings,
+        host: str,
+        port: int,
+        clock: Clock = system_clock,
+        *,
+        file: str = "",
+        watch: bool = False,
+    ) -> None:
         self._settings = settings
         self._host = host
         self._port = port
+        self._is_watching = watch
         self._metrics = Metrics(__version__, platform.python_version())
         mapper = settings.mapper()
-        self.ledger = Ledger(settings.store, reassert_after, clock)
+        self.ledger = Ledger(settings.store, _reassert_after(settings), clock)
         self._webhook = Webhook(
             settings.all_sources, mapper, self.ledger, settings.web, metrics=self._metrics, clock=clock
         )
-        self._clients = {name: AomClient(name, target, clock, attempt) for name, target in settings.targets.items()}
-        senders = [
-            Sender(
-                name,
-                target,
-                self._clients[name],
-                batch_size=settings.delivery.batch_size,
-                metrics=self._metrics,
-                clock=clock,
-            )
-            for name, target in settings.targets.items()
-        ]
-        self._dispatcher = Dispatcher(
-            self.ledger,
-            senders,
-            settings.delivery,
-            lease=settings.store.lease,
-            metrics=self._metrics,
-            clock=clock,
-            random=random.random,
-        )
+        self._delivery = Delivery(settings, self.ledger, self._metrics, clock)
+        self._reload = Reload(file, self.change, self._metrics, clock)
+        self._admin = Admin(self.ledger, mapper, self.reload)
         self._rooms = (
             self._webhook,
             Probes(self.ledger),
-            Exposition(self._metrics, self.ledger, self._clients, clock),
+            Exposition(self._metrics, self.ledger, self._delivery.clients, clock),
             AlarmsApi(self.ledger),
-            Admin(self.ledger, mapper),
+            self._admin,
             Landing(__version__),
         )
-        self._clock = clock
         self._running: list[Callable[[], Awaitable[None]]] = []
 
     @property
@@ -108,12 +96,12 @@ class App:
             BridgeError: something cannot start; what had started is stopped again.
         """
         _raise_open_files()
-        self._preset_metrics()
+        self._preset_metrics(self._settings)
+        self.ledger.on_expired(self._count_expired)
         try:
             await self._begin(self.ledger.open, self.ledger.close)
-            for client in self._clients.values():
-                await self._begin(client.start, client.stop)
-            await self._begin(self._dispatcher.start, self._dispatcher.stop)
+            await self._begin(self._delivery.start, self._delivery.stop)
+            await self._begin(partial(self._reload.start, watch=self._is_watching), self._reload.stop)
             await self._begin(self._listen, self._close_door)
         except BaseException:
             await self.stop()
@@ -139,6 +127,52 @@ class App:
             except Exception:  # noqa: BLE001 - the steps that follow must run: the ledger's lock is given back last
                 _log.exception("a step of the stop failed", step=step.__qualname__)
         _log.info("stopped")
+
+    async def reload(self) -> list[str]:
+        """Read the configuration file again; return what is wrong, line by line: then the old one stays."""
+        return await self._reload.run()
+
+    async def change(self, settings: Settings) -> None:
+        """Go over to other settings.
+
+        Raises:
+            BridgeError: they cannot be changed so while the bridge runs; nothing was changed, and every reason is told.
+        """
+        self._check(settings)
+        before, old_mapper, mapper = self._settings, self._settings.mapper(), settings.mapper()
+        self._use(settings, mapper)
+        # Alerts that were mapped by the old rules are kept by now: a target that is to go may have got one of them.
+        await self._webhook.settled()
+        try:
+            self._check(settings)
+        except BridgeError:
+            self._use(before, old_mapper)
+            raise
+        self._settings = settings
+        self._preset_metrics(settings)
+        await self._delivery.change(settings)
+
+    def _use(self, settings: Settings, mapper: Mapper) -> None:
+        self._webhook.use(settings.all_sources, mapper)
+        self._admin.use(mapper)
+        self.ledger.use(_reassert_after(settings))
+
+    def _check(self, settings: Settings) -> None:
+        old = self._settings
+        problems = [
+            f"{name} cannot change while the bridge runs. Fix: restart it."
+            for name in ("store", "source", "web")
+            if getattr(settings, name) != getattr(old, name)
+        ]
+        for name, target in old.targets.items():
+            new, count = settings.targets.get(name), self.ledger.unfinished_of(name)
+            is_same = new is not None and (new.aom_url, new.project_id) == (target.aom_url, target.project_id)
+            if count and not is_same:
+                what = "removed" if new is None else "another endpoint or project"
+                text = f"target {name!r} has {count} alarm(s) that are not finished, and would be {what}"
+                problems.append(f"{text}. Fix: keep it until they are cleared, or discard them.")
+        if problems:
+            raise BridgeError(" ".join(problems))
 
     async def _begin(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         await start()
@@ -171,9 +205,9 @@ class App:
     async def _close_door(self) -> None:
         await self._runner.cleanup()
 
-    def _preset_metrics(self) -> None:
-        metrics, targets = self._metrics, tuple(self._settings.targets)
-        rules = (DEFAULTS_RULE, *(rule.name for rule in self._settings.mapping.rules))
+    def _preset_metrics(self, settings: Settings) -> None:
+        metrics, targets = self._metrics, tuple(settings.targets)
+        rules = (DEFAULTS_RULE, *(rule.name for rule in settings.mapping.rules))
         metrics.preset(metrics.webhook_requests, CODES)
         for status, outcomes in OUTCOMES.items():
             metrics.preset(metrics.alerts, (status,), outcomes)
@@ -184,13 +218,14 @@ class App:
         metrics.preset(metrics.delivery, ACTIONS)
         metrics.preset(metrics.rejected, ("refused", "too_large"))
         metrics.preset(metrics.expired, targets)
-        self.ledger.on_expired(self._count_expired)
         metrics.preset(metrics.rule_matches, rules)
         metrics.preset(metrics.fallbacks, rules)
-        metrics.preset(metrics.dropped, [rule.name for rule in self._settings.mapping.rules if rule.drop])
+        metrics.preset(metrics.dropped, [rule.name for rule in settings.mapping.rules if rule.drop])
         metrics.preset(metrics.token_expiry, targets)
-        metrics.config_successful.set(1)
-        metrics.config_success_time.set(self._clock() / 1000)
+
+
+def _reassert_after(settings: Settings) -> dict[str, Millis]:
+    return {name: target.reassert_after for name, target in settings.targets.items()}
 
 
 @web.middleware

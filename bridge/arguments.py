@@ -100,6 +100,9 @@ def _add_serve(commands: Any, run: Commands) -> None:  # noqa: ANN401 - argparse
         metavar="ADDRESS",
         help=f"where to listen; default: {DEFAULT_ADDRESS}",
     )
+    serve.add_argument(
+        "--config.watch", dest="watch", action="store_true", help="reload when the configuration file changes"
+    )
     serve.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info", help="default: info")
     serve.add_argument(
         "--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt", help="default: logfmt"

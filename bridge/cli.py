@@ -13,7 +13,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -59,9 +59,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     log.configure(arguments.log_level, arguments.log_format, for_good=True)
     settings = _loaded(arguments.config_file)
     host, port = _address(arguments.listen_address)
-    app = App(settings, host, port)
+    app = App(settings, host, port, file=arguments.config_file, watch=arguments.watch)
     gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
-    return uvloop.run(_until_stopped(app.start, app.stop))
+    return uvloop.run(_until_stopped(app.start, app.stop, app.reload))
 
 
 def _loaded(file: str) -> config.Settings:
@@ -157,15 +157,28 @@ async def _try_targets(targets: Mapping[str, TargetSettings], wait: Millis | Non
     return 1 if failed else 0
 
 
-async def _until_stopped(start: Callable[[], Any], stop: Callable[[], Any]) -> int:
-    """Run until SIGTERM or SIGINT."""
+async def _until_stopped(
+    start: Callable[[], Any], stop: Callable[[], Any], reload: Callable[[], Coroutine[Any, Any, Any]] | None = None
+) -> int:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads."""
     stopped = asyncio.Event()
+    reloads: set[asyncio.Task[Any]] = set()
+    is_ready = False
     loop = asyncio.get_running_loop()
+
+    def begin_reload() -> None:
+        if reload is not None and is_ready:
+            task = asyncio.create_task(reload())
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: _log.warning("reload is not supported yet. Fix: restart"))
+    loop.add_signal_handler(signal.SIGHUP, begin_reload)
     await start()
+    is_ready = True
     await stopped.wait()
+    await asyncio.gather(*reloads, return_exceptions=True)
     await stop()
     return 0
 

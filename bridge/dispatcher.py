@@ -47,7 +47,6 @@ class Dispatcher:
 
     Args:
         ledger: where due alarms come from.
-        senders: one for each target.
         settings: the `delivery:` section.
         lease: how long a claim holds (`store.lease`).
         metrics: where deliveries are counted.
@@ -58,7 +57,6 @@ class Dispatcher:
     def __init__(
         self,
         ledger: Ledger,
-        senders: Sequence[Sender],
         settings: DeliverySettings,
         *,
         lease: Millis,
@@ -66,33 +64,47 @@ class Dispatcher:
         clock: Clock,
         random: Random,
     ) -> None:
-        make = partial(_Lane, ledger, settings, lease=lease, metrics=metrics, clock=clock, random=random)
-        self._lanes = [make(action, sender) for sender in senders for action in ACTIONS]
-        self._sweepers = [
-            Sweeper(ledger, sender, sender.lookup_wait, lease=lease, clock=clock)
-            for sender in senders
-            if sender.lookup_wait is not None
-        ]
         self._ledger = ledger
         self._settings = settings
+        self._lease = lease
+        self._metrics = metrics
+        self._clock = clock
+        self._random = random
+        self._lanes: dict[str, list[_Lane]] = {}
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}
 
-    async def start(self) -> None:
-        """Start claiming."""
-        self._tasks = [
-            *(asyncio.create_task(lane.run(), name=f"lane-{lane.target}-{lane.action}") for lane in self._lanes),
-            *(asyncio.create_task(sweeper.run(), name=f"sweep-{sweeper.target}") for sweeper in self._sweepers),
-        ]
+    def start(self) -> None:
+        """Listen for what comes due."""
         self._ledger.on_due(self._wake)
 
-    async def stop(self) -> None:
+    def use(self, settings: DeliverySettings) -> None:
+        """Deliver by other settings from now on: the targets that are added later."""
+        self._settings = settings
+
+    def add(self, sender: Sender) -> None:
+        """Start claiming for a target."""
+        make = partial(_Lane, metrics=self._metrics, clock=self._clock, random=self._random, lease=self._lease)
+        lanes = [make(self._ledger, self._settings, action, sender) for action in ACTIONS]
+        tasks = [asyncio.create_task(lane.run(), name=f"lane-{lane.target}-{lane.action}") for lane in lanes]
+        if sender.lookup_wait is not None:
+            sweeper = Sweeper(self._ledger, sender, sender.lookup_wait, lease=self._lease, clock=self._clock)
+            tasks.append(asyncio.create_task(sweeper.run(), name=f"sweep-{sweeper.target}"))
+        self._lanes[sender.target], self._tasks[sender.target] = lanes, tasks
+
+    async def remove(self, target: str) -> None:
         """Claim nothing more, finish what is in flight within `shutdown_timeout`, put the rest back to due."""
-        for task in self._tasks:
+        tasks, lanes = self._tasks.pop(target), self._lanes.pop(target)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(lane.finish(self._settings.shutdown_timeout) for lane in self._lanes))
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(lane.finish() for lane in lanes))
+
+    async def stop(self) -> None:
+        """Remove every target."""
+        await asyncio.gather(*map(self.remove, list(self._tasks)))
 
     def _wake(self, due: AbstractSet[tuple[str, Action]] | None) -> None:
-        for lane in self._lanes:
+        for lane in (lane for lanes in self._lanes.values() for lane in lanes):
             if due is None or (lane.target, lane.action) in due:
                 lane.wake()
 
@@ -156,10 +168,10 @@ class _Lane:
         else:
             await self._until_due()
 
-    async def finish(self, limit: Millis) -> None:
-        """Let what is in flight end within the limit, then cancel it; whatever is still held is due again."""
+    async def finish(self) -> None:
+        """Let what is in flight end within `shutdown_timeout`, then cancel it; whatever is still held is due again."""
         if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=limit / 1000)
+            await asyncio.wait(self._in_flight, timeout=self._settings.shutdown_timeout / 1000)
         for task in self._in_flight:
             task.cancel()
         await asyncio.gather(*self._in_flight, return_exceptions=True)

@@ -131,6 +131,9 @@ class Metrics:
         self.config_success_time = Gauge(
             "aom_bridge_config_last_reload_success_timestamp_seconds", "When a load last succeeded.", registry=registry
         )
+        self.config_hash = Gauge(
+            "aom_bridge_config_hash", "A hash of the configuration file that is in use.", registry=registry
+        )
         build = Gauge("aom_bridge_build_info", "Always 1.", ["version", "python_version"], registry=registry)
         build.labels(version, python).set(1)
         ProcessCollector(registry=registry)

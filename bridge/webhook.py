@@ -115,9 +115,21 @@ class Webhook:
         self._clock = clock
         self._memory = _Memory(settings.max_body_in_flight)
         self._noted: set[tuple[str, str]] = set()
+        self._under_way: set[asyncio.Future[None]] = set()
         self._answered = cache(metrics.webhook_requests.labels)
         self._taken_in = cache(metrics.alerts.labels)
         self._matched = cache(metrics.rule_matches.labels)
+
+    def use(self, sources: Sequence[str], mapper: Mapper) -> None:
+        """Map by other rules from the next notification on."""
+        self._sources = tuple(sources)
+        self._mapper = mapper
+
+    async def settled(self) -> None:
+        """Wait until the notifications that are under way now have been kept or refused."""
+        under_way = set(self._under_way)
+        if under_way:
+            await asyncio.wait(under_way)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this room."""
@@ -167,31 +179,37 @@ class Webhook:
         return await self._keep(source, notification, partial(_is_connected, request))
 
     async def _keep(self, source: str, notification: Notification, is_wanted: Callable[[], bool]) -> web.Response:
-        arrivals = await self._map(source, notification)
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.add(kept)
         try:
+            arrivals = await self._map(source, notification)
             outcomes = await self._ledger.put(arrivals, is_wanted)
         except AbandonedError:
             self._metrics.abandoned_requests.inc()
             return _answer(503, "the sender has gone; nothing was kept")
         except LedgerUnavailableError as error:
-            _log.error("notification refused", source=source, alerts=len(arrivals), error=str(error))
+            alerts = len(notification.alerts)
+            _log.error("notification refused", source=source, alerts=alerts, error=str(error))
             return _answer(503, f"nothing was kept: {error}")
+        finally:
+            self._under_way.discard(kept)
+            kept.set_result(None)
         return self._accepted(source, notification, outcomes)
 
     async def _map(self, source: str, notification: Notification) -> list[Arrival]:
         """Map what fires; a resolve is mapped only if the ledger has no row for it."""
-        arrivals = []
+        arrivals, mapper = [], self._mapper
         for index, alert in enumerate(notification.alerts):
             if index and index % _MAP_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            map_alert = partial(self._map_alert, source, alert, notification)
+            map_alert = partial(self._map_alert, mapper, source, alert, notification)
             if alert.status == "firing":
                 map_alert = partial(_known, map_alert())
             arrivals.append(Arrival(source=source, alert=alert, group=notification.group, mapped=map_alert))
         return arrivals
 
-    def _map_alert(self, source: str, alert: Alert, notification: Notification) -> Mapped:
-        result = self._mapper.map(source, alert, notification.group)
+    def _map_alert(self, mapper: Mapper, source: str, alert: Alert, notification: Notification) -> Mapped:
+        result = mapper.map(source, alert, notification.group)
         for rule in result.matched or (result.mapped.rule,):
             self._matched(rule).inc()
         if result.mapped.event is None:

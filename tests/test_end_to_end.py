@@ -1,7 +1,6 @@
 """The main job with real parts: the real Alertmanager, the real process, AOM emulated; and crashes in between."""
 
 import json
-import signal
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -129,14 +128,6 @@ async def test_sigterm_ends_quickly_while_aom_hangs(tmp_path):
         await disarm(aom)
         async with serving(tmp_path, aom.url):
             await until(lambda: set(by_name(aom.snapshot()["active"])) == {"A"})
-
-
-async def test_sighup_does_not_end_the_bridge(tmp_path):
-    """SIGHUP, which reloads every other Prometheus component, says that it does not do so here, and harms nothing."""
-    async with cloud() as aom, serving(tmp_path, aom.url) as (bridge, url):
-        bridge.process.send_signal(signal.SIGHUP)
-        await until(lambda: "reload is not supported yet" in bridge.output)
-        assert await post(url, alert("A")) == 200
 
 
 async def test_a_second_bridge_on_the_same_ledger_says_so_and_stops(tmp_path):

@@ -226,6 +226,14 @@ class Ledger:
         """Return how many alarms there are in each (state, target)."""
         return self._counts
 
+    def unfinished_of(self, target: str) -> int:
+        """Return how many alarms of a target are not finished."""
+        return sum(count for (state, name), count in self._counts.items() if name == target and state not in FINISHED)
+
+    def use(self, reassert_after: Mapping[str, Millis]) -> None:
+        """Judge repeats by these times from now on."""
+        self._reassert_after = reassert_after
+
     async def waiting_since(self, targets: Iterable[str]) -> dict[str, Millis | None]:
         """Return since when the longest waiting alarm of each target is due."""
         names = tuple(targets)
