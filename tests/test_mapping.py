@@ -479,6 +479,76 @@ def test_a_rule_says_which_labels_go_along(labels, kept):
     assert {"alert_fingerprint", "alert_source"} <= set(found)
 
 
+# Annotations for AOM's console
+
+
+def noted(annotations, /, **settings_):
+    """Give the annotations of the event of an alert with these annotations."""
+    return run(alert(annotations=annotations, **ALERT), **settings_).mapped.event.annotations
+
+
+ALERT = {"generator_url": "http://prometheus.example/graph"}
+
+
+def test_the_console_shows_what_cause_fix_and_links():
+    """Description, cause and fix in both languages and the links come from the alert's annotations."""
+    found = noted(
+        {
+            "description": "The disk is full.",
+            "cause": "logs",
+            "fix": "rotate them",
+            "fix_zh": "\u6e05\u7406",
+            "runbook_url": "https://wiki.example/disk",
+            "dashboard_url": "https://grafana.example/d/1",
+        }
+    )
+    assert found["message"] == "The disk is full."
+    assert (found["alarm_probableCause_en_us"], found["alarm_probableCause_zh_cn"]) == ("logs", "logs")
+    assert (found["alarm_fix_suggestion_en_us"], found["alarm_fix_suggestion_zh_cn"]) == ("rotate them", "\u6e05\u7406")
+    assert found["generator_url"] == "http://prometheus.example/graph"
+    assert (found["runbook_url"], found["dashboard_url"]) == (
+        "https://wiki.example/disk",
+        "https://grafana.example/d/1",
+    )
+
+
+def test_without_a_fix_the_runbook_is_the_suggestion():
+    """An alert with a runbook alone suggests to read it; one with neither suggests nothing."""
+    assert (
+        noted({"runbook_url": "https://wiki.example/disk"})["alarm_fix_suggestion_en_us"] == "https://wiki.example/disk"
+    )
+    assert "alarm_fix_suggestion_en_us" not in noted({"summary": "x"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//evil.example",
+        "see the wiki",
+        "https://a b",
+        "",
+        "https://x\njavascript:",
+    ],
+)
+@pytest.mark.parametrize("name", ["runbook_url", "dashboard_url"])
+def test_only_web_addresses_become_links(name, text):
+    """What is no http or https address is not passed on under a name that people click on."""
+    assert name not in noted({name: text})
+
+
+def test_the_users_annotations_go_before_the_usual_ones():
+    """The file's own template replaces one, adds one, or leaves one out; the others stay."""
+    made = templates(
+        {"alarm_probableCause_en_us": "{{ labels.alertname }}", "team": "{{ labels.team }}", "message": ""}
+    )
+    found = noted({"cause": "logs", "summary": "full"}, annotations=made)
+    assert (found["alarm_probableCause_en_us"], found["alarm_probableCause_zh_cn"]) == ("Disk", "logs")
+    assert "message" not in found
+    assert found["summary"] == "full"
+
+
 # Explaining
 
 

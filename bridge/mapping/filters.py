@@ -173,6 +173,13 @@ def strip_domain(value: object) -> str:
     return host.split(".", 1)[0] + colon + port
 
 
+def link(value: object) -> str:
+    """Return a web address; empty for anything else, such as ``javascript:``."""
+    text = str(value)
+    is_web = text[:8].lower().startswith(("http://", "https://")) and text.isprintable() and " " not in text
+    return text if is_web else ""
+
+
 _PLAIN = (
     *("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int", "items", "last", "length"),
     *("lower", "round", "sort", "string", "title", "trim", "truncate", "upper", "urlencode"),
@@ -185,6 +192,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "toLower": JINJA_FILTERS["lower"],
     "match": match,
     "reReplaceAll": re_replace_all,
+    "link": link,
     "humanize": humanize,
     "humanize1024": humanize_1024,
     "humanizeDuration": humanize_duration,

@@ -15,10 +15,11 @@ import msgspec
 from bridge import event as aom
 from bridge.clock import Millis, format_rfc3339
 from bridge.event import Event, Mapped
-from bridge.mapping.filters import LONGEST
+from bridge.mapping.filters import LONGEST, link
 from bridge.mapping.matcher import Matcher, Matchers
 from bridge.mapping.settings import (
     DEFAULTS_RULE,
+    LINKS,
     DropLabels,
     Labels,
     MappingSettings,
@@ -139,6 +140,9 @@ class Mapper:
         self._rules = [_Rule(rule) for rule in settings.rules]
         self._severity_of = _table(settings.severity)
         self._is_label = _chosen_labels(settings.labels)
+        self._annotation_templates = [
+            (name, f"annotations.{name}", template) for name, template in settings.annotations.items()
+        ]
         self._defaults = {name: getattr(settings.defaults, name) for name in mandatory_text_fields()}
 
     def map(self, source: str, alert: Alert, group: Group) -> MapResult:
@@ -241,15 +245,16 @@ class Mapper:
 
     def _annotations(self, draft: _Draft) -> dict[str, str]:
         """Return the configured annotations, the rules' and then the alert's own in name order."""
-        texts = {
-            name: draft.render(template, DEFAULTS_RULE, f"annotations.{name}")
-            for name, template in self._settings.annotations.items()
-        }
+        texts = {}
+        for name, field, template in self._annotation_templates:
+            text = draft.render(template, DEFAULTS_RULE, field)
+            if text:
+                texts[name] = text
         for rule in draft.matched:
             for name, template in rule.settings.annotations.items():
                 texts[name] = draft.render(template, rule.settings.name, f"annotations.{name}")
         for name, text in sorted(draft.alert.annotations.items()):
-            if not texts.get(name):
+            if not texts.get(name) and (name not in LINKS or link(text)):
                 texts[name] = text
         return texts
 

@@ -26,6 +26,25 @@ _SEVERITY_MAP: dict[str, Severity] = {
 }
 
 
+_CONSOLE = {
+    name: Template.parse(text)
+    for name, text in {
+        "message": "{{ annotations.message or annotations.description or annotations.summary }}",
+        "alarm_probableCause_en_us": "{{ annotations.cause }}",
+        "alarm_probableCause_zh_cn": "{{ annotations.cause_zh or annotations.cause }}",
+        "alarm_fix_suggestion_en_us": "{{ annotations.fix or annotations.runbook_url | link }}",
+        "alarm_fix_suggestion_zh_cn": "{{ annotations.fix_zh or annotations.fix or annotations.runbook_url | link }}",
+        "runbook_url": "{{ annotations.runbook_url | link }}",
+        "dashboard_url": "{{ annotations.dashboard_url | link }}",
+        "generator_url": "{{ alert.generator_url | link }}",
+    }.items()
+}
+"""What AOM's console shows of an alarm (AOM user guide, "Checking Alarms"), and links to where it came from."""
+
+LINKS = frozenset(name for name in _CONSOLE if name.endswith("_url"))
+"""Annotations that people click on: nothing but web addresses."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeveritySettings:
     """From a label's value to AOM's severity; values are compared without regard to case."""
@@ -124,17 +143,20 @@ class RuleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingSettings:
-    """How alerts become events. Rules are tried from top to bottom."""
+    """How alerts become events. Rules are tried from top to bottom.
+
+    ``annotations`` are those for AOM's console, with what the file says instead of or beside them.
+    """
 
     labels: Labels = "all"
     severity: SeveritySettings = field(default_factory=SeveritySettings)
     defaults: DefaultsSettings = field(default_factory=DefaultsSettings)
-    annotations: dict[str, Template] = field(
-        default_factory=lambda: {
-            "message": Template.parse("{{ annotations.message or annotations.description or annotations.summary }}")
-        }
-    )
+    annotations: dict[str, Template] = field(default_factory=dict)
     rules: tuple[RuleSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Join the file's annotations to the usual ones."""
+        object.__setattr__(self, "annotations", {**_CONSOLE, **self.annotations})
 
     def problems(self) -> list[tuple[str, str]]:
         """Return what is wrong between the rules: pairs of the key and the sentence."""

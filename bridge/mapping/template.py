@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import TemplateError, nodes
 
 from bridge.mapping import jinja
+from bridge.mapping.filters import link
 
 Scope = Mapping[str, Any]
 """The names a template sees: ``labels``, ``annotations``, ``alert`` and ``group`` (mappings), ``source`` (text)."""
@@ -96,6 +97,8 @@ def _plain_part(node: nodes.Node) -> Render | None:
             part = _constant(text)
         case nodes.Or(left=left, right=right):
             part = _either(_plain_part(left), _plain_part(right))
+        case nodes.Filter(node=nodes.Expr() as inner, name="link", args=[]):
+            part = _linked(_plain_part(inner))
         case nodes.Getattr(node=nodes.Name(name=name), attr=key):
             part = _lookup(name, key)
         case nodes.Getitem(node=nodes.Name(name=name), arg=nodes.Const(value=str(key))):
@@ -111,6 +114,12 @@ def _either(left: Render | None, right: Render | None) -> Render | None:
     if left is None or right is None:
         return None
     return lambda scope: left(scope) or right(scope)
+
+
+def _linked(inner: Render | None) -> Render | None:
+    if inner is None:
+        return None
+    return lambda scope: link(inner(scope))
 
 
 def _lookup(name: str, key: str) -> Render | None:
