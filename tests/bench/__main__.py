@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import acceptance, alertmanager, large, memory, million, start, targets
+from bench import acceptance, alertmanager, large, mapping, memory, million, start, targets
 from bench.plan import Plan, plan
 from bench.table import Findings, Row, failed, render
 
@@ -18,6 +18,7 @@ FIGURES: dict[str, Callable[[Plan], Findings]] = {
     "acceptance": acceptance.measure,
     "alertmanager": alertmanager.measure,
     "large": large.measure,
+    "mapping": mapping.measure,
     "memory": memory.measure,
     "start": start.measure,
     "million": million.measure,
