@@ -372,6 +372,7 @@ def test_a_secret_is_a_secret():
 
 WORDS = [
     *["targets", "default", "source", "sources", "store", "web", "delivery", "mapping", "auth", "token", "value"],
+    *["aksk", "sdk", "severity", "match_annotations", "match_group", "access_key", "ca_file", "sources"],
     *["password", "project_id", "region", "endpoint", "rules", "name", "match", "set", "labels", "severity", "map"],
     *["defaults", "event_name", "annotations", "rate_limit", "max_open", "lease", "max_body", "continue", "drop"],
     *["all", "5d", "64MiB", "20", "true", "${A}", "${NO}", "a=b", "{{ labels.a }}", "{{", "", "Critical"],

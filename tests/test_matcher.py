@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from bridge.mapping.matcher import Matchers
 
+# The UTF-8 form and the fallback mode: Alertmanager's documentation of its configuration, "UTF-8 support in matchers"
+# (which characters need quotes, Go's escapes, trailing commas, the classic form winning where both differ), and its
+# packages matcher/parse and matcher/compat.
 HOLDS = [
     ('severity="critical"', {"severity": "critical"}),
     ("severity=critical", {"severity": "critical"}),
