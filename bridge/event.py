@@ -12,7 +12,7 @@ annotations; `resource_provider` at most 64 characters, where AOM's alarm rules 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -148,9 +148,11 @@ def build_metadata(fixed: Mapping[str, str], labels: Iterable[tuple[str, str]]) 
     ``fixed`` comes first, in its order; empty values are left out. A label whose name is taken becomes
     ``label_<name>``.
     """
-    joined: dict[str, str] = {}
-    left_out = 0
-    for name, value in (*fixed.items(), *sorted(labels)):
+    joined = _joined_as_it_is(fixed, labels := sorted(labels))
+    if joined is not None:
+        return joined, 0
+    joined, left_out = {}, 0
+    for name, value in (*fixed.items(), *labels):
         longest = LONGEST_PROVIDER if name == "resource_provider" else LONGEST_VALUE
         cleaned = value if len(value) * 2 <= longest and value.isprintable() else metadata_value(value, longest)
         if cleaned and len(joined) < MOST_KEYS:
@@ -159,6 +161,28 @@ def build_metadata(fixed: Mapping[str, str], labels: Iterable[tuple[str, str]]) 
         elif cleaned:
             left_out += 1
     return joined, left_out
+
+
+def _joined_as_it_is(fixed: Mapping[str, str], labels: Sequence[tuple[str, str]]) -> dict[str, str] | None:
+    """Return the metadata where nothing needs to be cleaned, cut, renamed or left out, as nearly always; else None."""
+    joined = {**fixed, **dict(labels)}
+    text = "".join(joined.values())
+    if (
+        len(joined) != len(fixed) + len(labels)
+        or len(joined) > MOST_KEYS
+        or len(text) * 2 > LONGEST_VALUE
+        or len(fixed.get("resource_provider", "")) * 2 > LONGEST_PROVIDER
+        or not text.isprintable()
+        or not all(joined.values())
+        or not _are_clean(tuple(joined))
+    ):
+        return None
+    return joined
+
+
+@lru_cache(maxsize=1_024)
+def _are_clean(names: tuple[str, ...]) -> bool:
+    return all(name and _clean_key(name) == name for name in names)
 
 
 @lru_cache(maxsize=4_096)
