@@ -7,6 +7,7 @@ not clear alarms.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable
 
@@ -51,7 +52,7 @@ class Admin:
 
     async def reload(self, _request: web.Request) -> web.Response:
         """Reload; 500 with every mistake where the old configuration stays."""
-        problems = await self._reload()
+        problems = await asyncio.shield(self._reload())  # a half reload is worse than a late answer
         if problems:
             return web.Response(status=500, text="\n".join(["the configuration was not reloaded:", *problems, ""]))
         return web.Response(text="the configuration was reloaded\n")

@@ -139,6 +139,7 @@ class App:
             BridgeError: they cannot be changed so while the bridge runs; nothing was changed, and every reason is told.
         """
         self._check(settings)
+        ready = await self._delivery.prepare(settings)
         before, old_mapper, mapper = self._settings, self._settings.mapper(), settings.mapper()
         self._use(settings, mapper)
         # Alerts that were mapped by the old rules are kept by now: a target that is to go may have got one of them.
@@ -147,10 +148,14 @@ class App:
             self._check(settings)
         except BridgeError:
             self._use(before, old_mapper)
+            for client in ready.values():
+                await client.stop()
             raise
         self._settings = settings
         self._preset_metrics(settings)
-        await self._delivery.change(settings)
+        await self._delivery.change(settings, ready)
+        for name in before.targets.keys() - settings.targets.keys():
+            self._metrics.forget(name, STATES)
 
     def _use(self, settings: Settings, mapper: Mapper) -> None:
         self._webhook.use(settings.all_sources, mapper)
@@ -164,10 +169,12 @@ class App:
             for name in ("store", "source", "web")
             if getattr(settings, name) != getattr(old, name)
         ]
+        gone = set(old.all_sources) - set(settings.all_sources)
+        if gone and any(map(self.ledger.unfinished_of, old.targets)):
+            problems.append(f"source {', '.join(sorted(gone))} may have open alarms, whose resolves would be refused.")
         for name, target in old.targets.items():
             new, count = settings.targets.get(name), self.ledger.unfinished_of(name)
-            is_same = new is not None and (new.aom_url, new.project_id) == (target.aom_url, target.project_id)
-            if count and not is_same:
+            if count and (new is None or new.place != target.place):
                 what = "removed" if new is None else "another endpoint or project"
                 text = f"target {name!r} has {count} alarm(s) that are not finished, and would be {what}"
                 problems.append(f"{text}. Fix: keep it until they are cleared, or discard them.")

@@ -178,6 +178,7 @@ async def _until_stopped(
     await start()
     is_ready = True
     await stopped.wait()
+    is_ready = False
     await asyncio.gather(*reloads, return_exceptions=True)
     await stop()
     return 0

@@ -123,4 +123,6 @@ def examine_text(raw: bytes, file: str, env: Mapping[str, str], *, allow_unset: 
     settings = reader.read(compose(raw, file), Settings, "")
     if reader.problems or not isinstance(settings, Settings):
         raise ConfigError(file, reader.problems)
-    return Loaded(settings, sorted(reader.missing), sorted(reader.doubts))
+    # Variables that are not set all read as one word, and would make rules look alike.
+    doubts = [] if allow_unset and reader.missing else sorted(reader.doubts)
+    return Loaded(settings, sorted(reader.missing), doubts)

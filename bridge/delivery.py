@@ -10,10 +10,11 @@ import asyncio
 import random
 from collections.abc import Mapping
 
-from bridge.aom import AomClient, TargetSettings
+from bridge.aom import AomClient
 from bridge.clock import SECOND, Clock, Millis
 from bridge.config import Settings
 from bridge.dispatcher import Dispatcher
+from bridge.errors import BridgeError
 from bridge.ledger import Ledger
 from bridge.metrics import Metrics
 from bridge.sender import Sender
@@ -54,8 +55,8 @@ class Delivery:
     async def start(self) -> None:
         """Start every target."""
         self._dispatcher.start()
-        for name, target in self._settings.targets.items():
-            await self._add(name, target)
+        for name in self._settings.targets:
+            self._add(name, await self._client(name, self._settings))
 
     async def stop(self) -> None:
         """Stop every target; what is in flight ends within `shutdown_timeout`."""
@@ -63,25 +64,47 @@ class Delivery:
         for name in list(self._clients):
             await self._clients.pop(name).stop()
 
-    async def change(self, settings: Settings) -> None:
-        """Go over to other settings: only targets that differ are stopped and started."""
-        before, self._settings = self._settings, settings
-        all_differ = settings.delivery != before.delivery
-        targets = settings.targets
-        gone = [name for name, old in before.targets.items() if all_differ or targets.get(name) != old]
-        await asyncio.gather(*map(self._remove, gone))
-        self._dispatcher.use(settings.delivery)
-        for name, target in targets.items():
-            if name not in self._clients:
-                await self._add(name, target)
+    async def prepare(self, settings: Settings) -> dict[str, AomClient]:
+        """Start clients for the targets that differ, beside the old ones.
 
-    async def _add(self, name: str, target: TargetSettings) -> None:
-        lease = self._settings.store.lease
-        attempt = min(_LONGEST_ATTEMPT, lease // 2 // _TRIES_IN_HALF_A_LEASE - 500)
-        client = AomClient(name, target, self._clock, attempt)
+        Raises:
+            BridgeError: one cannot start; none was left running.
+        """
+        ready: dict[str, AomClient] = {}
+        try:
+            for name in self._differing(settings):
+                if name in settings.targets:
+                    ready[name] = await self._client(name, settings)
+        except BridgeError:
+            for client in ready.values():
+                await client.stop()
+            raise
+        return ready
+
+    async def change(self, settings: Settings, ready: Mapping[str, AomClient]) -> None:
+        """Go over to other settings, with the clients that `prepare` gave; targets that are the same go on."""
+        differing = self._differing(settings)
+        self._settings = settings
+        await asyncio.gather(*(self._remove(name) for name in differing if name in self._clients))
+        self._dispatcher.use(settings.delivery)
+        for name, client in ready.items():
+            self._add(name, client)
+
+    def _differing(self, settings: Settings) -> list[str]:
+        before = self._settings
+        all_differ = settings.delivery != before.delivery
+        names = dict.fromkeys((*before.targets, *settings.targets))
+        return [name for name in names if all_differ or settings.targets.get(name) != before.targets.get(name)]
+
+    async def _client(self, name: str, settings: Settings) -> AomClient:
+        attempt = min(_LONGEST_ATTEMPT, settings.store.lease // 2 // _TRIES_IN_HALF_A_LEASE - 500)
+        client = AomClient(name, settings.targets[name], self._clock, attempt)
         await client.start()
+        return client
+
+    def _add(self, name: str, client: AomClient) -> None:
         self._clients[name] = client
-        batch_size = self._settings.delivery.batch_size
+        target, batch_size = self._settings.targets[name], self._settings.delivery.batch_size
         sender = Sender(name, target, client, batch_size=batch_size, metrics=self._metrics, clock=self._clock)
         self._dispatcher.add(sender)
 

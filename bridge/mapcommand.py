@@ -37,6 +37,8 @@ class _Item(NamedTuple):
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return its exit code: 1 when --diff found a difference."""
     settings = config.load(arguments.config_file, allow_unset=True)
+    if arguments.payload is not None and arguments.last:
+        raise BridgeError("both a payload and --last are given. Fix: one of the two.")
     if arguments.payload is None and not arguments.last and not arguments.diff:
         raise BridgeError("there is nothing to map. Fix: name a file with a webhook's body, - for stdin, or --last.")
     items = _items(arguments, settings)

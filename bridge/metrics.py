@@ -140,6 +140,13 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
+    def forget(self, target: str, states: Iterable[str]) -> None:
+        """Show nothing more of a target that has gone: a gauge would keep its last value for ever."""
+        for state in states:
+            self.alarms.remove(state, target)
+        self.oldest_due_age.remove(target)
+        self.token_expiry.remove(target)
+
     def preset(self, counter: Counter | Gauge | Histogram, *label_values: Iterable[str]) -> None:
         """Create every combination of these label values at 0."""
         combinations: list[Sequence[str]] = [()]

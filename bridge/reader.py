@@ -28,6 +28,9 @@ from bridge.mapping.template import Template
 T = TypeVar("T")
 LARGEST_FILE = 1 << 20
 DEEPEST = 64
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+"""What no file system, terminal, database or network takes."""
+
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})")
 
 
@@ -178,6 +181,8 @@ class Reader:
     def _scalar(self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str) -> Any:  # noqa: ANN401
         if not isinstance(node, yaml.ScalarNode):
             return self.note(node, path, f"{name} is expected here, not {_called(node)}. Fix: write one value.")
+        if _UNFIT.search(node.value):
+            return self.note(node, path, "it holds a NUL or half of a surrogate pair. Fix: write whole characters.")
         try:
             if parse == Template.parse:
                 return parse(node.value, lambda text: self._expand(node, text, path))
@@ -284,7 +289,7 @@ class Reader:
         pairs: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key_node, child in node.value:
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
-            if not key:
+            if not key or _UNFIT.search(key):
                 self.note(key_node, path, "a key must be one value that is not empty. Fix: write a name.")
                 continue
             if key in pairs:

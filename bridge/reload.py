@@ -50,11 +50,10 @@ class Reload:
 
     async def stop(self) -> None:
         """Watch no longer, and let a reload under way end."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
         async with self._turn:
-            pass
+            if self._watcher is not None:
+                self._watcher.cancel()
+                await asyncio.gather(self._watcher, return_exceptions=True)
 
     async def run(self) -> list[str]:
         """Reload; return what is wrong, line by line: nothing, and the bridge runs on the new file."""
@@ -67,6 +66,9 @@ class Reload:
                 return self._failed(error.lines())
             except BridgeError as error:
                 return self._failed([str(error)])
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next reload may do better
+                _log.exception("reload stumbled")
+                return self._failed([f"the reload failed: {type(error).__name__}"])
             for problem in (*loaded.missing, *loaded.doubts):
                 _log.warning("doubtful configuration", place=problem.line_of(self._file))
             self._succeeded(digest)

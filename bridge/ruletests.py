@@ -158,8 +158,17 @@ def junit(results: Sequence[tuple[str, Sequence[Result]]]) -> str:
             if result.differences:
                 failure = ET.SubElement(case, "failure", message=result.differences[0])
                 failure.text = "\n".join(result.differences)
+    for element in root.iter():
+        element.text = _fit(element.text) if element.text else element.text
+        for name, value in element.items():
+            element.set(name, _fit(value))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _fit(text: str) -> str:
+    """Return a text that XML can hold."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
 
 
 def write_junit(file: str, results: Sequence[tuple[str, Sequence[Result]]]) -> None:

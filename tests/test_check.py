@@ -92,6 +92,31 @@ def test_what_is_missing_here_is_a_warning_where_that_is_allowed(tmp_path, text,
     assert (sentence in warning, problems) == (True, [])
 
 
+def test_variables_that_are_not_set_make_no_rules_alike(tmp_path):
+    """With --allow-unset all missing variables read as one word: no rule is called unreachable for that."""
+    text = rules("{name: a, match: ['team=${NO_SUCH_A}']}", "{name: b, match: ['team=${NO_SUCH_B}']}")
+    problems, warnings = check(tmp_path, text, allow_unset=True)
+    assert problems == []
+    assert all("is not set" in warning for warning in warnings)
+
+
+UNFIT = [
+    GOOD.replace("auth", 'ca_file: "a\\0b", auth'),
+    TARGET % 'file: "a\\ud800b"',
+    rules('{name: "a\\0b"}'),
+    rules('{name: a, set: {"x\\ud800": y}}'),
+    rules('{name: a, set: {x: "y\\ud800"}}'),
+]
+
+
+@pytest.mark.parametrize("text", UNFIT)
+def test_what_no_file_system_or_terminal_takes_is_a_mistake(tmp_path, text):
+    """A NUL or half of a surrogate pair is told with its place, wherever it stands."""
+    (problem,), _ = check(tmp_path, text)
+    assert problem.startswith("f:")
+    assert "Fix: " in problem
+
+
 async def test_programs_read_json(tmp_path):
     """`--format=json` gives each file with its problems and warnings, each with its place."""
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"

@@ -312,6 +312,24 @@ async def test_an_aom_that_refuses_every_token_is_no_storm_on_iam():
         assert it.tokens() <= 2
 
 
+async def test_one_refusal_while_iam_is_down_costs_no_living_token():
+    """A stray 401 while nobody gives new tokens does not throw the old one away."""
+    async with client() as it:
+        await it.push()
+        await it.arm({"on": "token", "status": 503}, {"on": "report", "status": 401, "count": 1})
+        assert (await it.push()).reason == "unauthorized"
+        assert (await it.push()).accepted
+
+
+async def test_a_token_that_has_ended_on_arrival_is_not_asked_for_again_and_again():
+    """Where our clock is far ahead, IAM is not asked with every request; AOM's own word counts."""
+    async with client(token_ttl_s=600) as it:
+        it.ahead = 60 * MINUTE
+        for _ in range(20):
+            assert (await it.push()).accepted
+        assert it.tokens() == 1
+
+
 async def test_iam_without_an_answer_leaves_nothing_in_doubt():
     """What never had a token was never sent: no alarm is looked up again for it."""
     async with client(auth=PASSWORD.replace("'%s'", "'http://127.0.0.1:1'")) as it:

@@ -145,6 +145,55 @@ async def test_a_target_with_open_alarms_cannot_go(tmp_path):
         await until(lambda: rig.far() == ["Three"])
 
 
+async def test_a_target_that_cannot_start_changes_nothing(tmp_path):
+    """A CA file that is none is told; the old target goes on, and the next reload repairs it."""
+    bad = tmp_path / "bad.pem"
+    bad.write_text("garbage")
+    async with reloading(tmp_path, others=FAR, more=TO_FAR) as rig:
+        far = FAR.replace("%s", rig.emulator.url)
+        rig.write(others=far, more=naming("New"), target=f"rate_limit: 1000\nca_file: {bad}")
+        status, text = await rig.reload()
+        assert (status, f"target 'default': ca_file {bad}: " in text) == (500, True)
+        assert await rig.metric("aom_bridge_config_last_reload_successful") == 0
+        await rig.send(alert("One"), alert("Two", team="far"))
+        await until(lambda: rig.active() == ["One", "Two"])
+        rig.write(others=far, more=naming("New"), target="rate_limit: 999")
+        assert (await rig.reload())[0] == 200
+        await rig.send(alert("Three"))
+        await until(lambda: "New" in rig.active())
+
+
+async def test_a_rejected_alarm_holds_its_target(tmp_path):
+    """A rejected alarm may still need a clear when its alert resolves: its target does not go before."""
+    async with reloading(tmp_path, others=FAR, more=TO_FAR) as rig:
+        await rig.arm({"on": "report", "status": 400, "count": 1})
+        await rig.send(alert("Bad", team="far"))
+        await until(lambda: rig.count("rejected", "far") == 1)
+        rig.write()
+        status, text = await rig.reload()
+        assert (status, "'far' has 1 alarm(s) that are not finished" in text) == (500, True)
+
+
+@pytest.mark.parametrize("change", ["enterprise_project_id: '7'", "sources"])
+async def test_what_would_orphan_open_alarms_is_refused(tmp_path, change):
+    """Another enterprise project would look in vain, and a source that is gone would take no resolve."""
+    async with reloading(tmp_path, more="sources: [eu]") as rig:
+        await rig.send(alert())
+        await until(rig.active)
+        rig.write(target=change) if change != "sources" else rig.write(more="")
+        assert (await rig.reload())[0] == 500
+
+
+async def test_a_target_that_has_gone_leaves_no_gauge(tmp_path):
+    """No gauge of a removed target keeps its last value for ever."""
+    async with reloading(tmp_path, others=FAR, more=TO_FAR) as rig:
+        assert await rig.metric("aom_bridge_alarms", target="far", state="reported") == 0
+        rig.write()
+        assert (await rig.reload())[0] == 200
+        for name in ("alarms", "oldest_due_age_seconds", "token_expiry_timestamp_seconds"):
+            assert await rig.metric(f"aom_bridge_{name}", target="far") is None
+
+
 async def test_new_credentials_are_taken_at_once(tmp_path):
     """A target that was refused delivers what waited as soon as a reload brings the right credentials."""
     async with reloading(tmp_path, auth="{token: {value: wrong}}") as rig:

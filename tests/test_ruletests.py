@@ -6,7 +6,7 @@ import pytest
 from test_cli import bridge_command, run
 
 from bridge.config import ConfigError
-from bridge.ruletests import run_file
+from bridge.ruletests import Result, junit, run_file
 
 CONFIG = """
 targets:
@@ -103,6 +103,12 @@ def test_what_differs_is_shown(tmp_path, expect, alert, differences):
     """Each difference names the field, what was expected and what came; a template that broke says so."""
     (result,) = run_file(files(tmp_path, failing(expect, alert)))
     assert result.differences == differences
+
+
+def test_a_report_is_xml_whatever_a_test_is_called():
+    """Control characters, which XML cannot hold, are replaced."""
+    text = junit([("f", [Result(name="x\x01\u2028", differences=["a\x02:", "  - '\n'"])])])
+    assert ET.fromstring(text)[0][0].get("name") == "x\ufffd\ufffd"  # noqa: S314 - our own report
 
 
 BAD = {

@@ -83,6 +83,15 @@ async def test_what_fails_says_what_to_do(fault, name, fix):
         assert ("clear" in steps) == (name in ("list", "clear"))
 
 
+async def test_a_report_in_doubt_is_cleared_all_the_same():
+    """Where AOM may have taken the alarm without saying so, it is looked for and cleared."""
+    async with emulated() as emulator:
+        await arm(emulator, {"on": "report", "half": True, "after": True})
+        steps = await tried(emulator.url)
+        assert outcomes(steps)[1] == ["report"]
+        assert emulator.snapshot()["active"] == []
+
+
 async def test_a_list_that_never_shows_the_alarm_is_said():
     """Where the list shows nothing within the wait, the enterprise project is the first suspect."""
     async with emulated(list_lag_ms=3_600_000) as emulator:
@@ -119,6 +128,7 @@ async def test_an_address_that_leads_nowhere_is_said(aom, name, fix):
     [
         ("{password: {domain: emulator, user: emulator, password: hunter2, iam_endpoint: '%s'}}", "account's name"),
         ("{token: {file: /no/such/file}}", "whatever renews it"),
+        ("{password: {domain: d, user: u, password: hunter2, iam_endpoint: 'http://127.0.0.1:1'}}", "iam_endpoint"),
     ],
 )
 async def test_credentials_that_cannot_be_had_are_said(auth, fix):

@@ -217,7 +217,7 @@ def test_numbers_are_written_as_prometheus_does(name, value, expected):
 
 
 LONG = {
-    "labels": {f"l{i}": "x" * 65_000 for i in range(400)},
+    "labels": {f"l{i}": "x" * 16_000 for i in range(400)},
     "annotations": {},
     "alert": {},
     "group": {},
@@ -235,15 +235,70 @@ HEAVY = {
 @pytest.mark.parametrize("text", HEAVY.values(), ids=HEAVY.keys())
 def test_no_filter_makes_a_value_long(text):
     """What would grow over the limit raises before it is made."""
-    with pytest.raises(ValueError, match="grew over 65536 characters"):
+    with pytest.raises(ValueError, match="grew over 16384 characters"):
         Template.parse(text).render(LONG)
 
 
 def test_output_is_cut_while_it_is_made():
     """However much a loop would write, it is stopped at the limit, and sees so many labels at most."""
     text = "{% for name, value in labels | items %}{{ value }}{{ value | upper }}{% endfor %}"
-    assert len(Template.parse(text).render(LONG)) == 65_536
-    assert Template.parse("{% for name in labels %}{{ 1 }}{% endfor %}").render(LONG) == "1" * 256
+    assert len(Template.parse(text).render(LONG)) == 16_384
+    assert Template.parse("{% for name in labels %}{{ 1 }}{% endfor %}").render(LONG) == "1" * 100
+
+
+REFUSED = {
+    "lists in lists": "{% set a=[labels.x,labels.x] %}{% set a=[a,a] %}{{ a }}",
+    "a list alone": "{{ [labels.x, labels.x] }}",
+    "maps added": "{{ (labels ~ labels) | length }}",
+    "a map whole": "{{ labels }}",
+    "a map in a list": "{{ [labels] | join }}",
+    "sorting in a loop": "{% for n in labels %}{{ labels | sort | length }}{% endfor %}",
+    "itself": "{{ self }}",
+    "the loop": "{% for n in labels %}{{ loop }}{% endfor %}",
+    "many filters": "{{ labels.x" + " | title" * 30 + " }}",
+    "many filters in a loop": "{% for n in labels %}{{ n" + " | upper" * 8 + " }}{% endfor %}",
+    "a replacement from a label": "{{ labels.x | reReplaceAll('(.*)', labels.y) }}",
+    "a tuple": "{{ (labels.x, labels.x) }}",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
+def test_what_could_grow_without_end_is_refused(text):
+    """Lists in lists, whole maps and long chains of filters are refused when the template is read."""
+    with pytest.raises(ValueError, match="Fix: "):
+        Template.parse(text)
+
+
+HARD = {
+    "digits": "{{ labels.x | length | round(100000000, 'ceil') }}",
+    "negative digits": "{{ labels.x | length | round(-100000000) }}",
+    "constant digits": "{{ 1 | round(100000000, 'ceil') }}",
+    "many look-ups": "{{ labels.x }}" * 600,
+    "quoting": "{{ labels.p" + " | urlencode" * 15 + " }}",
+    "joining with a label": "{{ [labels.x, labels.x, labels.x] | join(labels.x) }}",
+    "a group many times": "{{ labels.x | reReplaceAll('^.*$', '" + "$0" * 4_000 + "') }}",
+    "hard patterns": "".join("{{ labels.x | match('(a|b)*a(a|b){" + str(size) + "}c') }}" for size in range(60, 80)),
+    "titles in a loop": "{% for n in labels %}{{ labels.x | title | title | title | title | first }}{% endfor %}",
+}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("text", HARD.values(), ids=HARD.keys())
+def test_what_is_allowed_takes_neither_long_nor_much(text):
+    """The worst that the list of allowed syntax leaves ends soon, and its output is short."""
+    labels = {f"l{i}": "ab" * 8_192 for i in range(200)} | {"x": "ab" * 8_192, "p": "%" * 16_384}
+    scope = {**SCOPE, "labels": labels}
+    try:
+        found = Template.parse(text).render(scope)
+    except ValueError as error:
+        found = str(error)
+    assert len(found) <= 16_384
+
+
+def test_no_method_is_shown():
+    """A text has no attributes, and a loop only its counters."""
+    assert render("{{ labels.job.format }}{{ labels.job['upper'] }}{{ source.format }}") == ""
+    assert render("{% for n in annotations %}{{ loop.index }}{{ loop.cycle }}{{ loop.__class__ }}{% endfor %}") == "12"
 
 
 @pytest.mark.parametrize(("text", "expected"), LABELS_LIKE_METHODS.items())
@@ -285,7 +340,7 @@ def test_an_absurd_template_is_a_value_error(text):
 def test_what_breaks_at_run_time_raises_there_and_not_before(text):
     """A template that only some alerts break is read, and raises when it is rendered."""
     template = Template.parse(text)
-    with pytest.raises((TypeError, ZeroDivisionError, TemplateError)):
+    with pytest.raises((TypeError, ValueError, ZeroDivisionError, TemplateError)):
         template.render(SCOPE)
 
 

@@ -26,6 +26,7 @@ from bridge.aom.lookup import Found, ListKind, Query, read_page
 from bridge.aom.outcome import Outcome, read_http_date, read_outcome, words_of
 from bridge.aom.settings import TargetSettings
 from bridge.clock import MINUTE, Clock, Millis, format_duration
+from bridge.errors import BridgeError
 from bridge.event import AomEvent
 
 LARGEST_BODY = 12 * 1000 * 1000
@@ -87,9 +88,19 @@ class AomClient:
         self._encoder = msgspec.json.Encoder()
 
     async def start(self) -> None:
-        """Open the HTTP session; connections are made when they are needed."""
+        """Open the HTTP session; connections are made when they are needed.
+
+        Raises:
+            BridgeError: the CA file cannot be used.
+        """
         settings = self._settings
-        context = ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else True
+        context: ssl.SSLContext | bool = True
+        if settings.ca_file:
+            try:
+                context = ssl.create_default_context(cafile=str(settings.ca_file))
+            except OSError as error:  # what ssl itself raises is one, too
+                text = f"target {self._name!r}: ca_file {settings.ca_file}: {error.strerror or error}"
+                raise BridgeError(f"{text}. Fix: name a PEM file with certificates.") from None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context),
             proxy=settings.proxy_url.reveal() if settings.proxy_url else None,

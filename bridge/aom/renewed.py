@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from bridge.aom.grant import CredentialError, Grant
+from bridge.aom.outcome import Outcome, words_of
 from bridge.clock import MINUTE, SECOND, Clock, Millis, format_duration
 from bridge.log import logger
 from bridge.retry import backoff
@@ -99,8 +100,18 @@ class Renewed:
         if now - self._renewed_at < _BETWEEN_REFUSED and self._task is None:
             return False
         self._renewed_at = now
-        self._held = None
-        return await self._renewed() != refused
+        held, self._held = self._held, None
+        try:
+            return await self._renewed() != refused
+        except CredentialError as error:
+            if not error.outcome.needs_operator:
+                self._restore(held)
+            return False
+
+    def _restore(self, held: Obtained | None) -> None:
+        """Take the old grant again while nobody gives a new one: AOM may have refused it by mistake."""
+        if self._held is None:
+            self._held = held
 
     async def close(self) -> None:
         """Give up what is being asked for."""
@@ -113,8 +124,8 @@ class Renewed:
         if self._task is None and not self._may_try(self._clock()) and self._error is not None:
             raise self._error
         await asyncio.shield(self._begin())
-        if self._held is None:
-            raise RuntimeError("a renewal ended without a grant")
+        if self._held is None:  # AOM has refused it before we came to use it
+            raise CredentialError(Outcome("unavailable", message="the credentials were refused meanwhile"))
         return self._held.grant
 
     def _may_try(self, now: Millis) -> bool:
@@ -135,16 +146,30 @@ class Renewed:
     async def _run(self) -> None:
         try:
             self._tried = self._origin.revision()
-            self._held = await self._origin.obtain(self._clock())
+            self._held = self._sound(await self._origin.obtain(self._clock()))
         except CredentialError as error:
             self._failed(error)
             raise
+        except Exception as error:  # noqa: BLE001 - an origin is others' code, and may raise anything
+            unknown = CredentialError(Outcome("unavailable", message=f"{self._origin.name}: {words_of(error)}"))
+            self._failed(unknown)
+            raise unknown from None
         else:
             if self._failures:
                 _log.info("credentials are there again", target=self._target, origin=self._origin.name)
             self._failures, self._error, self._next_try = 0, None, 0
         finally:
             self._task = None
+
+    def _sound(self, obtained: Obtained) -> Obtained:
+        """Return a grant that is not asked for again at once because our clock says that it has ended already."""
+        now = self._clock()
+        if obtained.expires_at is None or obtained.expires_at > now:
+            return obtained
+        _log.warning(
+            "credentials came that have ended already by our clock. Fix: synchronize it (NTP)", target=self._target
+        )
+        return Obtained(obtained.grant, None, now + _AFTER_REFUSAL)
 
     def _failed(self, error: CredentialError) -> None:
         self._failures += 1

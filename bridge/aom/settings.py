@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
+from yarl import URL
+
 from bridge.clock import DAY, MINUTE
 from bridge.event import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
 from bridge.scalars import DurationField, Secret, SecretField
@@ -204,6 +206,11 @@ class TargetSettings:
         return _missing(ca_file=self.ca_file)
 
     @property
+    def place(self) -> tuple[str, str, str]:
+        """Where its alarms are: the same place finds and clears them."""
+        return self.aom_url, self.project_id, self.enterprise_project_id
+
+    @property
     def aom_url(self) -> str:
         """The base address of AOM, without a slash at the end."""
         return (self.endpoint or f"https://aom.{self.region}.myhuaweicloud.com").rstrip("/")
@@ -264,6 +271,16 @@ def _region_problems(region: str) -> Problems:
 
 
 def _url_problems(key: str, url: str) -> Problems:
-    if not url or (url.startswith(("http://", "https://")) and " " not in url):
+    if not url or _is_web_address(url):
         return []
     return [(key, f"{url!r} is not a web address. Fix: begin with https:// (or http:// for an emulator).")]
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        url = URL(text)
+        host, port = url.host or "", url.port
+        host.encode("idna")
+    except ValueError:  # what encodings raise is one, too
+        return False
+    return url.scheme in ("http", "https") and bool(host) and port is not None and " " not in text

@@ -227,8 +227,9 @@ class Ledger:
         return self._counts
 
     def unfinished_of(self, target: str) -> int:
-        """Return how many alarms of a target are not finished."""
-        return sum(count for (state, name), count in self._counts.items() if name == target and state not in FINISHED)
+        """Return how many alarms of a target are not finished for good; what is rejected may still need a clear."""
+        over = {*FINISHED} - {"rejected"}
+        return sum(count for (state, name), count in self._counts.items() if name == target and state not in over)
 
     def use(self, reassert_after: Mapping[str, Millis]) -> None:
         """Judge repeats by these times from now on."""

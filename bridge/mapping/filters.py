@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 import re2
 from jinja2.filters import FILTERS as JINJA_FILTERS
@@ -19,12 +20,13 @@ from jinja2.tests import TESTS as JINJA_TESTS
 
 from bridge.mapping.matcher import compile_regex
 
-LONGEST = 1 << 16
-"""Characters that a template sees of one value, and that it gives at most; AOM takes 16,384 in an annotation."""
+LONGEST = 16_384
+"""Characters that a template sees of one value, and that it gives at most: what AOM takes in an annotation."""
 
+_MOST_DIGITS = 15
 _TOO_LONG = f"a value grew over {LONGEST} characters"
 
-MOST_ROUNDS = 256
+MOST_ROUNDS = 100
 """Labels or annotations that a loop sees."""
 
 _BACK_REFERENCE = re.compile(r"\$(?:(?P<word>\w+)|\{(?P<braced>\w+)\}|(?P<dollar>\$))")
@@ -52,7 +54,23 @@ def replace(value: object, old: str, new: str, count: int = -1) -> str:
 
 def join(values: Iterable[object], between: str = "") -> str:
     """Join values to a text."""
-    return limited(between.join(map(str, few(values))))
+    texts = [limited(str(value)) for value in few(values)]
+    if sum(map(len, texts)) + len(between) * len(texts) > LONGEST:
+        raise ValueError(_TOO_LONG)
+    return between.join(texts)
+
+
+def rounded(value: object, precision: int = 0, method: str = "common") -> float:
+    """Round a number; so many digits at most that it takes no time."""
+    if not -_MOST_DIGITS <= precision <= _MOST_DIGITS:
+        raise ValueError(f"{precision} digits are too many")
+    result: float = JINJA_FILTERS["round"](float(str(value)), precision, method)
+    return result
+
+
+def urlencode(value: object) -> str:
+    """Quote a text for a web address."""
+    return limited(quote(limited(str(value))))
 
 
 def few(values: Iterable[object]) -> list[Any]:
@@ -66,31 +84,42 @@ def match(value: object, pattern: str) -> bool:
 
 
 def re_replace_all(value: object, pattern: str, replacement: str) -> str:
-    """Replace each match; ``$1``, ``${1}`` and ``$name`` are the match's groups, ``$$`` a dollar, as in Go."""
+    """Replace each match; ``$1``, ``${1}`` and ``$name`` are the match's groups, ``$$`` a dollar, as in Go.
+
+    In the configuration file ``$`` before a brace or another one is doubled: there ``${NAME}`` is a variable.
+    """
     made = 0
 
     def expanded(found: re2._Match) -> str:
         nonlocal made
-        text = _expanded(found, replacement)
+        text = _expanded(found, replacement, LONGEST - made)
         made += len(text)
-        if made > LONGEST:
-            raise ValueError(_TOO_LONG)
         return text
 
     return limited(_compiled(pattern).sub(expanded, str(value)))
 
 
-def _expanded(found: re2._Match, replacement: str) -> str:
+def _expanded(found: re2._Match, replacement: str, room: int) -> str:
+    made = len(replacement)
+
     def group(reference: re.Match[str]) -> str:
+        nonlocal made
         if reference["dollar"]:
             return "$"
         name = reference["word"] or reference["braced"]
         try:
-            return found.group(int(name) if name.isdigit() else name) or ""
+            text = found.group(int(name) if name.isdigit() else name) or ""
         except (IndexError, KeyError):
             return ""
+        made += len(text)
+        if made > room:
+            raise ValueError(_TOO_LONG)
+        return text
 
-    return _BACK_REFERENCE.sub(group, replacement)
+    text = _BACK_REFERENCE.sub(group, replacement)
+    if len(text) > room:
+        raise ValueError(_TOO_LONG)
+    return text
 
 
 @lru_cache(maxsize=1_024)
@@ -182,11 +211,13 @@ def link(value: object) -> str:
 
 _PLAIN = (
     *("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int", "items", "last", "length"),
-    *("lower", "round", "sort", "string", "title", "trim", "truncate", "upper", "urlencode"),
+    *("lower", "sort", "string", "title", "trim", "truncate", "upper"),
 )
 FILTERS: Mapping[str, Callable[..., Any]] = {
     **{name: JINJA_FILTERS[name] for name in _PLAIN},
     "join": join,
+    "round": rounded,
+    "urlencode": urlencode,
     "replace": replace,
     "toUpper": JINJA_FILTERS["upper"],
     "toLower": JINJA_FILTERS["lower"],

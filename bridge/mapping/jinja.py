@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import ChainableUndefined, nodes
 from jinja2 import Template as JinjaTemplate
 from jinja2.meta import find_undeclared_variables
+from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bridge.mapping.filters import FILTERS, LONGEST, PATTERNS, TESTS
@@ -54,8 +55,12 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
     nodes.List,
     nodes.Tuple,
 )
-_GROWING = (nodes.Concat, nodes.Add)
+_GROWING = (nodes.Concat, nodes.Add, nodes.List, nodes.Tuple)
+_MOST_FILTERS = 20
+_MOST_FILTERS_IN_A_LOOP = 5
+_LOOP_WORDS = ("index", "index0", "revindex", "first", "last", "length")
 _LOOPED = ("labels", "annotations")
+_MAPS = ("labels", "annotations", "alert", "group")
 _LOOP_FILTERS = ("items", "dictsort", "sort")
 
 
@@ -65,10 +70,12 @@ class _Environment(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - Jinja2's own signature
         if isinstance(obj, Mapping):
             return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
-        return super().getattr(obj, attribute)
+        if isinstance(obj, LoopContext) and attribute in _LOOP_WORDS:
+            return super().getattr(obj, attribute)
+        return obj if isinstance(obj, ChainableUndefined) else self.undefined(obj=obj, name=attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as above
-        if isinstance(obj, Mapping):
+        if isinstance(obj, Mapping) or isinstance(argument, str):
             return self.getattr(obj, argument)
         return super().getitem(obj, argument)
 
@@ -103,7 +110,11 @@ def parse(text: str) -> nodes.Template:
     tree = _ENVIRONMENT.parse(text)
     for found in _all(tree):
         _check(found)
+    for parent in _all(tree):
+        for child in parent.iter_child_nodes():
+            _check_place(child, parent)
     _check_additions(tree)
+    _check_filters(tree)
     _check_names(tree)
     return tree
 
@@ -151,10 +162,8 @@ def _check_filter(found: nodes.Filter) -> None:
         raise _unknown(found, "filter", found.name, FILTERS)
     if found.name not in PATTERNS:
         return
-    pattern = found.args[0] if found.args else None
-    if not isinstance(pattern, nodes.Const) or not isinstance(pattern.value, str):
+    if not found.args or not all(isinstance(one, nodes.Const) and isinstance(one.value, str) for one in found.args):
         raise _refused(found, f"has a {found.name} without a constant pattern", f'write {found.name}("...")')
-    compile_regex(pattern.value)
 
 
 def _check_loop(found: nodes.For) -> None:
@@ -166,6 +175,48 @@ def _check_loop(found: nodes.For) -> None:
     inner = [*found.body, *found.else_, *([found.test] if found.test else [])]
     if any(isinstance(node, nodes.For) or any(node.find_all(nodes.For)) for node in inner):
         raise _refused(found, "has a loop in a loop", "use one loop")
+
+
+def _check_place(child: nodes.Node, parent: nodes.Node) -> None:
+    """Refuse whole maps where a text is meant, and lists but to look in or to join: they could grow without end."""
+    if isinstance(child, nodes.Name) and child.name in (*_MAPS, "self", "loop") and child.ctx == "load":
+        is_base = isinstance(parent, (nodes.Getattr, nodes.Getitem)) and parent.node is child
+        is_counted = isinstance(parent, nodes.Filter) and parent.name in (*_LOOP_FILTERS, "length", "count")
+        is_looped = isinstance(parent, nodes.For) and parent.iter is child
+        if child.name == "self" or not (is_base or (child.name != "loop" and (is_counted or is_looped))):
+            raise _refused(child, f"uses {child.name} as a whole", f"such as {child.name}.name")
+    if isinstance(child, nodes.List):
+        is_joined = isinstance(parent, nodes.Filter) and parent.name == "join"
+        if not (is_joined or isinstance(parent, nodes.Operand)) or any(child.find_all((nodes.List, nodes.Tuple))):
+            raise _refused(
+                child, "uses a list", "lists are for: labels.a in ['x', 'y'], and: [labels.a, labels.b] | join"
+            )
+    if isinstance(child, nodes.Tuple) and child.ctx != "store":
+        raise _refused(child, "uses a tuple", "write a text")
+    if isinstance(child, nodes.Filter) and child.name in _LOOP_FILTERS:
+        is_looped = isinstance(parent, nodes.For) and parent.iter is child
+        if not is_looped and not (isinstance(parent, nodes.Filter) and parent.name in _LOOP_FILTERS):
+            raise _refused(child, f"uses {child.name} outside of a loop", "such as: for name, value in labels | items")
+
+
+def check_patterns(tree: nodes.Template) -> None:
+    """Check regular expressions, once variables have been put in.
+
+    Raises:
+        ValueError: one is none; the text names the fix.
+    """
+    for found in tree.find_all(nodes.Filter):
+        if found.name in PATTERNS and isinstance(found.args[0], nodes.Const):
+            compile_regex(str(found.args[0].value))
+
+
+def _check_filters(tree: nodes.Template) -> None:
+    most = [(tree, _MOST_FILTERS), *((loop, _MOST_FILTERS_IN_A_LOOP) for loop in tree.find_all(nodes.For))]
+    for node, limit in most:
+        count = sum(1 for _ in node.find_all(nodes.Filter))
+        if count > limit:
+            where = "loop" if isinstance(node, nodes.For) else "template"
+            raise ValueError(f"a {where} uses {count} filters, {limit} are allowed. Fix: make it simpler.")
 
 
 def _check_additions(tree: nodes.Template) -> None:

@@ -17,9 +17,15 @@ from typing import NamedTuple
 import re2
 
 Operator = str
-_CLASSIC = re.compile(r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?P<op>=~|!~|!=|=)\s*(?P<value>.*?)\s*", re.DOTALL)
+_GO_SPACE = r"[\t\n\f\r ]*"
+_CLASSIC = re.compile(
+    rf"{_GO_SPACE}(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*){_GO_SPACE}(?P<op>=~|!~|!=|=){_GO_SPACE}(?P<value>.*?){_GO_SPACE}",
+    re.DOTALL,
+)
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<mark>[{},])|(?P<op>=~|!~|!=|=)|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s{}!=~,\\"'`]+)|(?P<end>$))""",
+    # What Go calls a space: Python's, but for four separators of ASCII.
+    r"""[^\S\x1c-\x1f]*(?:(?P<mark>[{},])|(?P<op>=~|!~|!=|=)|"(?P<quoted>(?:[^"\\]|\\.)*)\""""
+    r"""|(?P<bare>(?:[^\s{}!=~,\\"'`]|[\x1c-\x1f])+)|(?P<end>$))""",
     re.DOTALL,
 )
 _GO_ESCAPE = re.compile(
@@ -30,6 +36,7 @@ _GO_ESCAPE = re.compile(
 _GO_CHARACTERS = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
 _LAST_ASCII, _LAST_CHARACTER = 0x7F, 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
+_SURROGATE = frozenset(map(chr, _SURROGATES))
 _IN_REGEX = re.compile(
     r"\\Q.*?(?:\\E|$)|(?P<byte>\\C)|\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\(\?P?<(?P<name>\w+)>", re.DOTALL
 )
@@ -37,6 +44,7 @@ _IN_REGEX = re.compile(
 
 _QUIET = re2.Options()
 _QUIET.log_errors = False
+_QUIET.max_mem = 1 << 20
 
 
 class _Parts(NamedTuple):
@@ -249,7 +257,8 @@ def _condition(operator: Operator, value: str) -> Callable[[str], bool]:
         return lambda found: found == value
     if operator == "!=":
         return lambda found: found != value
-    pattern = compile_regex(value)
+    compile_regex(value)  # by itself first, for its own words of what is wrong
+    pattern = compile_regex(f"^(?:{value})$")
     if operator == "=~":
         return lambda found: pattern.fullmatch(found) is not None
     return lambda found: pattern.fullmatch(found) is None
@@ -271,6 +280,8 @@ def compile_regex(text: str) -> re2._Regexp:
                 f"{text!r} is not a regular expression of Go: two groups are called {name}. Fix: rename one."
             )
         names.add(found["name"] or object())
+    if not text.isascii() and any(char in _SURROGATE for char in text):
+        raise ValueError(f"{text!r} holds half of a surrogate pair. Fix: write the whole character.")
     try:
         return re2.compile(text, _QUIET)
     except re2.error as error:

@@ -30,6 +30,9 @@ from bridge.mapping.settings import (
 from bridge.mapping.template import Scope, Template
 from bridge.notification import Alert, Group
 
+_MOST_SEEN = 200
+"""Labels or annotations that templates see where they are very long together."""
+
 _LAST_RESORT = {"event_name": "unnamed", "resource_provider": "Prometheus", "resource_type": "alert"}
 
 
@@ -268,17 +271,17 @@ def scope(source: str, alert: Alert, group: Group) -> dict[str, Any]:
         "alert": {
             "status": alert.status,
             "fingerprint": alert.fingerprint,
-            "generator_url": alert.generator_url,
+            "generator_url": alert.generator_url[:LONGEST],
             "starts_at": format_rfc3339(alert.starts_at),
             "ends_at": "" if alert.ends_at is None else format_rfc3339(alert.ends_at),
         },
         "group": {
-            "receiver": group.receiver,
-            "group_key": group.group_key,
-            "group_labels": group.group_labels,
-            "common_labels": group.common_labels,
-            "common_annotations": group.common_annotations,
-            "external_url": group.external_url,
+            "receiver": group.receiver[:LONGEST],
+            "group_key": group.group_key[:LONGEST],
+            "group_labels": _seen(group.group_labels),
+            "common_labels": _seen(group.common_labels),
+            "common_annotations": _seen(group.common_annotations),
+            "external_url": group.external_url[:LONGEST],
         },
     }
 
@@ -306,6 +309,7 @@ def _chosen_labels(labels: Labels) -> Callable[[str], bool]:
 
 def _seen(values: Mapping[str, str]) -> Mapping[str, str]:
     """Return what templates see: AOM takes less of a value, and no template can make more of it than there is."""
-    if max(map(len, values.values()), default=0) <= LONGEST:
+    if sum(map(len, values.values())) <= LONGEST:
         return values
-    return {name: value[:LONGEST] for name, value in values.items()}
+    few = list(values.items())[:_MOST_SEEN]
+    return {name[:LONGEST]: value[:LONGEST] for name, value in few}

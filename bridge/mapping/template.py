@@ -14,12 +14,14 @@ from typing import Any
 from jinja2 import TemplateError, nodes
 
 from bridge.mapping import jinja
-from bridge.mapping.filters import link
+from bridge.mapping.filters import LONGEST, link
 
 Scope = Mapping[str, Any]
 """The names a template sees: ``labels``, ``annotations``, ``alert`` and ``group`` (mappings), ``source`` (text)."""
 
 Render = Callable[[Scope], str]
+_MOST_PLAIN = 20
+"""Parts that are joined at once; more are cut while they are made."""
 
 
 class Template:
@@ -47,6 +49,7 @@ class Template:
         try:
             tree = jinja.parse(text)
             _expand_literals(tree, expand)
+            jinja.check_patterns(tree)
             return cls(text, _compile(tree))
         except TemplateError as error:
             problem = str(error.message).rstrip(".")
@@ -87,7 +90,9 @@ def _plain(tree: nodes.Template) -> Render | None:
         return None
     if len(known) == 1:
         return known[0]
-    return lambda scope: "".join([part(scope) for part in known])
+    if len(known) > _MOST_PLAIN:
+        return None
+    return lambda scope: "".join([part(scope) for part in known])[:LONGEST]
 
 
 def _plain_part(node: nodes.Node) -> Render | None:
