@@ -116,19 +116,27 @@ def _check_config(arguments: argparse.Namespace) -> int:
 
 
 def _test_rules(arguments: argparse.Namespace) -> int:
-    results = [(file, ruletests.run_file(file)) for file in arguments.files]
-    failed = 0
-    for file, some in results:
+    results = [(file, *_run_tests(file)) for file in arguments.files]
+    for file, some, _ in results:
         print(f"Unit Testing:  {file}")
         for result in some:
-            failed += bool(result.differences)
             if result.differences:
                 print(f"  FAILED: {result.name}", *(f"    {line}" for line in result.differences), sep="\n")
         if not any(result.differences for result in some):
             print(f"  SUCCESS: {len(some)} test(s)")
     if arguments.junit:
-        ruletests.write_junit(arguments.junit, results)
-    return 1 if failed else 0
+        ruletests.write_junit(arguments.junit, [(file, some) for file, some, _ in results])
+    return max(code for _, _, code in results)
+
+
+def _run_tests(file: str) -> tuple[list[ruletests.Result], int]:
+    """Run one file; one that cannot be used is a failure of its own, and the others still run."""
+    try:
+        results = ruletests.run_file(file)
+    except config.ConfigError as error:
+        code = 2 if isinstance(error, config.UnreadableError) else 1
+        return [ruletests.Result(name="the file itself", differences=error.lines())], code
+    return results, int(any(result.differences for result in results))
 
 
 def _send_test(arguments: argparse.Namespace) -> int:

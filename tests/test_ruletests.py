@@ -144,5 +144,7 @@ async def test_the_command_speaks_as_promtool_does(tmp_path):
     suites = ET.parse(report).getroot()  # noqa: S314 - our own report
     assert [(s.get("tests"), s.get("failures")) for s in suites] == [("4", "0"), ("1", "1")]
     assert suites[1][0][0].get("message") == "rule:"
-    code, _, err = await run(*bridge_command("test-rules", str(tmp_path / "none.yaml")))
-    assert (code, "cannot be read" in err) == (2, True)
+    none = str(tmp_path / "none.yaml")
+    code, out, _ = await run(*bridge_command("test-rules", none, good, f"--junit={report}"))
+    assert (code, "cannot be read" in out, f"Unit Testing:  {good}\n  SUCCESS" in out) == (2, True, True)
+    assert [s.get("failures") for s in ET.parse(report).getroot()] == ["1", "0"]  # noqa: S314 - as above
