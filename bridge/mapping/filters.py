@@ -18,10 +18,14 @@ import re2
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.tests import TESTS as JINJA_TESTS
 
+from bridge.event import LONGEST_ANNOTATION
 from bridge.mapping.matcher import compile_regex
 
-LONGEST = 16_384
-"""Characters that a template sees of one value, and that it gives at most: what AOM takes in an annotation."""
+LONGEST = LONGEST_ANNOTATION + 1
+"""Characters that a template sees of one value, and that it gives at most.
+
+One more than AOM takes in an annotation, so that the event sees that something is cut and marks it.
+"""
 
 _MOST_DIGITS = 15
 _TOO_LONG = f"a value grew over {LONGEST} characters"
