@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from bridge import __version__, log
-from bridge.emulator import Options
+from bridge.emulator import CHOICES, Options
 from bridge.ledger import STATES
 from bridge.scalars import parse_duration
 
@@ -117,24 +117,16 @@ def _add_emulator(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as ab
     defaults = {field.name: field.default for field in fields(Options)}
     for name, text in SWITCHES.items():
         default = defaults[name]
+        choices = None if isinstance(default, bool) else CHOICES.get(name)
         kind: Callable[[str], Any] = type(default) if isinstance(default, int) else str
         emulator.add_argument(
             "--" + name.replace("_", "-"),
             dest=name,
             type=_yes_or_no if isinstance(default, bool) else kind,
-            choices=_CHOICES.get(name),
-            metavar=None if name in _CHOICES else "{yes,no}" if isinstance(default, bool) else "VALUE",
+            choices=choices,
+            metavar=None if choices else "{yes,no}" if isinstance(default, bool) else "VALUE",
             help=text if default is None else f"{text}; default: {_SPELLED.get(str(default), default)}",
         )
-
-
-_CHOICES: dict[str, tuple[object, ...]] = {
-    "ids": ("assigned", "supplied"),
-    "same_alarm": ("metadata", "id"),
-    "timeout_from": ("arrival", "starts_at"),
-    "unknown_id": (204, 400),
-    "relation_values": ("any", "one"),
-}
 
 
 _SPELLED = {"True": "yes", "False": "no"}

@@ -74,7 +74,7 @@ def need(program):
         text = f"{program} is not installed; apt-get install {program}"
         if os.environ.get("CI"):
             pytest.fail(text)
-        pytest.skip(text)  # a reader without the program still runs everything else
+        pytest.skip(text)  # never in CI: a reader without the program still runs everything else
     return path
 
 

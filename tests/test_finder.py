@@ -16,6 +16,7 @@ from test_dispatcher import resolved
 from bridge.aom import AomClient, Query
 from bridge.clock import DAY, SECOND, format_rfc3339, system_clock
 from bridge.config import loads
+from bridge.emulator import CHOICES
 from bridge.event import report
 
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
@@ -92,21 +93,12 @@ async def test_an_orphan_that_aom_does_not_hold_pauses_nothing(tmp_path):
 
 # Every AOM that there may be
 
-SWITCHES = {
-    "ids": ("assigned", "supplied"),
-    "same_alarm": ("metadata", "id"),
-    "timeout_from": ("arrival", "starts_at"),
-    "repeat_restarts_timeout": (True, False),
-    "unknown_id": (204, 400),
-    "relation_values": ("any", "one"),
-}
-
 
 def aoms():
     """Give combinations of the emulator's switches: every one in the full size, else eight that hold every pair."""
-    every = itertools.product((0, 1), repeat=len(SWITCHES))
+    every = itertools.product((0, 1), repeat=len(CHOICES))
     chosen = [c for c in every if IS_FULL or (c[3], c[4], c[5]) == (c[0] ^ c[1], c[0] ^ c[2], c[1] ^ c[2])]
-    return [{name: SWITCHES[name][i] for name, i in zip(SWITCHES, c, strict=True)} for c in chosen]
+    return [{name: CHOICES[name][i] for name, i in zip(CHOICES, c, strict=True)} for c in chosen]
 
 
 async def story(rig):

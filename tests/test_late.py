@@ -18,6 +18,17 @@ def ended(aom):
     return not aom.snapshot()["active"] and aom.snapshot()["history"]
 
 
+async def fire_resolve_fire(rig):
+    """Fire, resolve and fire again while AOM takes nothing; then it takes all."""
+    await rig.arm({"on": "report", "status": 503})
+    now = system_clock()
+    await rig.send(alert("A", starts_at=now - 9_000))
+    await rig.send(alert("A", starts_at=now - 9_000, ends_at=now - 8_000))
+    await rig.send(alert("A", starts_at=now - 7_000))
+    await rig.disarm()
+    await until(lambda: rig.count("reported") == 1)
+
+
 async def test_a_report_that_lands_after_the_kill_is_cleared_all_the_same(tmp_path):
     """`kill -9` while AOM is slow with a report, which lands after the next process has reported and cleared it."""
     async with cloud() as aom:
@@ -55,13 +66,7 @@ async def test_a_successor_does_not_leave_its_predecessor_open(tmp_path):
     """AOM tells alarms apart by our id, lists its own, and lags: fire, resolve, fire again ends as one open alarm."""
     options = {"list_lag_ms": 500, "same_alarm": "id"}
     async with running(tmp_path / "ledger.db", options=options, target="lookup_wait: 2s") as rig:
-        await rig.arm({"on": "report", "status": 503})
-        now = system_clock()
-        await rig.send(alert("A", starts_at=now - 9_000))
-        await rig.send(alert("A", starts_at=now - 9_000, ends_at=now - 8_000))
-        await rig.send(alert("A", starts_at=now - 7_000))
-        await rig.disarm()
-        await until(lambda: rig.count("reported") == 1)
+        await fire_resolve_fire(rig)
         await until(lambda: rig.active() == ["A"] and rig.cleared() == ["A"], limit=8)
 
 
@@ -69,13 +74,7 @@ async def test_a_merged_alarm_is_not_taken_for_its_predecessor(tmp_path):
     """AOM merges the re-fire into the alarm that the hurried clear has missed: what it shows is ours, and stays."""
     options = {"list_lag_ms": 500, "same_alarm": "metadata"}
     async with running(tmp_path / "ledger.db", options=options, target="lookup_wait: 1s") as rig:
-        await rig.arm({"on": "report", "status": 503})
-        now = system_clock()
-        await rig.send(alert("A", starts_at=now - 9_000))
-        await rig.send(alert("A", starts_at=now - 9_000, ends_at=now - 8_000))
-        await rig.send(alert("A", starts_at=now - 7_000))
-        await rig.disarm()
-        await until(lambda: rig.count("reported") == 1)
+        await fire_resolve_fire(rig)
         lists = rig.aom()["counts"]["list"]
         await until(lambda: rig.aom()["counts"]["list"] > lists)  # the sweep
         await until(lambda: doubts(rig) is None)

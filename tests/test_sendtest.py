@@ -1,36 +1,16 @@
 """`send-test` says, step by step, what works on a target and what to do about what does not."""
 
-from contextlib import asynccontextmanager
-
 import pytest
 import wires
-from aiohttp import ClientSession
 from conftest import settings_text
 from test_cli import bridge_command, run
+from test_end_to_end import arm, cloud
 
 from bridge.clock import SECOND, system_clock
 from bridge.config import loads
-from bridge.emulator import Emulator, Options
 from bridge.sendtest import SendTest
 
 ALL = ["address", "connection", "credentials", "report", "list", "clear", "cleared"]
-
-
-@asynccontextmanager
-async def emulated(**options):
-    """Run an emulator."""
-    emulator = Emulator(Options(port=0, **options))
-    await emulator.start()
-    try:
-        yield emulator
-    finally:
-        await emulator.stop()
-
-
-async def arm(emulator, *faults):
-    """Order faults."""
-    async with ClientSession() as session, session.post(f"{emulator.url}/emulator/faults", json=list(faults)) as answer:
-        assert answer.status == 200
 
 
 async def tried(aom, *, wait=3 * SECOND, target="", **config):
@@ -50,7 +30,7 @@ def outcomes(steps):
 @pytest.mark.parametrize(("ids", "words"), [("assigned", "ids of its own"), ("supplied", "keeps our ids")])
 async def test_where_all_works_each_step_says_so(ids, words):
     """Address, connection, credentials, report, list and clear are tried, and AOM is left as it was."""
-    async with emulated(ids=ids, list_lag_ms=700) as emulator:
+    async with cloud(ids=ids, list_lag_ms=700) as emulator:
         steps = await tried(emulator.url)
         assert outcomes(steps) == (ALL, [])
         assert words in steps["list"].text
@@ -73,7 +53,7 @@ FAULTS = {
 @pytest.mark.parametrize(("fault", "name", "fix"), FAULTS.values(), ids=FAULTS.keys())
 async def test_what_fails_says_what_to_do(fault, name, fix):
     """Each failure names AOM's words and its fix; what is left is not tried, but an alarm is not left open for it."""
-    async with emulated() as emulator:
+    async with cloud() as emulator:
         await arm(emulator, fault)
         steps = await tried(emulator.url)
         assert outcomes(steps)[1] == [name]
@@ -85,7 +65,7 @@ async def test_what_fails_says_what_to_do(fault, name, fix):
 
 async def test_a_report_in_doubt_is_cleared_all_the_same():
     """Where AOM may have taken the alarm without saying so, it is looked for and cleared."""
-    async with emulated() as emulator:
+    async with cloud() as emulator:
         await arm(emulator, {"on": "report", "half": True, "after": True})
         steps = await tried(emulator.url)
         assert outcomes(steps)[1] == ["report"]
@@ -94,7 +74,7 @@ async def test_a_report_in_doubt_is_cleared_all_the_same():
 
 async def test_a_list_that_never_shows_the_alarm_is_said():
     """Where the list shows nothing within the wait, the enterprise project is the first suspect."""
-    async with emulated(list_lag_ms=3_600_000) as emulator:
+    async with cloud(list_lag_ms=3_600_000) as emulator:
         steps = await tried(emulator.url, wait=SECOND)
     assert "did not show the alarm within 1s" in steps["list"].text
     assert "enterprise_project_id" in steps["list"].fix
@@ -103,7 +83,7 @@ async def test_a_list_that_never_shows_the_alarm_is_said():
 
 async def test_ids_that_are_not_kept_rule_out_clear_by_id():
     """A target with `clear_by: id` on an AOM that makes ids of its own is told to use look-ups."""
-    async with emulated() as emulator:
+    async with cloud() as emulator:
         steps = await tried(emulator.url, target="clear_by: id")
         assert (outcomes(steps)[1], steps["list"].fix) == (["list"], "set clear_by: lookup")
         assert emulator.snapshot()["active"] == []
@@ -133,7 +113,7 @@ async def test_an_address_that_leads_nowhere_is_said(aom, name, fix):
 )
 async def test_credentials_that_cannot_be_had_are_said(auth, fix):
     """Wrong credentials fail at their own step, with the fix for their kind and without the secret."""
-    async with emulated() as emulator:
+    async with cloud() as emulator:
         steps = await tried(emulator.url, auth=auth.replace("%s", emulator.url))
     assert outcomes(steps)[1] == ["credentials"]
     assert fix in steps["credentials"].fix
@@ -142,7 +122,7 @@ async def test_credentials_that_cannot_be_had_are_said(auth, fix):
 
 async def test_a_ca_of_ones_own_and_a_proxy(tmp_path):
     """Everything goes through the proxy, with its password, and trusts the CA of `ca_file` and no other."""
-    async with emulated() as emulator, wires.proxy() as proxy:
+    async with cloud() as emulator, wires.proxy() as proxy:
         port = int(emulator.url.rpartition(":")[2])
         async with wires.tls_in_front_of(port, tmp_path) as (secured, ca):
             aom = f"https://localhost:{secured}"
@@ -167,7 +147,7 @@ async def test_a_ca_of_ones_own_and_a_proxy(tmp_path):
 async def test_the_command_prints_each_step_and_ends_with_the_answer(tmp_path):
     """`aom-bridge send-test` exits 0 where all works, 1 where something fails, 2 for a target that is not there."""
     file = tmp_path / "bridge.yaml"
-    async with emulated() as emulator:
+    async with cloud() as emulator:
         file.write_text(settings_text(emulator.url, "x.db"))
         code, out, err = await run(*bridge_command("send-test", f"--config.file={file}"))
         assert (code, err) == (0, "")

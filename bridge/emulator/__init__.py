@@ -6,7 +6,7 @@ nothing else of `bridge`, so that no mistake of the bridge can hide in both plac
 in memory only.
 """
 
-from bridge.emulator.options import Options
+from bridge.emulator.options import CHOICES, Options
 from bridge.emulator.server import Emulator
 
-__all__ = ["Emulator", "Options"]
+__all__ = ["CHOICES", "Emulator", "Options"]

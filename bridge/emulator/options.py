@@ -16,7 +16,7 @@ and a client must hold with every one of them:
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-_CHOICES: Final[dict[str, tuple[object, ...]]] = {
+CHOICES: Final[dict[str, tuple[object, ...]]] = {
     "ids": ("assigned", "supplied"),
     "same_alarm": ("metadata", "id"),
     "timeout_from": ("arrival", "starts_at"),
@@ -24,6 +24,7 @@ _CHOICES: Final[dict[str, tuple[object, ...]]] = {
     "unknown_id": (204, 400),
     "relation_values": ("any", "one"),
 }
+"""The switches that take one of several values, the default first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +65,11 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse a misspelt switch, which would otherwise quietly act as its default."""
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 listed = " or ".join(repr(choice) for choice in choices)
                 raise ValueError(f"{name} must be {listed}, not {getattr(self, name)!r}")
 
     def switches(self) -> dict[str, object]:
         """Give the switches alone, name to value: what may be shown to anybody."""
-        return {name: getattr(self, name) for name in (*_CHOICES, "list_lag_ms")}
+        return {name: getattr(self, name) for name in (*CHOICES, "list_lag_ms")}
