@@ -14,7 +14,6 @@ from bridge.aom import AomClient
 from bridge.clock import SECOND, Clock, Millis
 from bridge.config import Settings
 from bridge.dispatcher import Dispatcher
-from bridge.errors import BridgeError
 from bridge.ledger import Ledger
 from bridge.metrics import Metrics
 from bridge.sender import Sender
@@ -75,7 +74,7 @@ class Delivery:
             for name in self._differing(settings):
                 if name in settings.targets:
                     ready[name] = await self._client(name, settings)
-        except BridgeError:
+        except BaseException:
             for client in ready.values():
                 await client.stop()
             raise
