@@ -148,7 +148,7 @@ class Editor:
             alarms.c.fingerprint == alarm.fingerprint,
             alarms.c.claimed_by.is_not(None),
         )
-        seqs = list(self._connection.execute(claimed.with_for_update()).scalars())
+        seqs = list(self._connection.execute(claimed.order_by(alarms.c.seq).with_for_update()).scalars())
         if seqs:
             raise _Refusal("another alarm of its alert is being sent right now. Fix: try again in a moment")
 

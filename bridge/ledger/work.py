@@ -179,7 +179,10 @@ def give_back(connection: Connection, holder: str | None, now: Millis) -> None:
     """
     column = alarms.c.claimed_by
     claimed = column.is_not(None) if holder is None else column.startswith(holder, autoescape=True)
-    connection.execute(sa.update(alarms).where(claimed).values(claimed_by=None, due_at=_due_since(), doubt_at=now))
+    # Locked in the order in which puts lock: in any other, two transactions could wait for each other.
+    seqs = sa.select(alarms.c.seq).where(claimed).order_by(alarms.c.seq).with_for_update()
+    given_back = {"claimed_by": None, "due_at": _due_since(), "doubt_at": now}
+    connection.execute(sa.update(alarms).where(alarms.c.seq.in_(seqs)).values(given_back))
 
 
 def _due_since() -> sa.ColumnElement[Millis]:
