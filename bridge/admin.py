@@ -1,20 +1,20 @@
 """What changes something by hand, over HTTP: retry, clear and discard alarms, reload the configuration.
 
 In: ``POST /api/v1/alarms/ID/retry`` (or ``clear``, ``discard``), ``POST /api/v1/alarms/retry`` for all rejected ones,
-``POST /-/reload``. Out: what was done, as the command line says it. Only from loopback: who may reach the webhook may
-not clear alarms.
+``POST /-/reload``. Out: what was done, as the command line says it, and a line in the log that says by whom. Who may is
+the door's business.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import msgspec
 from aiohttp import web
 
-from bridge.envelope import answer, failure
+from bridge.envelope import WHO, answer, failure
 from bridge.errors import LedgerUnavailableError
 from bridge.event import Mapped
 from bridge.ledger import EDITS, Context, Edit, Ledger
@@ -35,6 +35,8 @@ class Admin:
         reload: reads the configuration again; gives what is wrong with it, line by line.
     """
 
+    right: Literal["admin"] = "admin"
+
     def __init__(self, ledger: Ledger, mapper: Mapper, reload: Callable[[], Awaitable[list[str]]]) -> None:
         self._ledger = ledger
         self._mapper = mapper
@@ -46,12 +48,13 @@ class Admin:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this room."""
-        one = [web.post(f"/api/v1/alarms/{{id}}/{edit}", _guarded(self._handler(edit))) for edit in EDITS]
-        every = [web.post("/api/v1/alarms/retry", _guarded(self.retry_all))]
-        return [web.post("/-/reload", _guarded(self.reload)), *every, *one]
+        one = [web.post(f"/api/v1/alarms/{{id}}/{edit}", _kept(self._handler(edit))) for edit in EDITS]
+        every = [web.post("/api/v1/alarms/retry", _kept(self.retry_all))]
+        return [web.post("/-/reload", _kept(self.reload)), *every, *one]
 
-    async def reload(self, _request: web.Request) -> web.Response:
+    async def reload(self, request: web.Request) -> web.Response:
         """Reload; 500 with every mistake where the old configuration stays."""
+        _log.info("reload asked for", **_asked_by(request))
         problems = await asyncio.shield(self._reload())  # a half reload is worse than a late answer
         if problems:
             return web.Response(status=500, text="\n".join(["the configuration was not reloaded:", *problems, ""]))
@@ -62,13 +65,14 @@ class Admin:
         query = request.query
         results = await self._ledger.retry_all(query.get("target"), query.get("source"), self._map_anew)
         done = sum(result.done for result in results)
-        _log.info("rejected alarms retried", done=done, refused=len(results) - done, peer=request.remote)
+        _log.info("rejected alarms retried", done=done, refused=len(results) - done, **_asked_by(request))
         return answer([msgspec.to_builtins(result) for result in results])
 
     def _handler(self, edit: Edit) -> Handler:
         async def handle(request: web.Request) -> web.Response:
             (result,) = await self._ledger.edit(edit, [request.match_info["id"]], self._map_anew)
-            _log.info("alarm edited", edit=edit, id=result.id, done=result.done, text=result.text, peer=request.remote)
+            done = {"id": result.id, "done": result.done, "text": result.text}
+            _log.info("alarm edited", edit=edit, **done, **_asked_by(request))
             if result.done:
                 return answer({"id": result.id, "text": result.text})
             return failure(result.text, 409 if result.found else 404)
@@ -79,29 +83,15 @@ class Admin:
         return self._mapper.map(source, context.alert, context.group).mapped
 
 
-def _guarded(handle: Handler) -> Handler:
-    async def guarded(request: web.Request) -> web.Response:
-        problem = _stranger(request)
-        if problem:
-            _log.warning("an edit was refused", peer=request.remote, path=request.path[:200], reason=problem)
-            return failure(problem, 403)
+def _asked_by(request: web.Request) -> dict[str, str]:
+    return {"who": request[WHO], "peer": request.remote or ""}
+
+
+def _kept(handle: Handler) -> Handler:
+    async def answered(request: web.Request) -> web.Response:
         try:
             return await handle(request)
         except LedgerUnavailableError as error:
             return failure(str(error), 503)
 
-    return guarded
-
-
-def _stranger(request: web.Request) -> str:
-    """Say why a request may not change anything; empty when it may."""
-    try:
-        is_near = ipaddress.ip_address((request.remote or "").partition("%")[0]).is_loopback
-    except ValueError:
-        is_near = False
-    if not is_near:
-        return "changes are taken from loopback only. Fix: aom-bridge alarms on the bridge's own machine"
-    origin = request.headers.get("Origin", "")
-    if origin and origin.partition("://")[2] != request.host:
-        return "a page of another site asked for this change"
-    return ""
+    return answered

@@ -11,14 +11,13 @@ import resource
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from aiohttp import web
-
 from bridge import __version__
 from bridge.admin import Admin
 from bridge.aom import REASONS
 from bridge.clock import SECOND, Clock, Millis, system_clock
 from bridge.config import Settings
 from bridge.delivery import Delivery
+from bridge.door import Door, DoorOptions, Room
 from bridge.errors import BridgeError
 from bridge.ledger import ACTIONS, OUTCOMES, STATES, Alarm, Ledger
 from bridge.log import logger
@@ -28,10 +27,6 @@ from bridge.reload import Reload
 from bridge.status import AlarmsApi, Exposition, Landing, Probes
 from bridge.webhook import CODES, Webhook
 
-BACKLOG = 4_096
-"""Connections that may wait to be accepted: a storm of single-alert groups opens thousands at once."""
-
-_KEEPALIVE_SECONDS = 75
 _LONGEST_FAREWELL: Millis = SECOND
 """What webhooks under way get at the shutdown; a commit takes far less, and what gets no 200 is sent again."""
 
@@ -48,6 +43,7 @@ class App:
         clock: the time.
         file: the configuration's, for a reload.
         watch: reload when the file changes.
+        door: what the command line says of who may come in.
     """
 
     def __init__(
@@ -59,10 +55,9 @@ class App:
         *,
         file: str = "",
         watch: bool = False,
+        door: DoorOptions | None = None,
     ) -> None:
         self._settings = settings
-        self._host = host
-        self._port = port
         self._is_watching = watch
         self._metrics = Metrics(__version__, platform.python_version())
         mapper = settings.mapper()
@@ -73,7 +68,8 @@ class App:
         self._delivery = Delivery(settings, self.ledger, self._metrics, clock)
         self._reload = Reload(file, self.change, self._metrics, clock)
         self._admin = Admin(self.ledger, mapper, self.reload)
-        self._rooms = (
+        self._door = Door(host, port, door or DoorOptions(), self._metrics, settings.web.max_body)
+        self._rooms: tuple[Room, ...] = (
             self._webhook,
             Probes(self.ledger),
             Exposition(self._metrics, self.ledger, self._delivery.clients, clock),
@@ -85,9 +81,18 @@ class App:
 
     @property
     def url(self) -> str:
-        """The bridge's own address; valid after `start`."""
-        host = f"[{self._host}]" if ":" in self._host else self._host or "127.0.0.1"
-        return f"http://{host}:{self.port}"
+        """The address of webhooks; valid after `start`."""
+        return self._door.url
+
+    @property
+    def admin_url(self) -> str:
+        """The address of status and changes; valid after `start`."""
+        return self._door.admin_url
+
+    @property
+    def port(self) -> int:
+        """The port of webhooks; valid after `start`."""
+        return self._door.port
 
     async def start(self) -> None:
         """Start from the far end: ledger, AOM's clients, dispatcher, and the door last.
@@ -95,6 +100,7 @@ class App:
         Raises:
             BridgeError: something cannot start; what had started is stopped again.
         """
+        await self._door.prepare()
         _raise_open_files()
         self._preset_metrics(self._settings)
         self.ledger.on_expired(self._count_expired)
@@ -102,7 +108,7 @@ class App:
             await self._begin(self.ledger.open, self.ledger.close)
             await self._begin(self._delivery.start, self._delivery.stop)
             await self._begin(partial(self._reload.start, watch=self._is_watching), self._reload.stop)
-            await self._begin(self._listen, self._close_door)
+            await self._begin(self._open_door, self._door.stop)
         except BaseException:
             await self.stop()
             raise
@@ -110,6 +116,7 @@ class App:
         _log.info(
             "ready",
             address=self.url,
+            **({"admin_address": self.admin_url} if self.admin_url != self.url else {}),
             targets=",".join(self._settings.targets),
             ledger=self.ledger.place,
             waiting=sum(count for (state, _), count in counts.items() if state in ("report_due", "clear_due")),
@@ -129,8 +136,8 @@ class App:
         _log.info("stopped")
 
     async def reload(self) -> list[str]:
-        """Read the configuration file again; return what is wrong, line by line: then the old one stays."""
-        return await self._reload.run()
+        """Read both configuration files again; return what is wrong, line by line: then that file's old one stays."""
+        return await self._reload.run() + await self._door.reload()
 
     async def change(self, settings: Settings) -> None:
         """Go over to other settings.
@@ -185,32 +192,12 @@ class App:
         await start()
         self._running.append(stop)
 
-    async def _listen(self) -> None:
-        application = web.Application(client_max_size=self._settings.web.max_body)
-        for room in self._rooms:
-            application.add_routes(room.routes())
-        application.middlewares.append(_plain_errors)
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            keepalive_timeout=_KEEPALIVE_SECONDS,
-            shutdown_timeout=min(_LONGEST_FAREWELL, self._settings.delivery.shutdown_timeout) / 1000,
-        )
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host or None, self._port, backlog=BACKLOG).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            text = f"{self._host or '*'}:{self._port} cannot be listened on: {error.strerror}"
-            raise BridgeError(f"{text}. Fix: choose another --web.listen-address.") from None
-        self.port = int(self._runner.addresses[0][1])
-
     def _count_expired(self, alarms: Sequence[Alarm]) -> None:
         for alarm in alarms:
             self._metrics.expired.labels(alarm.target).inc()
 
-    async def _close_door(self) -> None:
-        await self._runner.cleanup()
+    async def _open_door(self) -> None:
+        await self._door.start(self._rooms, min(_LONGEST_FAREWELL, self._settings.delivery.shutdown_timeout))
 
     def _preset_metrics(self, settings: Settings) -> None:
         metrics, targets = self._metrics, tuple(settings.targets)
@@ -233,35 +220,6 @@ class App:
 
 def _reassert_after(settings: Settings) -> dict[str, Millis]:
     return {name: target.reassert_after for name, target in settings.targets.items()}
-
-
-@web.middleware
-async def _plain_errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Answer every error as one plain sentence that says what and where."""
-    try:
-        return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        _warn_of_stray(request, 405)
-        allowed = ", ".join(sorted(error.allowed_methods))
-        text = f"{request.method} is not allowed on {request.path}; allowed: {allowed}\n"
-        return web.Response(status=405, text=text, headers={"Allow": allowed})
-    except web.HTTPNotFound:
-        _warn_of_stray(request, 404)
-        return web.Response(status=404, text=f"nothing is at {request.path[:200]}; Alertmanager posts to /webhook\n")
-    except web.HTTPException:
-        raise
-    except Exception:  # noqa: BLE001 - the last line before the socket: the sender gets a sentence, the log the cause
-        _log.exception("request failed", method=request.method, path=request.path[:200])
-        return web.Response(status=500, text="the bridge failed at this request; its log says why\n")
-
-
-def _warn_of_stray(request: web.Request, status: int) -> None:
-    """Show a wrong address in Alertmanager's configuration; what a browser or a scanner tries is not worth a line."""
-    if request.method == "POST":
-        path = request.path[:200]
-        _log.warning("a POST went to a wrong path or method", path=path, status=status, peer=request.remote)
 
 
 def _raise_open_files() -> None:

@@ -58,7 +58,10 @@ def parser(run: Commands) -> argparse.ArgumentParser:
     check.add_argument(
         "--allow-unset", action="store_true", help="only warn of ${VARIABLES} that are not set and of missing files"
     )
-    check.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    web = _command(commands, "check-web-config", run["check-web-config"], "check files of --web.config.file")
+    web.add_argument("files", nargs="+", metavar="FILE", help="with all that it names: certificates, keys, tokens")
+    for command in (check, web):
+        command.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     shown = _command(commands, "map", run["map"], "show rule by rule what a webhook's body becomes")
     _add_config(shown)
     shown.add_argument("--source", help="the source to map as; default: the configuration's")
@@ -99,6 +102,25 @@ def _add_serve(commands: Any, run: Commands) -> None:  # noqa: ANN401 - argparse
         default=DEFAULT_ADDRESS,
         metavar="ADDRESS",
         help=f"where to listen; default: {DEFAULT_ADDRESS}",
+    )
+    serve.add_argument(
+        "--web.admin-listen-address",
+        dest="admin_address",
+        metavar="ADDRESS",
+        help="where to show status and take changes; then only webhooks and probes are at --web.listen-address",
+    )
+    serve.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        default="",
+        metavar="FILE",
+        help="TLS, users, tokens and their rights, in the format of Prometheus; read anew when it changes",
+    )
+    serve.add_argument(
+        "--web.enable-admin",
+        dest="is_admin_open",
+        action="store_true",
+        help="take reloads and changes of alarms from everywhere; without, from loopback or by right only",
     )
     serve.add_argument(
         "--config.watch", dest="watch", action="store_true", help="reload when the configuration file changes"

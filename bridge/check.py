@@ -1,4 +1,4 @@
-"""Checks one configuration file for `check-config`: what is wrong, what is missing here, what is doubtful.
+"""Checks one configuration file for `check-config` or `check-web-config`: what is wrong, missing here, or doubtful.
 
 In: a file's name. Out: a `Check`, which people read line by line and programs as JSON. It uses serve's own loader.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bridge import config
 from bridge.config import Problem
+from bridge.door import read_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +46,13 @@ class Check:
         summary = f"{len(loaded.settings.targets)} target(s), {len(loaded.settings.mapping.rules)} rule(s)"
         problems, warnings = ([], loaded.missing) if allow_unset else (loaded.missing, [])
         return cls(file=file, problems=problems, warnings=sorted(warnings + loaded.doubts), summary=summary)
+
+    @classmethod
+    def of_web(cls, file: str) -> Check:
+        """Check a file of `--web.config.file` with all that it names."""
+        try:
+            policy = read_policy(file)
+        except config.ConfigError as error:
+            is_unreadable = isinstance(error, config.UnreadableError)
+            return cls(file=file, problems=error.problems, warnings=[], is_unreadable=is_unreadable)
+        return cls(file=file, problems=[], warnings=list(policy.doubts), summary=policy.summary)

@@ -55,11 +55,17 @@ def _serve(arguments: argparse.Namespace) -> int:
     import uvloop  # noqa: PLC0415 - the other commands start faster without the server's imports
 
     from bridge.app import App  # noqa: PLC0415 - as above
+    from bridge.door import DoorOptions  # noqa: PLC0415 - as above
 
     log.configure(arguments.log_level, arguments.log_format, for_good=True)
     settings = _loaded(arguments.config_file)
     host, port = _address(arguments.listen_address)
-    app = App(settings, host, port, file=arguments.config_file, watch=arguments.watch)
+    door = DoorOptions(
+        config_file=arguments.web_config_file,
+        admin_address=_address(arguments.admin_address) if arguments.admin_address else None,
+        is_admin_open=arguments.is_admin_open,
+    )
+    app = App(settings, host, port, file=arguments.config_file, watch=arguments.watch, door=door)
     gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
     return uvloop.run(_until_stopped(app.start, app.stop, app.reload))
 
@@ -99,8 +105,16 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
-    checked = [Check.of(file, allow_unset=arguments.allow_unset) for file in arguments.files or [default_config()]]
-    if arguments.format == "json":
+    files = arguments.files or [default_config()]
+    return _show_checks([Check.of(file, allow_unset=arguments.allow_unset) for file in files], arguments.format)
+
+
+def _check_web_config(arguments: argparse.Namespace) -> int:
+    return _show_checks([Check.of_web(file) for file in arguments.files], arguments.format)
+
+
+def _show_checks(checked: list[Check], form: str) -> int:
+    if form == "json":
         print(alarms.pretty(checked))
     else:
         for check in checked:
@@ -232,6 +246,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "emulator": _emulator,
     "check-config": _check_config,
+    "check-web-config": _check_web_config,
     "map": mapcommand.run,
     "test-rules": _test_rules,
     "send-test": _send_test,

@@ -1,6 +1,7 @@
-"""The envelope of ``/api/v1``, the one of Prometheus's API; the floor.
+"""What goes around requests and answers of every room; the floor.
 
-``{"status": "success", "data": …}`` or ``{"status": "error", "error": …}``.
+The envelope of ``/api/v1`` is that of Prometheus's API: ``{"status": "success", "data": …}`` or ``{"status": "error",
+"error": …}``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+
+WHO = web.RequestKey("who", str)
+"""Who asks, for the log of changes: a user, the name of a token or certificate, or ``anybody``."""
 
 
 def answer(data: object) -> web.Response:

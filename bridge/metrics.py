@@ -119,6 +119,17 @@ class Metrics:
             "Webhooks left out because their sender had hung up before the commit.",
             registry=registry,
         )
+        self.web_refusals = Counter(
+            "aom_bridge_web_refusals_total",
+            "Requests that the door let nobody answer, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.web_config_successful = Gauge(
+            "aom_bridge_web_config_last_reload_successful",
+            "Whether the last load of the web configuration succeeded; 1 without one.",
+            registry=registry,
+        )
         self.token_expiry = Gauge(
             "aom_bridge_token_expiry_timestamp_seconds",
             "When the IAM token of a target ends; 0 while there is none.",

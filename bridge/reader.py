@@ -92,8 +92,17 @@ def read_as(kind: type[T], raw: bytes, file: str) -> T:
     return found
 
 
-def compose(raw: bytes, file: str) -> yaml.Node:
-    """Parse to a node tree, which knows its places; aliases and deep nesting are refused before they cost anything."""
+def compose(raw: bytes, file: str, fix: str = "describe a target under targets.default") -> yaml.Node:
+    """Parse to a node tree, which knows its places; aliases and deep nesting are refused before they cost anything.
+
+    Args:
+        raw: the file's bytes.
+        file: its name.
+        fix: what to do about an empty one.
+
+    Raises:
+        ConfigError: it is not such a file.
+    """
     if len(raw) > LARGEST_FILE:
         raise ConfigError(file, [Problem(1, 1, "", "the file is over 1 MiB. Fix: a configuration is smaller.")])
     try:
@@ -107,7 +116,7 @@ def compose(raw: bytes, file: str) -> yaml.Node:
         text = " ".join(str(error).split())
         raise ConfigError(file, [Problem(1, 1, "", f"not YAML: {text}. Fix: save it as UTF-8 text.")]) from None
     if node is None:
-        raise ConfigError(file, [Problem(1, 1, "", "the file is empty. Fix: describe a target under targets.default.")])
+        raise ConfigError(file, [Problem(1, 1, "", f"the file is empty. Fix: {fix}.")])
     return node
 
 
@@ -177,6 +186,13 @@ class Reader:
         """Note a problem at the node's place."""
         self.problems.append(_problem(node, path, text))
         return _MISSING
+
+    def note_at(self, path: str, text: str) -> None:
+        """Note a problem at the place of a path that was read, or of the nearest above it."""
+        place = path
+        while place not in self._nodes and place:
+            place = place.rpartition(".")[0]
+        self.note(self._nodes[place], path, text)
 
     def _scalar(self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str) -> Any:  # noqa: ANN401
         if not isinstance(node, yaml.ScalarNode):

@@ -17,8 +17,7 @@ from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.log import logger
 from bridge.metrics import Metrics
-
-_WATCH_SECONDS = 2
+from bridge.watch import Look, changes, look
 
 Apply = Callable[[Settings], Awaitable[None]]
 
@@ -44,9 +43,9 @@ class Reload:
 
     async def start(self, *, watch: bool) -> None:
         """Note what was loaded, and watch the file if asked to."""
-        self._seen = _look(self._file)
+        seen = look([self._file])
         self._succeeded(await asyncio.to_thread(_hash, self._file))
-        self._watcher = asyncio.create_task(self._watch(), name="config-watch") if watch else None
+        self._watcher = asyncio.create_task(self._watch(seen), name="config-watch") if watch else None
 
     async def stop(self) -> None:
         """Watch no longer, and let a reload under way end."""
@@ -86,25 +85,9 @@ class Reload:
             _log.error("configuration not reloaded; the old one stays", problem=line)
         return lines
 
-    async def _watch(self) -> None:
-        """Reload when the file is another one, once it stays the same: Kubernetes swaps a link, editors write twice."""
-        tried = self._seen
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            before, self._seen = self._seen, _look(self._file)
-            if self._seen != tried and self._seen == before:
-                tried = self._seen
-                await self.run()
-
-
-def _look(file: str) -> tuple[str, int, int, int]:
-    """Return what differs when the file is another one, through links."""
-    try:
-        path = Path(file).resolve()
-        found = path.stat()
-    except OSError:
-        return "", 0, 0, 0
-    return str(path), found.st_ino, found.st_mtime_ns, found.st_size
+    async def _watch(self, seen: Look) -> None:
+        async for _ in changes(lambda: [self._file], seen):
+            await self.run()
 
 
 def _hash(file: str) -> int:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Literal
 
 from aiohttp import web
 
@@ -26,7 +27,7 @@ from bridge.metrics import Metrics
 from bridge.notification import Alert, Notification, parse
 from bridge.scalars import SizeField
 
-CODES = ("200", "400", "404", "413", "500", "503")
+CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
 
 _MAP_AT_ONCE = 100
 """Alerts mapped before other requests get their turn."""
@@ -97,6 +98,8 @@ class Webhook:
         metrics: where requests and alerts are counted.
         clock: the time.
     """
+
+    right: Literal["webhook"] = "webhook"
 
     def __init__(
         self,

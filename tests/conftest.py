@@ -8,6 +8,7 @@ import shutil
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import aiohttp
 import pytest
@@ -81,6 +82,8 @@ def need(program):
 class Rig:
     """A bridge and its emulated AOM, both on loopback."""
 
+    scraping: ClassVar = {}  # what a scrape needs besides: credentials, a TLS context
+
     def __init__(self, app, emulator, session):
         self.app = app
         self.emulator = emulator
@@ -97,13 +100,13 @@ class Rig:
         assert status == 200, text
         return text.strip().removeprefix("kept: ")
 
-    async def get(self, path):
-        async with self.session.get(self.app.url + path) as response:
+    async def get(self, path, **request):
+        async with self.session.get(self.app.admin_url + path, **request) as response:
             return response.status, await response.text()
 
     async def metric(self, name, **labels):
         """Give the value of one series."""
-        _, text = await self.get("/metrics")
+        _, text = await self.get("/metrics", **self.scraping)
         for line in text.splitlines():
             series, _, value = line.rpartition(" ")
             if series.partition("{")[0] == name and all(f'{k}="{v}"' in series for k, v in labels.items()):
@@ -157,14 +160,14 @@ def settings_text(
 
 
 @asynccontextmanager
-async def running(ledger, *, emulator=None, options=None, clock=system_clock, **config):
+async def running(ledger, *, emulator=None, options=None, clock=system_clock, door=None, **config):
     """Run a bridge on a ledger file, with an emulator of its own unless one is given."""
     own = emulator is None
     emulator = emulator or Emulator(Options(port=0, **(options or {})), clock)
     if own:
         await emulator.start()
     settings = loads(settings_text(emulator.url, ledger, **config).encode(), "test.yaml", {})
-    app = App(settings, "127.0.0.1", 0, clock)
+    app = App(settings, "127.0.0.1", 0, clock, door=door)
     try:
         await app.start()
         try:

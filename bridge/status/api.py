@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from aiohttp import web
 
 from bridge.envelope import answer, failure
@@ -18,6 +20,8 @@ class AlarmsApi:
     Args:
         ledger: what is read.
     """
+
+    right: Literal["status"] = "status"
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from typing import Literal
 
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
@@ -27,6 +28,8 @@ class Exposition:
         clients: of each target, for the token's expiry.
         clock: the time.
     """
+
+    right: Literal["status"] = "status"
 
     def __init__(self, metrics: Metrics, ledger: Ledger, clients: Mapping[str, AomClient], clock: Clock) -> None:
         self._metrics = metrics

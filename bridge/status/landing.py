@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import Literal
 
 from aiohttp import web
 
@@ -21,10 +22,6 @@ _PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class Landing:
@@ -33,6 +30,8 @@ class Landing:
     Args:
         version: of the bridge.
     """
+
+    right: Literal["status"] = "status"
 
     def __init__(self, version: str) -> None:
         self._text = _PAGE.format(version=html.escape(version))
@@ -43,4 +42,4 @@ class Landing:
 
     async def show(self, _request: web.Request) -> web.Response:
         """Answer with the links that lead on."""
-        return web.Response(text=self._text, content_type="text/html", headers=_HEADERS)
+        return web.Response(text=self._text, content_type="text/html")

@@ -23,6 +23,8 @@ class Probes:
         ledger: what readiness writes to.
     """
 
+    right: None = None
+
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 

@@ -1,0 +1,174 @@
+"""Passwords and tokens: whose they are, and how often a peer may guess.
+
+In: an ``Authorization`` header and the peer. Out: a name, or None. A password that was right is known again at once:
+bcrypt takes 50 ms, and a storm brings thousands of requests a second. A wrong one costs the same whoever it is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import ipaddress
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import bcrypt
+
+from bridge.door.policy import Policy
+from bridge.scalars import Secret
+
+_GUESSES = 10
+_SECONDS_PER_GUESS = 6.0
+_MOST_PEERS = 10_000
+_MOST_WAITING = 64
+_BCRYPT_READS = 72
+"""Bytes of a password; htpasswd and Go leave the rest out without a word, and bcrypt's library refuses it."""
+
+
+class TooManyGuessesError(Exception):
+    """Wrong credentials came too often: these were not looked at."""
+
+
+class Allowance:
+    """So many at once for each peer, and so many more each minute; what it remembers is bounded.
+
+    Args:
+        monotonic: seconds that never go back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._peers: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, peer: str) -> bool:
+        """Take one of the peer's; False when it has none left."""
+        key, now = _network(peer), self._monotonic()
+        left, at = self._peers.pop(key, (float(_GUESSES), now))
+        left = min(float(_GUESSES), left + (now - at) / _SECONDS_PER_GUESS)
+        may = left >= 1
+        self._peers[key] = (left - 1 if may else left, now)
+        if len(self._peers) > _MOST_PEERS:
+            self._peers.popitem(last=False)
+        return may
+
+    def give_back(self, peer: str) -> None:
+        """Give back what was taken for something that was right."""
+        key = _network(peer)
+        if key in self._peers:
+            left, at = self._peers[key]
+            self._peers[key] = (left + 1, at)
+
+
+class Accounts:
+    """The users and tokens of a policy.
+
+    Args:
+        policy: whose.
+        monotonic: seconds that never go back.
+    """
+
+    def __init__(self, policy: Policy, monotonic: Callable[[], float]) -> None:
+        self._allowance = Allowance(monotonic)
+        self._key = secrets.token_bytes(32)
+        self._proven: dict[str, bytes] = {}
+        self._asked: dict[bytes, asyncio.Future[bool]] = {}
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="bcrypt")
+        self.use(policy)
+
+    def use(self, policy: Policy) -> None:
+        """Go over to another policy; passwords that were right and still are stay known."""
+        self._users: Mapping[str, Secret] = policy.users
+        self._tokens = policy.tokens
+        self._proven = {user: proof for user, proof in self._proven.items() if user in policy.users}
+
+    def stop(self) -> None:
+        """Look at no password any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def known(self, header: str) -> str | None:
+        """Return whose credentials these are, if that is known without a hash that takes long."""
+        scheme, _, value = header.partition(" ")
+        if scheme.lower() == "bearer":
+            return self._tokens.get(hashlib.sha256(value.strip().encode(errors="surrogateescape")).digest())
+        user, password = _user_and_password(scheme, value)
+        proof = self._proven.get(user)
+        if proof is None:
+            return None
+        return user if secrets.compare_digest(proof, self._proof(user, password)) else None
+
+    async def verify(self, header: str, peer: str) -> str | None:
+        """Return whose credentials these are; None when they are wrong.
+
+        Raises:
+            TooManyGuessesError: the peer, or all peers together, guess too much; nothing was looked at.
+        """
+        scheme, _, value = header.partition(" ")
+        user, password = _user_and_password(scheme, value)
+        proof = self._proof(user, password)
+        asked = self._asked.get(proof)
+        if asked is None:
+            if not self._allowance.take(peer) or len(self._asked) >= _MOST_WAITING:
+                raise TooManyGuessesError
+            if scheme.lower() != "basic":
+                return None
+            asked = asyncio.ensure_future(self._look_at(user, password))
+            self._asked[proof] = asked
+            asked.add_done_callback(lambda _: self._asked.pop(proof, None))
+            if await asyncio.shield(asked):
+                self._allowance.give_back(peer)
+        if not await asyncio.shield(asked):
+            return None
+        self._proven[user] = proof
+        return user
+
+    async def _look_at(self, user: str, password: bytes) -> bool:
+        if not self._users:
+            return False
+        # A user that nobody knows costs as much as one that is known.
+        hashed = self._users.get(user) or next(iter(self._users.values()))
+        loop = asyncio.get_running_loop()
+        fits = await loop.run_in_executor(self._threads, _fits, password, hashed.reveal().encode())
+        return fits and self._users.get(user) == hashed
+
+    def _proof(self, user: str, password: bytes) -> bytes:
+        """Return what stands for these credentials in memory; another hash of the user's makes it another."""
+        hashed = self._users.get(user)
+        made = hashlib.blake2b(key=self._key)
+        for part in (user.encode(errors="surrogateescape"), hashed.reveal().encode() if hashed else b"", password):
+            made.update(len(part).to_bytes(4, "big") + part)
+        return made.digest()
+
+
+def _fits(password: bytes, hashed: bytes) -> bool:
+    try:
+        return bcrypt.checkpw(password, hashed)
+    except ValueError:
+        return False
+
+
+def _user_and_password(scheme: str, value: str) -> tuple[str, bytes]:
+    """Read what Basic carries (RFC 7617); empty for anything else."""
+    if scheme.lower() != "basic":
+        return "", b""
+    try:
+        raw = base64.b64decode(value.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return "", b""
+    user, _, password = raw.partition(b":")
+    return user.decode(errors="surrogateescape"), password[:_BCRYPT_READS]
+
+
+def _network(peer: str) -> str:
+    """Return what one owner has: an IPv4 address, or a /64 of IPv6."""
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return peer
+    if address.version == 4:
+        return str(address)
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped else str(ipaddress.ip_network((int(address), 64), strict=False).network_address)

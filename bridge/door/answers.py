@@ -1,0 +1,67 @@
+"""What all answers share: one plain sentence for each error, and the headers that keep browsers safe.
+
+In: a handler's answer, or what it raised. Out: the answer on the wire. Label values come from anybody: no page of ours
+runs a script, loads anything from elsewhere, or stands in another one's frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from bridge.log import logger
+
+SAFE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "deny",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+_log = logger("door")
+
+
+def answering(headers: Callable[[], Mapping[str, str]]) -> Middleware:
+    """Return what stands around every handler.
+
+    Args:
+        headers: those of every answer, asked for anew each time.
+    """
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await _answer(request, handler)
+        for name, value in headers().items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return around
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error as one plain sentence that says what and where."""
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        _warn_of_stray(request, 405)
+        allowed = ", ".join(sorted(error.allowed_methods))
+        text = f"{request.method} is not allowed on {request.path[:200]}; allowed: {allowed}\n"
+        return web.Response(status=405, text=text, headers={"Allow": allowed})
+    except web.HTTPNotFound:
+        _warn_of_stray(request, 404)
+        return web.Response(status=404, text=f"nothing is at {request.path[:200]}; Alertmanager posts to /webhook\n")
+    except web.HTTPException as error:
+        return web.Response(status=error.status, text=f"{error.reason}\n")
+    except Exception:  # noqa: BLE001 - the last line before the socket: the sender gets a sentence, the log the cause
+        _log.exception("request failed", method=request.method, path=request.path[:200])
+        return web.Response(status=500, text="the bridge failed at this request; its log says why\n")
+
+
+def _warn_of_stray(request: web.Request, status: int) -> None:
+    """Show a wrong address in Alertmanager's configuration; what a browser or a scanner tries is not worth a line."""
+    if request.method == "POST":
+        path = request.path[:200]
+        _log.warning("a POST went to a wrong path or method", path=path, status=status, peer=request.remote)

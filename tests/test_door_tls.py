@@ -1,0 +1,155 @@
+"""Over what one comes in: TLS, client certificates, and their change under way."""
+
+import asyncio
+import socket
+import ssl
+
+import aiohttp
+import pytest
+from certificates import Authority
+from conftest import until
+from doors import ADMIN, STATUS, USERS, WEBHOOK, ask, basic, guarded
+
+TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key%s}\n"
+MTLS = ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"
+
+
+async def test_tls_is_spoken_from_version_1_2_on(tmp_path):
+    """Clients that trust the CA are served by TLS 1.2 and 1.3; plain HTTP is not."""
+    authority = Authority(tmp_path)
+    async with guarded(tmp_path, TLS % "") as rig:
+        assert rig.app.url.startswith("https://")
+        assert await ask(rig, *WEBHOOK, ssl=authority.client()) == 200
+        old = authority.client(maximum_version=ssl.TLSVersion.TLSv1_2)
+        assert await ask(rig, *WEBHOOK, ssl=old) == 200
+        with pytest.raises(aiohttp.ClientError):
+            await ask(rig, *WEBHOOK, url=rig.app.url.replace("https", "http"))
+    async with guarded(tmp_path, TLS % ", min_version: TLS13") as rig:
+        assert await ask(rig, *WEBHOOK, ssl=authority.client()) == 200
+        with pytest.raises(aiohttp.ClientError):
+            await ask(rig, *WEBHOOK, ssl=old)
+
+
+async def test_cipher_suites_are_those_of_the_file(tmp_path):
+    """With TLS 1.2 only the listed suite is spoken, by Go's name for it."""
+    authority = Authority(tmp_path)
+    suite = "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384], curve_preferences: [CurveP256]"
+    async with guarded(tmp_path, TLS % f", max_version: TLS12, {suite}") as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.app.port, ssl=authority.client())
+        assert writer.get_extra_info("cipher")[0] == "ECDHE-ECDSA-AES256-GCM-SHA384"
+        writer.close()
+        assert reader is not None
+        other = authority.client(maximum_version=ssl.TLSVersion.TLSv1_2)
+        other.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+        with pytest.raises(aiohttp.ClientError):
+            await ask(rig, *STATUS, ssl=other)
+
+
+async def test_only_clients_with_a_certificate_of_the_ca_come_in(tmp_path):
+    """With mTLS no certificate, or one of another CA, ends at the handshake; SANs can be required besides."""
+    authority = Authority(tmp_path)
+    (tmp_path / "other").mkdir()
+    stranger = Authority(tmp_path / "other")
+    async with guarded(tmp_path, TLS % MTLS) as rig:
+        assert await ask(rig, *WEBHOOK, ssl=authority.client("alertmanager")) == 200
+        for context in (authority.client(), authority.client("alertmanager", ca=stranger.ca)):
+            with pytest.raises((aiohttp.ClientError, ConnectionError)):
+                await ask(rig, *WEBHOOK, ssl=context)
+    async with guarded(tmp_path, TLS % f"{MTLS}, client_allowed_sans: [alertmanager]") as rig:
+        assert await ask(rig, *WEBHOOK, ssl=authority.client("alertmanager")) == 200
+        assert await ask(rig, *WEBHOOK, ssl=authority.client("prometheus")) == 403
+
+
+async def test_a_certificate_has_rights_of_its_own(tmp_path):
+    """Where nobody needs a password, rights are granted by the name in the verified certificate."""
+    authority = Authority(tmp_path)
+    text = TLS % MTLS + "rights: {alertmanager: [webhook], oncall: [status, admin]}\n"
+    async with guarded(tmp_path, text) as rig:
+        for name, expected in (("alertmanager", [200, 403, 403]), ("oncall", [403, 200, 200])):
+            context = authority.client(name)
+            assert [await ask(rig, *route, ssl=context) for route in (WEBHOOK, STATUS, ADMIN)] == expected
+
+
+async def test_a_certificate_does_not_stand_for_a_password(tmp_path):
+    """With users and mTLS both are needed, as with every Prometheus component."""
+    authority = Authority(tmp_path)
+    async with guarded(tmp_path, TLS % MTLS + USERS) as rig:
+        context = authority.client("alertmanager")
+        assert await ask(rig, *WEBHOOK, ssl=context) == 401
+        assert await ask(rig, *WEBHOOK, ssl=context, headers=basic("alertmanager", "am")) == 200
+
+
+def served(rig, context):
+    """Give the certificate that a new connection is shown."""
+    with (
+        socket.create_connection(("127.0.0.1", rig.app.port)) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        return connection.getpeercert(binary_form=True)
+
+
+async def test_a_certificate_is_changed_without_dropping_a_connection(tmp_path):
+    """New connections get the new certificate, open ones go on; half a change and a wrong key keep the old."""
+    authority = Authority(tmp_path)
+    async with guarded(tmp_path, TLS % "") as rig:
+        rig.scraping = {"ssl": authority.client()}
+        context = authority.client()
+        first = await asyncio.to_thread(served, rig, context)
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.app.port, ssl=context)
+
+        async def is_alive():
+            writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"Healthy.\n")
+
+        await is_alive()
+        old_key = (tmp_path / "server.key").read_bytes()
+        authority.issue()
+        new_key = (tmp_path / "server.key").read_bytes()
+        (tmp_path / "server.key").write_bytes(old_key)
+
+        async def successful(value):
+            return await rig.metric("aom_bridge_web_config_last_reload_successful") == value
+
+        await until(lambda: successful(0))
+        assert await asyncio.to_thread(served, rig, context) == first
+        (tmp_path / "server.key").write_bytes(new_key)
+        await until(lambda: successful(1))
+        assert await asyncio.to_thread(served, rig, context) != first
+        await is_alive()
+        writer.close()
+
+
+async def test_a_client_whose_ca_is_trusted_no_longer_ends_with_its_next_answer(tmp_path):
+    """After a change of the client CA, open connections are answered once more and closed; new ones are refused."""
+    authority = Authority(tmp_path)
+    async with guarded(tmp_path, TLS % MTLS) as rig:
+        context = authority.client("alertmanager")
+        address = ("127.0.0.1", rig.app.port)
+        reader, writer = await asyncio.open_connection(*address, ssl=context, limit=1 << 20)
+        accept = "Accept: application/openmetrics-text"  # its last line is a mark
+        request = f"GET /metrics HTTP/1.1\r\nHost: x\r\n{accept}\r\n\r\n".encode()
+        writer.write(request)
+        assert b"Connection: close" not in await reader.readuntil(b"\r\n\r\n")
+        (tmp_path / "new").mkdir()
+        Authority(tmp_path / "new")
+        (tmp_path / "ca.pem").write_bytes((tmp_path / "new" / "ca.pem").read_bytes())
+        await until(lambda: asyncio.to_thread(is_refused, rig, context))
+        await reader.readuntil(b"\n# EOF\n")
+        writer.write(request)
+        rest = await reader.read(-1)
+        assert b"200 OK" in rest
+        assert b"connection: close" in rest.lower()
+        writer.close()
+
+
+def is_refused(rig, context):
+    """Say whether a new connection gets no answer: with TLS 1.3 a refused certificate shows at the first read only."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", rig.app.port), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as connection,
+        ):
+            connection.sendall(b"GET /-/healthy HTTP/1.0\r\n\r\n")
+            return not connection.recv(100)
+    except (ssl.SSLError, ConnectionError):
+        return True
