@@ -1,8 +1,8 @@
 """HTTP in: read, parse, map, put, answer; the accepting half of the bridge from end to end.
 
 In: Alertmanager's POST. Out: 200 once every alert of it is committed, 400 for what is no payload, 404 for a source that
-nobody listed, 413 over the limit, 503 when nothing of it was kept. Never 429 and never a redirect: Alertmanager does
-not retry the one, and takes the other for success. AOM is never called here.
+nobody listed, 408 and 413 over the limits, 503 when nothing of it was kept. Never 429 and never a redirect:
+Alertmanager does not retry the one, and takes the other for success. AOM is never called here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from bridge.body import Bodies, Body, BodyError
 from bridge.clock import Clock
 from bridge.errors import LedgerUnavailableError, PayloadError
 from bridge.event import Mapped
@@ -31,9 +32,6 @@ CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
 
 _MAP_AT_ONCE = 100
 """Alerts mapped before other requests get their turn."""
-
-_LONGEST_WAIT_SECONDS = 5
-"""For a share of the memory; Alertmanager gives up after 10 s at the earliest."""
 
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
@@ -52,40 +50,6 @@ class WebSettings:
         if not 1 << 20 <= self.max_body <= self.max_body_in_flight:
             return [("max_body", "it must be 1MiB up to max_body_in_flight. Fix: such as 64MiB.")]
         return []
-
-
-class _Memory:
-    """What bodies in flight may take together; a body waits for its share, and gives up after a while."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._used = 0
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-
-    async def take(self, size: int) -> None:
-        """Take so many bytes until they are given back; raises TimeoutError when they do not become free."""
-        if self._used + size <= self._most:
-            self._used += size
-            return
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, granted))
-        try:
-            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
-                await granted
-        except BaseException:
-            if granted.done() and not granted.cancelled():
-                self.give(size)
-            raise
-        finally:
-            self._waiting = [other for other in self._waiting if other[1] is not granted]
-
-    def give(self, size: int) -> None:
-        """Give bytes back; whoever waits and fits gets them, the longest waiting first."""
-        self._used -= size
-        for needed, granted in self._waiting:
-            if not granted.done() and self._used + needed <= self._most:
-                self._used += needed
-                granted.set_result(None)
 
 
 class Webhook:
@@ -116,7 +80,7 @@ class Webhook:
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
-        self._memory = _Memory(settings.max_body_in_flight)
+        self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
         self._noted: set[tuple[str, str]] = set()
         self._under_way: set[asyncio.Future[None]] = set()
         self._answered = cache(metrics.webhook_requests.labels)
@@ -144,10 +108,6 @@ class Webhook:
         try:
             response = await self._receive(request)
             status = response.status
-        except web.HTTPRequestEntityTooLarge:
-            status = 413
-            limit = request.client_max_size
-            response = _answer(413, f"the body is over {limit} bytes (web.max_body), and nothing of it was kept")
         finally:
             self._answered(str(status)).inc()
             self._metrics.webhook_seconds.observe((self._clock() - begun) / 1000)
@@ -159,26 +119,25 @@ class Webhook:
             known = ", ".join(self._sources)
             _log.warning("a webhook named a source that nobody listed", source=source[:64], peer=request.remote)
             return _answer(404, f"no source is called {source[:64]!r}; the configuration lists {known}")
-        _check_length(request)
-        length = request.content_length
-        size = request.client_max_size if length is None else length
+        body = self._bodies.open()
         try:
-            await self._memory.take(size)
-        except TimeoutError:
-            return _answer(503, "too many bodies are in flight (web.max_body_in_flight); nothing was kept")
-        try:
-            return await self._read(request, source)
+            return await self._read(request, source, body)
+        except BodyError as error:
+            _log.warning("body refused", source=source, peer=request.remote, status=error.status, error=str(error))
+            response = _answer(error.status, str(error))
+            response.force_close()
+            return response
         finally:
-            self._memory.give(size)
+            body.close()
 
-    async def _read(self, request: web.Request, source: str) -> web.Response:
-        body = await request.read()
+    async def _read(self, request: web.Request, source: str, body: Body) -> web.Response:
+        raw = await body.read(request)
         try:
-            notification = parse(body)
+            notification = parse(raw)
         except PayloadError as error:
-            _log.warning("payload refused", source=source, peer=request.remote, error=str(error), bytes=len(body))
+            _log.warning("payload refused", source=source, peer=request.remote, error=str(error), bytes=len(raw))
             return _answer(400, str(error))
-        del body  # the parsed alerts hold what is needed, and a storm's bodies are large
+        del raw  # the parsed alerts hold what is needed, and a storm's bodies are large
         return await self._keep(source, notification, partial(_is_connected, request))
 
     async def _keep(self, source: str, notification: Notification, is_wanted: Callable[[], bool]) -> web.Response:
@@ -273,13 +232,6 @@ def _words(words: Mapping[str, int]) -> str:
 
 def _answer(status: int, sentence: str) -> web.Response:
     return web.Response(status=status, text=sentence + "\n")
-
-
-def _check_length(request: web.Request) -> None:
-    """Refuse a body that is too long by its own header before a byte of it is read."""
-    length = request.content_length
-    if length is not None and length > request.client_max_size:
-        raise web.HTTPRequestEntityTooLarge(max_size=request.client_max_size, actual_size=length)
 
 
 def _is_connected(request: web.Request) -> bool:

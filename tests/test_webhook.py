@@ -170,25 +170,60 @@ async def _abandoned_or_kept(rig):
     return sum(answers) > 0
 
 
+async def half_sent(rig, sent, length):
+    """Begin a webhook and send only a part of its body."""
+    _, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
+    writer.write(f"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode() + b"x" * sent)
+    await writer.drain()
+    return writer
+
+
 async def test_bodies_in_flight_share_a_budget(tmp_path):
     """A body without room within `max_body_in_flight` is answered 503, and served once there is room."""
     async with running(tmp_path / "l.db", more="web: {max_body: 1MiB, max_body_in_flight: 1MiB}") as rig:
-        held = 1 << 20
-        _, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
-        writer.write(f"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: {held}\r\n\r\n".encode())
-        await writer.drain()
+        writer = await half_sent(rig, (1 << 20) - 1, 1 << 20)
 
         async def is_refused():
             status, text = await rig.post(GOOD)
             return status == 503 and "max_body_in_flight" in text
 
         await until(is_refused)
-        writer.write(b"x" * held)
+        writer.write(b"x")
 
         async def is_served():
             return (await rig.post(GOOD))[0] == 200
 
         await until(is_served)
+        writer.close()
+
+
+async def test_announcing_a_body_takes_no_room(tmp_path):
+    """Who says that much will come and sends nothing holds up nobody."""
+    async with running(tmp_path / "l.db", more="web: {max_body: 1MiB, max_body_in_flight: 1MiB}") as rig:
+        writers = [await half_sent(rig, 10, 1 << 20) for _ in range(20)]
+        assert (await rig.post(GOOD))[0] == 200
+        for writer in writers:
+            writer.close()
+
+
+async def test_large_bodies_at_once_end_one_after_the_other(tmp_path):
+    """Bodies that together are far over the budget do not wait for each other for ever: each gets its answer."""
+    large = json.dumps(payload(alert(annotations={"text": "x" * 900_000}))).encode()
+    async with running(tmp_path / "l.db", more="web: {max_body: 1MiB, max_body_in_flight: 1MiB}") as rig:
+        answers = await asyncio.gather(*(rig.post(large) for _ in range(8)))
+        assert {status for status, _ in answers} == {200}
+
+
+async def test_a_slow_body_is_answered_408(tmp_path, monkeypatch):
+    """A body that does not come within its time ends with 408 and a closed connection; nothing is kept."""
+    monkeypatch.setattr("bridge.body.LONGEST_SECONDS", 0.2)
+    async with running(tmp_path / "l.db") as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
+        writer.write(b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 408 " in head
+        assert b"connection: close" in head.lower()
+        assert await rig.metric("aom_bridge_webhook_requests_total", code="408") == 1
         writer.close()
 
 

@@ -10,20 +10,16 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import ipaddress
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 
+from bridge.door.allowance import Allowance
 from bridge.door.policy import Policy
 from bridge.scalars import Secret
 
-_GUESSES = 10
-_SECONDS_PER_GUESS = 6.0
-_MOST_PEERS = 10_000
 _MOST_WAITING = 64
 _BCRYPT_READS = 72
 """Bytes of a password; htpasswd and Go leave the rest out without a word, and bcrypt's library refuses it."""
@@ -31,36 +27,6 @@ _BCRYPT_READS = 72
 
 class TooManyGuessesError(Exception):
     """Wrong credentials came too often: these were not looked at."""
-
-
-class Allowance:
-    """So many at once for each peer, and so many more each minute; what it remembers is bounded.
-
-    Args:
-        monotonic: seconds that never go back.
-    """
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._peers: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, peer: str) -> bool:
-        """Take one of the peer's; False when it has none left."""
-        key, now = _network(peer), self._monotonic()
-        left, at = self._peers.pop(key, (float(_GUESSES), now))
-        left = min(float(_GUESSES), left + (now - at) / _SECONDS_PER_GUESS)
-        may = left >= 1
-        self._peers[key] = (left - 1 if may else left, now)
-        if len(self._peers) > _MOST_PEERS:
-            self._peers.popitem(last=False)
-        return may
-
-    def give_back(self, peer: str) -> None:
-        """Give back what was taken for something that was right."""
-        key = _network(peer)
-        if key in self._peers:
-            left, at = self._peers[key]
-            self._peers[key] = (left + 1, at)
 
 
 class Accounts:
@@ -72,7 +38,7 @@ class Accounts:
     """
 
     def __init__(self, policy: Policy, monotonic: Callable[[], float]) -> None:
-        self._allowance = Allowance(monotonic)
+        self._guesses = Allowance(monotonic)
         self._key = secrets.token_bytes(32)
         self._proven: dict[str, bytes] = {}
         self._asked: dict[bytes, asyncio.Future[bool]] = {}
@@ -111,7 +77,7 @@ class Accounts:
         proof = self._proof(user, password)
         asked = self._asked.get(proof)
         if asked is None:
-            if not self._allowance.take(peer) or len(self._asked) >= _MOST_WAITING:
+            if not self._guesses.take(peer) or len(self._asked) >= _MOST_WAITING:
                 raise TooManyGuessesError
             if scheme.lower() != "basic":
                 return None
@@ -119,7 +85,7 @@ class Accounts:
             self._asked[proof] = asked
             asked.add_done_callback(lambda _: self._asked.pop(proof, None))
             if await asyncio.shield(asked):
-                self._allowance.give_back(peer)
+                self._guesses.give_back(peer)
         if not await asyncio.shield(asked):
             return None
         self._proven[user] = proof
@@ -160,15 +126,3 @@ def _user_and_password(scheme: str, value: str) -> tuple[str, bytes]:
         return "", b""
     user, _, password = raw.partition(b":")
     return user.decode(errors="surrogateescape"), password[:_BCRYPT_READS]
-
-
-def _network(peer: str) -> str:
-    """Return what one owner has: an IPv4 address, or a /64 of IPv6."""
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return peer
-    if address.version == 4:
-        return str(address)
-    mapped = address.ipv4_mapped
-    return str(mapped) if mapped else str(ipaddress.ip_network((int(address), 64), strict=False).network_address)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
+from bridge.door.allowance import Allowance
 from bridge.log import logger
 
 SAFE_HEADERS = {
@@ -43,6 +45,10 @@ def answering(headers: Callable[[], Mapping[str, str]]) -> Middleware:
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error as one plain sentence that says what and where."""
+    if request.version not in (HttpVersion10, HttpVersion11):
+        response = web.Response(status=505, text="HTTP/1.1 is spoken here\n")
+        response.force_close()
+        return response
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
@@ -58,6 +64,33 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:  # noqa: BLE001 - the last line before the socket: the sender gets a sentence, the log the cause
         _log.exception("request failed", method=request.method, path=request.path[:200])
         return web.Response(status=500, text="the bridge failed at this request; its log says why\n")
+
+
+class ServerLog:
+    """What aiohttp has to say of a connection, as its logger.
+
+    What a sender did wrong is one line without what it sent: there may be a secret in it. What we did wrong has its
+    traceback.
+
+    Args:
+        monotonic: seconds that never go back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._lines = Allowance(monotonic)
+
+    def exception(self, text: str, *args: object, exc_info: BaseException | None = None) -> None:
+        """Log what broke a connection."""
+        peer = str(args[0]) if args else ""
+        if not isinstance(exc_info, HttpProcessingError | web.RequestPayloadError):
+            _log.error("the server failed at a request", peer=peer, text=text, exc_info=exc_info)
+        elif self._lines.take(peer):
+            _log.warning("a request was no HTTP", peer=peer, problem=type(exc_info).__name__)
+
+    def debug(self, text: str, *args: object, **more: object) -> None:
+        """Leave out what is usual."""
+
+    warning = debug
 
 
 def _warn_of_stray(request: web.Request, status: int) -> None:

@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bridge.door.accounts import Accounts, Allowance, TooManyGuessesError
+from bridge.door.accounts import Accounts, TooManyGuessesError
+from bridge.door.allowance import Allowance
 from bridge.door.policy import Policy
 from bridge.door.settings import DEFAULT_RIGHTS, Right
 from bridge.envelope import WHO, failure

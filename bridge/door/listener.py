@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bridge.door.answers import ServerLog
 from bridge.errors import BridgeError
 
 BACKLOG = 4_096
@@ -22,7 +23,7 @@ BACKLOG = 4_096
 KEEPALIVE_SECONDS = 75
 """How long a connection may take until the headers of its next request are complete, the first one included."""
 
-_HANDSHAKE_SECONDS = 10
+HANDSHAKE_SECONDS = 10
 
 
 class Listener:
@@ -52,7 +53,11 @@ class Listener:
             BridgeError: the address cannot be listened on.
         """
         self._runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=farewell_seconds
+            application,
+            logger=ServerLog(asyncio.get_running_loop().time),
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            shutdown_timeout=farewell_seconds,
         )
         await self._runner.setup()
         try:
@@ -84,7 +89,7 @@ class Listener:
         if protocols is None:
             raise RuntimeError("the runner is not set up")
         if tls is not None:
-            where |= {"ssl": tls, "ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": 1}
+            where |= {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": 1}
         loop = asyncio.get_running_loop()
         server: asyncio.Server = await loop.create_server(protocols, backlog=BACKLOG, **where)
         return server
