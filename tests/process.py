@@ -58,11 +58,11 @@ def bridge_command(*arguments):
 
 
 @asynccontextmanager
-async def serving(tmp_path, aom, ledger=None, **config):
+async def serving(tmp_path, aom, ledger=None, arguments=(), **config):
     """Run `aom-bridge serve`; yields the process and its address, once it is ready."""
     file = tmp_path / "bridge.yaml"
     file.write_text(settings_text(aom, ledger or tmp_path / "ledger.db", **config))
-    command = bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
+    command = bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0", *arguments)
     log = tmp_path / "bridge.log"
     log.write_bytes(b"")
     with started(log, *command) as process:

@@ -27,7 +27,7 @@ global: {{resolve_timeout: 1h}}
 route: {{receiver: aom, group_by: {group_by}, group_wait: 500ms, group_interval: {interval}, repeat_interval: 1h}}
 receivers:
   - name: aom
-    webhook_configs: [{{url: "{url}/webhook", send_resolved: true, max_alerts: 0}}]
+    webhook_configs: [{{url: "{url}/webhook", send_resolved: true, max_alerts: 0, http_config: {http}}}]
 """
 
 
@@ -61,12 +61,12 @@ class Receiver:
 
 
 @contextlib.asynccontextmanager
-async def alertmanager(folder, url, group_by):
-    """Run the real Alertmanager with one receiver and a grouping."""
+async def alertmanager(folder, url, group_by, http="{}"):
+    """Run the real Alertmanager with one receiver, a grouping and the receiver's `http_config`."""
     program, port = need("prometheus-alertmanager"), free_port()
     folder.mkdir()
     file = folder / "alertmanager.yml"
-    file.write_text(CONFIG.format(url=url, group_by=group_by, interval="30s" if IS_FULL else "1s"))
+    file.write_text(CONFIG.format(url=url, group_by=group_by, http=http, interval="30s" if IS_FULL else "1s"))
     command = [
         program,
         f"--config.file={file}",
