@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from bridge.door.allowance import Allowance
+from bridge.envelope import failure
 from bridge.log import logger
 
 SAFE_HEADERS = {
@@ -54,16 +55,23 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPMethodNotAllowed as error:
         _warn_of_stray(request, 405)
         allowed = ", ".join(sorted(error.allowed_methods))
-        text = f"{request.method} is not allowed on {request.path[:200]}; allowed: {allowed}\n"
-        return web.Response(status=405, text=text, headers={"Allow": allowed})
+        text = f"{request.method} is not allowed on {request.path[:200]}; allowed: {allowed}"
+        response = _sentence(request, text, 405)
+        response.headers["Allow"] = allowed
+        return response
     except web.HTTPNotFound:
         _warn_of_stray(request, 404)
-        return web.Response(status=404, text=f"nothing is at {request.path[:200]}; Alertmanager posts to /webhook\n")
+        return _sentence(request, f"nothing is at {request.path[:200]}; Alertmanager posts to /webhook", 404)
     except web.HTTPException as error:
         return web.Response(status=error.status, text=f"{error.reason}\n")
     except Exception:  # noqa: BLE001 - the last line before the socket: the sender gets a sentence, the log the cause
         _log.exception("request failed", method=request.method, path=request.path[:200])
-        return web.Response(status=500, text="the bridge failed at this request; its log says why\n")
+        return _sentence(request, "the bridge failed at this request; its log says why", 500)
+
+
+def _sentence(request: web.Request, text: str, status: int) -> web.Response:
+    """Return an error as text, or to programs as the API's envelope."""
+    return failure(text, status) if request.path.startswith("/api/") else web.Response(status=status, text=text + "\n")
 
 
 class ServerLog:

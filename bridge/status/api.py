@@ -1,9 +1,12 @@
-"""``/api/v1/alarms``: the ledger's alarms for programs; reads only."""
+"""``/api/v1/alarms``: the ledger's alarms for programs, and the description of all of ``/api/v1``; reads only."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Literal
 
+import msgspec
+import yaml
 from aiohttp import web
 
 from bridge.envelope import answer, failure
@@ -25,10 +28,19 @@ class AlarmsApi:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._description = msgspec.json.encode(yaml.safe_load((files(__package__) / "openapi.yaml").read_bytes()))
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this module."""
-        return [web.get("/api/v1/alarms", self.listing), web.get("/api/v1/alarms/{id}", self.show)]
+        return [
+            web.get("/api/v1/alarms", self.listing),
+            web.get("/api/v1/alarms/{id}", self.show),
+            web.get("/api/v1/openapi.json", self.describe),
+        ]
+
+    async def describe(self, _request: web.Request) -> web.Response:
+        """Answer with the description in OpenAPI's format."""
+        return web.Response(body=self._description, content_type="application/json")
 
     async def listing(self, request: web.Request) -> web.Response:
         """Answer with alarms, the newest first; ``state`` (may be repeated), ``target``, ``source`` and ``limit``."""
