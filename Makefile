@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+JOBS   ?= 3
 
-.PHONY: help demo test lint types imports unit rehearsal bench schema lock clean
+.PHONY: help demo test lint types imports unit rehearsal audit bench schema lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
@@ -24,10 +25,13 @@ imports: $(VENV)/.dev  ## the import direction of the house
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev  ## pytest, with the real Alertmanager
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-rehearsal: $(VENV)/.dev  ## the crash rehearsals, the model and the real Alertmanager in full size: about half an hour
-	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest --timeout=1800 tests/test_rehearsal.py tests/test_alertmanager.py tests/test_ledger_model.py tests/test_finder.py tests/test_reload.py $(ARGS)
+rehearsal: $(VENV)/.dev  ## crashes, the model, the real Alertmanager and the fuzzers in full size: about three quarters of an hour
+	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest -s --timeout=1800 tests/test_rehearsal.py tests/test_alertmanager.py tests/test_ledger_model.py tests/test_finder.py tests/test_reload.py tests/test_openapi.py tests/test_fuzz.py $(ARGS)
+
+audit: $(VENV)/.dev  ## known vulnerabilities of what is pinned; fails where nothing could be looked up
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 bench: $(VENV)/.run  ## speed and memory beside a relay that keeps nothing; the table goes to .bench/report.md
 	cd tests && ../$(BIN)/python -m bench --folder ../.bench --output ../.bench/report.md $(ARGS)

@@ -14,6 +14,7 @@ import re
 import resource
 import select
 import socket
+import ssl
 import sys
 import time
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Spec:
     """What to send.
 
     ``distinct``: so many different alerts, over and over; 0 is each one once. ``first``: the number of the first alert.
+    ``ca_file``: speak TLS with whom it has signed. ``authorization``: the header, where one is wanted.
     """
 
     port: int
@@ -40,6 +42,8 @@ class Spec:
     starts_at: int
     first: int = 0
     distinct: int = 0
+    ca_file: str = ""
+    authorization: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +71,12 @@ class _Client:
 
     __slots__ = ("begun", "received", "rest", "socket")
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
-        self.socket.settimeout(0)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
+        self.socket.settimeout(0)
         self.begun = 0.0
         self.received = b""
         self.rest: memoryview | None = None
@@ -83,8 +89,9 @@ class _Load:
         self._poll = select.epoll()
         self._poll.register(sys.stdin.fileno(), _IN)
         self._clients: dict[int, _Client] = {}
+        tls = ssl.create_default_context(cafile=spec.ca_file) if spec.ca_file else None
         for _ in range(spec.connections):
-            client = _Client(spec.port)
+            client = _Client(spec.port, tls)
             self._clients[client.socket.fileno()] = client
             self._poll.register(client.socket.fileno(), _IN)
         self._sent = 0
@@ -139,7 +146,7 @@ class _Load:
     def _send(self, client: _Client, data: memoryview) -> None:
         try:
             sent = client.socket.send(data)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             sent = 0
         was_waiting = client.rest is not None
         client.rest = data[sent:] if sent < len(data) else None
@@ -147,7 +154,10 @@ class _Load:
             self._poll.modify(client.socket.fileno(), _IN | _OUT if client.rest is not None else _IN)
 
     def _read(self, client: _Client) -> None:
-        data = client.socket.recv(65_536)
+        try:
+            data = client.socket.recv(65_536)
+        except ssl.SSLWantReadError:
+            return
         if not data:
             self._fail(client)
             return
@@ -191,6 +201,7 @@ def _build(spec: Spec) -> list[bytes]:
     for number in range(0, distinct, spec.alerts):
         body = alerts.body(spec.seed, spec.first + number, spec.alerts, spec.starts_at)
         head = f"POST /webhook HTTP/1.1\r\nHost: 127.0.0.1:{spec.port}\r\nUser-Agent: Alertmanager/bench\r\n"
+        head += f"Authorization: {spec.authorization}\r\n" if spec.authorization else ""
         head += f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n"
         requests.append(head.encode() + body)
     return requests

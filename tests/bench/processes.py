@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -204,9 +204,11 @@ def bare_receiver() -> Iterator[Process]:
 
 
 @contextlib.contextmanager
-def bridge(folder: Path, sink_port: int, port: int = 0, config: str = "") -> Iterator[Process]:
+def bridge(
+    folder: Path, sink_port: int, port: int = 0, config: str = "", arguments: Sequence[str] = ()
+) -> Iterator[Process]:
     """Run the bridge on the ledger of this folder, as its users do; the block begins once it is ready."""
-    with bridge_starting(folder, sink_port, port, config) as process:
+    with bridge_starting(folder, sink_port, port, config, arguments) as process:
         wait(lambda: b"msg=ready" in process.log.read_bytes() or process.process.poll() is not None, "the bridge")
         found = re.search(rb"msg=ready address=\S+:(\d+)", process.log.read_bytes())
         if found is None:
@@ -216,13 +218,15 @@ def bridge(folder: Path, sink_port: int, port: int = 0, config: str = "") -> Ite
 
 
 @contextlib.contextmanager
-def bridge_starting(folder: Path, sink_port: int, port: int = 0, config: str = "") -> Iterator[Process]:
+def bridge_starting(
+    folder: Path, sink_port: int, port: int = 0, config: str = "", arguments: Sequence[str] = ()
+) -> Iterator[Process]:
     """Start the bridge and do not wait until it is ready; ``config``: a configuration other than the usual one."""
     folder.mkdir(parents=True, exist_ok=True)
     file, log = folder / "bridge.yaml", folder / "bridge.log"
     file.write_text(config or _CONFIG.format(sink=sink_port, ledger=ledger_file(folder)))
     log.write_bytes(b"")
-    command = [sys.executable, "-m", "bridge", "serve", f"--config.file={file}", "--log.level=info"]
+    command = [sys.executable, "-m", "bridge", "serve", f"--config.file={file}", "--log.level=info", *arguments]
     with _running([*command, f"--web.listen-address=127.0.0.1:{port}"], log) as process:
         yield Process(process, port, log)
 
