@@ -24,7 +24,7 @@ from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
 from bridge.reload import Reload
-from bridge.status import AlarmsApi, Exposition, Landing, Probes
+from bridge.status import AlarmsApi, ConfigView, Exposition, Landing, Probes
 from bridge.webhook import CODES, Webhook
 
 _LONGEST_FAREWELL: Millis = SECOND
@@ -44,6 +44,7 @@ class App:
         file: the configuration's, for a reload.
         watch: reload when the file changes.
         door: what the command line says of who may come in.
+        shown: the configuration as anybody may see it.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class App:
         file: str = "",
         watch: bool = False,
         door: DoorOptions | None = None,
+        shown: str = "",
     ) -> None:
         self._settings = settings
         self._is_watching = watch
@@ -69,11 +71,13 @@ class App:
         self._reload = Reload(file, self.change, self._metrics, clock)
         self._admin = Admin(self.ledger, mapper, self.reload)
         self._door = Door(host, port, door or DoorOptions(), self._metrics, settings.web.max_body)
+        self._config_view = ConfigView(shown)
         self._rooms: tuple[Room, ...] = (
             self._webhook,
             Probes(self.ledger),
             Exposition(self._metrics, self.ledger, self._delivery.clients, clock),
             AlarmsApi(self.ledger),
+            self._config_view,
             self._admin,
             Landing(__version__),
         )
@@ -101,7 +105,7 @@ class App:
             BridgeError: something cannot start; what had started is stopped again.
         """
         await self._door.prepare()
-        _raise_open_files()
+        _set_limits()
         self._preset_metrics(self._settings)
         self.ledger.on_expired(self._count_expired)
         try:
@@ -139,8 +143,8 @@ class App:
         """Read both configuration files again; return what is wrong, line by line: then that file's old one stays."""
         return await self._reload.run() + await self._door.reload()
 
-    async def change(self, settings: Settings) -> None:
-        """Go over to other settings.
+    async def change(self, settings: Settings, shown: str) -> None:
+        """Go over to other settings, which may be shown so.
 
         Raises:
             BridgeError: they cannot be changed so while the bridge runs; nothing was changed, and every reason is told.
@@ -159,6 +163,7 @@ class App:
                 await client.stop()
             raise
         self._settings = settings
+        self._config_view.use(shown)
         self._preset_metrics(settings)
         await self._delivery.change(settings, ready)
         for name in before.targets.keys() - settings.targets.keys():
@@ -222,8 +227,12 @@ def _reassert_after(settings: Settings) -> dict[str, Millis]:
     return {name: target.reassert_after for name, target in settings.targets.items()}
 
 
-def _raise_open_files() -> None:
-    """Allow as many open files as the system lets us: a storm opens over 10,000 connections."""
+def _set_limits() -> None:
+    """Allow as many open files as the system lets us, for a storm opens over 10,000 connections; and no core dumps.
+
+    A core dump would hold every secret that the bridge knows.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

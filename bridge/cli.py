@@ -58,24 +58,25 @@ def _serve(arguments: argparse.Namespace) -> int:
     from bridge.door import DoorOptions  # noqa: PLC0415 - as above
 
     log.configure(arguments.log_level, arguments.log_format, for_good=True)
-    settings = _loaded(arguments.config_file)
+    loaded = _loaded(arguments.config_file)
     host, port = _address(arguments.listen_address)
     door = DoorOptions(
         config_file=arguments.web_config_file,
         admin_address=_address(arguments.admin_address) if arguments.admin_address else None,
         is_admin_open=arguments.is_admin_open,
     )
-    app = App(settings, host, port, file=arguments.config_file, watch=arguments.watch, door=door)
+    file, watch = arguments.config_file, arguments.watch
+    app = App(loaded.settings, host, port, file=file, watch=watch, door=door, shown=loaded.shown)
     gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
     return uvloop.run(_until_stopped(app.start, app.stop, app.reload))
 
 
-def _loaded(file: str) -> config.Settings:
+def _loaded(file: str) -> config.Loaded:
     """Read the configuration, and say what is doubtful about it."""
     loaded = config.examine(file)
     for problem in (*loaded.missing, *loaded.doubts):
         _log.warning("doubtful configuration", place=f"{file}:{problem.line}", path=problem.path, problem=problem.text)
-    return loaded.settings
+    return loaded
 
 
 def _emulator(arguments: argparse.Namespace) -> int:

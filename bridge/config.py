@@ -86,11 +86,13 @@ class Loaded:
         settings: the settings.
         missing: what is not there now and may be there later: variables with ``allow_unset``, and secrets' files.
         doubts: what can be right, and seldom is.
+        shown: the file as YAML for everybody's eyes, without its secrets.
     """
 
     settings: Settings
     missing: list[Problem]
     doubts: list[Problem]
+    shown: str
 
 
 def load(file: str, env: Mapping[str, str] | None = None, *, allow_unset: bool = False) -> Settings:
@@ -120,9 +122,10 @@ def loads(raw: bytes, file: str, env: Mapping[str, str], *, allow_unset: bool = 
 def examine_text(raw: bytes, file: str, env: Mapping[str, str], *, allow_unset: bool = False) -> Loaded:
     """Read a configuration from bytes; as `examine`."""
     reader = Reader(file, env, allow_unset=allow_unset)
-    settings = reader.read(compose(raw, file), Settings, "")
+    node = compose(raw, file)
+    settings = reader.read(node, Settings, "")
     if reader.problems or not isinstance(settings, Settings):
         raise ConfigError(file, reader.problems)
     # Variables that are not set all read as one word, and would make rules look alike.
     doubts = [] if allow_unset and reader.missing else sorted(reader.doubts)
-    return Loaded(settings, sorted(reader.missing), doubts)
+    return Loaded(settings, sorted(reader.missing), doubts, reader.shown(node))

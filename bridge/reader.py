@@ -24,6 +24,7 @@ import yaml
 from bridge.errors import BridgeError
 from bridge.mapping.matcher import Matchers
 from bridge.mapping.template import Template
+from bridge.scalars import Secret
 
 T = TypeVar("T")
 LARGEST_FILE = 1 << 20
@@ -31,6 +32,7 @@ DEEPEST = 64
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 """What no file system, terminal, database or network takes."""
 
+_PASSWORD_IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)\S*@")
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})")
 
 
@@ -162,6 +164,7 @@ class Reader:
         self._env = env
         self._allow_unset = allow_unset
         self._nodes: dict[str, yaml.Node] = {}
+        self._secrets: list[yaml.ScalarNode] = []
 
     def read(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - typed by its argument
         """Return the node's value as ``kind``, or `_MISSING`."""
@@ -187,6 +190,16 @@ class Reader:
         self.problems.append(_problem(node, path, text))
         return _MISSING
 
+    def shown(self, node: yaml.Node) -> str:
+        """Return a file that was read as YAML for everybody's eyes: variables by their names, secrets as ``<secret>``.
+
+        The nodes of the secrets are changed by it: nothing can be read from them any more.
+        """
+        for secret in self._secrets:
+            secret.value = repr(Secret(""))
+        text = str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True, width=1_000))
+        return _PASSWORD_IN_ADDRESS.sub(rf"\1{Secret('')!r}@", text)
+
     def note_at(self, path: str, text: str) -> None:
         """Note a problem at the place of a path that was read, or of the nearest above it."""
         place = path
@@ -197,6 +210,8 @@ class Reader:
     def _scalar(self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str) -> Any:  # noqa: ANN401
         if not isinstance(node, yaml.ScalarNode):
             return self.note(node, path, f"{name} is expected here, not {_called(node)}. Fix: write one value.")
+        if parse is Secret:
+            self._secrets.append(node)
         if _UNFIT.search(node.value):
             return self.note(node, path, "it holds a NUL or half of a surrogate pair. Fix: write whole characters.")
         try:

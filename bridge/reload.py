@@ -19,7 +19,7 @@ from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.watch import Look, changes, look
 
-Apply = Callable[[Settings], Awaitable[None]]
+Apply = Callable[[Settings, str], Awaitable[None]]
 
 _log = logger("reload")
 
@@ -29,7 +29,8 @@ class Reload:
 
     Args:
         file: its name.
-        apply: changes the running bridge to other settings; raises `BridgeError` when it cannot and nothing changed.
+        apply: changes the running bridge to other settings, which may be shown so; raises `BridgeError` when it cannot
+            and nothing changed.
         metrics: where success is shown.
         clock: the time.
     """
@@ -60,7 +61,7 @@ class Reload:
             try:
                 digest = await asyncio.to_thread(_hash, self._file)
                 loaded = await asyncio.to_thread(config.examine, self._file)
-                await self._apply(loaded.settings)
+                await self._apply(loaded.settings, loaded.shown)
             except config.ConfigError as error:
                 return self._failed(error.lines())
             except BridgeError as error:

@@ -22,9 +22,14 @@ class Authority:
         (self.folder / "server.key").write_bytes(made.private_key_pem.bytes())
         return made
 
+    @staticmethod
+    def trusting(folder):
+        """Give a client's context that trusts the CA of a folder."""
+        return ssl.create_default_context(cafile=str(folder / "ca.pem"))
+
     def client(self, name=None, ca=None, **versions):
         """Give a client's context that trusts this CA; with a name it shows a certificate of ``ca``."""
-        context = ssl.create_default_context(cafile=str(self.folder / "ca.pem"))
+        context = self.trusting(self.folder)
         for key, value in versions.items():
             setattr(context, key, value)
         if name is not None:

@@ -28,9 +28,9 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-USERS = (
-    f"basic_auth_users:\n  alertmanager: {hashed('am')}\n  prometheus: {hashed('prom')}\n  oncall: {hashed('night')}\n"
-)
+PASSWORDS = {"alertmanager": "am", "prometheus": "prom", "oncall": "night"}
+HASHES = [f"  {user}: {hashed(word)}" for user, word in PASSWORDS.items()]
+USERS = "\n".join(["basic_auth_users:", *HASHES, ""])
 RIGHTS = "rights:\n  alertmanager: [webhook]\n  prometheus: [status]\n  oncall: [status, admin]\n"
 
 

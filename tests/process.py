@@ -58,14 +58,14 @@ def bridge_command(*arguments):
 
 
 @asynccontextmanager
-async def serving(tmp_path, aom, ledger=None, arguments=(), **config):
+async def serving(tmp_path, aom, ledger=None, arguments=(), env=None, **config):
     """Run `aom-bridge serve`; yields the process and its address, once it is ready."""
     file = tmp_path / "bridge.yaml"
     file.write_text(settings_text(aom, ledger or tmp_path / "ledger.db", **config))
     command = bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0", *arguments)
     log = tmp_path / "bridge.log"
     log.write_bytes(b"")
-    with started(log, *command) as process:
+    with started(log, *command, env=env) as process:
         await until(lambda: "msg=ready" in process.output or process.process.poll() is not None)
         found = re.search(r"address=(\S+)", process.output)
         assert found, process.output
@@ -129,7 +129,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-async def run(*command, stdin=b"", env=None):
+async def run(*command, stdin=b"", env=None, cwd=None):
     """Run a program to its end; give exit code, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -137,6 +137,7 @@ async def run(*command, stdin=b"", env=None):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=env,
+        cwd=cwd,
     )
     out, err = await asyncio.wait_for(process.communicate(stdin), 60)
     return process.returncode, out.decode(), err.decode()

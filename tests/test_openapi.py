@@ -45,7 +45,7 @@ async def test_schemathesis_finds_no_answer_that_is_not_described(tmp_path):
             command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/api/v1/openapi.json"]
             options = [f"--max-examples={EXAMPLES}", "--seed=7", "--no-color", "--continue-on-failure"]
             left_out = "allow_header_conformance"  # the path of all rejected alarms is also one of an alarm, to read
-            code, out, err = await run(*command, *options, f"--exclude-checks={left_out}")
+            code, out, err = await run(*command, *options, f"--exclude-checks={left_out}", cwd=tmp_path)
             assert code == 0, out + err
             assert "Traceback" not in process.output
     finally:

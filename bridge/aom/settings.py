@@ -205,6 +205,13 @@ class TargetSettings:
         """Return which file is not there: pairs of the key and the sentence."""
         return _missing(ca_file=self.ca_file)
 
+    def doubts(self) -> Problems:
+        """Return which addresses would show credentials to everybody on the way: pairs of the key and the sentence."""
+        iam = self.auth.password.iam_endpoint if self.auth.password else ""
+        addresses = {"endpoint": self.endpoint, "auth.password.iam_endpoint": iam}
+        text = "http:// shows credentials and alarms to everybody on the way. Fix: https://, and ca_file for an own CA."
+        return [(key, text) for key, url in addresses.items() if _is_clear(url)]
+
     @property
     def place(self) -> tuple[str, str, str]:
         """Where its alarms are: the same place finds and clears them."""
@@ -284,3 +291,9 @@ def _is_web_address(text: str) -> bool:
     except ValueError:  # what encodings raise is one, too
         return False
     return url.scheme in ("http", "https") and bool(host) and port is not None and " " not in text
+
+
+def _is_clear(url: str) -> bool:
+    """Say whether an address leads off this machine without TLS."""
+    found = URL(url) if _is_web_address(url) else URL()
+    return found.scheme == "http" and found.host not in ("localhost", "::1") and not str(found.host).startswith("127.")
