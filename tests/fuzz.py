@@ -76,7 +76,7 @@ def authorization():
         ACCOUNTS.known(raw.decode(errors="surrogateescape"))
         ACCOUNTS.known("Basic " + raw.decode("latin-1"))
 
-    return run, ()
+    return run, (ROOT / "tests/data/web").glob("*.txt")
 
 
 TARGETS = {one.__name__: one for one in (notification, config, webconfig, matcher, authorization)}

@@ -5,6 +5,7 @@ import asyncio
 import aiohttp
 import bcrypt
 import pytest
+import sqlalchemy as sa
 from conftest import until
 from doors import ADMIN, OTHER, RIGHTS, STATUS, TOKEN, USERS, WEBHOOK, ask, basic, bearer, guarded, hashed, own_address
 
@@ -253,3 +254,25 @@ async def test_a_reload_reads_the_web_configuration_too(tmp_path):
             f"{tmp_path / 'web.yml'}:1:1: basic_auth_user: unknown key. Fix: did you mean 'basic_auth_users'?" in text
         )
         assert await ask(rig, *STATUS, headers=basic("oncall", "night")) == 200
+
+
+async def test_every_change_is_logged_with_who_and_from_where(tmp_path, capsys):
+    """A change by hand leaves a line with the user, the peer and what was done; a refused one leaves one, too."""
+    async with guarded(tmp_path, USERS + RIGHTS) as rig:
+        headers = basic("oncall", "night")
+        await ask(rig, *WEBHOOK, headers=basic("alertmanager", "am"))
+        (own_id,) = [row[0] for row in await rig.app.ledger.read(ids)]
+        for path in (f"/api/v1/alarms/{own_id}/discard", "/api/v1/alarms/retry", "/-/reload"):
+            await ask(rig, "POST", path, headers=headers)
+            (line,) = [one for one in capsys.readouterr().out.splitlines() if "who=oncall" in one]
+            assert "peer=127.0.0.1" in line
+            assert any(word in line for word in ("discard", "retried", "reload"))
+        await ask(rig, *ADMIN, headers=basic("prometheus", "prom"))
+        (line,) = [one for one in capsys.readouterr().out.splitlines() if "refused" in one]
+        assert "reason=no_right" in line
+        assert "peer=127.0.0.1" in line
+
+
+def ids(connection):
+    """Give the ids of all alarms."""
+    return connection.execute(sa.text("SELECT id FROM alarms")).all()

@@ -1,6 +1,7 @@
 """The file of `--web.config.file`: what is read, and how each mistake is told."""
 
 import json
+from pathlib import Path
 
 import pytest
 from certificates import Authority
@@ -11,6 +12,7 @@ from process import bridge_command, run
 from bridge.config import ConfigError
 from bridge.door import read_policy
 
+ROOT = Path(__file__).parents[1]
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key, %s}"
 MTLS = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem, "
@@ -194,3 +196,14 @@ async def test_serve_does_not_start_with_a_broken_web_configuration(folder, tmp_
     assert code == 1
     assert "basic_auth_users.a: it is not a bcrypt hash" in err
     assert not list(tmp_path.glob("*.db"))
+
+
+def test_the_shipped_example_is_right(folder):
+    """config/web.yml loads with the files that it names, without a warning."""
+    for mine, theirs in (("tls.crt", "server.pem"), ("tls.key", "server.key")):
+        (folder / mine).write_bytes((folder / theirs).read_bytes())
+    (folder / "tokens.yml").write_text(f"prometheus: {TOKEN}\n")
+    (folder / "web.yml").write_text((ROOT / "config" / "web.yml").read_text())
+    policy = read_policy(str(folder / "web.yml"))
+    assert (policy.summary, policy.doubts) == ("TLS, 2 user(s), 1 token(s)", ())
+    assert policy.rights_of("oncall") == {"status", "admin"}
