@@ -105,7 +105,7 @@ class Guard:
         if right not in rights:
             if name and (self._policy.needs_credentials or name in self._policy.rights):
                 text = f"{name!r} has no right {right!r}. Fix: grant it under rights in the web configuration"
-                return self._refused(request, "no_right", text)
+                return self._refused(request, "no_right", text, who=name)
             if not self._is_admin_open and not _is_near(request):
                 text = "changes are taken from loopback only. Fix: aom-bridge alarms on the bridge's own machine"
                 return self._refused(request, "not_loopback", text)
@@ -131,11 +131,11 @@ class Guard:
         response.headers["Retry-After"] = "10"
         return response
 
-    def _refused(self, request: web.Request, reason: str, text: str, status: int = 403) -> web.Response:
+    def _refused(self, request: web.Request, reason: str, text: str, status: int = 403, **more: str) -> web.Response:
         self._metrics.web_refusals.labels(reason).inc()
         peer = request.remote or ""
         if self._lines.take(peer):
-            _log.warning("refused", status=status, reason=reason, path=request.path[:200], peer=peer)
+            _log.warning("refused", status=status, reason=reason, path=request.path[:200], peer=peer, **more)
         return failure(text, status)
 
 

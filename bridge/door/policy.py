@@ -86,8 +86,10 @@ class _Reading:
     def policy(self) -> Policy:
         tls = self._settings.tls_server_config
         context, trust = self._tls(tls) if tls else (None, b"")
+        before = len(self._reader.problems)
         tokens = self._tokens()
-        self._check_names(tokens)
+        if len(self._reader.problems) == before:
+            self._check_names(tokens)
         if self._reader.problems:
             raise ConfigError(self._file, self._reader.problems)
         return Policy(
