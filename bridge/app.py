@@ -19,6 +19,7 @@ from bridge.config import Settings
 from bridge.delivery import Delivery
 from bridge.door import Door, DoorOptions, Room
 from bridge.errors import BridgeError
+from bridge.event import SEVERITIES
 from bridge.ledger import ACTIONS, OUTCOMES, STATES, Alarm, Ledger
 from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
@@ -167,7 +168,7 @@ class App:
         self._preset_metrics(settings)
         await self._delivery.change(settings, ready)
         for name in before.targets.keys() - settings.targets.keys():
-            self._metrics.forget(name, STATES)
+            self._metrics.forget(name, STATES, SEVERITIES, ACTIONS)
 
     def _use(self, settings: Settings, mapper: Mapper) -> None:
         self._webhook.use(settings.all_sources, mapper)
@@ -211,10 +212,13 @@ class App:
         for status, outcomes in OUTCOMES.items():
             metrics.preset(metrics.alerts, (status,), outcomes)
         metrics.preset(metrics.alarms, STATES, targets)
+        metrics.preset(metrics.open_alarms, targets, SEVERITIES)
+        metrics.preset(metrics.last_acceptance, targets, ACTIONS)
         metrics.preset(metrics.oldest_due_age, targets)
         metrics.preset(metrics.pushes, targets, ACTIONS, REASONS)
         metrics.preset(metrics.lookups, targets, REASONS)
         metrics.preset(metrics.delivery, ACTIONS)
+        metrics.preset(metrics.alert_age, ACTIONS)
         metrics.preset(metrics.rejected, ("refused", "too_large"))
         metrics.preset(metrics.expired, targets)
         metrics.preset(metrics.rule_matches, rules)

@@ -49,6 +49,15 @@ class Metrics:
         self.alarms = Gauge(
             "aom_bridge_alarms", "Alarms in the ledger by state and target.", ["state", "target"], registry=registry
         )
+        self.open_alarms = Gauge(
+            "aom_bridge_open_alarms",
+            "Alarms whose alerts still fire, by target and AOM's severity.",
+            ["target", "severity"],
+            registry=registry,
+        )
+        self.ledger_bytes = Gauge(
+            "aom_bridge_ledger_bytes", "What the ledger takes on disk, or in its database.", registry=registry
+        )
         self.oldest_due_age = Gauge(
             "aom_bridge_oldest_due_age_seconds",
             "How long the longest waiting alarm has been due; 0 when none is.",
@@ -81,6 +90,19 @@ class Metrics:
             "Time from an alert's receipt to AOM's acceptance.",
             ["action"],
             buckets=_DELIVERY_BUCKETS,
+            registry=registry,
+        )
+        self.alert_age = Histogram(
+            "aom_bridge_alert_age_at_delivery_seconds",
+            "Time from an alert's startsAt, or endsAt for a clear, to AOM's acceptance.",
+            ["action"],
+            buckets=_DELIVERY_BUCKETS,
+            registry=registry,
+        )
+        self.last_acceptance = Gauge(
+            "aom_bridge_last_acceptance_timestamp_seconds",
+            "When AOM last accepted something; 0 before the first time.",
+            ["target", "action"],
             registry=registry,
         )
         self.rejected = Counter(
@@ -151,10 +173,14 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
-    def forget(self, target: str, states: Iterable[str]) -> None:
+    def forget(self, target: str, states: Iterable[str], severities: Iterable[str], actions: Iterable[str]) -> None:
         """Show nothing more of a target that has gone: a gauge would keep its last value for ever."""
         for state in states:
             self.alarms.remove(state, target)
+        for severity in severities:
+            self.open_alarms.remove(target, severity)
+        for action in actions:
+            self.last_acceptance.remove(target, action)
         self.oldest_due_age.remove(target)
         self.token_expiry.remove(target)
 

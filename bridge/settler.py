@@ -179,6 +179,8 @@ class Settler:
         accepted = [verdict for verdict in verdicts if verdict.kind == "accepted"]
         for verdict in accepted:
             self._observe_delivery(verdict.claim, now)
+        if accepted:
+            self._metrics.last_acceptance.labels(self._target, self._action).set(now / 1000)
         for verdict in verdicts:
             if verdict.kind == "refused":
                 self._refused(verdict)
@@ -190,11 +192,14 @@ class Settler:
         alarm = claim.alarm
         _log.debug("alarm sent", target=self._target, action=claim.action, id=alarm.id, fingerprint=alarm.fingerprint)
         if claim.action == "clear":
-            since = alarm.resolved_at
+            received, began = alarm.resolved_at, alarm.ends_at
         else:
-            since = alarm.received_at if alarm.reported_at is None else None
-        if since is not None:
-            self._metrics.delivery.labels(claim.action).observe((now - since) / 1000)
+            is_first = alarm.reported_at is None
+            received, began = (alarm.received_at, alarm.fired_at) if is_first else (None, None)
+        if received is not None:
+            self._metrics.delivery.labels(claim.action).observe((now - received) / 1000)
+        if began is not None:
+            self._metrics.alert_age.labels(claim.action).observe(max(0, now - began) / 1000)
 
     def _refused(self, verdict: Verdict) -> None:
         alarm = verdict.claim.alarm

@@ -419,6 +419,8 @@ async def test_counts_are_those_of_the_rows(book):
     await book.deliver()
     counted = await book.ledger.read(read.counts)
     assert {key: n for key, n in book.ledger.counts().items() if n} == counted
+    still_open = await book.ledger.read(read.open_counts)
+    assert {key: n for key, n in book.ledger.open_counts().items() if n} == still_open
 
 
 async def test_a_row_keeps_the_alert_its_group_and_the_event(book):

@@ -119,6 +119,7 @@ async def check(workers, one, two, outcomes, firing):
     for book in (one, two):
         await book.ledger._edited()
         assert dict(book.ledger.counts()) == await book.ledger.read(read.counts)
+        assert dict(book.ledger.open_counts()) == await book.ledger.read(read.open_counts)
 
 
 async def test_two_replicas_put_and_deliver_at_once(pair):

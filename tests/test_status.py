@@ -1,12 +1,14 @@
 """What the bridge shows of itself: probes and metrics."""
 
 import sqlite3
+import time
 
 from conftest import alert, running, until
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.aom import REASONS
+from bridge.clock import system_clock
 from bridge.ledger import OUTCOMES, STATES
 
 PROMISED = {
@@ -15,6 +17,12 @@ PROMISED = {
     "aom_bridge_alerts_total": ["outcome", "status"],
     "aom_bridge_alarms": ["state", "target"],
     "aom_bridge_oldest_due_age_seconds": ["target"],
+    "aom_bridge_open_alarms": ["severity", "target"],
+    "aom_bridge_last_acceptance_timestamp_seconds": ["action", "target"],
+    "aom_bridge_alert_age_at_delivery_seconds_count": ["action"],
+    "aom_bridge_ledger_bytes": [],
+    "aom_bridge_web_refusals_total": ["reason"],
+    "aom_bridge_web_config_last_reload_successful": [],
     "aom_bridge_pushes_total": ["action", "outcome", "target"],
     "aom_bridge_push_duration_seconds_count": [],
     "aom_bridge_batch_events_count": [],
@@ -136,3 +144,19 @@ async def test_the_landing_page_leads_on(rig):
     for link in ("metrics", "-/healthy", "-/ready"):
         assert f'href="{link}"' in text
         assert (await rig.get(f"/{link}"))[0] == 200
+
+
+async def test_open_alarms_and_their_delay_are_shown(rig):
+    """How many alarms are open by severity, how old alerts were when AOM took them, when it last did, and our size."""
+    one, two = alert("A"), alert("B", severity="warning")
+    await rig.send(one, two)
+    await until(lambda: rig.active() == ["A", "B"])
+    assert await rig.metric("aom_bridge_open_alarms", severity="Critical") == 1
+    assert await rig.metric("aom_bridge_open_alarms", severity="Minor") == 1
+    assert await rig.metric("aom_bridge_alert_age_at_delivery_seconds_sum", action="report") >= 2 * 60
+    assert await rig.metric("aom_bridge_last_acceptance_timestamp_seconds", action="report") > time.time() - 60
+    assert await rig.metric("aom_bridge_ledger_bytes") > 10_000
+    await rig.send(alert("A", ends_at=system_clock()))
+    await until(lambda: rig.active() == ["B"])
+    assert await rig.metric("aom_bridge_open_alarms", severity="Critical") == 0
+    assert await rig.metric("aom_bridge_alert_age_at_delivery_seconds_count", action="clear") == 1

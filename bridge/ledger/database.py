@@ -47,6 +47,9 @@ class Database(Protocol):
     def before_commit(self) -> None:
         """Raise `LedgerUnavailableError` when a commit would be kept where nobody finds it."""
 
+    def size(self, connection: Connection, /) -> int:
+        """Return how many bytes it takes."""
+
     def trim(self, connection: Connection) -> bool:
         """Give some free space back; say whether more is to give."""
 

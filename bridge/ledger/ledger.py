@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -28,10 +27,11 @@ from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Ou
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit, Result
-from bridge.ledger.put import Changes, Put, PutResult, encode
+from bridge.ledger.put import Put, PutResult, encode
 from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.tables import Codec, Kept
+from bridge.ledger.tally import Tally
 from bridge.ledger.transactions import MOST_ROWS, Transactions
 from bridge.ledger.work import Settlement
 from bridge.log import logger
@@ -66,7 +66,7 @@ class Ledger:
         self._clock = clock
         self._codec = Codec()
         self._group = GroupCommit(self._commit)
-        self._counts: Counter[tuple[State, str]] = Counter()
+        self._tally = Tally()
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
         self._encoded: dict[int, tuple[Kept, str]] = {}
@@ -112,7 +112,7 @@ class Ledger:
 
     def _check_targets(self) -> None:
         """Refuse to start without a target that still has alarms: they, and all behind them, would wait for ever."""
-        for (state, target), count in self._counts.items():
+        for (state, target), count in self._tally.states.items():
             if count and state not in FINISHED and target not in self._reassert_after:
                 text = f"the ledger holds {count} alarm(s) {state} of target {target!r}, which is not configured"
                 raise LedgerStartError(f"{text}. Fix: put the target back until they are cleared, or discard them.")
@@ -224,12 +224,20 @@ class Ledger:
 
     def counts(self) -> Mapping[tuple[State, str], int]:
         """Return how many alarms there are in each (state, target)."""
-        return self._counts
+        return self._tally.states
+
+    def open_counts(self) -> Mapping[tuple[str, str], int]:
+        """Return how many alarms are open for each (target, severity)."""
+        return self._tally.open
+
+    async def size(self) -> int:
+        """Return how many bytes it takes where it lies."""
+        return await self.read(self._database.size)
 
     def unfinished_of(self, target: str) -> int:
         """Return how many alarms of a target are not finished for good; what is rejected may still need a clear."""
         over = {*FINISHED} - {"rejected"}
-        return sum(count for (state, name), count in self._counts.items() if name == target and state not in over)
+        return sum(count for (state, name), count in self._tally.states.items() if name == target and state not in over)
 
     def use(self, reassert_after: Mapping[str, Millis]) -> None:
         """Judge repeats by these times from now on."""
@@ -287,7 +295,7 @@ class Ledger:
             await self._purge(before)
 
     async def _purge(self, before: Millis) -> None:
-        while changes := await self.write(lambda c: upkeep.purge(c, before)):
+        while (changes := await self.write(lambda c: upkeep.purge(c, before))).states:
             self._count(changes)
             await asyncio.sleep(_BREATH_SECONDS)
         has_more = True
@@ -325,8 +333,7 @@ class Ledger:
         """Count anew; where nobody else writes, behind the writes under way, so that the counts stay exact."""
         self._counted_at = self._clock()
         run = self.read if self._database.is_shared else self.write
-        self._edits, counts = await run(lambda c: (read.edits(c), read.counts(c)))
-        self._counts = Counter(counts)
+        self._edits, self._tally = await run(lambda c: (read.edits(c), Tally(read.counts(c), read.open_counts(c))))
 
     async def _commit(self, notifications: list[Sequence[Arrival]]) -> list[Result]:
         count = sum(map(len, notifications))
@@ -357,11 +364,10 @@ class Ledger:
                 )
 
     def _open_count(self) -> int:
-        return sum(count for (state, _), count in self._counts.items() if state not in FINISHED)
+        return sum(count for (state, _), count in self._tally.states.items() if state not in FINISHED)
 
-    def _count(self, changes: Changes) -> None:
-        for key, change in changes.items():
-            self._counts[key] += change
+    def _count(self, changes: Tally) -> None:
+        self._tally.add(changes)
 
     def _wake(self, due: Due = None) -> None:
         for listener in self._listeners:

@@ -14,6 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from bridge.ledger.migrate import migrate
+from bridge.ledger.schema import alarms, contents
 
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; "
@@ -74,6 +75,11 @@ class PostgresDatabase:
 
     def before_commit(self) -> None:
         """Do nothing: PostgreSQL itself answers for its files."""
+
+    def size(self, connection: Connection) -> int:
+        """Return the bytes of our tables with their indexes."""
+        sizes = [sa.func.pg_total_relation_size(table.name) for table in (alarms, contents)]
+        return int(connection.execute(sa.select(sizes[0] + sizes[1])).scalar_one())
 
     def trim(self, _connection: Connection) -> bool:
         """Do nothing: autovacuum gives purged space back to later rows."""

@@ -7,8 +7,7 @@ memory first, so each row is written once.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
@@ -17,10 +16,10 @@ from bridge.clock import Millis
 from bridge.errors import LedgerFullError
 from bridge.event import Event
 from bridge.ledger import rules, tables
-from bridge.ledger.alarm import Action, Alarm, Arrival, Context, Key, Outcome, State, action_of, alarm_id
+from bridge.ledger.alarm import Action, Alarm, Arrival, Context, Key, Outcome, action_of, alarm_id
 from bridge.ledger.tables import Codec, Kept
+from bridge.ledger.tally import Tally
 
-Changes = Counter[tuple[State, str]]
 """How the number of alarms in each (state, target) changed."""
 
 
@@ -36,15 +35,6 @@ def encode(codec: Codec, arrivals: Sequence[Arrival]) -> Encoded:
         if event is not None:
             encoded[id(arrival)] = codec.encode(Context(arrival.alert, arrival.group), event)
     return encoded
-
-
-def changes_of(steps: Iterable[tuple[Alarm, Alarm]]) -> Changes:
-    """Return how the counts changed by these steps, each an alarm before and after it."""
-    changes: Changes = Counter()
-    for before, after in steps:
-        changes[before.state, before.target] -= 1
-        changes[after.state, after.target] += 1
-    return changes
 
 
 _Lasts = dict[Key, Alarm]
@@ -64,7 +54,7 @@ class PutResult:
 
     def __init__(self) -> None:
         self.outcomes: list[list[Outcome] | LedgerFullError] = []
-        self.changes: Changes = Counter()
+        self.changes = Tally()
         self.rare: dict[str, Millis] = {}
         self.due: set[tuple[str, Action]] = set()
 
@@ -210,11 +200,11 @@ class Put:
         tables.insert(self._connection, [(self._rows[seq], pack(kept)) for seq, kept in self._new.items()])
         self._write_contents()
         for seq, alarm in self._rows.items():
-            result.changes[alarm.state, alarm.target] += 1
+            result.changes.came(alarm)
             if alarm.due_at is not None:
                 result.due.add((alarm.target, action_of(alarm.state)))
             if seq in before:
-                result.changes[before[seq].state, before[seq].target] -= 1
+                result.changes.left(before[seq])
 
     def _write_contents(self) -> None:
         """Write today's annotations beside the frozen event; what AOM has never taken is not frozen yet."""

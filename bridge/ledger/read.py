@@ -38,6 +38,14 @@ def counts(connection: Connection) -> dict[tuple[State, str], int]:
     return {(state, target): count for state, target, count in connection.execute(query)}
 
 
+def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """Count the alarms that still fire by target and severity; once, at the start."""
+    still_open = (alarms.c.ends_at.is_(None), alarms.c.finished_at.is_(None))
+    query = sa.select(alarms.c.target, alarms.c.severity, sa.func.count()).where(*still_open)
+    rows = connection.execute(query.group_by(alarms.c.target, alarms.c.severity))
+    return {(target, severity): count for target, severity, count in rows}
+
+
 def waiting_since(connection: Connection, target: str) -> Millis | None:
     """Return since when the longest waiting alarm of a target is due."""
     query = sa.select(sa.func.min(alarms.c.due_since)).where(alarms.c.target == target, alarms.c.due_at.is_not(None))

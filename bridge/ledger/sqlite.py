@@ -91,6 +91,11 @@ class SqliteDatabase:
         if self._identity is not None and self._present() != self._identity:
             raise LedgerUnavailableError(f"the ledger's file {self._path} has gone or was replaced. Fix: restart")
 
+    def size(self, _connection: Connection) -> int:
+        """Return the bytes of the file and of the log beside it."""
+        files = (self._path, self._path.with_name(self._path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def trim(self, connection: Connection) -> bool:
         """Give some of the space that purged rows have left back to the disk; say whether more is to give."""
         free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())

@@ -13,9 +13,9 @@ from sqlalchemy.engine import Connection
 from bridge.clock import Millis
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import Alarm
-from bridge.ledger.put import Changes, changes_of
 from bridge.ledger.schema import alarms, contents
 from bridge.ledger.statements import chunks
+from bridge.ledger.tally import Tally
 
 ROWS_PER_LOOK = 5_000
 ROWS_PER_PURGE = 500
@@ -50,15 +50,15 @@ def expirable(connection: Connection, after: int, now: Millis) -> tuple[list[int
     return found, int(last) if count == ROWS_PER_LOOK else 0
 
 
-def expire(connection: Connection, seqs: Sequence[int], now: Millis) -> tuple[list[Alarm], Changes]:
+def expire(connection: Connection, seqs: Sequence[int], now: Millis) -> tuple[list[Alarm], Tally]:
     """Finish those of these alarms that have really expired; return them, and how the counts changed."""
     steps = [(row, rules.expired(row, now)) for row in tables.load(connection, seqs).values()]
     done = [(before, after) for before, after in steps if before is not after]
     tables.update(connection, done)
-    return [after for _, after in done], changes_of(done)
+    return [after for _, after in done], Tally.of(done)
 
 
-def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -> Changes:
+def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -> Tally:
     """Delete the oldest alarms that finished before a time, at most ``limit``; return how the counts changed.
 
     A rejected alarm that still fires stays: it is what tells that its repeats are no news.
@@ -71,9 +71,9 @@ def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -
         .with_for_update(skip_locked=True)
     )
     rows = connection.execute(query).all()
-    changes: Changes = Changes()
+    changes = Tally()
     for _, state, target in rows:
-        changes[state, target] -= 1
+        changes.states[state, target] -= 1
     for some in chunks([row[0] for row in rows]):
         connection.execute(sa.delete(contents).where(contents.c.seq.in_(some)))
         connection.execute(sa.delete(alarms).where(alarms.c.seq.in_(some)))

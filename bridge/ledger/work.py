@@ -7,7 +7,6 @@ itself. A settle counts only for the claim that still holds; what a lost one may
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -19,10 +18,10 @@ from bridge.clock import Millis
 from bridge.event import Event
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key
-from bridge.ledger.put import Changes, changes_of
 from bridge.ledger.schema import alarms, contents
 from bridge.ledger.statements import chunks
 from bridge.ledger.tables import Codec, Due
+from bridge.ledger.tally import Tally
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -37,7 +36,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
     claims: list[Claim]
     unreadable: list[Alarm]
-    changes: Changes
+    changes: Tally
 
 
 def claim(
@@ -69,7 +68,7 @@ def claim(
         except ValueError as error:
             unreadable.append((row.alarm, rules.set_aside(row.alarm, f"the stored event: {error}", now)))
     tables.update(connection, unreadable)
-    return Claimed(claims, [after for _, after in unreadable], changes_of(unreadable))
+    return Claimed(claims, [after for _, after in unreadable], Tally.of(unreadable))
 
 
 def doubted(connection: Connection, codec: Codec, target: str, before: Millis, limit: int) -> list[Claim]:
@@ -100,18 +99,18 @@ def _held(alarm: Alarm, holder: str, until: Millis, now: Millis) -> Alarm:
     return replace(alarm, claimed_by=holder, due_at=until, doubt_at=doubt_at)
 
 
-def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[list[Alarm], Changes]:
+def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[list[Alarm], Tally]:
     """Apply what became of claimed alarms; return those that changed, and how the counts did.
 
     All are of one claim. A settlement whose claim has been lost to another worker is left out.
     """
     if not settlements:
-        return [], Counter()
+        return [], Tally()
     holder = settlements[0].alarm.claimed_by or ""
     steps = [(settlement.alarm, settlement.step(settlement.alarm)) for settlement in settlements]
     if tables.update_unchanged(connection, holder, steps) != len(steps):
         steps = _settle_changed(connection, holder, settlements, steps)
-    return [after for _, after in steps], changes_of(steps)
+    return [after for _, after in steps], Tally.of(steps)
 
 
 def _settle_changed(
@@ -134,7 +133,7 @@ def _settle_changed(
 
 def change_newest(
     connection: Connection, keys: Sequence[Key], step: Callable[[Alarm], Alarm], seqs: Sequence[int] | None = None
-) -> Changes:
+) -> Tally:
     """Apply a rule to the newest alarm of each of these alerts, while no other can be added.
 
     Args:
@@ -148,7 +147,7 @@ def change_newest(
     steps = [(row, step(row)) for row in last.values() if seqs is None or row.seq in seqs]
     changed = [(before, after) for before, after in steps if before is not after]
     tables.update(connection, changed)
-    return changes_of(changed)
+    return Tally.of(changed)
 
 
 def hasten(

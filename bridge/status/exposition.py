@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from bridge.aom import AomClient
 from bridge.clock import Clock
 from bridge.errors import LedgerUnavailableError
+from bridge.event import SEVERITIES
 from bridge.ledger import STATES, Ledger
 from bridge.metrics import Metrics
 
@@ -52,15 +53,18 @@ class Exposition:
         return response
 
     def _set_counts(self) -> None:
-        counts = self._ledger.counts()
+        counts, open_counts = self._ledger.counts(), self._ledger.open_counts()
         for name, client in self._clients.items():
             for state in STATES:
                 self._metrics.alarms.labels(state, name).set(counts.get((state, name), 0))
+            for severity in SEVERITIES:
+                self._metrics.open_alarms.labels(name, severity).set(open_counts.get((name, severity), 0))
             expires_at = client.credentials.expires_at
             self._metrics.token_expiry.labels(name).set(0 if expires_at is None else expires_at / 1000)
 
     async def _set_ages(self) -> None:
         waiting = await self._ledger.waiting_since(self._clients)
+        self._metrics.ledger_bytes.set(await self._ledger.size())
         now = self._clock()
         for name, since in waiting.items():
             self._metrics.oldest_due_age.labels(name).set(0 if since is None else max(0, now - since) / 1000)

@@ -1,0 +1,55 @@
+"""How many alarms there are, and how a transaction changes that; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from bridge.ledger.alarm import Alarm, State
+
+
+class Tally:
+    """Counts of alarms, or of their changes.
+
+    Attributes:
+        states: by state and target.
+        open: those that fire as far as we know, by target and severity.
+    """
+
+    __slots__ = ("open", "states")
+
+    def __init__(
+        self,
+        states: Mapping[tuple[State, str], int] | None = None,
+        still_open: Mapping[tuple[str, str], int] | None = None,
+    ) -> None:
+        self.states: Counter[tuple[State, str]] = Counter(states or {})
+        self.open: Counter[tuple[str, str]] = Counter(still_open or {})
+
+    @classmethod
+    def of(cls, steps: Iterable[tuple[Alarm, Alarm]]) -> Tally:
+        """Return how the counts change by these steps, each an alarm before and after it."""
+        tally = cls()
+        for before, after in steps:
+            tally.left(before)
+            tally.came(after)
+        return tally
+
+    def came(self, alarm: Alarm) -> None:
+        """Count an alarm as it is now."""
+        self.states[alarm.state, alarm.target] += 1
+        if alarm.is_open:
+            self.open[alarm.target, alarm.severity] += 1
+
+    def left(self, alarm: Alarm) -> None:
+        """Count an alarm no longer as it was."""
+        self.states[alarm.state, alarm.target] -= 1
+        if alarm.is_open:
+            self.open[alarm.target, alarm.severity] -= 1
+
+    def add(self, changes: Tally) -> None:
+        """Change the counts."""
+        for state, change in changes.states.items():
+            self.states[state] += change
+        for key, change in changes.open.items():
+            self.open[key] += change
