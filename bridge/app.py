@@ -212,6 +212,7 @@ class App:
         for status, outcomes in OUTCOMES.items():
             metrics.preset(metrics.alerts, (status,), outcomes)
         metrics.preset(metrics.alarms, STATES, targets)
+        metrics.max_open.set(settings.store.max_open)
         metrics.preset(metrics.open_alarms, targets, SEVERITIES)
         metrics.preset(metrics.last_acceptance, targets, ACTIONS)
         metrics.preset(metrics.oldest_due_age, targets)

@@ -55,6 +55,9 @@ class Metrics:
             ["target", "severity"],
             registry=registry,
         )
+        self.max_open = Gauge(
+            "aom_bridge_ledger_max_open_alarms", "How many alarms may be open (store.max_open).", registry=registry
+        )
         self.ledger_bytes = Gauge(
             "aom_bridge_ledger_bytes", "What the ledger takes on disk, or in its database.", registry=registry
         )

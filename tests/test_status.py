@@ -21,6 +21,7 @@ PROMISED = {
     "aom_bridge_last_acceptance_timestamp_seconds": ["action", "target"],
     "aom_bridge_alert_age_at_delivery_seconds_count": ["action"],
     "aom_bridge_ledger_bytes": [],
+    "aom_bridge_ledger_max_open_alarms": [],
     "aom_bridge_web_refusals_total": ["reason"],
     "aom_bridge_web_config_last_reload_successful": [],
     "aom_bridge_pushes_total": ["action", "outcome", "target"],
