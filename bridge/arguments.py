@@ -62,6 +62,8 @@ def parser(run: Commands) -> argparse.ArgumentParser:
     web.add_argument("files", nargs="+", metavar="FILE", help="with all that it names: certificates, keys, tokens")
     for command in (check, web):
         command.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    alive = _command(commands, "healthcheck", run["healthcheck"], "ask a running bridge whether it is alive")
+    alive.add_argument("address", nargs="?", default="127.0.0.1" + DEFAULT_ADDRESS, metavar="ADDRESS", help="its own")
     shown = _command(commands, "map", run["map"], "show rule by rule what a webhook's body becomes")
     _add_config(shown)
     shown.add_argument("--source", help="the source to map as; default: the configuration's")

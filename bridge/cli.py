@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bridge import alarms, config, log, mapcommand, ruletests
+from bridge import alarms, config, healthcheck, log, mapcommand, ruletests
 from bridge.aom import TargetSettings
 from bridge.arguments import SWITCHES, default_config, parser
 from bridge.check import Check
@@ -128,6 +128,12 @@ def _show_checks(checked: list[Check], form: str) -> int:
     if any(check.is_unreadable for check in checked):
         return 2
     return 0 if all(check.is_good for check in checked) else 1
+
+
+def _healthcheck(arguments: argparse.Namespace) -> int:
+    is_alive, text = healthcheck.ask(*_address(arguments.address))
+    print(text)
+    return 0 if is_alive else 1
 
 
 def _test_rules(arguments: argparse.Namespace) -> int:
@@ -248,6 +254,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "emulator": _emulator,
     "check-config": _check_config,
     "check-web-config": _check_web_config,
+    "healthcheck": _healthcheck,
     "map": mapcommand.run,
     "test-rules": _test_rules,
     "send-test": _send_test,
