@@ -210,6 +210,8 @@ async def _until_stopped(
     is_ready = False
     await asyncio.gather(*reloads, return_exceptions=True)
     await stop()
+    loop.remove_signal_handler(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes late must not look like a crash
     return 0
 
 

@@ -30,6 +30,7 @@ _PLAIN: dict[Any, Json] = {
 _NAMED: dict[str, Json] = {
     "a duration": {**_TEXT, "description": "A duration as Prometheus writes it, such as 200ms, 5m or 1h30m."},
     "a size": {**_TEXT, "description": "A size in bytes, such as 512KiB or 64MiB."},
+    "text": _TEXT,
     "a secret": {**_TEXT, "description": "A secret; better a file or ${VARIABLE}."},
 }
 
@@ -75,7 +76,7 @@ def _field(one: dataclasses.Field[Any], kind: Any) -> Json:  # noqa: ANN401 - as
     default = _default(one)
     if default not in (dataclasses.MISSING, None, "", ()) and not dataclasses.is_dataclass(default):
         shown = _shown(default)
-        if shown is not None and get_origin(kind) is not Annotated:
+        if shown is not None and (get_origin(kind) is not Annotated or get_args(kind)[0] is str):
             made["default"] = shown
     return made
 

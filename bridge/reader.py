@@ -171,6 +171,8 @@ class Reader:
         self._nodes[path] = node
         origin, args = get_origin(kind), get_args(kind)
         if origin is Annotated:
+            if args[1].is_secret and isinstance(node, yaml.ScalarNode):
+                self._secrets.append(node)
             return self._scalar(node, args[1].name, args[1].parse, path)
         if origin in (types.UnionType, typing.Union):
             return self._union(node, args, path)
@@ -196,7 +198,8 @@ class Reader:
         The nodes of the secrets are changed by it: nothing can be read from them any more.
         """
         for secret in self._secrets:
-            secret.value = repr(Secret(""))
+            if not secret.value.startswith("sqlite:"):
+                secret.value = repr(Secret(""))
         text = str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True, width=1_000))
         return _PASSWORD_IN_ADDRESS.sub(rf"\1{Secret('')!r}@", text)
 
@@ -210,8 +213,6 @@ class Reader:
     def _scalar(self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str) -> Any:  # noqa: ANN401
         if not isinstance(node, yaml.ScalarNode):
             return self.note(node, path, f"{name} is expected here, not {_called(node)}. Fix: write one value.")
-        if parse is Secret:
-            self._secrets.append(node)
         if _UNFIT.search(node.value):
             return self.note(node, path, "it holds a NUL or half of a surrogate pair. Fix: write whole characters.")
         try:

@@ -7,8 +7,8 @@ while, which works on every file system and for the links that Kubernetes swaps.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from pathlib import Path
 
 _SECONDS = 1
 
@@ -20,26 +20,30 @@ def look(files: Iterable[str]) -> Look:
     return tuple(_look(file) for file in files)
 
 
-async def changes(files: Callable[[], Sequence[str]], first: Look) -> AsyncIterator[None]:
+async def changes(
+    files: Callable[[], Sequence[str]], first: Look, is_to_try_again: Callable[[], bool] = bool
+) -> AsyncIterator[None]:
     """Give a turn when files have changed and stay the same for a moment: editors and operators write in steps.
 
     Args:
         files: their names, asked for anew each time.
         first: what they looked like when they were read.
+        is_to_try_again: whether another turn is wanted without a change.
     """
     tried = seen = first
     while True:
         await asyncio.sleep(_SECONDS)
-        before, seen = seen, look(files())
-        if seen != tried and seen == before:
+        # In a thread: a file system that hangs must not hold up the webhooks.
+        before, seen = seen, await asyncio.to_thread(look, files())
+        if (seen != tried and seen == before) or is_to_try_again():
             yield
-            tried = seen = seen if len(files()) == len(seen) else look(files())
+            tried = seen = seen if len(files()) == len(seen) else await asyncio.to_thread(look, files())
 
 
 def _look(file: str) -> tuple[str, int, int, int]:
     try:
-        path = Path(file).resolve()
-        found = path.stat()
+        path = os.path.realpath(file)
+        found = os.stat(path)  # noqa: PTH116 - a Path that resolves itself stumbles over links in a circle
     except (OSError, ValueError):
         return "", 0, 0, 0
-    return str(path), found.st_ino, found.st_mtime_ns, found.st_size
+    return path, found.st_ino, found.st_ctime_ns, found.st_size

@@ -17,6 +17,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from bridge.allowance import Allowance
 from bridge.body import Bodies, Body, BodyError
 from bridge.clock import Clock
 from bridge.errors import LedgerUnavailableError, PayloadError
@@ -81,6 +82,7 @@ class Webhook:
         self._metrics = metrics
         self._clock = clock
         self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
+        self._lines = Allowance(lambda: clock() / 1000)
         self._noted: set[tuple[str, str]] = set()
         self._under_way: set[asyncio.Future[None]] = set()
         self._answered = cache(metrics.webhook_requests.labels)
@@ -117,13 +119,13 @@ class Webhook:
         source = request.match_info.get("source", self._sources[0])
         if source not in self._sources:
             known = ", ".join(self._sources)
-            _log.warning("a webhook named a source that nobody listed", source=source[:64], peer=request.remote)
+            self._complain(request, "a webhook named a source that nobody listed", source=source[:64])
             return _answer(404, f"no source is called {source[:64]!r}; the configuration lists {known}")
         body = self._bodies.open()
         try:
             return await self._read(request, source, body)
         except BodyError as error:
-            _log.warning("body refused", source=source, peer=request.remote, status=error.status, error=str(error))
+            self._complain(request, "body refused", source=source, status=error.status, error=str(error))
             response = _answer(error.status, str(error))
             response.force_close()
             return response
@@ -135,10 +137,15 @@ class Webhook:
         try:
             notification = parse(raw)
         except PayloadError as error:
-            _log.warning("payload refused", source=source, peer=request.remote, error=str(error), bytes=len(raw))
+            self._complain(request, "payload refused", source=source, error=str(error), bytes=len(raw))
             return _answer(400, str(error))
         del raw  # the parsed alerts hold what is needed, and a storm's bodies are large
         return await self._keep(source, notification, partial(_is_connected, request))
+
+    def _complain(self, request: web.Request, text: str, **more: object) -> None:
+        """Log what a sender did wrong, as long as it does not fill the log; all is counted by its answer."""
+        if self._lines.take(request.remote or ""):
+            _log.warning(text, peer=request.remote, **more)
 
     async def _keep(self, source: str, notification: Notification, is_wanted: Callable[[], bool]) -> web.Response:
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,13 +1,18 @@
 """Who may come in, and what they may do there: users, tokens, rights, browsers, and their change under way."""
 
 import asyncio
+import threading
 
 import aiohttp
 import bcrypt
 import pytest
 import sqlalchemy as sa
-from conftest import until
+from conftest import PATIENCE, until
 from doors import ADMIN, OTHER, RIGHTS, STATUS, TOKEN, USERS, WEBHOOK, ask, basic, bearer, guarded, hashed, own_address
+
+from bridge.door.accounts import Accounts, TooManyGuessesError
+from bridge.door.policy import Policy
+from bridge.scalars import Secret
 
 
 @pytest.mark.parametrize(
@@ -125,6 +130,67 @@ async def test_guesses_are_limited_for_each_peer(tmp_path):
             assert response.status == 200
 
 
+class Turns:
+    """Accounts whose bcrypt waits for a word."""
+
+    def __init__(self, monkeypatch, **users):
+        self.go_on = threading.Event()
+        check = bcrypt.checkpw
+        monkeypatch.setattr(bcrypt, "checkpw", lambda *args: self.go_on.wait(PATIENCE) and check(*args))
+        self.accounts = Accounts(policy(**users), lambda: 0.0)
+
+    def begin(self, user, password, peer="192.0.2.1"):
+        return asyncio.create_task(self.accounts.verify(basic(user, password)["Authorization"], peer))
+
+
+def policy(**users):
+    """Give a policy with these users and passwords."""
+    return Policy(users={user: Secret(hashed(word)) for user, word in users.items()})
+
+
+async def test_a_right_password_stays_right_while_its_hash_is_changed(monkeypatch):
+    """A new hash of the same password that comes in the midst of the check does not make it wrong."""
+    turns = Turns(monkeypatch, am="pw")
+    asked = turns.begin("am", "pw")
+    await asyncio.sleep(0)
+    turns.accounts.use(policy(am="pw"))
+    turns.go_on.set()
+    assert await asked == "am"
+    turns.accounts.stop()
+
+
+async def test_who_is_right_uses_up_no_guesses(monkeypatch):
+    """A full queue of others' guesses, and requests that are given up, cost a peer with the right password nothing."""
+    turns = Turns(monkeypatch, am="pw")
+    guesses = [turns.begin("am", str(number), f"10.0.0.{number}") for number in range(64)]
+    await asyncio.sleep(0)
+    for _ in range(12):
+        with pytest.raises(TooManyGuessesError):
+            await turns.begin("am", "pw")
+    turns.go_on.set()
+    assert set(await asyncio.gather(*guesses)) == {None}
+    for _ in range(12):
+        given_up = turns.begin("am", "pw")
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+    assert await turns.begin("am", "pw") == "am"
+    turns.accounts.stop()
+
+
+async def test_guesses_at_tokens_are_limited_whatever_else_is_looked_at(monkeypatch):
+    """Wrong tokens use up the allowance, also while a header that is no Basic at all is looked at."""
+    turns = Turns(monkeypatch, am="pw")
+    outcomes = []
+    for number in range(12):
+        try:
+            outcomes.append(await turns.accounts.verify(f"Bearer {number}", "192.0.2.1"))
+        except TooManyGuessesError:
+            outcomes.append("limited")
+    assert outcomes == [None] * 10 + ["limited"] * 2
+    turns.accounts.stop()
+
+
 async def test_long_passwords_are_cut_as_htpasswd_cuts_them(tmp_path):
     """Bcrypt reads 72 bytes; a longer password is right when those are, as everywhere else."""
     text = f"basic_auth_users: {{a: '{hashed('x' * 72)}'}}\n"
@@ -145,8 +211,8 @@ async def test_without_a_web_configuration_changes_come_from_loopback(tmp_path):
             rig.session, near = elsewhere, rig.session
             assert [await ask(rig, *route) for route in (WEBHOOK, STATUS, ADMIN)] == [200, 200, expected]
             rig.session = near
-            forwarded = {"X-Forwarded-For": "203.0.113.7"}
-            assert await ask(rig, *ADMIN, headers=forwarded) == expected
+            for name in ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-IP"):
+                assert await ask(rig, *ADMIN, headers={name: "203.0.113.7"}) == expected
 
 
 @pytest.mark.parametrize(
@@ -168,6 +234,13 @@ async def test_no_page_of_another_site_changes_anything(rig, headers, expected):
     """Neither a foreign page nor one whose name was turned to our address makes a browser clear alarms."""
     headers = {name: value.format(port=rig.app.port) for name, value in headers.items()}
     assert await ask(rig, *ADMIN, headers=headers) == expected
+
+
+async def test_no_page_of_another_site_raises_an_alarm(rig):
+    """A page cannot make a browser in the cluster post alerts: neither with an origin of its own nor by its site."""
+    assert await ask(rig, *WEBHOOK, headers={"Origin": "https://evil.example"}) == 403
+    assert await ask(rig, *WEBHOOK, headers={"Sec-Fetch-Site": "cross-site"}) == 403
+    assert await ask(rig, *WEBHOOK) == 200
 
 
 async def test_a_foreign_page_cannot_use_a_password_that_the_browser_keeps(tmp_path):

@@ -10,6 +10,9 @@ from certificates import Authority
 from conftest import until
 from doors import ADMIN, STATUS, USERS, WEBHOOK, ask, basic, guarded
 
+from bridge.door.listener import Listener
+from bridge.watch import look
+
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key%s}\n"
 MTLS = ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"
 
@@ -153,3 +156,99 @@ def is_refused(rig, context):
             return not connection.recv(100)
     except (ssl.SSLError, ConnectionError):
         return True
+
+
+async def test_allowed_names_count_beside_passwords_too(tmp_path):
+    """With users and `client_allowed_sans` the certificate must have an allowed name, whatever password comes along."""
+    authority = Authority(tmp_path)
+    text = TLS % f"{MTLS}, client_allowed_sans: [alertmanager, '2001:db8::1']" + USERS
+    async with guarded(tmp_path, text) as rig:
+        headers = basic("alertmanager", "am")
+        assert await ask(rig, *WEBHOOK, ssl=authority.client("alertmanager"), headers=headers) == 200
+        assert await ask(rig, *WEBHOOK, ssl=authority.client("2001:db8::1"), headers=headers) == 200
+        assert await ask(rig, *WEBHOOK, ssl=authority.client("evil"), headers=headers) == 403
+
+
+async def test_rights_that_name_certificates_leave_changes_to_nobody_else(tmp_path):
+    """Where rights are granted to certificates, one that is not listed changes nothing, not even from loopback."""
+    authority = Authority(tmp_path)
+    async with guarded(tmp_path, TLS % MTLS + "rights: {oncall: [status, admin]}\n") as rig:
+        assert await ask(rig, *ADMIN, ssl=authority.client("other")) == 403
+        assert await ask(rig, *ADMIN, ssl=authority.client("oncall")) == 200
+
+
+@pytest.mark.parametrize("more", ["", MTLS], ids=["TLS", "mTLS"])
+async def test_a_plain_connection_does_not_outlive_the_change_to_tls(tmp_path, more):
+    """After TLS was turned on, an open plain connection is answered once at most, and never changes anything."""
+    authority = Authority(tmp_path)
+    async with guarded(tmp_path, "http_server_config: {http2: false}\n") as rig:
+        plain = rig.app.url
+        assert [await ask(rig, *route) for route in (WEBHOOK, ADMIN)] == [200, 200]
+        (tmp_path / "web.yml").write_text(TLS % more)
+        connector = aiohttp.TCPConnector(limit=1)
+        async with aiohttp.ClientSession(connector=connector) as rig.session:
+            assert await ask(rig, *STATUS) == 200
+            await until(lambda: rig.app.url.startswith("https"))
+            assert await ask(rig, *ADMIN, url=plain) == 503
+            with pytest.raises(aiohttp.ClientError):
+                await ask(rig, *ADMIN, url=plain)
+        async with aiohttp.ClientSession() as rig.session:
+            context = authority.client("alertmanager") if more else authority.client()
+            assert await ask(rig, *WEBHOOK, ssl=context) == 200
+
+
+async def test_no_broken_file_ends_the_watch(tmp_path):
+    """After an empty CA and a link in a circle the old policy stays; once they are mended, the next file counts."""
+    authority = Authority(tmp_path)
+    ca = (tmp_path / "ca.pem").read_bytes()
+    async with guarded(tmp_path, TLS % MTLS) as rig:
+        rig.scraping = {"ssl": authority.client("prometheus")}
+
+        async def successful(value):
+            return await rig.metric("aom_bridge_web_config_last_reload_successful") == value
+
+        (tmp_path / "ca.pem").write_bytes(b"")
+        await until(lambda: successful(0))
+        (tmp_path / "ca.pem").write_bytes(ca)
+        await until(lambda: successful(1))
+        (tmp_path / "server.key").rename(tmp_path / "kept.key")
+        (tmp_path / "server.key").symlink_to("server.key")
+        await until(lambda: successful(0))
+        (tmp_path / "server.key").unlink()
+        (tmp_path / "kept.key").rename(tmp_path / "server.key")
+        await until(lambda: successful(1))
+
+
+async def test_a_failed_change_of_the_listeners_changes_none_and_is_tried_again(tmp_path, monkeypatch):
+    """When one of two listeners cannot go over, both stay as they were; once it can, both do by themselves."""
+    authority = Authority(tmp_path)
+    prepare = Listener.prepare
+    broken = True
+
+    async def stumbling(listener, tls):
+        if broken and listener._flag == "--web.admin-listen-address":
+            raise OSError(24, "Too many open files")
+        return await prepare(listener, tls)
+
+    monkeypatch.setattr(Listener, "prepare", stumbling)
+    async with guarded(tmp_path, "http_server_config: {http2: false}\n", admin=True) as rig:
+        (tmp_path / "web.yml").write_text(TLS % "")
+
+        async def has_failed():
+            return await rig.metric("aom_bridge_web_config_last_reload_successful") == 0
+
+        await until(has_failed)
+        assert rig.app.url.startswith("http:")
+        assert await ask(rig, *WEBHOOK, url=rig.app.url) == 200
+        broken = False
+        await until(lambda: rig.app.url.startswith("https:"))
+        context = authority.client()
+        assert await ask(rig, *WEBHOOK, url=rig.app.url, ssl=context) == 200
+        assert await ask(rig, *STATUS, ssl=context) == 200
+
+
+async def test_a_file_that_becomes_readable_is_read(tmp_path):
+    """A change of permissions is a change: the fix that the message names is enough."""
+    first = look([str(tmp_path)])
+    tmp_path.chmod(0o711)
+    assert look([str(tmp_path)]) != first

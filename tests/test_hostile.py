@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import socket
 import ssl
 import zlib
 from pathlib import Path
@@ -254,6 +255,32 @@ async def test_a_malformed_request_leaves_no_secret_in_the_log(tmp_path):
         assert "s3cr3t" not in process.output
         assert "Traceback" not in process.output
         assert process.output.count("\n") < 20
+
+
+async def test_a_flood_of_wrong_requests_is_a_few_lines(tmp_path):
+    """Wrong paths, sources and payloads by the hundred leave a few lines for each peer; all are counted."""
+    async with serving(tmp_path, "http://127.0.0.1:9") as (process, url):
+        port = int(url.rpartition(":")[2])
+        for path, body in (("/x", b""), ("/webhook/nobody", b"{}"), ("/webhook", b"{")):
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            await talk(port, (head + body) * 99 + (head + body).replace(b"Host", b"Connection: close\r\nHost"))
+        assert process.output.count("\n") < 50
+
+
+async def test_who_reads_no_answer_is_cut_off(tmp_path, monkeypatch):
+    """A client that never reads what it asked for holds its memory for a while only."""
+    monkeypatch.setattr("bridge.door.listener._UNREAD_SECONDS", 1)
+    async with running(tmp_path / "l.db") as rig:
+        await rig.send(*(alert(f"A{i}", annotations={"text": "x" * 5_000}) for i in range(1_000)))
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.connect(("127.0.0.1", rig.app.port))
+            client.sendall(b"GET /api/v1/alarms HTTP/1.1\r\nHost: x\r\n\r\n")
+            server = rig.app._door._main._runner.server
+            await until(
+                lambda: any(one.transport and one.transport.get_write_buffer_size() for one in server.connections)
+            )
+            await until(lambda: not server.connections)
 
 
 def resident(pid, what="VmRSS"):

@@ -188,7 +188,7 @@ async def test_no_secret_shows_anywhere(tmp_path):
 
 
 def test_the_configuration_is_shown_without_its_secrets():
-    """What `/api/v1/status/config` shows: variables by name, secrets and passwords in addresses as <secret>."""
+    """What `/api/v1/status/config` shows: variables by name; secrets, and addresses that may hold one, as <secret>."""
     text = """
 targets:
   default: {region: cn-north-4, project_id: '${P}', auth: {token: {value: s3cret}}, proxy_url: 'http://u:s3cret@x:1'}
@@ -198,7 +198,12 @@ store: {url: 'postgresql://bridge:s3cr:et/@host/db'}  # s3cret
     assert "s3cr" not in shown
     assert shown.count("<secret>") == 3
     assert "${P}" in shown
-    assert "postgresql://bridge:<secret>@host/db" in shown
+    near = (
+        "targets: {d: {endpoint: 'https://u:s3cret@x', project_id: p, auth: {sdk: {}}}}\nstore: {url: 'sqlite:///l.db'}"
+    )
+    shown = examine_text(near.encode(), "f.yaml", {}).shown
+    assert "s3cret" not in shown
+    assert "sqlite:///l.db" in shown
 
 
 async def test_clear_text_to_elsewhere_is_warned_of():

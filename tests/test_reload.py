@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from conftest import PATIENCE, Rig, alert, settings_text, until
+from process import serving
 from test_dispatcher import resolved
 
 from bridge.app import App
@@ -268,6 +269,16 @@ async def test_a_storm_of_reloads_loses_nothing(tmp_path):
         history = {event["metadata"]["alert_fingerprint"] for event in rig.aom()["history"]}
         assert history == {one["fingerprint"] for one in fired}
         assert rig.count("rejected") == 0
+
+
+async def test_a_late_sighup_is_no_crash(tmp_path):
+    """A reload that is asked for while the bridge stops does not change how it ends."""
+    async with serving(tmp_path, "http://127.0.0.1:9") as (process, _):
+        process.process.send_signal(signal.SIGTERM)
+        while process.process.poll() is None:
+            process.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.001)
+        assert process.process.returncode == 0
 
 
 async def test_sighup_reloads(tmp_path):

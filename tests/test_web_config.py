@@ -105,6 +105,12 @@ def test_certificates_may_stand_in_the_file(folder):
         ),
         ("basic_auth_users: {a: secret}", "1:23: basic_auth_users.a: it is not a bcrypt hash. Fix: make one with  ht"),
         (f"basic_auth_users: {{a: {HASH.replace('10', '31')}}}", "basic_auth_users.a: its cost is not 4 to 16. Fix: "),
+        (
+            f"basic_auth_users: {{a: {HASH.replace('zou', 'zov')}}}",
+            "basic_auth_users.a: it is not a bcrypt hash. Fix: ",
+        ),
+        (f"basic_auth_users: {{a: {HASH.replace('$2y', '$2')}}}", "basic_auth_users.a: it is not a bcrypt hash. Fix: "),
+        ("basic_auth_users:", "there is no user. Fix: add one, or leave it out and everybody comes in."),
         (f"basic_auth_users: {{'a:b': {HASH}}}", "a user's name holds no colon (RFC 7617). Fix: another name."),
         (f"basic_auth_users: {{a: {HASH}, a: {HASH}}}", "the key stands at line 1 already. Fix: remove one."),
         (f"basic_auth_users: {{alice: {HASH}}}\nrights: {{alcie: [admin]}}", "2:17: rights.alcie: no user and no tok"),
@@ -124,11 +130,12 @@ def test_each_mistake_is_told_with_its_place_and_its_fix(folder, text, line):
 @pytest.mark.parametrize(
     ("tokens", "line"),
     [
-        ("one: short", "tokens.yml:1:6: one: a token is 16 to 4096 of A-Z a-z 0-9 . _ ~ + / = and -. Fix: make one "),
-        ("one: sha256:zz", "tokens.yml:1:6: one: after sha256: 64 hexadecimal digits are expected. Fix: printf %s TO"),
+        ("one: short", "tokens.yml:1:6: a token is 16 to 4096 of A-Z a-z 0-9 . _ ~ + / = and -. Fix: make one "),
+        ("one: sha256:zz", "tokens.yml:1:6: after sha256: 64 hexadecimal digits are expected. Fix: printf %s TO"),
         (f"one: {TOKEN}\ntwo: {TOKEN}", "tokens.yml: two has the token of one. Fix: a token of its own for each."),
         (f"a: {TOKEN}", "a user is called 'a' too. Fix: another name for the token."),
         ("- x", "tokens.yml:1:1: keys and values are expected here, not a list. Fix: write 'key: value'."),
+        ("{}", "tokens.yml holds no token. Fix: add one, or leave bearer_tokens_file out."),
         (" ", "tokens.yml:1:1: the file is empty. Fix: write lines of NAME: TOKEN."),
     ],
 )
@@ -137,6 +144,25 @@ def test_each_mistake_in_the_tokens_file_is_told(folder, tokens, line):
     lines = mistakes(folder, f"basic_auth_users: {{a: {HASH}}}\nbearer_tokens_file: tokens.yml", tokens)
     assert any(line in one for one in lines), lines
     assert not any(TOKEN in one for one in lines)
+
+
+def test_a_token_that_stands_in_the_place_of_its_name_is_not_shown(folder):
+    """Who swaps name and token finds the place, and no token in the log."""
+    (line,) = mistakes(folder, "bearer_tokens_file: tokens.yml", f"{TOKEN}: one")
+    assert "tokens.yml:1:27: a token is 16 to 4096" in line
+    assert TOKEN not in line
+
+
+def test_a_ca_file_may_have_comments(folder):
+    """Text around the certificates, in any language, is no mistake; an empty file is."""
+    ca = (folder / "ca.pem").read_bytes()
+    (folder / "commented.pem").write_bytes("# Autoridad de Certificación\n".encode() + ca)
+    (folder / "empty.pem").write_bytes(b"")
+    mtls = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: "
+    (folder / "web.yml").write_text(TLS % (mtls + "commented.pem"))
+    assert read_policy(str(folder / "web.yml")).summary.startswith("TLS with client")
+    (line,) = mistakes(folder, TLS % (mtls + "empty.pem"))
+    assert "client_ca_file: it holds no certificate" in line
 
 
 def test_an_encrypted_key_is_refused_and_no_terminal_is_asked(folder):
@@ -177,7 +203,8 @@ async def test_check_web_config_answers_by_its_exit_code(folder):
     (folder / "bad.yml").write_text("basic_auth_users: {a: hunter2}\nrights: {b: [x]}\n")
     command = bridge_command("check-web-config")
     code, out, err = await run(*command, str(folder / "good.yml"))
-    assert (code, out, err) == (0, f"{folder}/good.yml: SUCCESS: TLS, 0 user(s), 0 token(s)\n", "")
+    assert (code, out) == (0, f"{folder}/good.yml: SUCCESS: TLS, 0 user(s), 0 token(s)\n")
+    assert err.startswith(f"warning: {folder}/good.yml:1:1: nobody is asked who he is")
     code, out, err = await run(*command, str(folder / "bad.yml"))
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == f"{folder}/bad.yml: FAILED: 2 problem(s)"

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 
-from bridge.door.allowance import Allowance
+from bridge.allowance import Allowance
 from bridge.door.policy import Policy
 from bridge.scalars import Secret
 
@@ -72,33 +72,44 @@ class Accounts:
         Raises:
             TooManyGuessesError: the peer, or all peers together, guess too much; nothing was looked at.
         """
-        scheme, _, value = header.partition(" ")
-        user, password = _user_and_password(scheme, value)
-        proof = self._proof(user, password)
-        asked = self._asked.get(proof)
-        if asked is None:
-            if not self._guesses.take(peer) or len(self._asked) >= _MOST_WAITING:
+        user, password = _user_and_password(*header.partition(" ")[::2])
+        if not user or not self._users:
+            if not self._guesses.take(peer):
                 raise TooManyGuessesError
-            if scheme.lower() != "basic":
-                return None
-            asked = asyncio.ensure_future(self._look_at(user, password))
-            self._asked[proof] = asked
-            asked.add_done_callback(lambda _: self._asked.pop(proof, None))
-            if await asyncio.shield(asked):
-                self._guesses.give_back(peer)
-        if not await asyncio.shield(asked):
             return None
-        self._proven[user] = proof
-        return user
+        while True:
+            hashed = self._users.get(user)
+            proof = self._proof(user, password)
+            if not await asyncio.shield(self._asked.get(proof) or self._ask(user, password, proof, peer)):
+                if self._users.get(user) != hashed:
+                    continue  # another hash came meanwhile, and the password may be right for that one
+                return None
+            if self._users.get(user) == hashed:
+                self._proven[user] = proof
+                return user
+
+    def _ask(self, user: str, password: bytes, proof: bytes, peer: str) -> asyncio.Future[bool]:
+        """Begin to look at a password that nobody looks at yet; what turns out right was no guess."""
+        if len(self._asked) >= _MOST_WAITING or not self._guesses.take(peer):
+            raise TooManyGuessesError
+        asked = asyncio.ensure_future(self._look_at(user, password))
+        self._asked[proof] = asked
+
+        def done(result: asyncio.Future[bool]) -> None:
+            self._asked.pop(proof, None)
+            if result.cancelled() or result.exception() is not None or result.result():
+                self._guesses.give_back(peer)
+
+        asked.add_done_callback(done)
+        return asked
 
     async def _look_at(self, user: str, password: bytes) -> bool:
-        if not self._users:
-            return False
         # A user that nobody knows costs as much as one that is known.
-        hashed = self._users.get(user) or next(iter(self._users.values()))
+        hashed = self._users.get(user)
+        measure = hashed or next(iter(self._users.values()))
         loop = asyncio.get_running_loop()
-        fits = await loop.run_in_executor(self._threads, _fits, password, hashed.reveal().encode())
-        return fits and self._users.get(user) == hashed
+        fits = await loop.run_in_executor(self._threads, _fits, password, measure.reveal().encode())
+        return fits and hashed is not None
 
     def _proof(self, user: str, password: bytes) -> bytes:
         """Return what stands for these credentials in memory; another hash of the user's makes it another."""

@@ -12,7 +12,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from bridge.door.allowance import Allowance
+from bridge.allowance import Allowance
 from bridge.envelope import failure
 from bridge.log import logger
 
@@ -27,16 +27,17 @@ SAFE_HEADERS = {
 _log = logger("door")
 
 
-def answering(headers: Callable[[], Mapping[str, str]]) -> Middleware:
+def answering(headers: Callable[[], Mapping[str, str]], lines: Allowance) -> Middleware:
     """Return what stands around every handler.
 
     Args:
         headers: those of every answer, asked for anew each time.
+        lines: how often a peer may have a line in the log.
     """
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await _answer(request, handler)
+        response = await _answer(request, handler, lines)
         for name, value in headers().items():
             response.headers.setdefault(name, value)
         return response
@@ -44,7 +45,7 @@ def answering(headers: Callable[[], Mapping[str, str]]) -> Middleware:
     return around
 
 
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler, lines: Allowance) -> web.StreamResponse:
     """Answer every error as one plain sentence that says what and where."""
     if request.version not in (HttpVersion10, HttpVersion11):
         response = web.Response(status=505, text="HTTP/1.1 is spoken here\n")
@@ -53,14 +54,14 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
-        _warn_of_stray(request, 405)
+        _warn_of_stray(request, 405, lines)
         allowed = ", ".join(sorted(error.allowed_methods))
         text = f"{request.method} is not allowed on {request.path[:200]}; allowed: {allowed}"
         response = _sentence(request, text, 405)
         response.headers["Allow"] = allowed
         return response
     except web.HTTPNotFound:
-        _warn_of_stray(request, 404)
+        _warn_of_stray(request, 404, lines)
         return _sentence(request, f"nothing is at {request.path[:200]}; Alertmanager posts to /webhook", 404)
     except web.HTTPException as error:
         return web.Response(status=error.status, text=f"{error.reason}\n")
@@ -81,11 +82,11 @@ class ServerLog:
     traceback.
 
     Args:
-        monotonic: seconds that never go back.
+        lines: how often a peer may have a line in the log.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._lines = Allowance(monotonic)
+    def __init__(self, lines: Allowance) -> None:
+        self._lines = lines
 
     def exception(self, text: str, *args: object, exc_info: BaseException | None = None) -> None:
         """Log what broke a connection."""
@@ -101,8 +102,8 @@ class ServerLog:
     warning = debug
 
 
-def _warn_of_stray(request: web.Request, status: int) -> None:
+def _warn_of_stray(request: web.Request, status: int, lines: Allowance) -> None:
     """Show a wrong address in Alertmanager's configuration; what a browser or a scanner tries is not worth a line."""
-    if request.method == "POST":
+    if request.method == "POST" and lines.take(request.remote or ""):
         path = request.path[:200]
         _log.warning("a POST went to a wrong path or method", path=path, status=status, peer=request.remote)

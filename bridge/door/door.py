@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from aiohttp import web
 
+from bridge.allowance import Allowance
 from bridge.clock import Millis
 from bridge.door.accounts import Accounts
 from bridge.door.answers import SAFE_HEADERS, answering
@@ -74,6 +76,7 @@ class Door:
         self._turn = asyncio.Lock()
         self._policy = Policy()
         self._files: tuple[str, ...] = ()
+        self._is_to_try_again = False
 
     @property
     def url(self) -> str:
@@ -111,6 +114,7 @@ class Door:
             BridgeError: an address cannot be listened on.
         """
         monotonic = asyncio.get_running_loop().time
+        self._lines = Allowance(monotonic)
         self._accounts = Accounts(self._policy, monotonic)
         self._guard = Guard(
             self._policy, self._accounts, self._metrics, monotonic, is_admin_open=self._options.is_admin_open
@@ -133,19 +137,36 @@ class Door:
         if not self._options.config_file:
             return []
         async with self._turn:
+            self._is_to_try_again = False
             try:
                 policy = await self._read()
-                for listener in self._listeners():
-                    await listener.use(policy.tls)
+                await self._go_over_to(policy)
             except ConfigError as error:
                 return self._failed(error.lines())
             except OSError as error:
-                return self._failed([f"the listeners could not go over to it: {error.strerror}"])
-            self._policy = policy
-            self._guard.use(policy)
+                self._is_to_try_again = True
+                return self._failed([f"the listeners could not go over to it: {error.strerror or error}"])
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next file may do better
+                _log.exception("reload of the web configuration stumbled")
+                return self._failed([f"the reload failed: {type(error).__name__}"])
             self._metrics.web_config_successful.set(1)
             _log.info("web configuration reloaded", file=self._options.config_file, holds=policy.summary)
             return []
+
+    async def _go_over_to(self, policy: Policy) -> None:
+        """Change all listeners and the guard, or nothing."""
+        ready: dict[Listener, list[asyncio.Server]] = {}
+        try:
+            for listener in self._listeners():
+                ready[listener] = await listener.prepare(policy.tls)
+        except BaseException:
+            for server in chain(*ready.values()):
+                server.close()
+            raise
+        self._policy = policy
+        self._guard.use(policy)
+        for listener, servers in ready.items():
+            await listener.use(servers)
 
     async def _listen(self, rooms: Sequence[Room], farewell_seconds: float) -> None:
         main = [room for room in rooms if self._admin is None or room.right in (None, "webhook")]
@@ -160,7 +181,9 @@ class Door:
             raise
 
     def _application(self, rooms: Sequence[Room]) -> web.Application:
-        application = web.Application(client_max_size=self._max_body, middlewares=[answering(self._headers)])
+        application = web.Application(
+            client_max_size=self._max_body, middlewares=[answering(self._headers, self._lines)]
+        )
         for room in rooms:
             for route in room.routes():
                 right = room.right
@@ -190,7 +213,7 @@ class Door:
         return lines
 
     async def _watch(self) -> None:
-        async for _ in changes(lambda: self._files, self._seen):
+        async for _ in changes(lambda: self._files, self._seen, lambda: self._is_to_try_again):
             await self.reload()
 
     def _listeners(self) -> list[Listener]:

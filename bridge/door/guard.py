@@ -15,15 +15,26 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from bridge.allowance import Allowance
 from bridge.door.accounts import Accounts, TooManyGuessesError
-from bridge.door.allowance import Allowance
 from bridge.door.policy import Policy
 from bridge.door.settings import DEFAULT_RIGHTS, Right
 from bridge.envelope import WHO, failure
 from bridge.log import logger
 from bridge.metrics import Metrics
 
-REASONS = ("no_credentials", "wrong_credentials", "too_many_guesses", "no_right", "not_loopback", "foreign_page")
+REASONS = (
+    "no_credentials",
+    "wrong_credentials",
+    "too_many_guesses",
+    "no_right",
+    "not_loopback",
+    "foreign_page",
+    "outdated",
+)
+
+_NAME_KINDS = ("DNS", "URI", "email", "IP Address")
+_PROXY_HEADERS = ("forwarded", "via", "x-real-ip")
 
 _log = logger("door")
 
@@ -68,57 +79,67 @@ class Guard:
         """Return the handler behind a check for this right."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            refusal = await self._refusal(request, right)
-            if refusal is None:
-                response = await handle(request)
-                if self._is_outdated(request):
-                    response.force_close()
-                return response
-            if right == "webhook":
+            is_outdated = self._is_outdated(request)
+            refusal = await self._refusal(request, right, is_outdated=is_outdated)
+            response = await handle(request) if refusal is None else refusal
+            if is_outdated:
+                response.force_close()
+            if refusal is not None and right == "webhook":
                 self._metrics.webhook_requests.labels(str(refusal.status)).inc()
-            return refusal
+            return response
 
         return guarded
 
-    async def _refusal(self, request: web.Request, right: Right) -> web.Response | None:
+    def _is_outdated(self, request: web.Request) -> bool:
+        """Say whether the connection was made under another policy, which let other clients in."""
+        policy, context = self._policy, _context(request)
+        if context is None or policy.tls is None:
+            return context is not policy.tls
+        return self._trusts.get(context) != policy.trust
+
+    async def _refusal(self, request: web.Request, right: Right, *, is_outdated: bool) -> web.Response | None:
         policy = self._policy
+        if is_outdated and (right == "admin" or (policy.trust and not self._was_verified(request))):
+            text = "the web configuration has changed since this connection was made; connect again"
+            return self._refused(request, "outdated", text, 503)
+        certificate = _certificate_name(request, policy)
+        if policy.allowed_sans and certificate is None:
+            text = "the certificate has none of the names that client_allowed_sans lists"
+            return self._refused(request, "no_right", text)
         if policy.needs_credentials:
-            header = _authorization(request)
-            if not header:
-                return self._unknown(request, "no_credentials", "a user and password or a bearer token is needed here")
-            try:
-                name = self._accounts.known(header) or await self._accounts.verify(header, request.remote or "")
-            except TooManyGuessesError:
-                return self._too_many(request)
-            if name is None:
-                return self._unknown(request, "wrong_credentials", "the user, password or token is wrong")
-        else:
-            name = _certificate_name(request, policy)
-            if name is None and policy.allowed_sans:
-                text = "the certificate has none of the names that client_allowed_sans lists"
-                return self._refused(request, "no_right", text)
-        request[WHO] = name or "anybody"
+            return await self._check_credentials(request, right)
+        return self._check(request, right, certificate)
+
+    async def _check_credentials(self, request: web.Request, right: Right) -> web.Response | None:
+        header = _authorization(request)
+        if not header:
+            return self._unknown(request, "no_credentials", "a user and password or a bearer token is needed here")
+        try:
+            name = self._accounts.known(header) or await self._accounts.verify(header, request.remote or "")
+        except TooManyGuessesError:
+            return self._too_many(request)
+        if name is None:
+            return self._unknown(request, "wrong_credentials", "the user, password or token is wrong")
         return self._check(request, right, name)
 
+    def _was_verified(self, request: web.Request) -> bool:
+        """Say whether some policy has verified the client's certificate."""
+        context = _context(request)
+        return context is not None and bool(self._trusts.get(context))
+
     def _check(self, request: web.Request, right: Right, name: str | None) -> web.Response | None:
+        request[WHO] = name or "anybody"
         rights = self._policy.rights_of(name) if name else DEFAULT_RIGHTS
         if right not in rights:
-            if name and (self._policy.needs_credentials or name in self._policy.rights):
+            if name and (self._policy.needs_credentials or self._policy.rights):
                 text = f"{name!r} has no right {right!r}. Fix: grant it under rights in the web configuration"
                 return self._refused(request, "no_right", text, who=name)
             if not self._is_admin_open and not _is_near(request):
                 text = "changes are taken from loopback only. Fix: aom-bridge alarms on the bridge's own machine"
                 return self._refused(request, "not_loopback", text)
-        if right == "admin" and _is_from_a_foreign_page(request, is_anonymous=name is None):
-            return self._refused(request, "foreign_page", "a page of another site asked for this change")
+        if right != "status" and _is_from_a_foreign_page(request, is_anonymous=name is None):
+            return self._refused(request, "foreign_page", "a page of another site asked for this")
         return None
-
-    def _is_outdated(self, request: web.Request) -> bool:
-        """Say whether the client's certificate was verified by a CA that may be trusted no longer."""
-        if not self._policy.trust or request.transport is None:
-            return False
-        context = request.transport.get_extra_info("sslcontext")
-        return self._trusts.get(context) != self._policy.trust
 
     def _unknown(self, request: web.Request, reason: str, text: str) -> web.Response:
         response = self._refused(request, reason, text, 401)
@@ -145,12 +166,17 @@ def _authorization(request: web.Request) -> str:
     return headers[0] if len(headers) == 1 else ""
 
 
+def _context(request: web.Request) -> ssl.SSLContext | None:
+    context: ssl.SSLContext | None = request.transport.get_extra_info("sslcontext") if request.transport else None
+    return context
+
+
 def _certificate_name(request: web.Request, policy: Policy) -> str | None:
     """Return the name in the client's certificate, which the handshake has verified: one that is allowed, if so."""
     if policy.tls is None or request.transport is None:
         return None
     certificate: dict[str, Any] = request.transport.get_extra_info("peercert") or {}
-    names = [value for _, value in certificate.get("subjectAltName", ())]
+    names = [_plain(kind, value) for kind, value in certificate.get("subjectAltName", ()) if kind in _NAME_KINDS]
     if policy.allowed_sans:
         return next((name for name in names if name in policy.allowed_sans), None)
     subject = [value for pairs in certificate.get("subject", ()) for key, value in pairs if key == "commonName"]
@@ -158,9 +184,15 @@ def _certificate_name(request: web.Request, policy: Policy) -> str | None:
     return next(iter((*listed, *names, *subject)), None)
 
 
+def _plain(kind: str, value: str) -> str:
+    """Return a name as people write it: Python spells an IPv6 address out."""
+    return str(ipaddress.ip_address(value.strip())) if kind == "IP Address" else value
+
+
 def _is_near(request: web.Request) -> bool:
     """Say whether the request comes from this machine, and not through a proxy on it."""
-    if "Forwarded" in request.headers or "X-Forwarded-For" in request.headers:
+    names = (name.lower() for name in request.headers)
+    if any(name in _PROXY_HEADERS or name.startswith("x-forwarded-") for name in names):
         return False
     return _is_loopback(request.remote or "")
 

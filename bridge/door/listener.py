@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bridge.allowance import Allowance
 from bridge.door.answers import ServerLog
 from bridge.errors import BridgeError
 
@@ -24,6 +25,7 @@ KEEPALIVE_SECONDS = 75
 """How long a connection may take until the headers of its next request are complete, the first one included."""
 
 HANDSHAKE_SECONDS = 10
+_UNREAD_SECONDS = 30
 
 
 class Listener:
@@ -54,7 +56,7 @@ class Listener:
         """
         self._runner = web.AppRunner(
             application,
-            logger=ServerLog(asyncio.get_running_loop().time),
+            logger=ServerLog(Allowance(asyncio.get_running_loop().time)),
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=farewell_seconds,
@@ -68,15 +70,39 @@ class Listener:
             raise BridgeError(f"{text}. Fix: choose another {self._flag}.") from None
         self._servers = [server]
         self.port = int(server.sockets[0].getsockname()[1])
+        for one in self._same_sockets():
+            with one:
+                # Connections inherit it: who never reads our answer holds its memory no longer than this.
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_SECONDS * 1000)
 
-    async def use(self, tls: ssl.SSLContext | None) -> None:
-        """Take connections with another TLS context from now on; whoever is connected stays so."""
-        before = self._servers
-        # The same sockets under other numbers: closing the old servers leaves them open and listening.
-        same = [socket.socket(fileno=os.dup(one.fileno())) for server in before for one in server.sockets]
-        self._servers = [await self._serve(tls, {"sock": one}) for one in same]
+    async def prepare(self, tls: ssl.SSLContext | None) -> list[asyncio.Server]:
+        """Return servers for the same sockets with another TLS context; they do not serve yet.
+
+        Raises:
+            OSError: one could not be made, and none is left.
+        """
+        sockets = self._same_sockets()
+        making = [self._serve(tls, {"sock": one, "start_serving": False}) for one in sockets]
+        made = await asyncio.gather(*making, return_exceptions=True)
+        servers = [one for one in made if not isinstance(one, BaseException)]
+        failures = [one for one in made if isinstance(one, BaseException)]
+        if failures:
+            for server in servers:
+                server.close()
+            raise failures[0]
+        return servers
+
+    async def use(self, servers: list[asyncio.Server]) -> None:
+        """Let prepared servers take all new connections from now on; whoever is connected stays so."""
+        before, self._servers = self._servers, servers
+        for server in servers:
+            await server.start_serving()
         for server in before:
             server.close()
+
+    def _same_sockets(self) -> list[socket.socket]:
+        """Return our sockets under other numbers: closing one of the two leaves the other open and listening."""
+        return [socket.socket(fileno=os.dup(one.fileno())) for server in self._servers for one in server.sockets]
 
     async def stop(self) -> None:
         """Take no new connection, and let requests under way end for a moment."""

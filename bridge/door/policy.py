@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.door.settings import DEFAULT_RIGHTS, DoorSettings, Right, TlsSettings, TokenField
@@ -96,7 +96,7 @@ class _Reading:
             tls=context,
             trust=trust,
             allowed_sans=frozenset(tls.client_allowed_sans if tls else ()),
-            users=self._settings.basic_auth_users,
+            users=self._settings.users,
             tokens={_digest(secret): name for name, secret in tokens.items()},
             rights={name: frozenset(rights) for name, rights in self._settings.rights.items()},
             headers=self._settings.http_server_config.headers.chosen(),
@@ -145,9 +145,12 @@ class _Reading:
         try:
             tokens = _read_tokens(path)
         except ConfigError as error:
-            for line in error.lines():
-                self._note("bearer_tokens_file", line)
+            for problem in error.problems:
+                # Without the key: who has swapped the two has written a token there.
+                self._note("bearer_tokens_file", replace(problem, path="").line_of(path))
             return {}
+        if not tokens:
+            self._note("bearer_tokens_file", f"{path} holds no token. Fix: add one, or leave bearer_tokens_file out.")
         self._check_unique(path, tokens)
         return tokens
 
@@ -160,7 +163,7 @@ class _Reading:
                 self._note("bearer_tokens_file", text)
 
     def _check_names(self, tokens: Mapping[str, Secret]) -> None:
-        users = self._settings.basic_auth_users
+        users = self._settings.users
         for name in users.keys() & tokens.keys():
             self._note("bearer_tokens_file", f"a user is called {name!r} too. Fix: another name for the token.")
         known = [*users, *tokens]
@@ -177,7 +180,7 @@ class _Reading:
     def _summary(self, tokens: Mapping[str, Secret]) -> str:
         tls = self._settings.tls_server_config
         way = "no TLS" if tls is None else "TLS with client certificates" if tls.asks_clients else "TLS"
-        return f"{way}, {len(self._settings.basic_auth_users)} user(s), {len(tokens)} token(s)"
+        return f"{way}, {len(self._settings.users)} user(s), {len(tokens)} token(s)"
 
 
 def _read_tokens(file: str) -> dict[str, Secret]:

@@ -20,7 +20,7 @@ RIGHTS: tuple[Right, ...] = ("webhook", "status", "admin")
 DEFAULT_RIGHTS: frozenset[Right] = frozenset({"webhook", "status"})
 """Of whoever is known and not listed under `rights`; to change something must be granted."""
 
-_BCRYPT = re.compile(r"\$2[abxy]?\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _CHEAPEST, _DEAREST = 4, 16
 _SLOW_COST = 13
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,4096}")
@@ -199,23 +199,28 @@ class DoorSettings:
 
     tls_server_config: TlsSettings | None = None
     http_server_config: HttpSettings = field(default_factory=HttpSettings)
-    basic_auth_users: dict[str, Annotated[Secret, Scalar(_password_hash, "a bcrypt hash")]] = field(
-        default_factory=dict
-    )
+    basic_auth_users: dict[str, Annotated[Secret, Scalar(_password_hash, "a bcrypt hash")]] | None = None
     bearer_tokens_file: str = ""
     rights: dict[str, tuple[Right, ...]] = field(default_factory=dict)
 
     def problems(self) -> list[tuple[str, str]]:
         """Return what is wrong between the sections: pairs of the path and the sentence."""
+        if self.basic_auth_users == {}:
+            return [("basic_auth_users", "there is no user. Fix: add one, or leave it out and everybody comes in.")]
         return [
             (f"basic_auth_users.{user}", "a user's name holds no colon (RFC 7617). Fix: another name.")
-            for user in self.basic_auth_users
-            if ":" in user
+            for user in self.users
+            if not user or ":" in user
         ]
+
+    @property
+    def users(self) -> dict[str, Secret]:
+        """The users with their hashes."""
+        return self.basic_auth_users or {}
 
     def doubts(self) -> list[tuple[str, str]]:
         """Return what can be right, and seldom is."""
-        costs = {user: _cost(secret) for user, secret in self.basic_auth_users.items()}
+        costs = {user: _cost(secret) for user, secret in self.users.items()}
         found = [
             (f"basic_auth_users.{user}", f"a cost of {cost} takes seconds for each wrong password. Fix: 10 to 12.")
             for user, cost in costs.items()
@@ -227,7 +232,18 @@ class DoorSettings:
         if costs and self.tls_server_config is None:
             text = "passwords go over the network in clear text. Fix: add tls_server_config."
             found.append(("basic_auth_users", text))
-        return found
+        return found + self._open_doors()
+
+    def _open_doors(self) -> list[tuple[str, str]]:
+        tls = self.tls_server_config
+        way = tls.client_auth_type if tls else "NoClientCert"
+        if self.users or self.bearer_tokens_file or way == "RequireAndVerifyClientCert":
+            return []
+        if self.rights:
+            text = "whoever comes without a certificate may post and read. Fix: RequireAndVerifyClientCert."
+            return [("rights", text)]
+        text = "nobody is asked who he is: all may post and read. Fix: basic_auth_users, bearer_tokens_file, or mTLS."
+        return [("", text)]
 
 
 def _cost(secret: Secret) -> int:

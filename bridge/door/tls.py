@@ -89,8 +89,8 @@ def _refuse() -> str:
 
 def _ask_clients(context: ssl.SSLContext, settings: TlsSettings, pem: Pem) -> None:
     try:
-        context.load_verify_locations(cadata=pem.client_ca.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError):
+        context.load_verify_locations(cadata=pem.client_ca.decode("ascii", errors="ignore"))
+    except (ssl.SSLError, ValueError):
         raise TlsError("client_ca", "it holds no certificate. Fix: the CA's certificate in PEM form.") from None
     # As Go does: whatever stands in the file is trusted, an intermediate CA too.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN

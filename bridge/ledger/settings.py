@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bridge.clock import DAY, MINUTE, SECOND
 from bridge.ledger.database import read_url
-from bridge.scalars import DurationField
+from bridge.scalars import DurationField, HiddenField
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class LedgerSettings:
     ``lease``: how long a claimed alarm stays with its holder before another one may take it.
     """
 
-    url: str = field(default="sqlite:///aom-bridge.db", repr=False)
+    url: HiddenField = field(default="sqlite:///aom-bridge.db", repr=False)
     max_open: int = 1_000_000
     history: DurationField = 7 * DAY
     lease: DurationField = 1 * MINUTE
