@@ -1,5 +1,6 @@
 """What goes into a cluster: every overlay renders, is valid, is restricted, and names what the code has."""
 
+import json
 import re
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from bridge.ledger.database import read_url
 
 ROOT = Path(__file__).parents[1]
 KUSTOMIZE = ROOT / "deploy" / "kustomize"
+CHART = ROOT / "deploy" / "helm" / "aom-bridge"
 OVERLAYS = sorted(path.name for path in (KUSTOMIZE / "overlays").iterdir())
+VALUES = sorted(path.stem for path in (CHART / "ci").iterdir())
+RENDERINGS = [f"kustomize/{name}" for name in OVERLAYS] + [f"helm/{name}" for name in VALUES]
 MODELS = {
     ("monitoring.coreos.com/v1", "Alertmanager"): v1.Alertmanager,
     ("monitoring.coreos.com/v1", "ServiceMonitor"): v1.ServiceMonitor,
@@ -37,20 +41,31 @@ def tool(name):
 _rendered = {}
 
 
-def render(folder):
-    """Give the objects of a kustomization, rendered by the real kubectl."""
-    if folder not in _rendered:
-        done = subprocess.run([tool("kubectl"), "kustomize", folder], capture_output=True, text=True, check=False)
+def render(name):
+    """Give the objects of an overlay, or of the chart with a file of values, rendered by the real programs."""
+    if name not in _rendered:
+        kind, _, what = name.partition("/")
+        if kind == "kustomize":
+            command = [tool("kubectl"), "kustomize", KUSTOMIZE / "overlays" / what]
+        else:
+            command = [tool("helm"), "template", "aom-bridge", CHART, f"--values={CHART}/ci/{what}.yaml"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
-        _rendered[folder] = list(yaml.safe_load_all(done.stdout))
-    return _rendered[folder]
+        _rendered[name] = [one for one in yaml.safe_load_all(done.stdout) if one]
+    return _rendered[name]
 
 
-@pytest.fixture(params=OVERLAYS)
+@pytest.fixture(params=RENDERINGS)
 def objects(request):
-    """The objects of each overlay."""
-    return render(KUSTOMIZE / "overlays" / request.param)
+    """The objects of each overlay, and of the chart with each file of values."""
+    return render(request.param)
+
+
+@pytest.fixture(params=[name for name in RENDERINGS if name != "helm/sidecar"])
+def pods(request):
+    """The same where they have pods: the chart's sidecar is somebody else's."""
+    return render(request.param)
 
 
 def of_kind(objects, kind):
@@ -121,9 +136,9 @@ def test_a_misspelt_field_is_found():
         check({**monitor, "spec": {"selector": {}, "endpoints": [], "endpointz": []}})
 
 
-def test_pods_keep_the_restricted_standard(objects):
+def test_pods_keep_the_restricted_standard(pods):
     """Kubernetes' restricted Pod Security Standard: no root, no privileges, a read-only root file system."""
-    for container, pod in bridges(objects):
+    for container, pod in bridges(pods):
         own, shared = container["securityContext"], pod.get("securityContext", {})
         assert own.get("runAsNonRoot", shared.get("runAsNonRoot")) is True
         assert own["allowPrivilegeEscalation"] is False
@@ -135,13 +150,13 @@ def test_pods_keep_the_restricted_standard(objects):
         assert "limits" not in container["resources"] or "cpu" not in container["resources"]["limits"]
 
 
-def test_arguments_and_image_are_those_of_this_version(objects):
+def test_arguments_and_image_are_those_of_this_version(pods):
     """The command line is one that `serve` takes, the image's tag is this version, the user is the image's."""
-    for container, pod in bridges(objects):
+    for container, pod in bridges(pods):
         assert container["image"] == f"aom-bridge:{__version__}"
         parser(dict.fromkeys(commands(), print)).parse_args(container["args"])
         user = pod.get("securityContext", {}).get("runAsUser")
-        if of_kind(objects, "Deployment"):
+        if of_kind(pods, "Deployment"):
             assert f"{user}:{user}" == dict(instructions()[-1])["USER"]
 
 
@@ -152,9 +167,9 @@ def commands():
     return _COMMANDS
 
 
-async def test_ports_and_probes_lead_to_the_bridge(objects, tmp_path):
+async def test_ports_and_probes_lead_to_the_bridge(pods, tmp_path):
     """Ports are those that the bridge listens on, probes' paths exist, Services lead to ports that have a name."""
-    for container, _ in bridges(objects):
+    for container, _ in bridges(pods):
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         addresses = dict(arg.removeprefix("--").split("=", 1) for arg in container["args"] if "listen-address" in arg)
         listening = {
@@ -164,24 +179,24 @@ async def test_ports_and_probes_lead_to_the_bridge(objects, tmp_path):
         assert addresses["web.listen-address"].endswith(DEFAULT_ADDRESS)
         async with running(tmp_path / "l.db") as rig:
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-                get = container[probe]["httpGet"]
+                get = container[probe].get("httpGet") or container[probe]["tcpSocket"]
                 assert get["port"] in ports
-                assert (await rig.get(get["path"]))[0] == 200
-        for service in of_kind(objects, "Service"):
+                assert (await rig.get(get.get("path", "/-/healthy")))[0] == 200
+        for service in of_kind(pods, "Service"):
             assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports.keys()
 
 
-def test_what_is_mounted_is_what_the_configuration_names(objects, tmp_path):
+def test_what_is_mounted_is_what_the_configuration_names(pods, tmp_path):
     """The configuration loads; the secrets that it names are mounted, and the ledger's volume where it is a file."""
-    (map_,) = of_kind(objects, "ConfigMap")
+    (map_,) = of_kind(pods, "ConfigMap")
     file = tmp_path / "bridge.yaml"
     file.write_text(map_["data"]["bridge.yaml"])
     settings = load(str(file), {"AOM_BRIDGE_STORE_URL": "postgresql://bridge@postgres/aom_bridge"}, allow_unset=True)
     url = read_url(settings.store.url)
-    for container, pod in bridges(objects):
+    for container, pod in bridges(pods):
         mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
         assert {mount["name"] for mount in mounts.values()} <= {volume["name"] for volume in pod["volumes"]} | claims(
-            objects
+            pods
         )
         config = next(arg for arg in container["args"] if arg.startswith("--config.file=")).partition("=")[2]
         assert str(Path(config).parent) in mounts
@@ -198,19 +213,20 @@ def claims(objects):
     return names | {f"alertmanager-{one['metadata']['name']}-db" for one in of_kind(objects, "Alertmanager")}
 
 
-def test_a_stopping_pod_gets_the_time_it_needs(objects):
+def test_a_stopping_pod_gets_the_time_it_needs(pods):
     """The grace period covers the wait for the endpoints, what is in flight, and room beside them."""
-    for container, pod in bridges(objects):
+    for container, pod in bridges(pods):
         if "lifecycle" in container:
             wait = container["lifecycle"]["preStop"]["sleep"]["seconds"]
             assert pod["terminationGracePeriodSeconds"] >= wait + 8 + 10
 
 
-def test_one_file_has_one_process():
+@pytest.mark.parametrize("by", ["kustomize", "helm"])
+def test_one_file_has_one_process(by):
     """On SQLite one replica is replaced, not doubled; three replicas share PostgreSQL, and never stop accepting."""
-    (alone,) = of_kind(render(KUSTOMIZE / "overlays" / "standalone"), "Deployment")
+    (alone,) = of_kind(render(f"{by}/standalone"), "Deployment")
     assert (alone["spec"]["replicas"], alone["spec"]["strategy"]) == (1, {"type": "Recreate"})
-    many = render(KUSTOMIZE / "overlays" / "ha")
+    many = render(f"{by}/ha")
     (deployment,) = of_kind(many, "Deployment")
     assert deployment["spec"]["replicas"] == 3
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
@@ -225,7 +241,7 @@ def test_one_file_has_one_process():
 @pytest.mark.parametrize("overlay", [name for name in OVERLAYS if name.startswith("sidecar")])
 def test_a_sidecar_keeps_webhooks_on_loopback_and_reports_every_repeat(overlay, tmp_path):
     """Beside each Alertmanager: nobody else posts, each ledger learns each alarm, on Alertmanager's own claim."""
-    objects = render(KUSTOMIZE / "overlays" / overlay)
+    objects = render(f"kustomize/{overlay}")
     file = tmp_path / "bridge.yaml"
     file.write_text(of_kind(objects, "ConfigMap")[0]["data"]["bridge.yaml"])
     assert load(str(file), {}, allow_unset=True).targets["default"].reassert_after == 0
@@ -246,7 +262,7 @@ def test_the_example_for_alertmanager_says_what_matters():
     """Resolves are sent, nothing is cut off, and the address is the Service's."""
     config = yaml.safe_load((KUSTOMIZE / "components/prometheus-operator/alertmanagerconfig.yaml").read_text())
     (webhook,) = config["spec"]["receivers"][0]["webhookConfigs"]
-    (service,) = of_kind(render(KUSTOMIZE / "overlays" / "standalone"), "Service")
+    (service,) = of_kind(render("kustomize/standalone"), "Service")
     port = service["spec"]["ports"][0]["port"]
     assert webhook == {
         "url": f"http://{service['metadata']['name']}:{port}/webhook",
@@ -254,3 +270,64 @@ def test_the_example_for_alertmanager_says_what_matters():
         "maxAlerts": 0,
     }
     assert re.fullmatch(r"\d+[smh]", config["spec"]["route"]["groupInterval"])
+
+
+def helm(*arguments):
+    """Run the real Helm; give its exit code and all that it says."""
+    done = subprocess.run([tool("helm"), *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_helm_finds_nothing_wrong_with_the_chart():
+    """The linter takes the chart with every file of values, strictly."""
+    for values in VALUES:
+        code, text = helm("lint", "--strict", str(CHART), f"--values={CHART}/ci/{values}.yaml")
+        assert code == 0, text
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["mode=both", "replica=2", "web.tsl=true", "log.level=loud", "terminationGracePeriodSeconds=5", "replicas=0"],
+)
+def test_values_are_checked_before_anything_is_rendered(value):
+    """A misspelt or impossible value is refused with its name: the schema knows every value."""
+    code, text = helm("template", "aom-bridge", str(CHART), "--set", value)
+    assert code != 0
+    assert re.split(r"[=.]", value)[-2] in text
+
+
+def test_the_schema_knows_every_value():
+    """Each default has its place in values.schema.json, and the schema has no other."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
+    assert values.keys() == schema.keys() - {"global"}
+    for name, section in values.items():
+        if "properties" in schema[name] and schema[name].get("additionalProperties") is False:
+            assert section.keys() == schema[name]["properties"].keys(), name
+
+
+def test_the_chart_is_of_this_version_and_has_the_rules():
+    """Chart, image and code have one version; the chart's rules are deploy/prometheus/rules.yaml."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    assert (CHART / "files/rules.yaml").read_text() == (ROOT / "deploy/prometheus/rules.yaml").read_text()
+    (rule,) = of_kind(render("helm/standalone"), "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())
+
+
+def test_a_users_own_targets_take_the_place_of_the_default():
+    """Values that name targets are the whole of them: nothing of the default is merged in."""
+    (map_,) = of_kind(render("helm/ha"), "ConfigMap")
+    config = yaml.safe_load(map_["data"]["bridge.yaml"])
+    assert config["targets"]["default"]["region"] == "cn-north-4"
+    assert config["store"] == {"url": "${AOM_BRIDGE_STORE_URL}"}
+
+
+def test_a_changed_configuration_rolls_the_pods():
+    """The pods carry a checksum of their configuration."""
+    sums = set()
+    for level in ("x", "y"):
+        code, text = helm("template", "aom-bridge", str(CHART), "--set", f"config.source={level}")
+        assert code == 0, text
+        sums |= set(re.findall(r"checksum/config: (\w{64})", text))
+    assert len(sums) == 2
