@@ -92,6 +92,7 @@ def parser(run: Commands) -> argparse.ArgumentParser:
         "--wait", type=_duration, metavar="DURATION", help="for how long AOM's list may lag; default: lookup_wait"
     )
     _add_alarms(commands, run)
+    _add_ledger(commands, run)
     return made
 
 
@@ -184,6 +185,14 @@ def _add_alarms(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as abov
     _add_edits(actions, run)
     for command in (listing, show):
         command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
+
+
+def _add_ledger(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as above
+    ledger = commands.add_parser("ledger", help="move a ledger to another database")
+    actions = ledger.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    copy = _command(actions, "copy", run["ledger copy"], "copy a ledger into an empty database; stop serve before")
+    copy.add_argument("source", metavar="FROM", help="what store.url is: sqlite:///FILE or postgresql://USER@HOST/NAME")
+    copy.add_argument("destination", metavar="TO", help="what it will be; passwords by PGPASSWORD or ~/.pgpass")
 
 
 def _add_edits(actions: Any, run: Commands) -> None:  # noqa: ANN401 - as above

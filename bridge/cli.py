@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bridge import alarms, config, healthcheck, log, mapcommand, ruletests
+from bridge import alarms, config, healthcheck, ledgercommand, log, mapcommand, ruletests
 from bridge.aom import TargetSettings
 from bridge.arguments import SWITCHES, default_config, parser
 from bridge.check import Check
@@ -261,4 +261,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "test-rules": _test_rules,
     "send-test": _send_test,
     **alarms.COMMANDS,
+    **ledgercommand.COMMANDS,
 }

@@ -1,0 +1,38 @@
+"""The command `aom-bridge ledger`: moves a ledger to another database. Part of the command line: it prints.
+
+In: two addresses. Out: one sentence, and an exit code. Addresses with passwords are refused: they would stand in the
+process list.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from bridge.clock import system_clock
+from bridge.errors import BridgeError
+from bridge.ledger.database import read_url
+from bridge.ledger.transfer import copy
+
+
+def _copy(arguments: argparse.Namespace) -> int:
+    for url in (arguments.source, arguments.destination):
+        _check(url)
+    count = copy(arguments.source, arguments.destination, system_clock())
+    print(f"{count} alarm(s) copied. Now set store.url to the new address, and start serve.")
+    return 0
+
+
+def _check(url: str) -> None:
+    try:
+        found = read_url(url)
+    except ValueError as error:
+        raise BridgeError(
+            f"{error}. Fix: such as sqlite:///aom-bridge.db or postgresql://user@host/database."
+        ) from None
+    if found.password is not None or found.query:
+        text = "an address with a password or options would stand in the process list"
+        raise BridgeError(f"{text}. Fix: leave it out, and set PGPASSWORD, PGSSLMODE, or write a ~/.pgpass.")
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {"ledger copy": _copy}

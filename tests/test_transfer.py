@@ -1,0 +1,86 @@
+"""`aom-bridge ledger copy`: the whole ledger in another database, and the bridge goes on with it."""
+
+import pytest
+from book import T0, Book
+from conftest import alert, running, until
+from process import bridge_command, run
+from test_dispatcher import resolved
+from test_replica_processes import post, replica
+
+from bridge.emulator import Emulator, Options
+from bridge.errors import LedgerStartError
+from bridge.ledger import looking_at, read
+from bridge.ledger.transfer import copy
+
+
+def shown(url):
+    """Give all that a ledger holds."""
+    with looking_at(url) as connection:
+        return read.listing(connection, limit=10_000), read.edits(connection)
+
+
+@pytest.mark.parametrize("way", ["to PostgreSQL", "to SQLite"])
+async def test_everything_is_copied(way, database, tmp_path):
+    """Rows, events, counters: what is in the one database is in the other; what was claimed is due, and in doubt."""
+    file = f"sqlite:///{tmp_path}/l.db"
+    here, there = (file, database) if way == "to PostgreSQL" else (database, file)
+    async with Book(here) as book:
+        for number in range(1_200):
+            await book.fire(f"a{number}")
+        await book.deliver()
+        await book.resolve("a1", end=T0 + 1)
+        claimed = {claim.alarm.seq for claim in await book.claim(limit=3)}
+        before, edits = shown(here)
+    assert copy(here, there, T0) == 1_200
+    after, edits_after = shown(there)
+    assert edits_after == edits
+    assert len(after) == 1_200
+    for old, new in zip(before, after, strict=True):
+        if old.alarm.seq in claimed:
+            assert (new.alarm.claimed_by, new.alarm.doubt_at) == (None, T0)
+        else:
+            assert new == old
+    async with Book(there) as book:
+        await book.fire("new")
+        assert sum(book.ledger.counts().values()) == 1_201
+
+
+async def test_the_bridge_goes_on_with_the_copy(database, tmp_path):
+    """Alarms that were reported from the SQLite file are cleared by the bridge on PostgreSQL."""
+    emulator = Emulator(Options(port=0))
+    await emulator.start()
+    one = alert("A")
+    try:
+        async with running(tmp_path / "l.db", emulator=emulator) as rig:
+            await rig.send(one)
+            await until(lambda: rig.active() == ["A"])
+        code, out, err = await run(*bridge_command("ledger", "copy", f"sqlite:///{tmp_path}/l.db", database))
+        assert (code, err) == (0, "")
+        assert out.startswith("1 alarm(s) copied. Now set store.url")
+        async with replica(tmp_path / "pg", emulator.url, database) as (_, url):
+            assert (await post(url, resolved(one)))[0] == 200
+            await until(lambda: not emulator.snapshot()["active"])
+    finally:
+        await emulator.stop()
+
+
+async def test_what_cannot_be_copied_is_refused_untouched(database, tmp_path):
+    """No ledger, a full one as the aim, and one that serve runs on: a sentence each, and nothing is changed."""
+    file = f"sqlite:///{tmp_path}/l.db"
+    with pytest.raises(LedgerStartError, match="no ledger is at"):
+        copy(file, database, T0)
+    async with Book(file) as book:
+        await book.fire("a")
+        with pytest.raises(LedgerStartError, match="another process uses this ledger"):
+            copy(file, database, T0)
+    copy(file, database, T0)
+    with pytest.raises(LedgerStartError, match="holds alarms already"):
+        copy(file, database, T0)
+
+
+async def test_no_password_stands_in_the_process_list():
+    """An address with a password is refused with the way to give it."""
+    code, _, err = await run(*bridge_command("ledger", "copy", "sqlite:///x.db", "postgresql://u:s3cret@h/db"))
+    assert code == 2
+    assert "PGPASSWORD" in err
+    assert "s3cret" not in err
