@@ -1,5 +1,6 @@
 """What the bridge shows of itself: probes and metrics."""
 
+import asyncio
 import sqlite3
 import time
 
@@ -106,6 +107,16 @@ async def test_the_bridge_is_ready_while_aom_is_down(rig):
     await rig.send(alert())
     for path in ("/-/healthy", "/-/ready"):
         assert (await rig.get(path))[0] == 200
+
+
+async def test_a_flood_of_probes_costs_few_commits(rig, monkeypatch):
+    """Probes ask for no credentials: those that come together share one commit."""
+    asked = []
+    probe = rig.app.ledger.probe
+    monkeypatch.setattr(rig.app.ledger, "probe", lambda: asked.append(1) or probe())
+    answers = await asyncio.gather(*(rig.get("/-/ready") for _ in range(100)))
+    assert {status for status, _ in answers} == {200}
+    assert len(asked) < 50
 
 
 async def test_the_bridge_is_not_ready_while_its_ledger_cannot_commit(tmp_path):

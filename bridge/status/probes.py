@@ -27,6 +27,7 @@ class Probes:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._probing: asyncio.Task[str] | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this module."""
@@ -37,12 +38,23 @@ class Probes:
         return web.Response(text="aom-bridge is Healthy.\n")
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """Answer 200 when the ledger has just committed, else 503 with the reason."""
+        """Answer 200 when the ledger has just committed, else 503 with the reason.
+
+        Who asks while another one is answered gets the same answer: it asks for no credentials, and a commit is dear.
+        """
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe())
+        problem = await asyncio.shield(self._probing)
+        if problem:
+            return web.Response(status=503, text=f"aom-bridge is not ready: {problem}\n")
+        return web.Response(text="aom-bridge is Ready.\n")
+
+    async def _probe(self) -> str:
         try:
             async with asyncio.timeout(_LONGEST_PROBE_SECONDS):
                 await self._ledger.probe()
         except LedgerUnavailableError as error:
-            return web.Response(status=503, text=f"aom-bridge is not ready: {error}\n")
+            return str(error)
         except TimeoutError:
-            return web.Response(status=503, text="aom-bridge is not ready: the ledger does not commit in time\n")
-        return web.Response(text="aom-bridge is Ready.\n")
+            return "the ledger does not commit in time"
+        return ""
