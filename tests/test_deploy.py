@@ -331,3 +331,13 @@ def test_a_changed_configuration_rolls_the_pods():
         assert code == 0, text
         sums |= set(re.findall(r"checksum/config: (\w{64})", text))
     assert len(sums) == 2
+
+
+def test_a_password_is_a_file_and_no_variable(pods):
+    """The Secret whose keys become variables is not the one whose keys are files: a variable shows in the process."""
+    for container, pod in bridges(pods):
+        variables = {source["secretRef"]["name"] for source in container["envFrom"]}
+        files = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+        assert variables
+        assert files
+        assert not variables & files
