@@ -71,7 +71,7 @@ class App:
         self._delivery = Delivery(settings, self.ledger, self._metrics, clock)
         self._reload = Reload(file, self.change, self._metrics, clock)
         self._admin = Admin(self.ledger, mapper, self.reload)
-        self._door = Door(host, port, door or DoorOptions(), self._metrics, settings.web.max_body)
+        self._door = Door(host, port, door or DoorOptions(), self._metrics)
         self._config_view = ConfigView(shown)
         self._rooms: tuple[Room, ...] = (
             self._webhook,

@@ -164,15 +164,15 @@ class Reader:
         self._env = env
         self._allow_unset = allow_unset
         self._nodes: dict[str, yaml.Node] = {}
-        self._secrets: list[yaml.ScalarNode] = []
+        self._concealed: list[tuple[yaml.ScalarNode, Callable[[str], str]]] = []
 
     def read(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - typed by its argument
         """Return the node's value as ``kind``, or `_MISSING`."""
         self._nodes[path] = node
         origin, args = get_origin(kind), get_args(kind)
         if origin is Annotated:
-            if args[1].is_secret and isinstance(node, yaml.ScalarNode):
-                self._secrets.append(node)
+            if args[1].conceal is not None and isinstance(node, yaml.ScalarNode):
+                self._concealed.append((node, args[1].conceal))
             return self._scalar(node, args[1].name, args[1].parse, path)
         if origin in (types.UnionType, typing.Union):
             return self._union(node, args, path)
@@ -197,9 +197,8 @@ class Reader:
 
         The nodes of the secrets are changed by it: nothing can be read from them any more.
         """
-        for secret in self._secrets:
-            if not secret.value.startswith("sqlite:"):
-                secret.value = repr(Secret(""))
+        for found, conceal in self._concealed:
+            found.value = conceal(found.value)
         text = str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True, width=1_000))
         return _PASSWORD_IN_ADDRESS.sub(rf"\1{Secret('')!r}@", text)
 

@@ -21,11 +21,11 @@ _SIZE_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """Marks a settings field: how its text is read, what it is called in a message, and whether it may be a secret."""
+    """Marks a settings field: how its text is read, what it is called in a message, and what of it may be shown."""
 
     parse: Callable[[str], Any]
     name: str
-    is_secret: bool = False
+    conceal: Callable[[str], str] | None = None
 
 
 def parse_duration(text: str) -> Millis:
@@ -74,6 +74,4 @@ class Secret:
 
 DurationField = Annotated[Millis, Scalar(parse_duration, "a duration")]
 SizeField = Annotated[int, Scalar(parse_size, "a size")]
-SecretField = Annotated[Secret, Scalar(Secret, "a secret", is_secret=True)]
-HiddenField = Annotated[str, Scalar(str, "text", is_secret=True)]
-"""Text that may hold a secret among other things, such as a database's address."""
+SecretField = Annotated[Secret, Scalar(Secret, "a secret", conceal=lambda _: repr(Secret("")))]

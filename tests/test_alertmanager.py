@@ -124,6 +124,18 @@ async def play(manager, has_fired, has_cleared):
     return await failures(manager)
 
 
+async def storm_during(task, manager, aom):
+    """Fire and resolve all alerts again and again while a task runs, and twice at least; AOM follows each time."""
+    rounds = 0
+    while not task.done() or rounds < 2:
+        await post_all(manager, alerts())
+        await until(lambda: len(active(aom)) == COUNT, limit=90)
+        await post_all(manager, alerts(datetime.now(UTC) - timedelta(milliseconds=1)))
+        await until(lambda: not active(aom), limit=90)
+        rounds += 1
+    await task
+
+
 def active(aom):
     """Give the instances of AOM's open alarms."""
     return sorted(event["metadata"]["instance"] for event in aom.snapshot()["active"])

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
@@ -10,7 +9,7 @@ from certificates import Authority
 from conftest import until
 from doors import TOKEN, basic, hashed
 from process import serving
-from test_alertmanager import COUNT, active, alertmanager, alerts, aom, failures, post_all
+from test_alertmanager import alertmanager, aom, failures, storm_during
 
 __all__ = ["aom"]
 
@@ -50,15 +49,7 @@ async def test_alertmanager_delivers_while_certificates_change(tmp_path, aom, wa
                 web.write_text(f"{text}# {number}\n")
                 await until(lambda: reloads() > number)  # noqa: B023 - it is waited for here
 
-        changing = asyncio.create_task(change())
-        rounds = 0
-        while not changing.done() or rounds < 2:
-            await post_all(manager, alerts())
-            await until(lambda: len(active(aom)) == COUNT, limit=60)
-            await post_all(manager, alerts(datetime.now(UTC) - timedelta(milliseconds=1)))
-            await until(lambda: not active(aom), limit=60)
-            rounds += 1
-        await changing
+        await storm_during(asyncio.create_task(change()), manager, aom)
         assert await failures(manager) == [0, 0]
         assert await answers(url, authority) == {"200"}
 

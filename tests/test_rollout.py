@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import aiohttp
 from aiohttp import web
 from conftest import until
-from test_alertmanager import COUNT, active, alertmanager, alerts, aom, failures, post_all
+from test_alertmanager import COUNT, active, alertmanager, alerts, aom, failures, post_all, storm_during
 from test_replica_processes import replica
 
 __all__ = ["aom"]
@@ -111,15 +110,7 @@ async def test_a_rolling_update_refuses_no_webhook(tmp_path, aom, database):
                     for _ in range(3):
                         await rollout.replace_oldest()
 
-                replacing = asyncio.create_task(replace_all())
-                rounds = 0
-                while not replacing.done() or rounds < 2:
-                    await post_all(manager, alerts())
-                    await until(lambda: len(active(aom)) == COUNT, limit=90)
-                    await post_all(manager, alerts(datetime.now(UTC) - timedelta(milliseconds=1)))
-                    await until(lambda: not active(aom), limit=90)
-                    rounds += 1
-                await replacing
+                await storm_during(asyncio.create_task(replace_all()), manager, aom)
                 await post_all(manager, alerts())
                 await until(lambda: len(active(aom)) == COUNT, limit=90)
                 assert await failures(manager) == [0, 0]

@@ -64,13 +64,11 @@ class Door:
         port: the port; 0 takes any free one.
         options: the rest of the command line.
         metrics: where refusals are counted.
-        max_body: bytes of the largest body.
     """
 
-    def __init__(self, host: str, port: int, options: DoorOptions, metrics: Metrics, max_body: int) -> None:
+    def __init__(self, host: str, port: int, options: DoorOptions, metrics: Metrics) -> None:
         self._options = options
         self._metrics = metrics
-        self._max_body = max_body
         self._main = Listener(host, port, "--web.listen-address")
         self._admin = Listener(*options.admin_address, "--web.admin-listen-address") if options.admin_address else None
         self._turn = asyncio.Lock()
@@ -181,9 +179,7 @@ class Door:
             raise
 
     def _application(self, rooms: Sequence[Room]) -> web.Application:
-        application = web.Application(
-            client_max_size=self._max_body, middlewares=[answering(self._headers, self._lines)]
-        )
+        application = web.Application(middlewares=[answering(self._headers, self._lines)])
         for room in rooms:
             for route in room.routes():
                 right = room.right

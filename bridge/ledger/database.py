@@ -18,6 +18,7 @@ from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger.migrate import check_version
 from bridge.ledger.postgres import PostgresDatabase
 from bridge.ledger.sqlite import SqliteDatabase, read_only_engine
+from bridge.scalars import Secret
 
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 
@@ -70,6 +71,11 @@ def read_url(text: str) -> sa.URL:
     if url.drivername in _POSTGRES and url.database:
         return url
     raise ValueError("it names neither a SQLite file nor a PostgreSQL database")
+
+
+def conceal_url(text: str) -> str:
+    """Return what anybody may see of `store.url`: a file's place; elsewhere a secret may stand anywhere."""
+    return text if text.startswith("sqlite:") else repr(Secret(""))
 
 
 def database(text: str) -> Database:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from bridge.clock import DAY, MINUTE, SECOND
-from bridge.ledger.database import read_url
-from bridge.scalars import DurationField, HiddenField
+from bridge.ledger.database import conceal_url, read_url
+from bridge.scalars import DurationField, Scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class LedgerSettings:
     ``lease``: how long a claimed alarm stays with its holder before another one may take it.
     """
 
-    url: HiddenField = field(default="sqlite:///aom-bridge.db", repr=False)
+    url: Annotated[str, Scalar(str, "text", conceal=conceal_url)] = field(default="sqlite:///aom-bridge.db", repr=False)
     max_open: int = 1_000_000
     history: DurationField = 7 * DAY
     lease: DurationField = 1 * MINUTE
