@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -77,18 +78,25 @@ def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog's own processors 
 
 
 def _logfmt(_logger: object, _method: str, event: dict[str, Any]) -> str:
-    return " ".join([f"{key}={_word(key, value)}" for key, value in event.items()])
+    return " ".join([f"{key}={_word(value)}" for key, value in event.items()])
 
 
-def _word(key: str, value: object) -> str:
+def _word(value: object) -> str:
     """Render one value; nearly all are plain words and numbers, and for the others there is the library."""
     if type(value) is int:
         return str(value)
-    if type(value) is str and _PLAIN.fullmatch(value):
+    return _text(value) if type(value) is str else _quoted(value)
+
+
+@lru_cache(maxsize=1_024)
+def _text(value: str) -> str:
+    if _PLAIN.fullmatch(value):
         return value
-    if type(value) is str and _SPACED.fullmatch(value):
-        return f'"{value}"'
-    text = _quoting(None, "", {key: value})[len(key) + 1 :]
+    return f'"{value}"' if _SPACED.fullmatch(value) else _quoted(value)
+
+
+def _quoted(value: object) -> str:
+    text = _quoting(None, "", {"k": value})[len("k=") :]
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

@@ -24,6 +24,10 @@ from bridge.ledger.migrate import VERSION_TABLE, migrate
 _LOG_PAGES = 8_000
 """So long may the write-ahead log grow, 32 MB: in a storm the same pages are written again and again."""
 
+_PREPARED = 512
+"""Statements that a connection keeps ready: those that write rows have a text for each number of them."""
+
+_MODE = "aom-bridge-mode"
 _PATIENCE = "PRAGMA busy_timeout=2000"
 _PRAGMAS = (
     "PRAGMA auto_vacuum=INCREMENTAL",  # first: it only takes on a file without tables
@@ -156,7 +160,12 @@ def read_only_engine(path: Path) -> Engine:
 
 
 def _engine(path: Path) -> Engine:
-    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), pool_size=1, pool_use_lifo=True)
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)),
+        pool_size=1,
+        pool_use_lifo=True,
+        connect_args={"cached_statements": _PREPARED},
+    )
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
@@ -175,12 +184,14 @@ def _on_begin(connection: Connection) -> None:
     if options.get("read_only", False):
         connection.exec_driver_sql("BEGIN")
         return
-    is_durable = options.get("is_durable", True)
+    is_durable, at_once = options.get("is_durable", True), options.get("at_once", False)
     cursor = connection.connection.cursor()
-    cursor.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
-    # What does not wait for the disk must not be the one that copies the log back, either.
-    cursor.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES if is_durable else 0}")
-    cursor.execute("PRAGMA busy_timeout=0" if options.get("at_once", False) else _PATIENCE)
+    if connection.info.get(_MODE) != (is_durable, at_once):
+        cursor.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
+        # What does not wait for the disk must not be the one that copies the log back, either.
+        cursor.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES if is_durable else 0}")
+        cursor.execute("PRAGMA busy_timeout=0" if at_once else _PATIENCE)
+        connection.info[_MODE] = is_durable, at_once
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

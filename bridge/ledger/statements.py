@@ -1,9 +1,10 @@
 """SQLAlchemy Core statements compiled once and run with plain tuples, many rows in one call.
 
-Core builds, caches and types a statement anew at each execution, which costs more than SQLite itself takes. And
-Python's SQLite module gives the interpreter lock away for every single row that it writes or reads, to wait for it
-behind the busy event loop: so rows are written by statements that take many at once, and lists of rows, which a large
-notification reads on a thread, come as one JSON text.
+Core builds, caches and types a statement anew at each execution, and wraps its result, which costs more than SQLite
+itself takes: so the text goes to the driver, whose errors are raised as SQLAlchemy's. And Python's SQLite module gives
+the interpreter lock away for every single row that it writes or reads, to wait for it behind the busy event loop: so
+rows are written by statements that take many at once, and lists of rows, which a large notification reads on a thread,
+come as one JSON text.
 Values are whole numbers, text, bytes, booleans and None, which both drivers take as they are.
 """
 
@@ -12,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -22,12 +24,31 @@ from sqlalchemy.engine import Connection, Dialect
 CHUNK = 512
 """The most values in one IN list: few enough for every database."""
 
+_MOST_AS_IT_IS = 32
+"""Rows that are written by one statement, whatever their number."""
+
 _MOST_ROWS = 128
 """The most rows in one INSERT: SQLite takes 32,766 values."""
 
 Row = tuple[Any, ...]
-Build = Callable[[int], sa.Select[Any] | sa.Update]
-_Compiled = tuple[str, tuple[str, ...], dict[str, Any], tuple[int, ...] | None]
+Query = sa.Select[Any] | sa.CompoundSelect[Any]
+Build = Callable[[int], Query | sa.Update]
+
+
+class _Compiled(NamedTuple):
+    """A statement's text.
+
+    Attributes:
+        sql: the text, with a place for each value.
+        order: from all values, as `_compiled` was told their names, those of the places.
+        literals: what comes before all values.
+        blobs: which columns of its one JSON text are bytes; None: its rows are as they are.
+    """
+
+    sql: str
+    order: Callable[[Row], Row]
+    literals: Row
+    blobs: tuple[int, ...] | None
 
 
 class Statement:
@@ -38,14 +59,13 @@ class Statement:
         binds: their names, in the order in which `run` gives the values.
     """
 
-    def __init__(self, statement: sa.Select[Any] | sa.Update, binds: Sequence[str]) -> None:
+    def __init__(self, statement: Query | sa.Update, binds: Sequence[str]) -> None:
         self._statement = statement
         self._binds = tuple(binds)
 
     def run(self, connection: Connection, *values: Any) -> list[Row]:  # noqa: ANN401 - what the driver takes
         """Run it once; return the rows it gives."""
-        compiled = _compiled(self._statement, connection.dialect, as_text=False)
-        return _rows(connection, compiled, dict(zip(self._binds, values, strict=True)))
+        return _rows(connection, _compiled(self._statement, self._binds, connection.dialect, as_text=False), values)
 
 
 class InStatement:
@@ -62,26 +82,22 @@ class InStatement:
 
     def run(self, connection: Connection, items: Sequence[Any], *values: Any) -> Iterator[Row]:  # noqa: ANN401 - as above
         """Run it for all items; give the rows."""
-        for compiled, named in self._chunks(connection, items, values):
-            yield from _rows(connection, compiled, named)
+        for compiled, given in self._chunks(connection, items, values):
+            yield from _rows(connection, compiled, given)
 
     def change(self, connection: Connection, items: Sequence[Any], *values: Any) -> int:  # noqa: ANN401 - as above
         """Run it for all items; return how many rows it changed."""
         total = 0
-        for (sql, order, literals, _), named in self._chunks(connection, items, values):
-            given = {**literals, **named}
-            total += connection.exec_driver_sql(sql, tuple(given[name] for name in order)).rowcount
+        for compiled, given in self._chunks(connection, items, values):
+            total += int(_execute(connection, compiled, given).rowcount)
         return total
 
-    def _chunks(
-        self, connection: Connection, items: Sequence[Any], values: Sequence[Any]
-    ) -> Iterator[tuple[_Compiled, dict[str, Any]]]:
+    def _chunks(self, connection: Connection, items: Sequence[Any], values: Row) -> Iterator[tuple[_Compiled, Row]]:
         for some in chunks(items):
             # Few sizes, so that few statements are compiled; the last value repeated changes nothing.
             size = 1 << (len(some) - 1).bit_length()
-            named = dict(zip(self._binds, values, strict=True))
-            named.update(zip(_names(size), (*some, *some[-1:] * (size - len(some))), strict=True))
-            yield _compiled_list(self._build, size, connection.dialect), named
+            given = (*values, *some, *some[-1:] * (size - len(some)))
+            yield _compiled_list(self._build, self._binds, size, connection.dialect), given
 
 
 class RowsStatement:
@@ -112,9 +128,9 @@ class RowsStatement:
     def run(self, connection: Connection, rows: Sequence[Row], *values: Any) -> int:  # noqa: ANN401 - as above
         """Write all rows; return how many were written."""
         total, rest = 0, iter(rows)
-        for size in _powers(len(rows)):
+        for size in _sizes(len(rows)):
             given = (*chain.from_iterable(islice(rest, size)), *values)
-            total += connection.exec_driver_sql(self._text(connection.dialect, size), given).rowcount
+            total += int(_run(connection, self._text(connection.dialect, size), given).rowcount)
         return total
 
     def _text(self, dialect: Dialect, size: int) -> str:
@@ -147,20 +163,17 @@ def chunks(items: Sequence[Any]) -> Iterator[list[Any]]:
         yield some
 
 
-def _powers(count: int) -> Iterator[int]:
-    """Cut a count into powers of two, so that few texts are prepared."""
+def _sizes(count: int) -> Iterator[int]:
+    """Cut a count into small ones and powers of two, so that few texts are prepared."""
     while count:
-        size = min(_MOST_ROWS, 1 << (count.bit_length() - 1))
+        size = count if count <= _MOST_AS_IT_IS else min(_MOST_ROWS, 1 << (count.bit_length() - 1))
         yield size
         count -= size
 
 
-def _rows(connection: Connection, compiled: _Compiled, named: dict[str, Any]) -> list[Row]:
-    sql, order, literals, blobs = compiled
-    given = {**literals, **named}
-    result = connection.exec_driver_sql(sql, tuple(given[name] for name in order))
-    cursor: Any = result.cursor  # the driver's own, below SQLAlchemy's rows
-    rows: list[Row] = cursor.fetchall()
+def _rows(connection: Connection, compiled: _Compiled, given: Row) -> list[Row]:
+    rows: list[Row] = _execute(connection, compiled, given).fetchall()
+    blobs = compiled.blobs
     if blobs is None:
         return rows
     found: list[list[Any]] = msgspec.json.decode(rows[0][0])
@@ -170,24 +183,61 @@ def _rows(connection: Connection, compiled: _Compiled, named: dict[str, Any]) ->
     return [tuple(row) for row in found]
 
 
+def _execute(connection: Connection, compiled: _Compiled, given: Row) -> Any:  # noqa: ANN401 - as `_run`
+    return _run(connection, compiled.sql, compiled.order((*compiled.literals, *given)))
+
+
+def _run(connection: Connection, sql: str, given: Row) -> Any:  # noqa: ANN401 - the driver's own cursor
+    """Run a text; return the cursor.
+
+    Raises:
+        DBAPIError: as SQLAlchemy does; a connection that has broken is not used again.
+    """
+    if not connection.in_transaction():
+        connection.begin()
+    cursor = connection.connection.cursor()
+    dialect = connection.dialect
+    try:
+        cursor.execute(sql, given)
+    except dialect.loaded_dbapi.Error as error:
+        raw = connection.connection.dbapi_connection
+        is_lost = dialect.is_disconnect(error, raw, cursor)
+        if is_lost:
+            connection.invalidate(error)
+        # Without the values: they are alerts of somebody's.
+        raise sa.exc.DBAPIError.instance(
+            sql, None, error, dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=dialect
+        ) from error
+    return cursor
+
+
 @lru_cache(maxsize=16)
 def _names(size: int) -> list[str]:
     return [f"v{index}" for index in range(size)]
 
 
 @lru_cache(maxsize=256)
-def _compiled(statement: sa.Select[Any] | sa.Update, dialect: Dialect, *, as_text: bool) -> _Compiled:
+def _compiled(statement: Query | sa.Update, binds: tuple[str, ...], dialect: Dialect, *, as_text: bool) -> _Compiled:
     blobs = None
-    if as_text and dialect.name == "sqlite" and isinstance(statement, sa.Select):
+    if as_text and dialect.name == "sqlite" and not isinstance(statement, sa.Update):
         inner = statement.subquery()
         blobs = tuple(place for place, column in enumerate(inner.c) if isinstance(column.type, sa.LargeBinary))
         # hex() makes an empty text of NULL, and no blob here is empty.
         shown = [sa.func.nullif(sa.func.hex(c), "") if i in blobs else c for i, c in enumerate(inner.c)]
         statement = sa.select(sa.func.json_group_array(sa.func.json_array(*shown)))
     compiled = statement.compile(dialect=dialect)
-    return str(compiled), tuple(compiled.positiontup or ()), compiled.params, blobs
+    literals = {name: value for name, value in compiled.params.items() if name not in binds}
+    places = {name: place for place, name in enumerate((*literals, *binds))}
+    order = _picking([places[name] for name in compiled.positiontup or ()])
+    return _Compiled(str(compiled), order, tuple(literals.values()), blobs)
+
+
+def _picking(places: list[int]) -> Callable[[Row], Row]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: tuple([values[place] for place in places])
 
 
 @lru_cache(maxsize=256)
-def _compiled_list(build: Build, size: int, dialect: Dialect) -> _Compiled:
-    return _compiled(build(size), dialect, as_text=True)
+def _compiled_list(build: Build, binds: tuple[str, ...], size: int, dialect: Dialect) -> _Compiled:
+    return _compiled(build(size), (*binds, *_names(size)), dialect, as_text=True)

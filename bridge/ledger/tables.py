@@ -89,13 +89,11 @@ _due = Statement(
 )
 
 
-def _open_of(size: int) -> sa.Select[Any]:
-    return _of_alerts(size).where(alarms.c.ends_at.is_(None), alarms.c.finished_at.is_(None))
-
-
-def _last_of(size: int) -> sa.Select[Any]:
+def _newest_of(size: int) -> sa.CompoundSelect[Any]:
+    """Return the newest alarms: those that are open, and the others; there is an index for each of the two."""
+    is_open = _of_alerts(size).where(alarms.c.ends_at.is_(None), alarms.c.finished_at.is_(None))
     is_over = sa.or_(alarms.c.ends_at.is_not(None), alarms.c.finished_at.is_not(None))
-    return _of_alerts(size).where(alarms.c.is_newest, is_over)
+    return sa.union_all(is_open, _of_alerts(size).where(alarms.c.is_newest, is_over))
 
 
 def _of_alerts(size: int) -> sa.Select[Any]:
@@ -130,8 +128,7 @@ def _contents_rows(size: int) -> sa.Select[Any]:
 
 
 _contents = InStatement(_contents_rows)
-_open = InStatement(_open_of, ("source",))
-_last = InStatement(_last_of, ("source",))
+_newest = InStatement(_newest_of, ("source",))
 _locked = InStatement(_locked_rows)
 _held = InStatement(_held_ids)
 _take = InStatement(_taken, ("holder", "until", "now"))
@@ -167,6 +164,10 @@ class Due(msgspec.Struct, frozen=True):
     kept: bytes | None
 
 
+_LEVEL = -1
+"""Of compression: of 2,600 bytes it leaves 940, in half of the time in which level 1 leaves 730."""
+
+
 class Codec:
     """Turns values into what lies beside a row, and back; not to be shared between threads.
 
@@ -174,7 +175,7 @@ class Codec:
     """
 
     def __init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
         self._decompressor = zstandard.ZstdDecompressor()
         self._encoder = msgspec.json.Encoder()
         self._sent = msgspec.json.Decoder(_Sent)
@@ -222,22 +223,22 @@ def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]
 
     The caller has the put lock (`next_seq`), so that no newer one can come in between.
     """
-    newest = [row[0] for kind in (_open, _last) for row in _of_keys(connection, kind, keys)]
+    newest = [row[0] for row in _newest_alarms(connection, keys)]
     return {alarm.key: alarm for alarm in load(connection, newest).values()}
 
 
 def unfinished(connection: Connection, keys: Iterable[Key]) -> set[Key]:
     """Return those of the alerts whose newest alarm is not finished."""
-    rows = [row for kind in (_open, _last) for row in _of_keys(connection, kind, keys)]
+    rows = _newest_alarms(connection, keys)
     return {(source, fingerprint) for _, source, fingerprint, finished_at in rows if finished_at is None}
 
 
-def _of_keys(connection: Connection, kind: InStatement, keys: Iterable[Key]) -> Iterator[Row]:
+def _newest_alarms(connection: Connection, keys: Iterable[Key]) -> Iterator[Row]:
     by_source: dict[str, list[str]] = {}
     for source, fingerprint in keys:
         by_source.setdefault(source, []).append(fingerprint)
     for source, fingerprints in by_source.items():
-        yield from kind.run(connection, fingerprints, source)
+        yield from _newest.run(connection, fingerprints, source)
 
 
 def held_ids(connection: Connection, ids: Sequence[str]) -> set[str]:

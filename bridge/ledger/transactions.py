@@ -38,6 +38,7 @@ class Transactions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._turn = asyncio.Lock()
+        self._held: Connection | None = None
 
     async def open(self) -> None:
         """Start the threads, and open the database on the one that writes.
@@ -57,6 +58,7 @@ class Transactions:
     async def close(self) -> None:
         """Finish what was begun, then leave the database."""
         async with self._turn:
+            self._let_go()
             await asyncio.to_thread(self._end_threads)
             await asyncio.to_thread(self._database.close)
 
@@ -103,23 +105,35 @@ class Transactions:
 
     async def _here(self, step: Step[T], *, is_durable: bool) -> T:
         """Run a write in the event loop; its commit on the writing thread if that waits for the disk."""
-        options = {"at_once": True, "is_durable": is_durable}
-        with self._database.engine.connect().execution_options(**options) as connection:
-            try:
-                transaction = connection.begin()
-            except OperationalError:  # another process writes: wait for it where nobody waits for us
-                return await self._on(self._writer, lambda: self._transaction(step))
-            try:
-                result = step(connection)
-                self._database.before_commit()
-            except BaseException:
-                transaction.rollback()
-                raise
+        connection = self._hold().execution_options(at_once=True, is_durable=is_durable)
+        try:
+            transaction = connection.begin()
+        except OperationalError:  # another process writes: wait for it where nobody waits for us
+            self._let_go()
+            return await self._on(self._writer, lambda: self._transaction(step))
+        try:
+            result = step(connection)
+            self._database.before_commit()
             if is_durable:
                 await self._on(self._writer, transaction.commit)
             else:
                 transaction.commit()
-            return result
+        except BaseException:
+            self._let_go()
+            raise
+        return result
+
+    def _hold(self) -> Connection:
+        """Return the connection that small writes share: to get one for each costs as much as its transaction."""
+        if self._held is None:
+            self._held = self._database.engine.connect()
+        return self._held
+
+    def _let_go(self) -> None:
+        """Close that connection, which rolls back whatever was begun on it."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
 
     def _end_threads(self) -> None:
         self._writer.shutdown()

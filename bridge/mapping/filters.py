@@ -208,7 +208,11 @@ def strip_domain(value: object) -> str:
 
 def link(value: object) -> str:
     """Return a web address; empty for anything else, such as ``javascript:``."""
-    text = str(value)
+    return _link(str(value))
+
+
+@lru_cache(maxsize=256)
+def _link(text: str) -> str:
     is_web = text[:8].lower().startswith(("http://", "https://")) and text.isprintable() and " " not in text
     return text if is_web else ""
 

@@ -123,11 +123,12 @@ def compile_tree(tree: nodes.Template) -> Callable[[Mapping[str, Any]], str]:
     """Return what renders a checked tree; its output is cut at the limit, and what would come after is not made."""
     for loop in tree.find_all(nodes.For):
         loop.iter = nodes.Filter(loop.iter, "few", [], [], None, None, lineno=loop.lineno)
+    names = find_undeclared_variables(tree)
     template = JinjaTemplate.from_code(_ENVIRONMENT, _ENVIRONMENT.compile(tree), {})
 
     def render(scope: Mapping[str, Any]) -> str:
         pieces, size = [], 0
-        for piece in template.generate(scope):
+        for piece in template.generate({name: scope[name] for name in names}):
             pieces.append(piece)
             size += len(piece)
             if size > LONGEST:
