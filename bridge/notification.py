@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
@@ -205,4 +205,8 @@ def _time(index: int, name: str, text: str) -> Millis:
 
 def _present(pairs: dict[str, str | None] | None) -> Labels:
     """Drop nulls, as Alertmanager's own reader does."""
-    return {name: value for name, value in pairs.items() if value is not None} if pairs else {}
+    if not pairs:
+        return {}
+    if None not in pairs.values():
+        return cast("Labels", pairs)
+    return {name: value for name, value in pairs.items() if value is not None}

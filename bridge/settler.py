@@ -89,6 +89,8 @@ class Settler:
         self._action = action
         self._settings = settings
         self._metrics = metrics
+        self._delivery = metrics.delivery.labels(action)
+        self._alert_age = metrics.alert_age.labels(action)
         self._clock = clock
         self._random = random
 
@@ -197,9 +199,9 @@ class Settler:
             is_first = alarm.reported_at is None
             received, began = (alarm.received_at, alarm.fired_at) if is_first else (None, None)
         if received is not None:
-            self._metrics.delivery.labels(claim.action).observe((now - received) / 1000)
+            self._delivery.observe((now - received) / 1000)
         if began is not None:
-            self._metrics.alert_age.labels(claim.action).observe(max(0, now - began) / 1000)
+            self._alert_age.observe(max(0, now - began) / 1000)
 
     def _refused(self, verdict: Verdict) -> None:
         alarm = verdict.claim.alarm
