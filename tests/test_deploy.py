@@ -1,6 +1,7 @@
 """What goes into a cluster: every overlay renders, is valid, is restricted, and names what the code has."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,7 @@ VALUES = sorted(path.stem for path in (CHART / "ci").iterdir())
 RENDERINGS = [f"kustomize/{name}" for name in OVERLAYS] + [f"helm/{name}" for name in VALUES]
 MODELS = {
     ("monitoring.coreos.com/v1", "Alertmanager"): v1.Alertmanager,
+    ("monitoring.coreos.com/v1", "PodMonitor"): v1.PodMonitor,
     ("monitoring.coreos.com/v1", "ServiceMonitor"): v1.ServiceMonitor,
     ("monitoring.coreos.com/v1", "PrometheusRule"): v1.PrometheusRule,
     ("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig"): v1alpha1.AlertmanagerConfig,
@@ -119,12 +121,70 @@ def test_every_object_is_valid(objects):
         check(one)
 
 
-@pytest.mark.parametrize("file", sorted((KUSTOMIZE / "components").rglob("*.yaml")), ids=lambda path: path.stem)
-def test_the_operators_resources_are_valid(file):
-    """The Prometheus Operator's schemas take what the component brings."""
-    one = yaml.safe_load(file.read_text())
-    if one["kind"] != "Component":
+COMBINATIONS = {
+    ("standalone", "prometheus-operator"): {"ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"},
+    ("ha", "prometheus-operator"): {"ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"},
+    ("sidecar", "prometheus-operator-sidecar"): {"PodMonitor", "PrometheusRule", "AlertmanagerConfig"},
+    ("standalone", "web-configuration"): set(),
+    ("ha", "web-configuration-tls"): set(),
+}
+
+
+def combined(folder, overlay, component):
+    """Give the objects of an overlay of a user's own, with a component."""
+    base = os.path.relpath(KUSTOMIZE, folder)
+    kustomization = {
+        "namespace": "monitoring",
+        "resources": [f"{base}/overlays/{overlay}"],
+        "components": [f"{base}/components/{component}"],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    done = subprocess.run([tool("kubectl"), "kustomize", folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+@pytest.mark.parametrize(("overlay", "component"), COMBINATIONS)
+def test_each_component_adds_what_it_says(overlay, component, tmp_path):
+    """An overlay with a component is valid, and holds the resources that the component brings."""
+    objects = combined(tmp_path, overlay, component)
+    for one in objects:
         check(one)
+        assert one["metadata"]["namespace"] == "monitoring"
+    kinds = {one["kind"] for one in objects} - {one["kind"] for one in render(f"kustomize/{overlay}")}
+    assert kinds == COMBINATIONS[overlay, component]
+
+
+def test_every_component_is_tried():
+    """No component stands in the folder that the test above does not put onto an overlay; prometheus-rule is in two."""
+    tried = {component for _, component in COMBINATIONS} | {"prometheus-rule"}
+    assert {path.name for path in (KUSTOMIZE / "components").iterdir()} == tried
+
+
+@pytest.mark.parametrize("tls", ["", "-tls"])
+def test_the_web_configuration_is_a_mounted_secret(tls, tmp_path):
+    """The component gives serve its --web.config.file out of a Secret; with TLS the probes speak HTTPS."""
+    ((container, pod),) = bridges(combined(tmp_path, "ha", f"web-configuration{tls}"))
+    parsed = parser(dict.fromkeys(commands(), print)).parse_args(container["args"])
+    (mount,) = [
+        one for one in container["volumeMounts"] if str(Path(parsed.web_config_file).parent) == one["mountPath"]
+    ]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == mount["name"]]
+    assert volume["secret"]["secretName"] == "aom-bridge-web"
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"].get("scheme") == ("HTTPS" if tls else None)
+
+
+@pytest.mark.parametrize("where", ["kustomize", "helm"])
+def test_a_sidecar_is_scraped_on_its_own_port(where, tmp_path):
+    """The PodMonitor scrapes the port that the sidecar has, as the job that the alerts know."""
+    objects = combined(tmp_path, "sidecar", "prometheus-operator-sidecar")
+    (container, _), *_ = bridges(objects)
+    (monitor,) = of_kind(objects if where == "kustomize" else render("helm/sidecar"), "PodMonitor")
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in container["ports"]}
+    assert {"targetLabel": "job", "replacement": "aom-bridge"} in endpoint["relabelings"]
+    assert 'up{job="aom-bridge"}' in (ROOT / "deploy/prometheus/rules.yaml").read_text()
 
 
 def test_a_misspelt_field_is_found():
@@ -254,22 +314,34 @@ def test_a_sidecar_keeps_webhooks_on_loopback_and_reports_every_repeat(overlay, 
 
 def test_the_operators_rules_are_the_rules():
     """The PrometheusRule holds what deploy/prometheus/rules.yaml holds."""
-    rule = yaml.safe_load((KUSTOMIZE / "components/prometheus-operator/prometheusrule.yaml").read_text())
+    rule = yaml.safe_load((KUSTOMIZE / "components/prometheus-rule/prometheusrule.yaml").read_text())
     assert rule["spec"] == yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())
 
 
-def test_the_example_for_alertmanager_says_what_matters():
-    """Resolves are sent, nothing is cut off, and the address is the Service's."""
-    config = yaml.safe_load((KUSTOMIZE / "components/prometheus-operator/alertmanagerconfig.yaml").read_text())
+@pytest.mark.parametrize(
+    ("objects_of", "url"),
+    [
+        (lambda folder: combined(folder, "standalone", "prometheus-operator"), "http://aom-bridge:9876/webhook"),
+        (lambda folder: combined(folder, "sidecar", "prometheus-operator-sidecar"), "http://127.0.0.1:9876/webhook"),
+        (lambda _: render("helm/standalone"), "http://aom-bridge.default.svc:9876/webhook"),
+        (lambda _: render("helm/tls"), "https://aom-bridge.default.svc:9876/webhook"),
+        (lambda _: render("helm/sidecar"), "http://127.0.0.1:9876/webhook"),
+    ],
+    ids=["kustomize", "kustomize-sidecar", "helm", "helm-tls", "helm-sidecar"],
+)
+def test_the_example_for_alertmanager_says_what_matters(objects_of, url, tmp_path):
+    """Resolves are sent, nothing is cut off, and the address is the Service's, or the sidecar's own."""
+    objects = objects_of(tmp_path)
+    (config,) = of_kind(objects, "AlertmanagerConfig")
     (webhook,) = config["spec"]["receivers"][0]["webhookConfigs"]
-    (service,) = of_kind(render("kustomize/standalone"), "Service")
-    port = service["spec"]["ports"][0]["port"]
-    assert webhook == {
-        "url": f"http://{service['metadata']['name']}:{port}/webhook",
-        "sendResolved": True,
-        "maxAlerts": 0,
-    }
+    webhook.pop("httpConfig", None)
+    assert webhook == {"url": url, "sendResolved": True, "maxAlerts": 0}
+    assert config["spec"]["route"]["receiver"] == config["spec"]["receivers"][0]["name"]
     assert re.fullmatch(r"\d+[smh]", config["spec"]["route"]["groupInterval"])
+    for service in of_kind(objects, "Service"):
+        assert re.fullmatch(rf"https?://{service['metadata']['name']}(\.default\.svc)?:(\d+)/webhook", url)[2] == str(
+            service["spec"]["ports"][0]["port"]
+        )
 
 
 def helm(*arguments):
