@@ -1,6 +1,7 @@
 """The main job with real parts: the real Alertmanager, the real process, AOM emulated; and crashes in between."""
 
 import json
+import re
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -137,3 +138,20 @@ async def test_a_second_bridge_on_the_same_ledger_says_so_and_stops(tmp_path):
         with pytest.raises(AssertionError, match=r"another process uses this ledger.*Fix:"):
             async with serving(tmp_path / "second", aom.url, ledger=tmp_path / "ledger.db"):
                 pass
+
+
+async def test_a_sidecars_two_addresses_divide_what_they_serve(tmp_path):
+    """The process as a sidecar starts it: webhooks at one address, status and changes at the other only."""
+    arguments = ("--web.admin-listen-address=127.0.0.1:0", "--web.enable-admin", "--config.watch")
+    async with cloud() as aom, serving(tmp_path, aom.url, arguments=arguments) as (bridge, url):
+        admin = re.search(r"admin_address=(\S+)", bridge.output)[1]
+        assert await post(url, alert("a1")) == 200
+        async with aiohttp.ClientSession() as session:
+            found = {}
+            for base in (url, admin):
+                for method, path in (("POST", "/webhook"), ("GET", "/metrics"), ("POST", "/-/reload")):
+                    async with session.request(method, base + path, data=None) as response:
+                        found[base == admin, path] = response.status
+        assert found[True, "/metrics"] == found[True, "/-/reload"] == 200
+        assert found[True, "/webhook"] == found[False, "/metrics"] == found[False, "/-/reload"] == 404
+        assert found[False, "/webhook"] == 400
