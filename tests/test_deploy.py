@@ -387,6 +387,17 @@ def test_the_chart_is_of_this_version_and_has_the_rules():
     assert rule["spec"] == yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())
 
 
+def test_runbooks_may_lie_elsewhere():
+    """A value says where the runbooks are kept, and every alert leads there."""
+    code, text = helm(
+        "template", "x", str(CHART), "--set=prometheusRule.enabled=true,prometheusRule.runbooks=https://w/r"
+    )
+    assert code == 0, text
+    urls = re.findall(r"runbook_url: (\S+)", text)
+    assert urls
+    assert all(re.fullmatch(r"https://w/r/AomBridge\w+\.md", url) for url in urls)
+
+
 def test_a_users_own_targets_take_the_place_of_the_default():
     """Values that name targets are the whole of them: nothing of the default is merged in."""
     (map_,) = of_kind(render("helm/ha"), "ConfigMap")
