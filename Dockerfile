@@ -1,6 +1,6 @@
 # The image of aom-bridge: only what runs, as a numeric user, on a read-only root file system.
 #   docker build -t aom-bridge .
-#   docker run --read-only -v $PWD/bridge.yaml:/etc/aom-bridge/bridge.yaml:ro -v aom-bridge:/var/lib/aom-bridge -p 9876:9876 aom-bridge
+#   docker run --read-only -v $PWD/bridge.yaml:/etc/aom-bridge/config/bridge.yaml:ro -v aom-bridge:/var/lib/aom-bridge -p 9876:9876 aom-bridge
 FROM python:3.13.9-slim-bookworm AS build
 SHELL ["/bin/sh", "-eu", "-c"]
 WORKDIR /src
@@ -22,7 +22,7 @@ COPY --from=build /opt/aom-bridge /opt/aom-bridge
 RUN install -d -o 65532 -g 65532 -m 0700 /var/lib/aom-bridge
 ENV PATH=/opt/aom-bridge/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    AOM_BRIDGE_CONFIG_FILE=/etc/aom-bridge/bridge.yaml
+    AOM_BRIDGE_CONFIG_FILE=/etc/aom-bridge/config/bridge.yaml
 USER 65532:65532
 WORKDIR /var/lib/aom-bridge
 VOLUME /var/lib/aom-bridge

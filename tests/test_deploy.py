@@ -273,6 +273,73 @@ def claims(objects):
     return names | {f"alertmanager-{one['metadata']['name']}-db" for one in of_kind(objects, "Alertmanager")}
 
 
+def selects(selector, labels):
+    """Say whether a label selector takes these labels."""
+    held = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+    expressions = selector.get("matchExpressions", [])
+    assert all(one["operator"] == "In" for one in expressions)
+    return held and all(labels.get(one["key"]) in one["values"] for one in expressions)
+
+
+@pytest.mark.parametrize("name", ["kustomize/standalone", "kustomize/ha", "helm/standalone", "helm/ha"])
+def test_the_network_policy_is_about_the_bridge_alone(name):
+    """It selects the bridge's pods and nobody else's, and lets Alertmanager and Prometheus in, and nobody else."""
+    objects = render(name)
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    (deployment,) = of_kind(objects, "Deployment")
+    spec, ours = policy["spec"], deployment["spec"]["template"]["metadata"]["labels"]
+    assert selects(spec["podSelector"], ours)
+    assert not selects(spec["podSelector"], {"app.kubernetes.io/name": "grafana"})
+    (rule,) = spec["ingress"]
+    for who, expected in (("alertmanager", True), ("prometheus", True), ("grafana", False), ("aom-bridge", False)):
+        labels = {"app.kubernetes.io/name": who}
+        assert any(selects(peer["podSelector"], labels) for peer in rule["from"]) is expected, who
+
+
+def test_the_sidecar_leaves_what_the_alertmanager_has(tmp_path):
+    """On a user's own Alertmanager the patch adds: its containers and volumes stay."""
+    alertmanager = yaml.safe_load((KUSTOMIZE / "overlays/sidecar/alertmanager.yaml").read_text())
+    alertmanager["spec"] |= {
+        "containers": [{"name": "proxy", "image": "p"}],
+        "volumes": [{"name": "v", "emptyDir": {}}],
+    }
+    (tmp_path / "alertmanager.yaml").write_text(yaml.safe_dump(alertmanager))
+    (tmp_path / "patch.yaml").write_text((KUSTOMIZE / "overlays/sidecar/patch.yaml").read_text())
+    patches = [{"path": "patch.yaml", "target": {"kind": "Alertmanager"}}]
+    (tmp_path / "kustomization.yaml").write_text(
+        yaml.safe_dump({"resources": ["alertmanager.yaml"], "patches": patches})
+    )
+    done = subprocess.run([tool("kubectl"), "kustomize", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    spec = yaml.safe_load(done.stdout)["spec"]
+    assert [one["name"] for one in spec["containers"]] == ["proxy", "aom-bridge"]
+    assert spec["volumes"][0]["name"] == "v"
+
+
+def test_commands_in_a_pod_find_the_configuration(pods):
+    """`kubectl exec … aom-bridge alarms list` needs no option: the image names the file that the pods mount."""
+    environment = dict(re.findall(r"^\s+(AOM_BRIDGE_\w+)=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    for container, _ in bridges(pods):
+        assert f"--config.file={environment['AOM_BRIDGE_CONFIG_FILE']}" in container["args"]
+
+
+def test_the_notes_of_the_sidecar_are_the_overlay():
+    """What the chart's notes tell to add to Alertmanager is what the sidecar overlay adds."""
+    code, text = helm("install", "x", str(CHART), "--dry-run=client", "--set=mode=sidecar,web.existingSecret=w")
+    assert code == 0, text
+    notes = text.partition("NOTES:")[2]
+    assert "create secret generic aom-bridge-credentials" in notes
+    spec = yaml.safe_load(re.search(r"^  containers:\n.*?(?=^\S)", notes, re.MULTILINE | re.DOTALL)[0])
+    ((told, _),) = bridges([{"kind": "Alertmanager", "spec": spec}])
+    ((known, pod),) = bridges(render("kustomize/sidecar"))
+    assert told["args"].pop() == "--web.config.file=/etc/aom-bridge/web/web.yml"
+    mounts, volumes = told["volumeMounts"], spec["volumes"]
+    assert mounts.pop(2) == {"name": "aom-bridge-web", "mountPath": "/etc/aom-bridge/web", "readOnly": True}
+    assert volumes.pop(2) == {"name": "aom-bridge-web", "secret": {"secretName": "w", "defaultMode": 0o440}}
+    text = json.dumps([told, volumes]).replace("alertmanager-NAME-db", "alertmanager-main-db").replace("x-aom-", "aom-")
+    assert json.loads(text) == [known, pod["volumes"]]
+
+
 def test_a_stopping_pod_gets_the_time_it_needs(pods):
     """The grace period covers the wait for the endpoints, what is in flight, and room beside them."""
     for container, pod in bridges(pods):

@@ -22,7 +22,7 @@ rule_files: [rules.yaml]
 scrape_configs:
   - job_name: aom-bridge
     authorization: {{credentials: {token}}}
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+    static_configs: [{{targets: ["127.0.0.1:{port}", "127.0.0.1:1"]}}]
 """
 FALLBACK = "mapping: {rules: [{name: broken, match: [alertname=Broken], set: {resource_id: '{{ labels.nope }}'}}]}"
 
@@ -111,6 +111,7 @@ async def provoke(it, bridge):
     assert await it.send(alert("A")) == 200
     await until(lambda: len(it.aom.snapshot()["active"]) == 1)
     await it.fires("AomBridgeTokenExpiring")
+    await it.fires("AomBridgeInstanceDown")
     assert "AomBridgeDeliveryDelayed" not in it.seen
     await it.fires("AomBridgeMappingFallbacks", lambda: it.send(alert("Broken")))
     await it.fires("AomBridgeWebhooksRefused", lambda: it.ask("/webhook", b"{"))

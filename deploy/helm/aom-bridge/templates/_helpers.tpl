@@ -55,3 +55,7 @@ tcpSocket: {port: http}
 httpGet: {path: {{ .path }}, port: http{{ if .root.Values.web.tls }}, scheme: HTTPS{{ end }}}
 {{- end -}}
 {{- end }}
+
+{{- define "aom-bridge.sidecarProbe" -}}
+{{- include "aom-bridge.probe" . | replace "port: http" "port: bridge-metrics" -}}
+{{- end }}
