@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from bridge import __version__, log
@@ -188,8 +189,11 @@ def _add_alarms(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as abov
 
 
 def _add_ledger(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as above
-    ledger = commands.add_parser("ledger", help="move a ledger to another database")
+    ledger = commands.add_parser("ledger", help="back a ledger up, or move it to another database")
     actions = ledger.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    backup = _command(actions, "backup", run["ledger backup"], "copy a SQLite ledger into a file while serve runs")
+    _add_config(backup)
+    backup.add_argument("file", type=Path, metavar="FILE", help="where to; it must not be there yet")
     copy = _command(actions, "copy", run["ledger copy"], "copy a ledger into an empty database; stop serve before")
     copy.add_argument("source", metavar="FROM", help="what store.url is: sqlite:///FILE or postgresql://USER@HOST/NAME")
     copy.add_argument("destination", metavar="TO", help="what it will be; passwords by PGPASSWORD or ~/.pgpass")

@@ -1,7 +1,7 @@
-"""The command `aom-bridge ledger`: moves a ledger to another database. Part of the command line: it prints.
+"""The command `aom-bridge ledger`: backs a ledger up, or moves it to another database. It prints.
 
-In: two addresses. Out: one sentence, and an exit code. Addresses with passwords are refused: they would stand in the
-process list.
+In: a file, or two addresses. Out: one sentence, and an exit code. Addresses with passwords are refused: they would
+stand in the process list.
 """
 
 from __future__ import annotations
@@ -9,10 +9,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from bridge import config
 from bridge.clock import system_clock
 from bridge.errors import BridgeError
+from bridge.ledger.backup import back_up
 from bridge.ledger.database import read_url
 from bridge.ledger.transfer import copy
+
+
+def _back_up(arguments: argparse.Namespace) -> int:
+    settings = config.load(arguments.config_file, allow_unset=True)
+    count = back_up(settings.store.url, arguments.file)
+    print(f"{count} alarm(s) copied to {arguments.file}; the bridge may run on.")
+    return 0
 
 
 def _copy(arguments: argparse.Namespace) -> int:
@@ -35,4 +44,4 @@ def _check(url: str) -> None:
         raise BridgeError(f"{text}. Fix: leave it out, and set PGPASSWORD, PGSSLMODE, or write a ~/.pgpass.")
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {"ledger copy": _copy}
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {"ledger backup": _back_up, "ledger copy": _copy}

@@ -340,6 +340,22 @@ def test_the_notes_of_the_sidecar_are_the_overlay():
     assert json.loads(text) == [known, pod["volumes"]]
 
 
+def test_the_job_of_the_operations_page_is_valid():
+    """The Job that moves a ledger: valid, restricted, on the standalone overlay's claim, a command that there is."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    job = yaml.safe_load(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    check(job)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (deployed,) = [pod for _, pod in bridges(render("kustomize/standalone"))]
+    assert pod["securityContext"].items() <= deployed["securityContext"].items()
+    assert container["securityContext"] == deployed["containers"][0]["securityContext"]
+    assert [one for one in pod["volumes"] if "persistentVolumeClaim" in one] == [
+        one for one in deployed["volumes"] if "persistentVolumeClaim" in one
+    ]
+    parser(dict.fromkeys(commands(), print)).parse_args(container["args"])
+
+
 def test_a_stopping_pod_gets_the_time_it_needs(pods):
     """The grace period covers the wait for the endpoints, what is in flight, and room beside them."""
     for container, pod in bridges(pods):

@@ -10,6 +10,8 @@ import yaml
 from conftest import need
 from prometheus_client import generate_latest
 
+from bridge.arguments import parser
+from bridge.cli import _COMMANDS
 from bridge.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
@@ -91,6 +93,13 @@ def test_every_alert_is_complete_and_leads_to_its_runbook(rule):
     heads = re.findall(r"^## (.*)$", (ROOT / path).read_text(), re.MULTILINE)
     assert heads == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
     assert "```sh" in (ROOT / path).read_text()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
+def test_commands_of_the_pages_are_those_of_the_command_line(page):
+    """What operators are told to run in a pod is taken by the command line as it stands."""
+    for words in re.findall(r"-- aom-bridge ([^`#|\n]+)", page.read_text()):
+        parser(dict.fromkeys(_COMMANDS, print)).parse_args(words.split())
 
 
 def test_every_runbook_is_of_an_alert():

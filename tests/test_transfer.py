@@ -1,15 +1,18 @@
-"""`aom-bridge ledger copy`: the whole ledger in another database, and the bridge goes on with it."""
+"""`aom-bridge ledger`: the whole ledger in another database or in a backup, and the bridge goes on with it."""
+
+import asyncio
 
 import pytest
 from book import T0, Book
 from conftest import alert, running, until
-from process import bridge_command, run
+from process import bridge_command, run, serving
 from test_dispatcher import resolved
 from test_replica_processes import post, replica
 
 from bridge.emulator import Emulator, Options
 from bridge.errors import LedgerStartError
 from bridge.ledger import looking_at, read
+from bridge.ledger.backup import back_up
 from bridge.ledger.transfer import copy
 
 
@@ -84,3 +87,54 @@ async def test_no_password_stands_in_the_process_list():
     assert code == 2
     assert "PGPASSWORD" in err
     assert "s3cret" not in err
+
+
+async def test_a_backup_beside_the_bridge_is_whole_and_can_be_restored(tmp_path):
+    """Taken while webhooks come in, put back as docs/operations.md says: the ledger of that moment, undamaged."""
+    file, copied = tmp_path / "l.db", tmp_path / "backup.db"
+    async with Book(f"sqlite:///{file}") as book:
+        for number in range(300):
+            await book.fire(f"a{number}")
+        assert await asyncio.to_thread(back_up, f"sqlite:///{file}", copied) == 300
+        before, _ = shown(f"sqlite:///{file}")
+        for number in range(300, 3_000):
+            await book.fire(f"a{number}")
+    assert {path.name for path in tmp_path.iterdir() if "backup" in path.name} == {"backup.db"}
+    assert copied.stat().st_mode & 0o077 == 0
+    for path in tmp_path.glob("l.db*"):
+        path.unlink()
+    copied.rename(file)
+    async with Book(f"sqlite:///{file}") as book:
+        assert shown(f"sqlite:///{file}")[0] == before
+        await book.fire("new")
+
+
+async def test_a_backup_that_cannot_be_is_refused_with_the_fix(tmp_path, database):
+    """A name that is taken, no ledger, PostgreSQL, a folder that is not there: a sentence each, and no half copy."""
+    file = f"sqlite:///{tmp_path}/l.db"
+    with pytest.raises(LedgerStartError, match="no ledger is at"):
+        back_up(file, tmp_path / "b.db")
+    async with Book(file) as book:
+        await book.fire("a")
+    with pytest.raises(LedgerStartError, match="pg_dump"):
+        back_up(database, tmp_path / "b.db")
+    with pytest.raises(LedgerStartError, match="could not be copied"):
+        back_up(file, tmp_path / "nowhere" / "b.db")
+    (tmp_path / "b.db").write_text("mine")
+    with pytest.raises(LedgerStartError, match="there already"):
+        back_up(file, tmp_path / "b.db")
+    assert (tmp_path / "b.db").read_text() == "mine"
+
+
+async def test_a_backup_by_the_command_line_asks_the_configuration_where(tmp_path):
+    """`aom-bridge ledger backup FILE` beside the real process copies what its configuration names."""
+    emulator = Emulator(Options(port=0))
+    await emulator.start()
+    try:
+        async with serving(tmp_path, emulator.url) as (_, url):
+            assert (await post(url, alert("A")))[0] == 200
+            command = ("ledger", "backup", f"--config.file={tmp_path}/bridge.yaml", str(tmp_path / "b.db"))
+            code, out, err = await run(*bridge_command(*command))
+            assert (code, out, err) == (0, f"1 alarm(s) copied to {tmp_path}/b.db; the bridge may run on.\n", "")
+    finally:
+        await emulator.stop()

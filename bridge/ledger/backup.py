@@ -1,0 +1,63 @@
+"""Copies a SQLite ledger into a file, beside the process that runs on it.
+
+In: an address and a path. Out: how many alarms the copy holds; it is whole, or it is not there. PostgreSQL has tools of
+its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from bridge.errors import LedgerStartError
+from bridge.ledger.database import read_url
+
+
+def back_up(url: str, file: Path) -> int:
+    """Copy the ledger as it is now.
+
+    Args:
+        url: `store.url`.
+        file: where to; nothing is there yet.
+
+    Raises:
+        LedgerStartError: there is no such ledger, it is no SQLite file, or the copy cannot be written.
+    """
+    source = read_url(url)
+    if source.drivername != "sqlite":
+        raise LedgerStartError("this ledger lies in PostgreSQL. Fix: pg_dump.")
+    path = Path(source.database or "")
+    if not path.exists():
+        raise LedgerStartError(f"no ledger is at {path}. Fix: start serve first, or correct store.url.")
+    if file.exists():
+        raise LedgerStartError(f"{file} is there already. Fix: another name, or remove it.")
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    try:
+        count = _copy(path, unfinished)
+        unfinished.rename(file)
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerStartError(f"the ledger at {path} could not be copied to {file}: {error}.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+    return count
+
+
+def _copy(path: Path, file: Path) -> int:
+    # Nobody else's to read: alerts' labels may say much.
+    os.close(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+    reading = f"file:{quote(str(path.absolute()))}?mode=ro"
+    with (
+        contextlib.closing(sqlite3.connect(reading, uri=True)) as source,
+        contextlib.closing(sqlite3.connect(file)) as target,
+    ):
+        source.backup(target)
+        # One file: a log beside it would be forgotten when the copy is taken elsewhere.
+        target.execute("PRAGMA journal_mode=DELETE")
+        (count,) = target.execute("SELECT count(*) FROM alarms").fetchone()
+    with file.open("rb") as written:
+        os.fsync(written.fileno())
+    return int(count)
