@@ -203,15 +203,17 @@ async def _until_stopped(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, begin_reload)
-    await start()
-    is_ready = True
-    await stopped.wait()
-    is_ready = False
-    await asyncio.gather(*reloads, return_exceptions=True)
-    await stop()
-    loop.remove_signal_handler(signal.SIGHUP)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes late must not look like a crash
+    # Not the loop's: when that lets a signal go, the next one ends the process for a moment.
+    signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(begin_reload))
+    try:
+        await start()
+        is_ready = True
+        await stopped.wait()
+        is_ready = False
+        await asyncio.gather(*reloads, return_exceptions=True)
+        await stop()
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes late must not look like a crash
     return 0
 
 
