@@ -13,7 +13,7 @@ from bridge import config
 from bridge.clock import system_clock
 from bridge.errors import BridgeError
 from bridge.ledger.backup import back_up
-from bridge.ledger.database import read_url
+from bridge.ledger.database import address
 from bridge.ledger.transfer import copy
 
 
@@ -33,12 +33,7 @@ def _copy(arguments: argparse.Namespace) -> int:
 
 
 def _check(url: str) -> None:
-    try:
-        found = read_url(url)
-    except ValueError as error:
-        raise BridgeError(
-            f"{error}. Fix: such as sqlite:///aom-bridge.db or postgresql://user@host/database."
-        ) from None
+    found = address(url)
     if found.password is not None or found.query:
         text = "an address with a password or options would stand in the process list"
         raise BridgeError(f"{text}. Fix: leave it out, and set PGPASSWORD, PGSSLMODE, or write a ~/.pgpass.")

@@ -72,10 +72,10 @@ def need(program):
     """Give a real program's path; without it the test fails in CI and is skipped elsewhere, with the fix."""
     path = shutil.which(program)
     if path is None:
-        text = f"{program} is not installed; apt-get install {program}"
         if os.environ.get("CI"):
-            pytest.fail(text)
-        pytest.skip(text)  # never in CI: a reader without the program still runs everything else
+            pytest.fail(f"{program} is not installed; apt-get install {program}")
+        # Never in CI: whoever has not installed the real programs still runs all the other tests.
+        pytest.skip(f"{program} is not installed; apt-get install {program}")
     return path
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bridge.errors import LedgerStartError
-from bridge.ledger.database import read_url
+from bridge.ledger.database import address
 
 
 def back_up(url: str, file: Path) -> int:
@@ -26,7 +26,7 @@ def back_up(url: str, file: Path) -> int:
     Raises:
         LedgerStartError: there is no such ledger, it is no SQLite file, or the copy cannot be written.
     """
-    source = read_url(url)
+    source = address(url)
     if source.drivername != "sqlite":
         raise LedgerStartError("this ledger lies in PostgreSQL. Fix: pg_dump.")
     path = Path(source.database or "")

@@ -20,6 +20,9 @@ from bridge.ledger.postgres import PostgresDatabase
 from bridge.ledger.sqlite import SqliteDatabase, read_only_engine
 from bridge.scalars import Secret
 
+ADDRESSES = "sqlite:///FILE, sqlite:////ABSOLUTE/FILE, or postgresql://USER@HOST/DATABASE"
+"""What an address looks like, for whoever wrote none."""
+
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -73,6 +76,18 @@ def read_url(text: str) -> sa.URL:
     raise ValueError("it names neither a SQLite file nor a PostgreSQL database")
 
 
+def address(text: str) -> sa.URL:
+    """Read an address that nobody has checked yet.
+
+    Raises:
+        LedgerStartError: as `read_url`, with the fix.
+    """
+    try:
+        return read_url(text)
+    except ValueError as error:
+        raise LedgerStartError(f"{error}. Fix: {ADDRESSES}.") from None
+
+
 def conceal_url(text: str) -> str:
     """Return what anybody may see of `store.url`: a file's place; elsewhere a secret may stand anywhere."""
     return text if text.startswith("sqlite:") else repr(Secret(""))
@@ -84,10 +99,7 @@ def database(text: str) -> Database:
     Raises:
         LedgerStartError: the address cannot be read.
     """
-    try:
-        url = read_url(text)
-    except ValueError as error:
-        raise LedgerStartError(f"store.url: {error}. Fix: such as sqlite:///aom-bridge.db.") from None
+    url = address(text)
     return SqliteDatabase(Path(url.database or "")) if url.drivername == "sqlite" else PostgresDatabase(url)
 
 

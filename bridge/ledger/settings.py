@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from bridge.clock import DAY, MINUTE, SECOND
-from bridge.ledger.database import conceal_url, read_url
+from bridge.ledger.database import ADDRESSES, conceal_url, read_url
 from bridge.scalars import DurationField, Scalar
 
 
@@ -30,8 +30,7 @@ class LedgerSettings:
         try:
             read_url(self.url)
         except ValueError as error:
-            fix = "sqlite:///FILE, sqlite:////ABSOLUTE/FILE, or postgresql://USER@HOST/DATABASE"
-            found.append(("url", f"{error}. Fix: {fix}."))
+            found.append(("url", f"{error}. Fix: {ADDRESSES}."))
         if self.max_open < 1:
             found.append(("max_open", "it must be at least 1. Fix: such as 1000000."))
         if self.lease < 10 * SECOND:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bridge.clock import Millis
 from bridge.errors import LedgerStartError
 from bridge.ledger import work
-from bridge.ledger.database import Database, database, read_url
+from bridge.ledger.database import Database, address, database
 from bridge.ledger.schema import alarms, contents, counters
 
 _ROWS_AT_ONCE = 500
@@ -53,10 +53,7 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
 
 
 def _check_present(url: str) -> None:
-    try:
-        found = read_url(url)
-    except ValueError as error:
-        raise LedgerStartError(f"{error}. Fix: such as sqlite:///aom-bridge.db.") from None
+    found = address(url)
     if found.drivername == "sqlite" and not Path(found.database or "").exists():
         raise LedgerStartError(f"no ledger is at {found.database}. Fix: the store.url that serve has used.")
 
