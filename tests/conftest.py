@@ -74,8 +74,7 @@ def need(program):
     if path is None:
         if os.environ.get("CI"):
             pytest.fail(f"{program} is not installed; apt-get install {program}")
-        # Never in CI: whoever has not installed the real programs still runs all the other tests.
-        pytest.skip(f"{program} is not installed; apt-get install {program}")
+        pytest.skip(f"{program} is not installed; apt-get install {program}")  # never in CI; all other tests still run
     return path
 
 

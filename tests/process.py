@@ -12,6 +12,14 @@ from contextlib import asynccontextmanager
 import aiohttp
 from conftest import need, settings_text, until
 
+from bridge.arguments import parser
+from bridge.cli import _COMMANDS
+
+
+def parsed(words):
+    """Give what the command line makes of these words; it exits where it does not take them."""
+    return parser(dict.fromkeys(_COMMANDS, print)).parse_args(words)
+
 
 class Process:
     """One running program with its output."""

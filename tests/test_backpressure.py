@@ -77,8 +77,8 @@ def full_disk(kind, folder):
     if disk.needs_mount:
         may = shutil.which("unshare") and subprocess.run(disk.command(["true"]), check=False, capture_output=True)
         if not may or may.returncode != 0:
-            # Mounting is a right that the system gives, nothing that could be installed: no failure in CI either.
-            pytest.skip("this system lets nobody mount here; the other kind of full disk is tested all the same")
+            # Not in CI either: nothing that could be installed gives this right. The other kind of full disk is tested.
+            pytest.skip("nobody may mount here, where user namespaces are forbidden")  # a right, not a package
     return disk
 
 

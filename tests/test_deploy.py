@@ -12,10 +12,11 @@ import pytest
 import yaml
 from cloudcoil.models.prometheus_operator import v1, v1alpha1
 from conftest import need, running
+from process import parsed
 from test_image import instructions
 
 from bridge import __version__
-from bridge.arguments import DEFAULT_ADDRESS, parser
+from bridge.arguments import DEFAULT_ADDRESS
 from bridge.config import load
 from bridge.ledger.database import read_url
 
@@ -165,10 +166,8 @@ def test_every_component_is_tried():
 def test_the_web_configuration_is_a_mounted_secret(tls, tmp_path):
     """The component gives serve its --web.config.file out of a Secret; with TLS the probes speak HTTPS."""
     ((container, pod),) = bridges(combined(tmp_path, "ha", f"web-configuration{tls}"))
-    parsed = parser(dict.fromkeys(commands(), print)).parse_args(container["args"])
-    (mount,) = [
-        one for one in container["volumeMounts"] if str(Path(parsed.web_config_file).parent) == one["mountPath"]
-    ]
+    web_config_file = parsed(container["args"]).web_config_file
+    (mount,) = [one for one in container["volumeMounts"] if str(Path(web_config_file).parent) == one["mountPath"]]
     (volume,) = [one for one in pod["volumes"] if one["name"] == mount["name"]]
     assert volume["secret"]["secretName"] == "aom-bridge-web"
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -214,17 +213,10 @@ def test_arguments_and_image_are_those_of_this_version(pods):
     """The command line is one that `serve` takes, the image's tag is this version, the user is the image's."""
     for container, pod in bridges(pods):
         assert container["image"] == f"aom-bridge:{__version__}"
-        parser(dict.fromkeys(commands(), print)).parse_args(container["args"])
+        parsed(container["args"])
         user = pod.get("securityContext", {}).get("runAsUser")
         if of_kind(pods, "Deployment"):
             assert f"{user}:{user}" == dict(instructions()[-1])["USER"]
-
-
-def commands():
-    """Give the names of all commands."""
-    from bridge.cli import _COMMANDS  # noqa: PLC0415 - only here
-
-    return _COMMANDS
 
 
 async def test_ports_and_probes_lead_to_the_bridge(pods, tmp_path):
@@ -353,7 +345,7 @@ def test_the_job_of_the_operations_page_is_valid():
     assert [one for one in pod["volumes"] if "persistentVolumeClaim" in one] == [
         one for one in deployed["volumes"] if "persistentVolumeClaim" in one
     ]
-    parser(dict.fromkeys(commands(), print)).parse_args(container["args"])
+    parsed(container["args"])
 
 
 def test_a_stopping_pod_gets_the_time_it_needs(pods):

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import need
+from process import parsed
 from prometheus_client import generate_latest
 
-from bridge.arguments import parser
-from bridge.cli import _COMMANDS
 from bridge.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +19,11 @@ ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule
 BOARD = json.loads((ROOT / "deploy" / "grafana" / "aom-bridge.json").read_text())
 QUERIES = [target["expr"] for panel in BOARD["panels"] for target in panel.get("targets", ())]
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
+COMMANDS = [
+    (page.stem, words)
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    for words in re.findall(r"-- aom-bridge ([^`#|\n]+)", page.read_text())
+]
 
 
 def families():
@@ -95,11 +99,15 @@ def test_every_alert_is_complete_and_leads_to_its_runbook(rule):
     assert "```sh" in (ROOT / path).read_text()
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
-def test_commands_of_the_pages_are_those_of_the_command_line(page):
+@pytest.mark.parametrize(("page", "words"), COMMANDS)
+def test_commands_of_the_pages_are_those_of_the_command_line(page, words):
     """What operators are told to run in a pod is taken by the command line as it stands."""
-    for words in re.findall(r"-- aom-bridge ([^`#|\n]+)", page.read_text()):
-        parser(dict.fromkeys(_COMMANDS, print)).parse_args(words.split())
+    assert parsed(words.split()).run, page
+
+
+def test_the_pages_tell_commands():
+    """The commands above are found: the runbooks' and the operations page's."""
+    assert {"operations", "AomBridgeAlarmsRejected"} <= {page for page, _ in COMMANDS}
 
 
 def test_every_runbook_is_of_an_alert():

@@ -39,8 +39,7 @@ async def test_kills_of_two_replicas_in_a_storm(tmp_path, database):
     await rehearse(plan, tmp_path, ledger=database)
 
 
-# `make rehearsal` runs it; together they take longer than CI may, and each has its small size above.
-@pytest.mark.skipif(not IS_FULL, reason="AOM_BRIDGE_REHEARSAL=full runs it: a minute and more for each")
+@pytest.mark.skipif(not IS_FULL, reason="`make rehearsal` runs it")  # longer than CI may take; the small size is above
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SWITCHES)
 async def test_many_kills_in_a_large_storm(tmp_path, name):
