@@ -89,9 +89,9 @@ def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
         return mapper.map(source, context.alert, context.group).mapped
 
     with editing(settings.store.url) as engine:
-        for ids in _ids_to_edit(arguments, engine):
+        for names in _names(arguments, engine):
             with engine.begin() as connection:
-                some = Editor(connection, map_anew, system_clock()).run(edit, ids)
+                some = Editor(connection, map_anew, system_clock()).run(edit, names)
             for result in some:
                 print(f"{result.id[:12]}: {result.text}", file=sys.stdout if result.done else sys.stderr)
             results += some
@@ -100,8 +100,8 @@ def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
     return 0 if all(result.done for result in results) else 1
 
 
-def _ids_to_edit(arguments: argparse.Namespace, engine: Any) -> Iterator[list[str]]:  # noqa: ANN401 - SQL's own word
-    """Give the ids of one transaction after the other."""
+def _names(arguments: argparse.Namespace, engine: Any) -> Iterator[Sequence[str | int]]:  # noqa: ANN401 - SQL's own word
+    """Give what names the alarms of one transaction after the other."""
     if not getattr(arguments, "all", False):
         if not arguments.ids:
             raise BridgeError("no alarm is named. Fix: give ids, or --all for every rejected alarm.")
@@ -115,8 +115,8 @@ def _ids_to_edit(arguments: argparse.Namespace, engine: Any) -> Iterator[list[st
             found = rejected(connection, target=arguments.target, source=arguments.source, after=after)
         if not found:
             return
-        yield [own_id for _, own_id in found]
-        after = found[-1][0]
+        yield found
+        after = found[-1]
 
 
 def pretty(value: object) -> str:

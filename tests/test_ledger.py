@@ -247,6 +247,19 @@ async def test_equal_starts_never_give_equal_ids(book):
     assert ids == [ids[0], f"{ids[0]}-2", f"{ids[0]}-3"]
 
 
+async def test_an_alarm_whose_id_begins_another_one_is_found_by_it(book):
+    """A whole id names its own alarm, also where a later one has the same with a number; a beginning of both, none."""
+    for _ in range(3):
+        await book.fire()
+        book.now += 1
+        await book.resolve()
+    for row in await book.rows():
+        view = await book.ledger.read(lambda c, own_id=row.id: read.show(c, own_id))
+        assert view.alarm == row
+    begin = row.id[:31]
+    assert await book.ledger.read(lambda c: read.show(c, begin)) is None
+
+
 async def test_equal_labels_of_two_sources_stay_two_alarms(book):
     """A source is an Alertmanager cluster: the same fingerprint in two of them is two alarms."""
     assert await book.fire(source="east") == "new"

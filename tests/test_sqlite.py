@@ -1,6 +1,8 @@
 """The ledger on SQLite: which files it takes, and what it does when the file or the disk fails."""
 
 import asyncio
+import contextlib
+import re
 import sqlite3
 
 import pytest
@@ -142,3 +144,22 @@ async def test_a_disk_that_is_full_refuses_and_recovers(book):
     assert await book.rows() == []
     await book.ledger.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar())
     assert await book.fire() == "new"
+
+
+async def test_no_transaction_of_the_storm_reads_a_whole_table(book):
+    """Puts, claims and settles find their rows by an index, however many there are; also when an alert fires again."""
+    said = []
+    connection = book.ledger._transactions._hold().connection.driver_connection
+    connection.set_trace_callback(said.append)
+    for _ in range(3):
+        await book.fire()
+        await book.deliver()
+        await book.resolve()
+        await book.deliver()
+    connection.set_trace_callback(None)
+    statements = {text for text in said if text.startswith(("SELECT", "UPDATE", "INSERT", "WITH"))}
+    assert len(statements) > 10
+    with contextlib.closing(sqlite3.connect(book.path)) as other:
+        for text in statements:
+            plan = " / ".join(row[3] for row in other.execute(f"EXPLAIN QUERY PLAN {text}"))
+            assert not re.search(r"SCAN (alarms|earlier|alarm_contents)\b", plan), f"{text}: {plan}"

@@ -1,7 +1,8 @@
 """What an operator changes by hand: retry, clear, discard; one transaction for some alarms.
 
-In: the beginnings of ids, and how an alert is mapped today. Out: for each id what was done, as a sentence. Nobody else
-adds an alarm meanwhile, and nothing here lets two alarms of one alert be delivered at the same time.
+In: ids, their beginnings or the alarms' numbers, and how an alert is mapped today. Out: for each what was done, as a
+sentence. Nobody else adds an alarm meanwhile, and nothing here lets two alarms of one alert be delivered at the same
+time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.event import Mapped
-from bridge.ledger import rules, tables
+from bridge.ledger import read, rules, tables
 from bridge.ledger.alarm import Alarm, Context
 from bridge.ledger.schema import alarms
 from bridge.ledger.tables import Codec
@@ -62,34 +63,34 @@ class Editor:
         self._now = now
         self._codec = Codec()
 
-    def run(self, edit: Edit, ids: Sequence[str]) -> list[Edited]:
-        """Do one kind of edit to some alarms, each named by its id or the beginning of it."""
+    def run(self, edit: Edit, names: Sequence[str | int]) -> list[Edited]:
+        """Do one kind of edit to some alarms, each named by its id, the beginning of it, or its number."""
         tables.lock_puts(self._connection)
         step = {"retry": self._retry, "clear": self._clear, "discard": self._discard}[edit]
-        results = [self._one(own_id, step) for own_id in ids]
+        results = [self._one(name, step) for name in names]
         if any(result.done for result in results):
             tables.bump(self._connection, "edits")
         return results
 
-    def _one(self, own_id: str, step: Callable[[Alarm], tuple[Alarm, str]]) -> Edited:
+    def _one(self, name: str | int, step: Callable[[Alarm], tuple[Alarm, str]]) -> Edited:
+        own_id = str(name)
         try:
-            alarm = self._find(own_id)
+            alarm = self._find(name)
+            own_id = alarm.id
             after, text = step(alarm)
         except _Refusal as refusal:
             return Edited(own_id, done=False, text=str(refusal), found=refusal.found)
         tables.update(self._connection, [(alarm, after)])
         return Edited(alarm.id, done=True, text=text)
 
-    def _find(self, own_id: str) -> Alarm:
-        query = sa.select(alarms.c.seq)
-        seqs = list(self._connection.execute(query.where(alarms.c.id == own_id)).scalars())
-        if not seqs and own_id:
-            begins = query.where(alarms.c.id.startswith(own_id, autoescape=True)).limit(2)
-            seqs = list(self._connection.execute(begins).scalars())
-        if len(seqs) != 1:
-            text = "more than one alarm has an id that begins so" if seqs else "no alarm has this id"
-            raise _Refusal(text, found=False)
-        return tables.load(self._connection, seqs)[seqs[0]]
+    def _find(self, name: str | int) -> Alarm:
+        seqs = [name] if isinstance(name, int) else read.seqs_of(self._connection, name)
+        if len(seqs) > 1:
+            raise _Refusal("more than one alarm has an id that begins so", found=False)
+        found = tables.load(self._connection, seqs)
+        if not found:
+            raise _Refusal("no alarm has this id", found=False)
+        return found[seqs[0]]
 
     def _retry(self, alarm: Alarm) -> tuple[Alarm, str]:
         if alarm.due_at is not None:
@@ -162,12 +163,11 @@ class Editor:
             raise _Refusal(f"its alert cannot be read: {error}. Fix: discard it") from None
 
 
-def rejected(connection: Connection, *, target: str | None, source: str | None, after: int) -> list[tuple[int, str]]:
-    """Return numbers and ids of some rejected alarms with a number above ``after``, the oldest first."""
-    query = sa.select(alarms.c.seq, alarms.c.id).where(alarms.c.state == "rejected", alarms.c.seq > after)
+def rejected(connection: Connection, *, target: str | None, source: str | None, after: int) -> list[int]:
+    """Return the numbers of some rejected alarms, those above ``after``, the oldest first."""
+    query = sa.select(alarms.c.seq).where(alarms.c.state == "rejected", alarms.c.seq > after)
     if target is not None:
         query = query.where(alarms.c.target == target)
     if source is not None:
         query = query.where(alarms.c.source == source)
-    rows = connection.execute(query.order_by(alarms.c.seq).limit(_AT_ONCE))
-    return [(int(seq), str(own_id)) for seq, own_id in rows]
+    return list(connection.execute(query.order_by(alarms.c.seq).limit(_AT_ONCE)).scalars())

@@ -260,10 +260,10 @@ class Ledger:
         """Run one read beside the writes; as `Transactions.read`."""
         return await self._transactions.read(step)
 
-    async def edit(self, edit: Edit, ids: Sequence[str], map_anew: MapAnew) -> list[Edited]:
-        """Retry, clear or discard alarms, each named by its id or the beginning of it."""
+    async def edit(self, edit: Edit, names: Sequence[str | int], map_anew: MapAnew) -> list[Edited]:
+        """Retry, clear or discard alarms, each named by its id, the beginning of it, or its number."""
         now = self._clock()
-        results = await self.write(lambda connection: Editor(connection, map_anew, now).run(edit, ids))
+        results = await self.write(lambda connection: Editor(connection, map_anew, now).run(edit, names))
         await self._edited()
         return results
 
@@ -272,8 +272,8 @@ class Ledger:
         results: list[Edited] = []
         after = 0
         while found := await self.read(partial(rejected, target=target, source=source, after=after)):
-            results += await self.edit("retry", [own_id for _, own_id in found], map_anew)
-            after = found[-1][0]
+            results += await self.edit("retry", found, map_anew)
+            after = found[-1]
         return results
 
     async def _edited(self) -> None:

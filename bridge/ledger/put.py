@@ -105,7 +105,8 @@ class Put:
         self._before = tables.last_alarms(self._connection, keys)
         self._last = dict(self._before)
         again = [a for a in arrivals if a.key in self._before]
-        self._ids = tables.held_ids(self._connection, [alarm_id(a.key, a.alert.starts_at) for a in again])
+        self._ids = tables.past_ids(self._connection, [alarm_id(a.key, a.alert.starts_at) for a in again])
+        self._ids.update(alarm.id for alarm in self._before.values())
         result = PutResult()
         for notification in notifications:
             result.outcomes.append(self._notification(notification))
@@ -190,7 +191,7 @@ class Put:
         return first if first not in self._ids else next_free(first, self._is_held)
 
     def _is_held(self, own_id: str) -> bool:
-        return own_id in self._ids or bool(tables.held_ids(self._connection, [own_id]))
+        return own_id in self._ids or bool(tables.past_ids(self._connection, [own_id]))
 
     def _write(self, result: PutResult) -> None:
         before = {alarm.seq: alarm for alarm in self._before.values()}

@@ -92,11 +92,16 @@ def show(connection: Connection, alarm_id: str) -> AlarmView | None:
     """Return the alarm with this id, or the only one whose id begins so."""
     query = sa.select(*_columns, contents.c.kept)
     query = query.outerjoin(contents, contents.c.seq == alarms.c.seq)
-    exact = _views(connection, query.where(alarms.c.id == alarm_id))
-    if exact:
-        return exact[0]
-    found = _views(connection, query.where(alarms.c.id.startswith(alarm_id, autoescape=True)).limit(2))
+    found = _views(connection, query.where(alarms.c.seq.in_(seqs_of(connection, alarm_id))))
     return found[0] if len(found) == 1 else None
+
+
+def seqs_of(connection: Connection, alarm_id: str) -> list[int]:
+    """Return the number of the alarm with this id; without one, those of up to two whose ids begin so."""
+    begins = alarms.c.id.startswith(alarm_id, autoescape=True)
+    query = sa.select(alarms.c.seq, alarms.c.id).where(begins).order_by(sa.func.length(alarms.c.id)).limit(2)
+    found = [(int(seq), str(own_id)) for seq, own_id in connection.execute(query)] if alarm_id else []
+    return [seq for seq, own_id in found if own_id == alarm_id] or [seq for seq, _ in found]
 
 
 def _views(connection: Connection, query: sa.Select[tuple[Any, ...]]) -> list[AlarmView]:

@@ -105,8 +105,8 @@ def _locked_rows(size: int) -> sa.Select[Any]:
     return sa.select(*_columns).where(alarms.c.seq.in_(listed(size))).order_by(alarms.c.seq).with_for_update()
 
 
-def _held_ids(size: int) -> sa.Select[Any]:
-    return sa.select(alarms.c.id).where(alarms.c.id.in_(listed(size)))
+def _past_ids(size: int) -> sa.Select[Any]:
+    return sa.select(alarms.c.id).where(alarms.c.id.in_(listed(size)), sa.not_(alarms.c.is_newest))
 
 
 def _taken(size: int) -> sa.Update:
@@ -130,7 +130,7 @@ def _contents_rows(size: int) -> sa.Select[Any]:
 _contents = InStatement(_contents_rows)
 _newest = InStatement(_newest_of, ("source",))
 _locked = InStatement(_locked_rows)
-_held = InStatement(_held_ids)
+_past = InStatement(_past_ids)
 _take = InStatement(_taken, ("holder", "until", "now"))
 _taken_by = InStatement(_held_by, ("holder",))
 
@@ -241,9 +241,9 @@ def _newest_alarms(connection: Connection, keys: Iterable[Key]) -> Iterator[Row]
         yield from _newest.run(connection, fingerprints, source)
 
 
-def held_ids(connection: Connection, ids: Sequence[str]) -> set[str]:
-    """Return those of the ids that the ledger holds."""
-    return {row[0] for row in _held.run(connection, ids)}
+def past_ids(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that belong to alarms which are no longer the newest of their alert."""
+    return {row[0] for row in _past.run(connection, ids)}
 
 
 def load(connection: Connection, seqs: Iterable[int]) -> dict[int, Alarm]:

@@ -14,9 +14,11 @@ _DOUBTED = sa.text("doubt_at IS NOT NULL")
 _FINISHED = sa.text("finished_at IS NOT NULL")
 _LAST = sa.text("is_newest AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR = sa.text("finished_at IS NULL AND NOT is_newest")
+_PAST = sa.text("NOT is_newest")
 # SQLite takes a partial index only for a query with the same words, and there a boolean is a number.
 _LAST_SQLITE = sa.text("is_newest = 1 AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR_SQLITE = sa.text("finished_at IS NULL AND is_newest = 0")
+_PAST_SQLITE = sa.text("is_newest = 0")
 _TIMES = (
     "starts_at",
     "fired_at",
@@ -34,7 +36,7 @@ def upgrade() -> None:
     op.create_table(
         "alarms",
         sa.Column("seq", seq, primary_key=True, autoincrement=False),
-        sa.Column("id", sa.String(64), nullable=False, unique=True),
+        sa.Column("id", sa.String(64), nullable=False),
         *(sa.Column(name, sa.String(64), nullable=False) for name in ("source", "fingerprint")),
         *(sa.Column(name, sa.String, nullable=False) for name in ("target", "rule")),
         *(sa.Column(name, sa.String(16), nullable=False) for name in ("severity", "event_type")),
@@ -85,6 +87,7 @@ def _create_indexes() -> None:
     index("alarms_open", ["source", "fingerprint"], _OPEN, unique=True)
     index("alarms_last", ["source", "fingerprint"], _LAST, _LAST_SQLITE, unique=True)
     index("alarms_waited_for", ["source", "fingerprint", "seq"], _WAITED_FOR, _WAITED_FOR_SQLITE)
+    index("alarms_past_id", ["id"], _PAST, _PAST_SQLITE, unique=True)
     index("alarms_due", ["target", "state", "due_at", "seq", "due_since"], _DUE)
     index("alarms_doubted", ["target", "doubt_at"], _DOUBTED)
     index("alarms_finished", ["finished_at"], _FINISHED)
