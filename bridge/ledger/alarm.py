@@ -13,7 +13,7 @@ import msgspec
 
 from bridge.clock import Millis
 from bridge.event import Event, Mapped
-from bridge.notification import Alert, Group
+from bridge.notification import Alert, Group, Status
 
 State = Literal["report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded"]
 Action = Literal["report", "clear"]
@@ -127,6 +127,46 @@ class Context(msgspec.Struct, frozen=True):
 
     alert: Alert
     group: Group
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What lies beside a row, as JSON: the event frozen at the fire, today's annotations, the alert and its group."""
+
+    event: msgspec.Raw
+    annotations: msgspec.Raw
+    context: msgspec.Raw
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """What mapping made of an alert, as far as its row needs it; ``digest`` is that of the event."""
+
+    target: str
+    rule: str
+    severity: str
+    event_type: str
+    timeout: Millis
+    digest: str
+    kept: Kept
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One alert as a put takes it in; it can go to another process.
+
+    ``outline`` is None where a rule drops the alert, and as long as nobody has mapped it (``is_mapped``).
+    """
+
+    source: str
+    fingerprint: str
+    status: Status
+    starts_at: Millis
+    ends_at: Millis | None
+    outline: Outline | None
+    is_mapped: bool
+
+    @property
+    def key(self) -> Key:
+        """What alert this is."""
+        return self.source, self.fingerprint
 
 
 class Claim(msgspec.Struct, frozen=True):

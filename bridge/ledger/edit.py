@@ -102,20 +102,20 @@ class Editor:
         context = self._context(alarm)
         if alarm.reported_at is not None or context.alert.status == "resolved":
             self._check_alone(alarm)
-            return rules.retried(alarm, None, alarm.digest, self._now), "its clear is tried again"
+            return rules.retried(alarm, None, self._now), "its clear is tried again"
         return self._retry_report(alarm, context)
 
     def _retry_report(self, alarm: Alarm, context: Context) -> tuple[Alarm, str]:
         self._check_newest(alarm)
         mapped = self._map_anew(alarm.source, context)
-        if mapped.event is None:
+        outline = self._codec.outline(mapped, context)
+        if outline is None:
             raise _Refusal(f"rule {mapped.rule!r} drops its alert now. Fix: discard it, or change the rule")
-        kept, digest = self._codec.encode(context, mapped.event)
-        tables.update_contents(self._connection, [(alarm.seq, self._codec.pack(kept))])
+        tables.update_contents(self._connection, [(alarm.seq, self._codec.pack(outline.kept))])
         text = f"mapped anew by rule {mapped.rule!r} for target {mapped.target!r}, and its report is tried again"
         if alarm.ends_at is not None:
             text += "; its clear follows, for its alert has resolved"
-        return rules.retried(alarm, mapped, digest, self._now), text
+        return rules.retried(alarm, outline, self._now), text
 
     def _clear(self, alarm: Alarm) -> tuple[Alarm, str]:
         if alarm.claimed_by is not None and alarm.state == "clear_due":

@@ -1,6 +1,6 @@
 """Group commit: notifications that wait at the same time share one transaction, and one fsync.
 
-In: the arrivals of one notification. Out: their outcomes after the commit, or an error and nothing of it was kept.
+In: the parcel of one notification. Out: their outcomes after the commit, or an error and nothing of it was kept.
 When a shared transaction fails, each of its notifications gets one of its own, so that one failing notification never
 fails its neighbours; when the database itself does not serve, all are told so at once.
 """
@@ -8,16 +8,17 @@ fails its neighbours; when the database itself does not serve, all are told so a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import OperationalError
 
 from bridge.errors import LedgerFullError, LedgerUnavailableError
-from bridge.ledger.alarm import Arrival, Outcome
+from bridge.ledger.alarm import Outcome
+from bridge.ledger.parcel import Parcel
 from bridge.log import logger
 
 Result = list[Outcome] | LedgerFullError
-Commit = Callable[[list[Sequence[Arrival]]], Awaitable[list[Result]]]
+Commit = Callable[[list[Parcel]], Awaitable[list[Result]]]
 _LARGEST_GROUP = 10_000
 """Alerts in one shared transaction; a single notification may be larger."""
 
@@ -31,8 +32,8 @@ class AbandonedError(LedgerUnavailableError):
 class _Waiting:
     """One notification on its way into a transaction."""
 
-    def __init__(self, arrivals: Sequence[Arrival], is_wanted: Callable[[], bool]) -> None:
-        self.arrivals = arrivals
+    def __init__(self, parcel: Parcel, is_wanted: Callable[[], bool]) -> None:
+        self.parcel = parcel
         self.is_wanted = is_wanted
         self.done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
 
@@ -68,11 +69,11 @@ class GroupCommit:
         self._arrived.set()
         await self._task
 
-    async def put(self, arrivals: Sequence[Arrival], is_wanted: Callable[[], bool]) -> list[Outcome]:
+    async def put(self, parcel: Parcel, is_wanted: Callable[[], bool]) -> list[Outcome]:
         """Wait for the commit of one notification; as `Ledger.put`."""
         if self._closing:
             raise LedgerUnavailableError("the bridge is shutting down")
-        waiting = _Waiting(arrivals, is_wanted)
+        waiting = _Waiting(parcel, is_wanted)
         self._waiting.append(waiting)
         self._arrived.set()
         return await waiting.done
@@ -88,7 +89,7 @@ class GroupCommit:
     def _next_group(self) -> list[_Waiting]:
         size, count = 0, 0
         for waiting in self._waiting:
-            size += len(waiting.arrivals)
+            size += len(waiting.parcel.entries)
             if count and size > _LARGEST_GROUP:
                 break
             count += 1
@@ -123,7 +124,7 @@ class GroupCommit:
             waiting.settle(error if known else LedgerUnavailableError(f"the ledger failed: {type(error).__name__}"))
 
     async def _transaction(self, group: list[_Waiting]) -> None:
-        results = await self._commit([waiting.arrivals for waiting in group])
+        results = await self._commit([waiting.parcel for waiting in group])
         for waiting, result in zip(group, results, strict=True):
             waiting.settle(result)
 

@@ -27,10 +27,11 @@ from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Ou
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit, Result
-from bridge.ledger.put import Put, PutResult, encode
+from bridge.ledger.parcel import Parcel
+from bridge.ledger.put import Put, PutResult
 from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
-from bridge.ledger.tables import Codec, Kept
+from bridge.ledger.tables import Codec
 from bridge.ledger.tally import Tally
 from bridge.ledger.transactions import MOST_ROWS, Transactions
 from bridge.ledger.work import Settlement
@@ -69,7 +70,6 @@ class Ledger:
         self._tally = Tally()
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
-        self._encoded: dict[int, tuple[Kept, str]] = {}
         self._warned: set[str] = set()
         self._edits = 0
         self._looked_at = 0
@@ -138,15 +138,10 @@ class Ledger:
             LedgerUnavailableError: the transaction failed, or the ledger is closing.
         """
         if len(arrivals) <= MOST_ROWS:
-            return await self._group.put(arrivals, is_wanted)
-        # While a large group is encoded, others commit.
-        encoded = await asyncio.to_thread(encode, Codec(), arrivals)
-        self._encoded.update(encoded)
-        try:
-            return await self._group.put(arrivals, is_wanted)
-        finally:
-            for key in encoded:
-                del self._encoded[key]
+            parcel = Parcel(self._codec, arrivals)
+        else:  # while a large group is encoded, others commit
+            parcel = await asyncio.to_thread(Parcel, Codec(), arrivals)
+        return await self._group.put(parcel, is_wanted)
 
     async def claim(self, target: str, action: Action, holder: str, limit: int) -> list[Claim]:
         """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends."""
@@ -335,22 +330,27 @@ class Ledger:
         run = self.read if self._database.is_shared else self.write
         self._edits, self._tally = await run(lambda c: (read.edits(c), Tally(read.counts(c), read.open_counts(c))))
 
-    async def _commit(self, notifications: list[Sequence[Arrival]]) -> list[Result]:
-        count = sum(map(len, notifications))
-        room = self._settings.max_open - self._open_count()
-        now = self._clock()
-
-        def step(connection: Connection) -> PutResult:
-            put = Put(
-                connection, self._codec, reassert_after=self._reassert_after, room=room, now=now, encoded=self._encoded
-            )
-            return put.run(notifications)
-
-        result = await self._transactions.write(step, count)
+    async def _commit(self, parcels: list[Parcel]) -> list[Result]:
+        result = await self._put(parcels)
+        while result.unmapped:
+            for number, index in result.unmapped:
+                parcels[number].map(self._codec, index)
+            result = await self._put(parcels)
         self._count(result.changes)
         self._warn_of_rare_repeats(result.rare)
         asyncio.get_running_loop().call_soon(self._wake, result.due)
         return result.outcomes
+
+    async def _put(self, parcels: list[Parcel]) -> PutResult:
+        notifications = [parcel.entries for parcel in parcels]
+        room = self._settings.max_open - self._open_count()
+        now = self._clock()
+
+        def step(connection: Connection) -> PutResult:
+            put = Put(connection, self._codec, reassert_after=self._reassert_after, room=room, now=now)
+            return put.run(notifications)
+
+        return await self._transactions.write(step, sum(map(len, notifications)))
 
     def _warn_of_rare_repeats(self, rare: Mapping[str, Millis]) -> None:
         for target, gap in rare.items():

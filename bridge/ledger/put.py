@@ -1,8 +1,8 @@
 """Put: one transaction that takes in the alerts of several notifications; the rules decide, this module keeps.
 
-In: for each notification its `Arrival`s, in the order in which they came. Out: for each notification the outcome of
-every alert, or `LedgerFullError`, which leaves its neighbours untouched. All arrivals of one alert are folded in
-memory first, so each row is written once.
+In: for each notification its `Entry`s, in the order in which they came. Out: for each notification the outcome of
+every alert, or `LedgerFullError`, which leaves its neighbours untouched; or which alerts must be mapped first, and
+nothing is written. All entries of one alert are folded in memory first, so each row is written once.
 """
 
 from __future__ import annotations
@@ -14,28 +14,10 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.errors import LedgerFullError
-from bridge.event import Event
 from bridge.ledger import rules, tables
-from bridge.ledger.alarm import Action, Alarm, Arrival, Context, Key, Outcome, action_of, alarm_id
-from bridge.ledger.tables import Codec, Kept
+from bridge.ledger.alarm import Action, Alarm, Entry, Kept, Key, Outcome, Outline, action_of, alarm_id
+from bridge.ledger.tables import Codec
 from bridge.ledger.tally import Tally
-
-"""How the number of alarms in each (state, target) changed."""
-
-
-Encoded = Mapping[int, tuple[Kept, str]]
-"""What was encoded before the transaction: by the identity of the arrival, what lies beside its row, and its digest."""
-
-
-def encode(codec: Codec, arrivals: Sequence[Arrival]) -> Encoded:
-    """Encode what fires before the transaction, so that the transaction is shorter."""
-    encoded = {}
-    for arrival in arrivals:
-        event = arrival.mapped().event if arrival.alert.status == "firing" else None
-        if event is not None:
-            encoded[id(arrival)] = codec.encode(Context(arrival.alert, arrival.group), event)
-    return encoded
-
 
 _Lasts = dict[Key, Alarm]
 _Rows = dict[int, Alarm]
@@ -47,6 +29,7 @@ class PutResult:
 
     Attributes:
         outcomes: for each notification one outcome per alert, or why it was refused.
+        unmapped: where resolves stand that have no row (notification, alert): nothing was written, map them first.
         changes: how the counts of alarms changed.
         due: the targets and actions for which something came due.
         rare: for each target the longest time between two firings of an open alarm that is over half of its timeout.
@@ -54,6 +37,7 @@ class PutResult:
 
     def __init__(self) -> None:
         self.outcomes: list[list[Outcome] | LedgerFullError] = []
+        self.unmapped: list[tuple[int, int]] = []
         self.changes = Tally()
         self.rare: dict[str, Millis] = {}
         self.due: set[tuple[str, Action]] = set()
@@ -68,7 +52,6 @@ class Put:
         reassert_after: for each target, after how long a repeat is reported again.
         room: how many alarms may still be added.
         now: the time of receipt.
-        encoded: what was encoded before.
     """
 
     def __init__(
@@ -79,9 +62,7 @@ class Put:
         reassert_after: Mapping[str, Millis],
         room: int,
         now: Millis,
-        encoded: Encoded,
     ) -> None:
-        self._encoded_before = encoded
         self._connection = connection
         self._codec = codec
         self._reassert_after = reassert_after
@@ -95,30 +76,35 @@ class Put:
         self._remapped: _Contents = {}
         self._ids: set[str] = set()
         self._rare: dict[str, Millis] = {}
+        self._unmapped: list[int] = []
         self._seq = 0
 
-    def run(self, notifications: Sequence[Sequence[Arrival]]) -> PutResult:
+    def run(self, notifications: Sequence[Sequence[Entry]]) -> PutResult:
         """Take in these notifications."""
-        arrivals = [arrival for notification in notifications for arrival in notification]
-        self._seq = tables.next_seq(self._connection, len(arrivals))
-        keys = sorted({arrival.key for arrival in arrivals})
+        entries = [entry for notification in notifications for entry in notification]
+        self._seq = tables.next_seq(self._connection, len(entries))
+        keys = sorted({entry.key for entry in entries})
         self._before = tables.last_alarms(self._connection, keys)
         self._last = dict(self._before)
-        again = [a for a in arrivals if a.key in self._before]
-        self._ids = tables.past_ids(self._connection, [alarm_id(a.key, a.alert.starts_at) for a in again])
+        again = [entry for entry in entries if entry.key in self._before]
+        self._ids = tables.past_ids(self._connection, [alarm_id(entry.key, entry.starts_at) for entry in again])
         self._ids.update(alarm.id for alarm in self._before.values())
         result = PutResult()
-        for notification in notifications:
-            result.outcomes.append(self._notification(notification))
+        for number, notification in enumerate(notifications):
+            outcomes = self._notification(notification)
+            result.outcomes.append(outcomes)
+            result.unmapped += [(number, index) for index in self._unmapped]
         result.rare = self._rare
-        self._write(result)
+        if not result.unmapped:
+            self._write(result)
         return result
 
-    def _notification(self, arrivals: Sequence[Arrival]) -> list[Outcome] | LedgerFullError:
-        tight = len(self._new) + len(arrivals) > self._room
+    def _notification(self, entries: Sequence[Entry]) -> list[Outcome] | LedgerFullError:
+        self._unmapped = []
+        tight = len(self._new) + len(entries) > self._room
         kept = self._snapshot() if tight else None
         added_before = len(self._new)
-        outcomes = [self._arrival(arrival) for arrival in arrivals]
+        outcomes = [self._entry(index, entry) for index, entry in enumerate(entries)]
         if kept is not None and len(self._new) > max(self._room, added_before):
             self._last, self._rows, self._new, self._annotated, self._remapped = kept
             return LedgerFullError("the ledger holds as many open alarms as store.max_open allows")
@@ -127,46 +113,41 @@ class Put:
     def _snapshot(self) -> tuple[_Lasts, _Rows, _Contents, _Contents, _Contents]:
         return dict(self._last), dict(self._rows), dict(self._new), dict(self._annotated), dict(self._remapped)
 
-    def _arrival(self, arrival: Arrival) -> Outcome:
-        last = self._last.get(arrival.key)
-        if arrival.alert.status == "firing":
-            outcome = rules.fire(last, arrival)
-        else:
-            outcome = rules.resolve(last, arrival, self._now)
-        if outcome in ("new", "orphan"):
-            self._born(arrival)
+    def _entry(self, index: int, entry: Entry) -> Outcome:
+        last = self._last.get(entry.key)
+        outcome = rules.fire(last, entry) if entry.status == "firing" else rules.resolve(last, entry, self._now)
+        if outcome == "dropped" and not entry.is_mapped:
+            self._unmapped.append(index)
+        elif outcome in ("new", "orphan") and entry.outline is not None:
+            self._born(entry, entry.outline)
         elif outcome == "repeat" and last is not None:
-            self._repeat(last, arrival)
+            self._repeat(last, entry)
         elif outcome == "resolved" and last is not None:
-            self._keep(rules.resolved(last, arrival, self._now))
+            self._keep(rules.resolved(last, entry, self._now))
         return outcome
 
-    def _born(self, arrival: Arrival) -> None:
-        mapped = arrival.mapped()
-        if mapped.event is None:
-            return
-        kept, digest = self._encoded(arrival, mapped.event)
-        own_id = self._free_id(arrival)
-        alarm = rules.born(arrival, mapped, seq=self._seq, alarm_id=own_id, digest=digest, now=self._now)
+    def _born(self, entry: Entry, outline: Outline) -> None:
+        own_id = self._free_id(entry)
+        alarm = rules.born(entry, outline, seq=self._seq, alarm_id=own_id, now=self._now)
         self._seq += 1
         self._ids.add(own_id)
-        last = self._last.get(arrival.key)
+        last = self._last.get(entry.key)
         if last is not None:
             self._keep(rules.succeeded(last, self._now))
-        self._new[alarm.seq] = kept
+        self._new[alarm.seq] = outline.kept
         self._keep(alarm)
 
-    def _repeat(self, last: Alarm, arrival: Arrival) -> None:
+    def _repeat(self, last: Alarm, entry: Entry) -> None:
         gap = self._now - max(last.last_seen, last.received_at)
         if last.is_open and gap * 2 > last.timeout:
             self._rare[last.target] = max(gap, self._rare.get(last.target, 0))
-        mapped = arrival.mapped()
         reassert_after = self._reassert_after.get(last.target, 0)
-        kept, digest = self._encoded(arrival, mapped.event) if mapped.event else (None, last.digest)
-        alarm = rules.repeat(last, arrival, mapped, digest=digest, reassert_after=reassert_after, now=self._now)
-        if kept is not None and digest != last.digest:
-            self._contents_changed(last, alarm, kept)
-        self._keep(replace(alarm, digest=digest))
+        alarm = rules.repeat(last, entry, reassert_after=reassert_after, now=self._now)
+        outline = entry.outline
+        if outline is not None and outline.digest != last.digest:
+            self._contents_changed(last, alarm, outline.kept)
+            alarm = replace(alarm, digest=outline.digest)
+        self._keep(alarm)
 
     def _contents_changed(self, last: Alarm, alarm: Alarm, kept: Kept) -> None:
         if last.seq in self._new:
@@ -182,12 +163,8 @@ class Put:
         self._last[alarm.key] = alarm
         self._rows[alarm.seq] = alarm
 
-    def _encoded(self, arrival: Arrival, event: Event) -> tuple[Kept, str]:
-        before = self._encoded_before.get(id(arrival))
-        return before or self._codec.encode(Context(arrival.alert, arrival.group), event)
-
-    def _free_id(self, arrival: Arrival) -> str:
-        first = alarm_id(arrival.key, arrival.alert.starts_at)
+    def _free_id(self, entry: Entry) -> str:
+        first = alarm_id(entry.key, entry.starts_at)
         return first if first not in self._ids else next_free(first, self._is_held)
 
     def _is_held(self, own_id: str) -> bool:

@@ -14,8 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from bridge.clock import HOUR, Millis
-from bridge.event import Mapped
-from bridge.ledger.alarm import Action, Alarm, Arrival, Outcome
+from bridge.ledger.alarm import Action, Alarm, Entry, Outcome, Outline
 
 REFUSED_ONCE = "refused"
 """The reason of a clear that AOM refused, while its list is asked whether the alarm is still there."""
@@ -27,49 +26,46 @@ EXPIRY_GRACE: Millis = HOUR
 """After its timeout an alarm stays open for so long here: AOM's clock and its sweep are not ours."""
 
 
-def fire(last: Alarm | None, arrival: Arrival) -> Outcome:
+def fire(last: Alarm | None, entry: Entry) -> Outcome:
     """Say what a firing alert is to the last alarm of its kind."""
     if last is not None and (last.is_open or _rejected_and_firing(last)):
         return "repeat"
-    return "new" if arrival.mapped().event is not None else "dropped"
+    return "new" if entry.outline is not None else "dropped"
 
 
-def resolve(last: Alarm | None, arrival: Arrival, now: Millis) -> Outcome:
+def resolve(last: Alarm | None, entry: Entry, now: Millis) -> Outcome:
     """Say what a resolved alert is to the last alarm of its kind."""
-    ends_at = end_of(arrival, now)
+    ends_at = end_of(entry, now)
     if last is not None and last.is_open:
-        stale = ends_at <= last.newest_fired_at and arrival.alert.starts_at != last.newest_starts_at
+        stale = ends_at <= last.newest_fired_at and entry.starts_at != last.newest_starts_at
         return "stale" if stale else "resolved"
     if last is not None and _rejected_and_firing(last):
         return "resolved"
     if last is not None and last.ends_at is not None and ends_at <= last.ends_at:
         return "duplicate"
-    return "orphan" if arrival.mapped().event is not None else "dropped"
+    return "orphan" if entry.outline is not None else "dropped"
 
 
-def born(arrival: Arrival, mapped: Mapped, *, seq: int, alarm_id: str, digest: str, now: Millis) -> Alarm:
+def born(entry: Entry, outline: Outline, *, seq: int, alarm_id: str, now: Millis) -> Alarm:
     """Return a new alarm: `report_due` for a firing, `clear_due` for an orphan resolve."""
-    alert, event = arrival.alert, mapped.event
-    if event is None:
-        raise ValueError("an alert that a rule drops has no alarm")
-    fired_at = min(alert.starts_at, now)
+    fired_at = min(entry.starts_at, now)
     alarm = Alarm(
         seq=seq,
         id=alarm_id,
-        source=arrival.source,
-        fingerprint=alert.fingerprint,
-        target=mapped.target,
-        rule=mapped.rule,
-        severity=event.severity,
-        event_type=event.event_type,
-        timeout=event.timeout,
-        digest=digest,
+        source=entry.source,
+        fingerprint=entry.fingerprint,
+        target=outline.target,
+        rule=outline.rule,
+        severity=outline.severity,
+        event_type=outline.event_type,
+        timeout=outline.timeout,
+        digest=outline.digest,
         state="report_due",
         is_newest=True,
         refresh_due=False,
-        starts_at=alert.starts_at,
+        starts_at=entry.starts_at,
         fired_at=fired_at,
-        newest_starts_at=alert.starts_at,
+        newest_starts_at=entry.starts_at,
         newest_fired_at=fired_at,
         earliest_at=fired_at,
         received_at=now,
@@ -77,30 +73,29 @@ def born(arrival: Arrival, mapped: Mapped, *, seq: int, alarm_id: str, digest: s
         due_since=now,
         due_at=now,
     )
-    if alert.status == "firing":
+    if entry.status == "firing":
         return alarm
-    orphan = replace(alarm, state="clear_due", ends_at=end_of(arrival, now), resolved_at=now)
+    orphan = replace(alarm, state="clear_due", ends_at=end_of(entry, now), resolved_at=now)
     return orphan if orphan.event_type == "alarm" else _finish(orphan, "cleared", now)
 
 
-def repeat(last: Alarm, arrival: Arrival, mapped: Mapped, *, digest: str, reassert_after: Millis, now: Millis) -> Alarm:
+def repeat(last: Alarm, entry: Entry, *, reassert_after: Millis, now: Millis) -> Alarm:
     """Return the alarm after one more firing of its alert."""
-    alert = arrival.alert
-    fired_at = min(alert.starts_at, now)
-    alarm = replace(last, last_seen=now, starts_at=alert.starts_at, fired_at=fired_at)
+    fired_at = min(entry.starts_at, now)
+    alarm = replace(last, last_seen=now, starts_at=entry.starts_at, fired_at=fired_at)
     alarm = replace(alarm, earliest_at=min(last.earliest_at, fired_at))
     if fired_at >= last.newest_fired_at:
-        alarm = replace(alarm, newest_starts_at=alert.starts_at, newest_fired_at=fired_at)
+        alarm = replace(alarm, newest_starts_at=entry.starts_at, newest_fired_at=fired_at)
     if not last.is_open:
-        return _mapped_anew(alarm, mapped, digest, now)
+        return _mapped_anew(alarm, entry.outline, now)
     if last.state == "reported" and not last.refresh_due and _refresh_needed(alarm, reassert_after, now):
         return _due(alarm, now, refresh_due=True)
     return alarm
 
 
-def resolved(last: Alarm, arrival: Arrival, now: Millis) -> Alarm:
+def resolved(last: Alarm, entry: Entry, now: Millis) -> Alarm:
     """Return the alarm after its alert has resolved: the clear goes out, if need be behind its report."""
-    alarm = replace(last, ends_at=end_of(arrival, now), resolved_at=now)
+    alarm = replace(last, ends_at=end_of(entry, now), resolved_at=now)
     if last.state == "report_due":
         return alarm
     if last.reported_at is None and last.doubt_at is None:
@@ -188,15 +183,13 @@ def expired(alarm: Alarm, now: Millis) -> Alarm:
     return _finish(alarm, "expired", now)
 
 
-def retried(alarm: Alarm, mapped: Mapped | None, digest: str, now: Millis) -> Alarm:
-    """Return a rejected alarm that an operator sends again: a report ``mapped`` anew; without it a clear."""
+def retried(alarm: Alarm, outline: Outline | None, now: Millis) -> Alarm:
+    """Return a rejected alarm that an operator sends again: a report mapped anew; without ``outline`` a clear."""
     changes: dict[str, Any] = {"finished_at": None, "claimed_by": None, "reason": None, "detail": None}
     freed = replace(alarm, **changes)
-    if alarm.reported_at is not None or mapped is None:
+    if alarm.reported_at is not None or outline is None:
         return _due(freed, now, state="clear_due")
-    if mapped.event is None:
-        raise ValueError("an alert that a rule drops has no alarm")
-    return _mapped_anew(replace(freed, digest=""), mapped, digest, now)
+    return _mapped_anew(replace(freed, digest=""), outline, now)
 
 
 def taken_back(alarm: Alarm, action: Action, due_at: Millis, now: Millis) -> Alarm:
@@ -242,9 +235,9 @@ def succeeded(alarm: Alarm, now: Millis) -> Alarm:
     return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm
 
 
-def end_of(arrival: Arrival, now: Millis) -> Millis:
+def end_of(entry: Entry, now: Millis) -> Millis:
     """Return when the alert ended; a resolve without a real end has ended on receipt."""
-    return now if arrival.alert.ends_at is None else arrival.alert.ends_at
+    return now if entry.ends_at is None else entry.ends_at
 
 
 def _rejected_and_firing(alarm: Alarm) -> bool:
@@ -258,21 +251,21 @@ def _refresh_needed(alarm: Alarm, reassert_after: Millis, now: Millis) -> bool:
     return alarm.starts_at != alarm.reported_starts_at or now - alarm.reported_at >= reassert_after
 
 
-def _mapped_anew(alarm: Alarm, mapped: Mapped, digest: str, now: Millis) -> Alarm:
+def _mapped_anew(alarm: Alarm, outline: Outline | None, now: Millis) -> Alarm:
     """A rejected alarm gets another chance only if what would be sent has changed."""
-    if mapped.event is None or digest == alarm.digest:
+    if outline is None or outline.digest == alarm.digest:
         return alarm
     return _due(
         alarm,
         now,
         state="report_due",
         finished_at=None,
-        target=mapped.target,
-        rule=mapped.rule,
-        severity=mapped.event.severity,
-        event_type=mapped.event.event_type,
-        timeout=mapped.event.timeout,
-        digest=digest,
+        target=outline.target,
+        rule=outline.rule,
+        severity=outline.severity,
+        event_type=outline.event_type,
+        timeout=outline.timeout,
+        digest=outline.digest,
         reason=None,
         detail=None,
     )

@@ -14,8 +14,8 @@ from msgspec.structs import astuple
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
-from bridge.event import Event
-from bridge.ledger.alarm import Alarm, Context, Key, State
+from bridge.event import Event, Mapped
+from bridge.ledger.alarm import Alarm, Context, Kept, Key, Outline, State
 from bridge.ledger.schema import alarms, contents, counters
 from bridge.ledger.statements import InStatement, Row, RowsStatement, Statement, listed
 
@@ -135,14 +135,6 @@ _take = InStatement(_taken, ("holder", "until", "now"))
 _taken_by = InStatement(_held_by, ("holder",))
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """What lies beside a row, as JSON: the event frozen at the fire, today's annotations, the alert and its group."""
-
-    event: msgspec.Raw
-    annotations: msgspec.Raw
-    context: msgspec.Raw
-
-
 class _Frozen(msgspec.Struct):
     metadata: dict[str, str]
     timeout: Millis
@@ -182,8 +174,11 @@ class Codec:
         self._told = msgspec.json.Decoder(_Told)
         self._kept = msgspec.json.Decoder(Kept)
 
-    def encode(self, context: Context, event: Event) -> tuple[Kept, str]:
-        """Return what lies beside a row, and a digest that tells whether the event changed."""
+    def outline(self, mapped: Mapped, context: Context) -> Outline | None:
+        """Return what a row needs of a mapped alert; None if a rule drops it."""
+        event = mapped.event
+        if event is None:
+            return None
         frozen = self._encoder.encode({"metadata": event.metadata, "timeout": event.timeout})
         annotations = self._encoder.encode(event.annotations)
         kept = Kept(
@@ -191,7 +186,15 @@ class Codec:
             annotations=msgspec.Raw(annotations),
             context=msgspec.Raw(self._encoder.encode(context)),
         )
-        return kept, hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest()
+        return Outline(
+            target=mapped.target,
+            rule=mapped.rule,
+            severity=event.severity,
+            event_type=event.event_type,
+            timeout=event.timeout,
+            digest=hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest(),
+            kept=kept,
+        )
 
     def pack(self, kept: Kept) -> bytes:
         """Return it as one blob."""
