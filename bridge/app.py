@@ -20,7 +20,7 @@ from bridge.delivery import Delivery
 from bridge.door import Door, DoorOptions, Room
 from bridge.errors import BridgeError
 from bridge.event import SEVERITIES
-from bridge.ledger import ACTIONS, OUTCOMES, STATES, Alarm, Ledger
+from bridge.ledger import ACTIONS, OUTCOMES, STATES, Alarm, Ledger, WritingProcess
 from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
@@ -39,39 +39,39 @@ class App:
 
     Args:
         settings: the configuration.
-        host: the address to listen on.
-        port: the port; 0 takes any free one.
+        address: host and port to listen on; port 0 takes any free one.
         clock: the time.
         file: the configuration's, for a reload.
         watch: reload when the file changes.
         door: what the command line says of who may come in.
         shown: the configuration as anybody may see it.
+        writer: the process that writes the ledger, if there is one.
     """
 
     def __init__(
         self,
         settings: Settings,
-        host: str,
-        port: int,
+        address: tuple[str, int],
         clock: Clock = system_clock,
         *,
         file: str = "",
         watch: bool = False,
         door: DoorOptions | None = None,
         shown: str = "",
+        writer: WritingProcess | None = None,
     ) -> None:
         self._settings = settings
         self._is_watching = watch
         self._metrics = Metrics(__version__, platform.python_version())
         mapper = settings.mapper()
-        self.ledger = Ledger(settings.store, _reassert_after(settings), clock)
+        self.ledger = Ledger(settings.store, _reassert_after(settings), clock, writer)
         self._webhook = Webhook(
             settings.all_sources, mapper, self.ledger, settings.web, metrics=self._metrics, clock=clock
         )
         self._delivery = Delivery(settings, self.ledger, self._metrics, clock)
         self._reload = Reload(file, self.change, self._metrics, clock)
         self._admin = Admin(self.ledger, mapper, self.reload)
-        self._door = Door(host, port, door or DoorOptions(), self._metrics)
+        self._door = Door(*address, door or DoorOptions(), self._metrics)
         self._config_view = ConfigView(shown)
         self._rooms: tuple[Room, ...] = (
             self._webhook,

@@ -56,19 +56,25 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     from bridge.app import App  # noqa: PLC0415 - as above
     from bridge.door import DoorOptions  # noqa: PLC0415 - as above
+    from bridge.ledger import writing_process  # noqa: PLC0415 - as above
 
     log.configure(arguments.log_level, arguments.log_format, for_good=True)
     loaded = _loaded(arguments.config_file)
-    host, port = _address(arguments.listen_address)
+    address = _address(arguments.listen_address)
     door = DoorOptions(
         config_file=arguments.web_config_file,
         admin_address=_address(arguments.admin_address) if arguments.admin_address else None,
         is_admin_open=arguments.is_admin_open,
     )
     file, watch = arguments.config_file, arguments.watch
-    app = App(loaded.settings, host, port, file=file, watch=watch, door=door, shown=loaded.shown)
     gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
-    return uvloop.run(_until_stopped(app.start, app.stop, app.reload))
+    writer = writing_process(loaded.settings.store.url)
+    try:
+        app = App(loaded.settings, address, file=file, watch=watch, door=door, shown=loaded.shown, writer=writer)
+        return uvloop.run(_until_stopped(app.start, app.stop, app.reload))
+    finally:
+        if writer is not None:
+            writer.end()
 
 
 def _loaded(file: str) -> config.Loaded:

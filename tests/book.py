@@ -1,8 +1,10 @@
 """A ledger for tests with a clock that moves only when told, and short words for what comes in."""
 
+from functools import partial
+
 from bridge.clock import HOUR, MINUTE
 from bridge.event import Event, Mapped
-from bridge.ledger import Arrival, Ledger, LedgerSettings, Settlement, read, rules
+from bridge.ledger import Arrival, Ledger, LedgerSettings, Settlement, WritingProcess, read, rules
 from bridge.notification import Alert, Group
 
 T0 = 1_800_000_000_000
@@ -13,13 +15,17 @@ REASSERT = 30 * MINUTE
 class Book:
     """A ledger with a clock that moves only when told, and short words for what comes in."""
 
+    has_writer = False
+    """Whether a process of its own writes, as in `serve`."""
+
     def __init__(self, place, targets=("default",), **settings):
         self.now = T0
         self.is_sqlite = "://" not in str(place)
         self.path = place
         self.url = f"sqlite:///{place}" if self.is_sqlite else place
         reassert_after = dict.fromkeys(targets, REASSERT)
-        self.ledger = Ledger(LedgerSettings(url=self.url, **settings), reassert_after, lambda: self.now)
+        self.writer = WritingProcess(self.url) if self.has_writer else None
+        self.ledger = Ledger(LedgerSettings(url=self.url, **settings), reassert_after, lambda: self.now, self.writer)
 
     async def __aenter__(self):
         await self.ledger.open()
@@ -27,6 +33,8 @@ class Book:
 
     async def __aexit__(self, *_):
         await self.ledger.close()
+        if self.writer is not None:
+            self.writer.end()
 
     def arrival(self, status, name, *, start=T0, end=None, source="s", drop=False, kind="alarm", note="n"):
         fields = {"event_name": name, "event_severity": "Major", "event_type": kind}
@@ -52,17 +60,17 @@ class Book:
 
     async def accept(self, claim):
         if claim.action == "report":
-            return await self.settle(claim, lambda a: rules.reported(a, claim.alarm.starts_at, self.now))
-        return await self.settle(claim, lambda a: rules.cleared(a, None, self.now))
+            return await self.settle(claim, partial(rules.reported, sent_starts_at=claim.alarm.starts_at, now=self.now))
+        return await self.settle(claim, partial(rules.cleared, reason=None, now=self.now))
 
     async def refuse(self, claim):
-        return await self.settle(claim, lambda a: rules.refused(a, claim.action, "refused", "AOM.0400 no", self.now))
+        step = partial(rules.refused, action=claim.action, reason="refused", detail="AOM.0400 no", now=self.now)
+        return await self.settle(claim, step)
 
     async def release(self, claim, after=1_000, reason="timeout"):
         due_at = self.now + after
-        return await self.settle(
-            claim, lambda a: rules.released(a, due_at, reason, "no answer", in_doubt=True, now=self.now)
-        )
+        step = partial(rules.released, due_at=due_at, reason=reason, detail="no answer", in_doubt=True, now=self.now)
+        return await self.settle(claim, step)
 
     async def deliver(self):
         """Accept everything that is due, one round; return the actions in order."""

@@ -166,7 +166,7 @@ async def running(ledger, *, emulator=None, options=None, clock=system_clock, do
     if own:
         await emulator.start()
     settings = loads(settings_text(emulator.url, ledger, **config).encode(), "test.yaml", {})
-    app = App(settings, "127.0.0.1", 0, clock, door=door)
+    app = App(settings, ("127.0.0.1", 0), clock, door=door)
     try:
         await app.start()
         try:

@@ -10,15 +10,16 @@ from book import GROUP, REASSERT, T0, Book
 
 from bridge.clock import HOUR, MINUTE
 from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError
-from bridge.ledger import AbandonedError, Alarm, Arrival, read, rules
+from bridge.ledger import AbandonedError, Alarm, Arrival, read
 from bridge.ledger.database import database as connect
 from bridge.ledger.schema import alarms, metadata
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request, tmp_path):
-    """Where a fresh ledger lies: every promise is shown on both databases."""
-    return tmp_path / "ledger.db" if request.param == "sqlite" else request.getfixturevalue("database")
+@pytest.fixture(params=["sqlite", "sqlite by a writing process", "postgresql"])
+def place(request, tmp_path, monkeypatch):
+    """Where a fresh ledger lies: every promise is shown on both databases, on a file from both processes."""
+    monkeypatch.setattr(Book, "has_writer", "process" in request.param)
+    return request.getfixturevalue("database") if request.param == "postgresql" else tmp_path / "ledger.db"
 
 
 @pytest.fixture
@@ -318,7 +319,7 @@ async def test_a_lane_does_not_spin_on_an_alarm_that_waits_behind_another(book):
     """What waits behind an unfinished alarm of its alert is not due yet, whatever its own time is."""
     await book.fire("a")
     (claim,) = await book.claim()
-    await book.settle(claim, lambda a: rules.released(a, T0 + 9_000, "timeout", "", in_doubt=True, now=T0))
+    await book.release(claim, after=9_000)
     await book.resolve("a", end=T0 + 1)
     await book.fire("a", start=T0 + 2)
     assert await book.ledger.next_due("default", "report") == T0 + 9_000
@@ -406,7 +407,7 @@ async def test_a_released_alarm_comes_due_again_with_its_reason(book):
     """A try that decided nothing leaves the alarm due at the given time, with the attempt and the reason noted."""
     await book.fire()
     (claim,) = await book.claim()
-    await book.settle(claim, lambda a: rules.released(a, T0 + 500, "timeout", "no answer", in_doubt=True, now=T0))
+    await book.release(claim, after=500)
     (row,) = await book.rows()
     assert (row.attempts, row.reason, row.doubt_at, row.due_at) == (1, "timeout", T0, T0 + 500)
     assert await book.claim() == []

@@ -149,7 +149,7 @@ async def test_a_disk_that_is_full_refuses_and_recovers(book):
 async def test_no_transaction_of_the_storm_reads_a_whole_table(book):
     """Puts, claims and settles find their rows by an index, however many there are; also when an alert fires again."""
     said = []
-    connection = book.ledger._transactions._hold().connection.driver_connection
+    connection = book.ledger._transactions._held.get(is_durable=True, at_once=True).connection.driver_connection
     connection.set_trace_callback(said.append)
     for _ in range(3):
         await book.fire()

@@ -87,11 +87,11 @@ class Demo:
         raise BridgeError("no port on loopback is free for the emulator")
 
     async def _start_bridge(self, settings: config.Settings) -> App:
-        app = App(settings, HOST, BRIDGE_PORT)
+        app = App(settings, (HOST, BRIDGE_PORT))
         try:
             await app.start()
         except BridgeError:
-            app = App(settings, HOST, 0)
+            app = App(settings, (HOST, 0))
             await app.start()
         return app
 

@@ -20,6 +20,7 @@ from bridge.ledger.ledger import Ledger
 from bridge.ledger.read import AlarmView
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.work import Settlement
+from bridge.ledger.writer import WritingProcess, writing_process
 
 __all__ = [
     "ACTIONS",
@@ -42,8 +43,10 @@ __all__ = [
     "Outcome",
     "Settlement",
     "State",
+    "WritingProcess",
     "alarm_id",
     "editing",
     "looking_at",
     "rejected",
+    "writing_process",
 ]

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger.migrate import check_version
 from bridge.ledger.postgres import PostgresDatabase
-from bridge.ledger.sqlite import SqliteDatabase, read_only_engine
+from bridge.ledger.sqlite import Identity, SqliteDatabase, read_only_engine
 from bridge.scalars import Secret
 
 ADDRESSES = "sqlite:///FILE, sqlite:////ABSOLUTE/FILE, or postgresql://USER@HOST/DATABASE"
@@ -42,6 +42,10 @@ class Database(Protocol):
     is_shared: bool
     place: str
 
+    @property
+    def identity(self) -> Identity | None:
+        """Which file it is, once it is open; None where it is no file."""
+
     def open(self) -> None:
         """Make it ready and migrate it; raises `LedgerStartError`."""
 
@@ -56,6 +60,30 @@ class Database(Protocol):
 
     def trim(self, connection: Connection) -> bool:
         """Give some free space back; say whether more is to give."""
+
+
+class HeldConnection:
+    """The connection that small writes share: to get one for each costs as much as its transaction.
+
+    Args:
+        database: which one writes to.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._connection: Connection | None = None
+
+    def get(self, *, is_durable: bool, at_once: bool) -> Connection:
+        """Return it, for a transaction that waits for the disk, or fails at once where another process writes."""
+        if self._connection is None:
+            self._connection = self.database.engine.connect()
+        return self._connection.execution_options(is_durable=is_durable, at_once=at_once)
+
+    def let_go(self) -> None:
+        """Close it, which rolls back whatever was begun on it."""
+        held, self._connection = self._connection, None
+        if held is not None:
+            held.close()
 
 
 def read_url(text: str) -> sa.URL:

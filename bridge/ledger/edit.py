@@ -20,7 +20,6 @@ from bridge.event import Mapped
 from bridge.ledger import read, rules, tables
 from bridge.ledger.alarm import Alarm, Context
 from bridge.ledger.schema import alarms
-from bridge.ledger.tables import Codec
 
 Edit = Literal["retry", "clear", "discard"]
 _AT_ONCE = 200
@@ -61,7 +60,7 @@ class Editor:
         self._connection = connection
         self._map_anew = map_anew
         self._now = now
-        self._codec = Codec()
+        self._codec = tables.codec()
 
     def run(self, edit: Edit, names: Sequence[str | int]) -> list[Edited]:
         """Do one kind of edit to some alarms, each named by its id, the beginning of it, or its number."""

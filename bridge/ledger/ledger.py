@@ -28,13 +28,13 @@ from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit, Result
 from bridge.ledger.parcel import Parcel
-from bridge.ledger.put import Put, PutResult
+from bridge.ledger.put import PutResult, put
 from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
-from bridge.ledger.tables import Codec
 from bridge.ledger.tally import Tally
 from bridge.ledger.transactions import MOST_ROWS, Transactions
 from bridge.ledger.work import Settlement
+from bridge.ledger.writer import WritingProcess
 from bridge.log import logger
 
 T = TypeVar("T")
@@ -59,13 +59,20 @@ class Ledger:
         settings: the `store:` section.
         reassert_after: for each target, after how long a repeat is reported again.
         clock: the time.
+        writer: the process that writes, if there is one.
     """
 
-    def __init__(self, settings: LedgerSettings, reassert_after: Mapping[str, Millis], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: LedgerSettings,
+        reassert_after: Mapping[str, Millis],
+        clock: Clock,
+        writer: WritingProcess | None = None,
+    ) -> None:
+        self._writer = writer
         self._settings = settings
         self._reassert_after = reassert_after
         self._clock = clock
-        self._codec = Codec()
         self._group = GroupCommit(self._commit)
         self._tally = Tally()
         self._listeners: list[Callable[[Due], None]] = []
@@ -82,7 +89,7 @@ class Ledger:
             LedgerStartError: the ledger cannot be used; the text names the fix.
         """
         self._database: Database = database(self._settings.url)
-        self._transactions = Transactions(self._database)
+        self._transactions = Transactions(self._database, self._writer)
         await self._transactions.open()
         try:
             if not self._database.is_shared:
@@ -138,20 +145,19 @@ class Ledger:
             LedgerUnavailableError: the transaction failed, or the ledger is closing.
         """
         if len(arrivals) <= MOST_ROWS:
-            parcel = Parcel(self._codec, arrivals)
+            parcel = Parcel(arrivals)
         else:  # while a large group is encoded, others commit
-            parcel = await asyncio.to_thread(Parcel, Codec(), arrivals)
+            parcel = await asyncio.to_thread(Parcel, arrivals)
         return await self._group.put(parcel, is_wanted)
 
     async def claim(self, target: str, action: Action, holder: str, limit: int) -> list[Claim]:
         """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends."""
         lease, now = self._settings.lease, self._clock()
         claimed = await self._transactions.write(
-            lambda connection: work.claim(
-                connection, self._codec, target, action, holder=holder, lease=lease, limit=limit, now=now
-            ),
+            partial(work.claim, target=target, action=action, holder=holder, lease=lease, limit=limit, now=now),
             limit,
             is_durable=False,  # a claim that is lost is taken again
+            can_travel=True,
         )
         self._count(claimed.changes)
         for alarm in claimed.unreadable:
@@ -164,6 +170,7 @@ class Ledger:
             partial(work.settle, settlements=settlements),
             len(settlements),
             is_durable=False,  # a settle that is lost repeats the push, as a crash just before it does
+            can_travel=True,
         )
         self._count(changes)
         due = {(alarm.target, action_of(alarm.state)) for alarm in changed if alarm.due_at is not None}
@@ -179,7 +186,7 @@ class Ledger:
 
     async def doubted(self, target: str, before: Millis, limit: int) -> list[Claim]:
         """Return open alarms of a target with doubts older than that, with the events to clear others like them."""
-        return await self.read(lambda connection: work.doubted(connection, Codec(), target, before, limit))
+        return await self.read(lambda connection: work.doubted(connection, target, before, limit))
 
     async def trust(self, alarms: Sequence[Alarm], before: Millis) -> None:
         """Note that a look into AOM has ended the doubts about these alarms that are older than that."""
@@ -334,7 +341,7 @@ class Ledger:
         result = await self._put(parcels)
         while result.unmapped:
             for number, index in result.unmapped:
-                parcels[number].map(self._codec, index)
+                parcels[number].map(index)
             result = await self._put(parcels)
         self._count(result.changes)
         self._warn_of_rare_repeats(result.rare)
@@ -346,11 +353,8 @@ class Ledger:
         room = self._settings.max_open - self._open_count()
         now = self._clock()
 
-        def step(connection: Connection) -> PutResult:
-            put = Put(connection, self._codec, reassert_after=self._reassert_after, room=room, now=now)
-            return put.run(notifications)
-
-        return await self._transactions.write(step, sum(map(len, notifications)))
+        step = partial(put, notifications=notifications, reassert_after=self._reassert_after, room=room, now=now)
+        return await self._transactions.write(step, sum(map(len, notifications)), can_travel=True)
 
     def _warn_of_rare_repeats(self, rare: Mapping[str, Millis]) -> None:
         for target, gap in rare.items():

@@ -9,30 +9,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.ledger.alarm import Arrival, Context, Entry
-from bridge.ledger.tables import Codec
+from bridge.ledger.tables import codec
 
 
 class Parcel:
     """One notification on its way into the ledger.
 
     Args:
-        codec: encodes what lies beside a row.
         arrivals: its alerts.
 
     Attributes:
         entries: the same, for the put.
     """
 
-    def __init__(self, codec: Codec, arrivals: Sequence[Arrival]) -> None:
-        self.entries = [_entry(codec, arrival, is_mapped=arrival.alert.status == "firing") for arrival in arrivals]
+    def __init__(self, arrivals: Sequence[Arrival]) -> None:
+        self.entries = [_entry(arrival, is_mapped=arrival.alert.status == "firing") for arrival in arrivals]
         self._later = {n: arrival for n, arrival in enumerate(arrivals) if not self.entries[n].is_mapped}
 
-    def map(self, codec: Codec, number: int) -> None:
+    def map(self, number: int) -> None:
         """Map one of the alerts after all."""
-        self.entries[number] = _entry(codec, self._later[number], is_mapped=True)
+        self.entries[number] = _entry(self._later[number], is_mapped=True)
 
 
-def _entry(codec: Codec, arrival: Arrival, *, is_mapped: bool) -> Entry:
+def _entry(arrival: Arrival, *, is_mapped: bool) -> Entry:
     alert = arrival.alert
-    outline = codec.outline(arrival.mapped(), Context(alert, arrival.group)) if is_mapped else None
+    outline = codec().outline(arrival.mapped(), Context(alert, arrival.group)) if is_mapped else None
     return Entry(arrival.source, alert.fingerprint, alert.status, alert.starts_at, alert.ends_at, outline, is_mapped)

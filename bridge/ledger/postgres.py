@@ -44,6 +44,7 @@ class PostgresDatabase:
     """
 
     is_shared = True
+    identity = None
 
     def __init__(self, url: sa.URL) -> None:
         # Not its query: libpq takes a password there, too.

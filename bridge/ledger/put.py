@@ -16,7 +16,6 @@ from bridge.clock import Millis
 from bridge.errors import LedgerFullError
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import Action, Alarm, Entry, Kept, Key, Outcome, Outline, action_of, alarm_id
-from bridge.ledger.tables import Codec
 from bridge.ledger.tally import Tally
 
 _Lasts = dict[Key, Alarm]
@@ -43,12 +42,23 @@ class PutResult:
         self.due: set[tuple[str, Action]] = set()
 
 
+def put(
+    connection: Connection,
+    *,
+    notifications: Sequence[Sequence[Entry]],
+    reassert_after: Mapping[str, Millis],
+    room: int,
+    now: Millis,
+) -> PutResult:
+    """Take in these notifications; the arguments are those of `Put`."""
+    return Put(connection, reassert_after=reassert_after, room=room, now=now).run(notifications)
+
+
 class Put:
     """One put transaction.
 
     Args:
         connection: an open transaction, which the caller commits.
-        codec: encodes what lies beside a row.
         reassert_after: for each target, after how long a repeat is reported again.
         room: how many alarms may still be added.
         now: the time of receipt.
@@ -57,14 +67,13 @@ class Put:
     def __init__(
         self,
         connection: Connection,
-        codec: Codec,
         *,
         reassert_after: Mapping[str, Millis],
         room: int,
         now: Millis,
     ) -> None:
         self._connection = connection
-        self._codec = codec
+        self._codec = tables.codec()
         self._reassert_after = reassert_after
         self._room = room
         self._now = now

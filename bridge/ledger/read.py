@@ -14,6 +14,7 @@ from bridge.event import Event
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Context, State
 from bridge.ledger.schema import alarms, contents, counters
 from bridge.ledger.tables import Codec, is_behind_another
+from bridge.ledger.tables import codec as own_codec
 from bridge.notification import Alert, Group
 
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
@@ -105,7 +106,7 @@ def seqs_of(connection: Connection, alarm_id: str) -> list[int]:
 
 
 def _views(connection: Connection, query: sa.Select[tuple[Any, ...]]) -> list[AlarmView]:
-    codec = Codec()
+    codec = own_codec()
     return [_view(codec, Alarm(*values), kept or b"") for *values, kept in connection.execute(query)]
 
 

@@ -45,11 +45,18 @@ _LEAST_FREE_PAGES = 256
 _PAGES_PER_TRIM = 512
 
 
+Identity = tuple[int, int]
+"""Which file stands at a path: its device and number."""
+
+
 class SqliteDatabase:
     """A SQLite file.
 
     Args:
         path: the file; its folder exists.
+
+    Attributes:
+        identity: which file that is, once it is open.
     """
 
     is_shared = False
@@ -58,7 +65,7 @@ class SqliteDatabase:
         self.place = str(path)
         self._path = path
         self._lock = FileLock(path)
-        self._identity: tuple[int, int] | None = None
+        self.identity: Identity | None = None
         # Reads have connections of their own: a connection forgets its pages whenever another one has written.
         self.engine, self.reads = _engine(path), _engine(path)
 
@@ -76,7 +83,11 @@ class SqliteDatabase:
         except BaseException:
             self.close()
             raise
-        self._identity = self._present()
+        self.identity = self._present()
+
+    def join(self, identity: Identity | None) -> None:
+        """Work on the file that another process has opened, beside it and under its lock."""
+        self.identity = identity
 
     def close(self) -> None:
         """Close every connection and give the lock back."""
@@ -92,7 +103,7 @@ class SqliteDatabase:
         Raises:
             LedgerUnavailableError: the path leads somewhere else now.
         """
-        if self._identity is not None and self._present() != self._identity:
+        if self.identity is not None and self._present() != self.identity:
             raise LedgerUnavailableError(f"the ledger's file {self._path} has gone or was replaced. Fix: restart")
 
     def size(self, _connection: Connection) -> int:
@@ -110,7 +121,7 @@ class SqliteDatabase:
         connection.connection.cursor().execute(f"PRAGMA incremental_vacuum({_PAGES_PER_TRIM})").fetchall()
         return True
 
-    def _present(self) -> tuple[int, int]:
+    def _present(self) -> Identity:
         try:
             found = self._path.stat()
         except OSError:

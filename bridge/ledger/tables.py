@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
@@ -219,6 +220,19 @@ class Codec:
             return self._decompressor.decompress(blob)
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from None
+
+
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.codec = Codec()
+
+
+_of_thread = _OfThread()
+
+
+def codec() -> Codec:
+    """Return this thread's codec."""
+    return _of_thread.codec
 
 
 def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]:

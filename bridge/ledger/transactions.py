@@ -3,15 +3,17 @@
 In: a step to run on an open transaction. Out: its result once it is committed, or `LedgerUnavailableError` and nothing
 of it was kept. Which step it is, is none of this module's business.
 
-A small write to a SQLite file runs in the event loop, and only its commit, which waits for the disk, on the writing
-thread: two threads that take turns at the interpreter's lock cost three times as much as one. Everything else, and
-whatever finds the file locked by another process, runs on the writing thread as a whole.
+The steps of a storm can travel, and run in the writing process where there is one. Else a small write to a SQLite file
+runs in the event loop, and only its commit, which waits for the disk, on the writing thread: two threads that take
+turns at the interpreter's lock cost three times as much as one. Everything else, and whatever finds the file locked by
+another process, runs on the writing thread as a whole.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -19,7 +21,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger.database import Database
+from bridge.ledger.database import Database, HeldConnection
+from bridge.ledger.writer import WriterGoneError, WritingProcess
 
 T = TypeVar("T")
 Step = Callable[[Connection], T]
@@ -33,12 +36,17 @@ class Transactions:
 
     Args:
         database: where the ledger lies.
+        elsewhere: the process where steps run that can travel, if there is one.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, elsewhere: WritingProcess | None = None) -> None:
         self._database = database
+        self._elsewhere = elsewhere
         self._turn = asyncio.Lock()
-        self._held: Connection | None = None
+        self._travelling = 0
+        self._all_back = asyncio.Event()
+        self._all_back.set()
+        self._held = HeldConnection(database)
 
     async def open(self) -> None:
         """Start the threads, and open the database on the one that writes.
@@ -54,27 +62,36 @@ class Transactions:
             self._end_threads()
             self._database.close()
             raise
+        if self._elsewhere is not None:
+            await self._elsewhere.open(self._database.identity)
 
     async def close(self) -> None:
         """Finish what was begun, then leave the database."""
-        async with self._turn:
-            self._let_go()
+        async with self._alone():
+            if self._elsewhere is not None:
+                await self._elsewhere.close()
+            self._held.let_go()
             await asyncio.to_thread(self._end_threads)
             await asyncio.to_thread(self._database.close)
 
-    async def write(self, step: Step[T], rows: int = MOST_ROWS + 1, *, is_durable: bool = True) -> T:
+    async def write(
+        self, step: Step[T], rows: int = MOST_ROWS + 1, *, is_durable: bool = True, can_travel: bool = False
+    ) -> T:
         """Run one transaction.
 
         Args:
             step: what to do in it.
             rows: about how many rows it writes.
             is_durable: it must survive a loss of power; without, the disk is not waited for, and it survives a crash.
+            can_travel: another process can run it: pickle takes it, what it returns and what it raises.
 
         Raises:
             LedgerUnavailableError: it failed, and nothing of it was kept.
         """
         try:
-            async with self._turn:
+            if can_travel and self._elsewhere is not None and self._elsewhere.is_there:
+                return await self._there(self._elsewhere, step, is_durable=is_durable, is_large=rows > MOST_ROWS)
+            async with self._alone():
                 if rows > MOST_ROWS or self._database.is_shared:
                     return await self._on(self._writer, lambda: self._transaction(step))
                 return await self._here(step, is_durable=is_durable)
@@ -97,6 +114,27 @@ class Transactions:
         except SQLAlchemyError as error:
             raise _unavailable(error) from error
 
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Wait until nothing else writes; SQLite itself would let us wait behind a storm until we gave up."""
+        async with self._turn:
+            await self._all_back.wait()
+            yield
+
+    async def _there(self, elsewhere: WritingProcess, step: Step[T], *, is_durable: bool, is_large: bool) -> T:
+        async with self._turn:
+            self._travelling += 1
+            self._all_back.clear()
+        try:
+            return await elsewhere.run(step, is_durable=is_durable, is_large=is_large)
+        except WriterGoneError:
+            text = "the writing process ended; what it was doing may have been kept"
+            raise LedgerUnavailableError(text) from None
+        finally:
+            self._travelling -= 1
+            if not self._travelling:
+                self._all_back.set()
+
     def _transaction(self, step: Step[T]) -> T:
         with self._database.engine.begin() as connection:
             result = step(connection)
@@ -105,11 +143,11 @@ class Transactions:
 
     async def _here(self, step: Step[T], *, is_durable: bool) -> T:
         """Run a write in the event loop; its commit on the writing thread if that waits for the disk."""
-        connection = self._hold().execution_options(at_once=True, is_durable=is_durable)
+        connection = self._held.get(is_durable=is_durable, at_once=True)
         try:
             transaction = connection.begin()
         except OperationalError:  # another process writes: wait for it where nobody waits for us
-            self._let_go()
+            self._held.let_go()
             return await self._on(self._writer, lambda: self._transaction(step))
         try:
             result = step(connection)
@@ -119,21 +157,9 @@ class Transactions:
             else:
                 transaction.commit()
         except BaseException:
-            self._let_go()
+            self._held.let_go()
             raise
         return result
-
-    def _hold(self) -> Connection:
-        """Return the connection that small writes share: to get one for each costs as much as its transaction."""
-        if self._held is None:
-            self._held = self._database.engine.connect()
-        return self._held
-
-    def _let_go(self) -> None:
-        """Close that connection, which rolls back whatever was begun on it."""
-        held, self._held = self._held, None
-        if held is not None:
-            held.close()
 
     def _end_threads(self) -> None:
         self._writer.shutdown()

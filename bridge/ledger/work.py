@@ -20,12 +20,15 @@ from bridge.ledger import rules, tables
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key
 from bridge.ledger.schema import alarms, contents
 from bridge.ledger.statements import chunks
-from bridge.ledger.tables import Codec, Due
+from bridge.ledger.tables import Due
 from bridge.ledger.tally import Tally
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What became of one alarm as it was claimed: ``step`` is the rule to apply to its row as it is at the settle."""
+    """What became of one alarm as it was claimed.
+
+    ``step`` is the rule to apply to its row as it is at the settle; pickle can take it.
+    """
 
     alarm: Alarm
     step: Callable[[Alarm], Alarm]
@@ -41,7 +44,6 @@ class Claimed(msgspec.Struct, frozen=True):
 
 def claim(
     connection: Connection,
-    codec: Codec,
     target: str,
     action: Action,
     *,
@@ -63,7 +65,7 @@ def claim(
         if row.alarm.seq not in taken:
             continue
         try:
-            event = _event(codec, row)
+            event = _event(row)
             claims.append(Claim(_held(row.alarm, holder, now + lease, now), action, event, row.alarm.key in fire_again))
         except ValueError as error:
             unreadable.append((row.alarm, rules.set_aside(row.alarm, f"the stored event: {error}", now)))
@@ -71,7 +73,7 @@ def claim(
     return Claimed(claims, [after for _, after in unreadable], Tally.of(unreadable))
 
 
-def doubted(connection: Connection, codec: Codec, target: str, before: Millis, limit: int) -> list[Claim]:
+def doubted(connection: Connection, target: str, before: Millis, limit: int) -> list[Claim]:
     """Return open alarms of a target that AOM has taken and that have been in doubt for long; nobody holds them."""
     query = (
         sa.select(*(alarms.c[name] for name in Alarm.__struct_fields__), contents.c.kept)
@@ -84,14 +86,14 @@ def doubted(connection: Connection, codec: Codec, target: str, before: Millis, l
     found = []
     for *values, kept in connection.execute(query):
         with contextlib.suppress(ValueError):  # a claim of it will say so
-            found.append(Claim(Alarm(*values), "clear", codec.event(kept)))
+            found.append(Claim(Alarm(*values), "clear", tables.codec().event(kept)))
     return found
 
 
-def _event(codec: Codec, row: Due) -> Event:
+def _event(row: Due) -> Event:
     if row.kept is None:
         raise ValueError("it is missing")
-    return codec.event(row.kept)
+    return tables.codec().event(row.kept)
 
 
 def _held(alarm: Alarm, holder: str, until: Millis, now: Millis) -> Alarm:

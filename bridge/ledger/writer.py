@@ -1,0 +1,218 @@
+"""The writing process: the transactions of a storm, on a core of their own.
+
+In: steps from the bridge's process, over a socket. Out: what each returned once it was committed, or what it raised. It
+serves one SQLite file, on one connection, and knows neither HTTP nor AOM. It ends with the bridge's process, also where
+that is killed; where it ends before, the same steps run there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import pickle
+import resource
+import signal
+import socket
+import struct
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from sqlalchemy.engine import Connection
+
+from bridge.ledger.database import HeldConnection, address
+from bridge.ledger.sqlite import Identity, SqliteDatabase
+from bridge.log import logger
+
+T = TypeVar("T")
+_HEAD = struct.Struct("<Q")
+_FAREWELL_SECONDS = 5
+_LARGEST_READ = 1 << 20
+_DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
+
+
+_log = logger("ledger")
+
+
+class WriterGoneError(Exception):
+    """The writing process has ended; what it was doing was committed as a whole, or not at all."""
+
+
+class WritingProcess:
+    """The bridge's end. Make it before any thread or event loop: the other end is a fork of this process.
+
+    Args:
+        url: `store.url` of a SQLite file.
+
+    Attributes:
+        pid: of the process.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._socket, theirs = socket.socketpair()
+        gc.freeze()  # what both share now stays shared, as far as it can
+        context = multiprocessing.get_context("fork")
+        self._process = context.Process(target=_serve, args=(theirs, self._socket, url), name="ledger-writer")
+        self._process.start()
+        theirs.close()
+        self.pid = self._process.pid
+        self._waiting: deque[asyncio.Future[tuple[bool, Any]]] = deque()
+        self._is_gone = True
+        self._is_closing = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it takes steps."""
+        return not self._is_gone
+
+    async def open(self, identity: Identity | None) -> None:
+        """Begin, on the file that was opened and migrated.
+
+        Args:
+            identity: which file that is.
+        """
+        reader, self._writer = await asyncio.open_connection(sock=self._socket, limit=_LARGEST_READ)
+        self._is_gone = False
+        self._reading = asyncio.create_task(self._read(reader), name="ledger-writer-read")
+        self._send(pickle.dumps(identity))
+
+    async def run(self, step: Callable[[Connection], T], *, is_durable: bool, is_large: bool) -> T:
+        """Run one transaction there.
+
+        Args:
+            step: what to do in it; pickle can take it and its result.
+            is_durable: as `Transactions.write`.
+            is_large: packing it would hold up the event loop.
+
+        Raises:
+            WriterGoneError: the process has ended, before or meanwhile.
+            Exception: what the step or the commit raised; nothing of it was kept.
+        """
+        request = (step, is_durable)
+        packed = await asyncio.to_thread(pickle.dumps, request) if is_large else pickle.dumps(request)
+        if self._is_gone:
+            raise WriterGoneError
+        answer: asyncio.Future[tuple[bool, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(answer)
+        self._send(packed)
+        is_done, result = await answer
+        if not is_done:
+            raise result
+        done: T = result
+        return done
+
+    async def close(self) -> None:
+        """Let it finish what was begun, and end."""
+        if self._is_gone:
+            return
+        self._is_closing = True
+        self._writer.close()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    def end(self) -> None:
+        """Wait for its end, or end it."""
+        self._socket.close()
+        self._process.join(_FAREWELL_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _send(self, packed: bytes) -> None:
+        self._writer.write(_HEAD.pack(len(packed)))
+        self._writer.write(packed)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        """Hand out the answers, which come in the order of the steps."""
+        try:
+            while True:
+                (length,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
+                answer = pickle.loads(await reader.readexactly(length))  # noqa: S301 - it is our own other half
+                waiting = self._waiting.popleft()
+                if not waiting.done():
+                    waiting.set_result(answer)
+        except (EOFError, OSError):
+            if not self._is_closing:
+                _log.error("the writing process has ended; from now on this one does its work, slower", pid=self.pid)
+            self._is_gone = True
+            for waiting in self._waiting:
+                if not waiting.done():
+                    waiting.set_result((False, WriterGoneError()))
+
+
+def writing_process(url: str) -> WritingProcess | None:
+    """Return a process that writes the ledger of a `store.url`; None where several may write anyway.
+
+    Raises:
+        LedgerStartError: the address cannot be read.
+    """
+    return WritingProcess(url) if address(url).drivername == "sqlite" else None
+
+
+def _serve(theirs: socket.socket, ours: socket.socket, url: str) -> None:
+    ours.close()  # or the end of the bridge's process would not show on the socket
+    _behave_as_a_part()
+    database = SqliteDatabase(Path(address(url).database or ""))
+    with theirs, theirs.makefile("rb") as requests:
+        identity = _next(requests)
+        if identity is not None:
+            database.join(pickle.loads(identity))  # noqa: S301 - it is our own other half
+            _run_all(requests, theirs, database)
+    database.engine.dispose()
+
+
+def _run_all(requests: BinaryIO, answers: socket.socket, database: SqliteDatabase) -> None:
+    held = HeldConnection(database)
+    with contextlib.suppress(ConnectionError):
+        while (request := _next(requests)) is not None:
+            step, is_durable = pickle.loads(request)  # noqa: S301 - it is our own other half
+            packed = _packed(_run(held, step, is_durable=is_durable))
+            answers.sendall(_HEAD.pack(len(packed)) + packed)
+    held.let_go()
+
+
+def _run(held: HeldConnection, step: Callable[[Connection], Any], *, is_durable: bool) -> tuple[bool, Any]:
+    try:
+        with held.get(is_durable=is_durable, at_once=False).begin() as transaction:
+            result = step(transaction.connection)
+            held.database.before_commit()
+    except Exception as error:  # noqa: BLE001 - whatever it was, the other half must hear of it
+        held.let_go()
+        return False, error
+    return True, result
+
+
+def _packed(answer: tuple[bool, Any]) -> bytes:
+    try:
+        return pickle.dumps(answer)
+    except Exception:  # noqa: BLE001 - an error may hold anything
+        return pickle.dumps((False, RuntimeError(repr(answer[1]))))
+
+
+def _next(requests: BinaryIO) -> bytes | None:
+    """Return the next request; None when there will be no more."""
+    try:
+        head = requests.read(_HEAD.size)
+        if len(head) < _HEAD.size:
+            return None
+        length: int
+        (length,) = _HEAD.unpack(head)
+        request = requests.read(length)
+    except ConnectionError:
+        return None
+    return request if len(request) == length else None
+
+
+def _behave_as_a_part() -> None:
+    """Leave signals to the bridge's process, end with it, and leave no core dump: it would hold secrets."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - only here is it of any use
+
+        ctypes.CDLL(None, use_errno=True).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
