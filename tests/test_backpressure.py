@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from conftest import alert, payload, until
-from process import bridge_command, started
+from process import bridge_command, children, started
 from rehearsal import CONFIG
 
 from bridge.emulator import Emulator, Options
@@ -44,7 +44,8 @@ class FileSizeLimit:
 
     @staticmethod
     def _limit(pid, size):
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        for one in (pid, *children(pid)):
+            resource.prlimit(one, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 class SmallFileSystem:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from book import Book
 from conftest import alert, until
-from process import serving
+from process import children, serving
 from test_end_to_end import cloud, post
 
 from bridge.errors import LedgerUnavailableError
@@ -21,11 +21,6 @@ async def book(tmp_path, monkeypatch):
     monkeypatch.setattr(Book, "has_writer", True)
     async with Book(tmp_path / "ledger.db") as made:
         yield made
-
-
-def children(pid):
-    """Give the processes that a process has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def is_running(pid):
