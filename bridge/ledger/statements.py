@@ -1,10 +1,8 @@
 """SQLAlchemy Core statements compiled once and run with plain tuples, many rows in one call.
 
 Core builds, caches and types a statement anew at each execution, and wraps its result, which costs more than SQLite
-itself takes: so the text goes to the driver, whose errors are raised as SQLAlchemy's. And Python's SQLite module gives
-the interpreter lock away for every single row that it writes or reads, to wait for it behind the busy event loop: so
-rows are written by statements that take many at once, and lists of rows, which a large notification reads on a thread,
-come as one JSON text.
+itself takes: so the text goes to the driver, whose errors are raised as SQLAlchemy's. Rows are written by statements
+that take many at once: Python's SQLite module gives the interpreter lock away for each execution.
 Values are whole numbers, text, bytes, booleans and None, which both drivers take as they are.
 """
 
@@ -16,7 +14,6 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
@@ -42,13 +39,11 @@ class _Compiled(NamedTuple):
         sql: the text, with a place for each value.
         order: from all values, as `_compiled` was told their names, those of the places.
         literals: what comes before all values.
-        blobs: which columns of its one JSON text are bytes; None: its rows are as they are.
     """
 
     sql: str
     order: Callable[[Row], Row]
     literals: Row
-    blobs: tuple[int, ...] | None
 
 
 class Statement:
@@ -65,7 +60,7 @@ class Statement:
 
     def run(self, connection: Connection, *values: Any) -> list[Row]:  # noqa: ANN401 - what the driver takes
         """Run it once; return the rows it gives."""
-        return _rows(connection, _compiled(self._statement, self._binds, connection.dialect, as_text=False), values)
+        return _rows(connection, _compiled(self._statement, self._binds, connection.dialect), values)
 
 
 class InStatement:
@@ -173,14 +168,7 @@ def _sizes(count: int) -> Iterator[int]:
 
 def _rows(connection: Connection, compiled: _Compiled, given: Row) -> list[Row]:
     rows: list[Row] = _execute(connection, compiled, given).fetchall()
-    blobs = compiled.blobs
-    if blobs is None:
-        return rows
-    found: list[list[Any]] = msgspec.json.decode(rows[0][0])
-    for row in found:
-        for place in blobs:
-            row[place] = None if row[place] is None else bytes.fromhex(row[place])
-    return [tuple(row) for row in found]
+    return rows
 
 
 def _execute(connection: Connection, compiled: _Compiled, given: Row) -> Any:  # noqa: ANN401 - as `_run`
@@ -217,19 +205,12 @@ def _names(size: int) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _compiled(statement: Query | sa.Update, binds: tuple[str, ...], dialect: Dialect, *, as_text: bool) -> _Compiled:
-    blobs = None
-    if as_text and dialect.name == "sqlite" and not isinstance(statement, sa.Update):
-        inner = statement.subquery()
-        blobs = tuple(place for place, column in enumerate(inner.c) if isinstance(column.type, sa.LargeBinary))
-        # hex() makes an empty text of NULL, and no blob here is empty.
-        shown = [sa.func.nullif(sa.func.hex(c), "") if i in blobs else c for i, c in enumerate(inner.c)]
-        statement = sa.select(sa.func.json_group_array(sa.func.json_array(*shown)))
+def _compiled(statement: Query | sa.Update, binds: tuple[str, ...], dialect: Dialect) -> _Compiled:
     compiled = statement.compile(dialect=dialect)
     literals = {name: value for name, value in compiled.params.items() if name not in binds}
     places = {name: place for place, name in enumerate((*literals, *binds))}
     order = _picking([places[name] for name in compiled.positiontup or ()])
-    return _Compiled(str(compiled), order, tuple(literals.values()), blobs)
+    return _Compiled(str(compiled), order, tuple(literals.values()))
 
 
 def _picking(places: list[int]) -> Callable[[Row], Row]:
@@ -240,4 +221,4 @@ def _picking(places: list[int]) -> Callable[[Row], Row]:
 
 @lru_cache(maxsize=256)
 def _compiled_list(build: Build, binds: tuple[str, ...], size: int, dialect: Dialect) -> _Compiled:
-    return _compiled(build(size), (*binds, *_names(size)), dialect, as_text=True)
+    return _compiled(build(size), (*binds, *_names(size)), dialect)

@@ -39,7 +39,7 @@ def _open_alarms(plan: Plan, sink: Sink, alerts: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory(dir=plan.folder) as folder, processes.bridge(Path(folder), sink.port) as bridge:
         fill(bridge, sink, plan.open_alarms, alerts)
         time.sleep(plan.settle)
-        return bridge.memory("VmRSS"), bridge.memory("VmHWM")
+        return bridge.resident, bridge.peak
 
 
 def fill(bridge: Process, sink: Sink, count: int, alerts: int, seed: str = "f", starts_at: int = 0) -> None:
@@ -67,4 +67,4 @@ def _storm(plan: Plan, sink: Sink) -> tuple[float, Result]:
         )
         result = processes.load(spec)
         sink.wait_for(plan.storm)
-        return bridge.memory("VmHWM"), result
+        return bridge.peak, result

@@ -53,7 +53,7 @@ def measure(plan: Plan) -> Findings:
         with processes.bridge(folder / "large", sink.port) as large:
             started = time.monotonic() - begun
             costs = _costs(plan, sink, large, small, starts_at)
-            resident = large.memory("VmRSS")
+            resident = large.resident
             with _copy_running(small.parent, sink) as tiny, _empty_running(folder, sink) as empty:
                 scrapes = {"large": _scrape(large), "small": _scrape(tiny), "empty": _scrape(empty)}
     total = f"{plan.known * plan.clones:,}"

@@ -56,17 +56,22 @@ class Process:
 
     @property
     def cpu(self) -> float:
-        """CPU seconds that it has used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """CPU seconds that it and the processes it has started have used so far."""
+        return sum(_cpu(pid) for pid in self._pids())
 
-    def memory(self, name: str) -> float:
-        """Return ``VmRSS`` or ``VmHWM`` in MB (10^6)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(rf"{name}:\s+(\d+) kB", status)
-        if found is None:
-            raise BenchError(f"the system does not say {name}")
-        return int(found[1]) * 1024 / 1e6
+    @property
+    def resident(self) -> float:
+        """Resident memory in MB (10^6) of it and the processes it has started; what they share counts once (Pss)."""
+        return sum(_kilobytes(f"/proc/{pid}/smaps_rollup", "Pss") for pid in self._pids()) * 1024 / 1e6
+
+    @property
+    def peak(self) -> float:
+        """The most that each of them has had resident, together, in MB (10^6); what they share counts for each."""
+        return sum(_kilobytes(f"/proc/{pid}/status", "VmHWM") for pid in self._pids()) * 1024 / 1e6
+
+    def _pids(self) -> list[int]:
+        own = self.process.pid
+        return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Send one small request; return status and text."""
@@ -84,6 +89,18 @@ class Process:
             return response.status, response.read().decode()
         finally:
             connection.close()
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _kilobytes(file: str, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB", Path(file).read_text(), re.MULTILINE)
+    if found is None:
+        raise BenchError(f"{file} does not say {name}")
+    return int(found[1])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
