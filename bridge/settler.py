@@ -100,8 +100,7 @@ class Settler:
         settlements = [Settlement(verdict.claim.alarm, self._step(verdict, now)) for verdict in verdicts]
         try:
             await self._doubt_hurried(verdicts)
-            alarms = await self._ledger.settle(settlements)
-            await self._doubt_lost(verdicts, {alarm.seq for alarm in alarms})
+            await self._doubt_lost(verdicts, await self._ledger.settle(settlements))
             await self._take_back(verdicts, now)
         except LedgerUnavailableError as error:
             # The lease ends, and the rows come due again by themselves.

@@ -216,7 +216,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.doubt(ledger, held)  # it did not wait for AOM's list: the next clear looks again
         claims = [held.claim.alarm for held, *_ in ends]
         steps = [Settlement(alarm, step) for alarm, (_, step, *_) in zip(claims, ends, strict=True)]
-        changed = {alarm.seq for alarm in self.run(ledger.settle(steps))}
+        changed = self.run(ledger.settle(steps))
         assert changed == {held.claim.alarm.seq for held, *_ in ends if held.is_held}
         for held, _, may_be_taken, effect in ends:
             if held.is_held:

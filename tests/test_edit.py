@@ -133,7 +133,7 @@ async def test_discard_finishes_without_a_push_and_warns_if_aom_may_hold_it(book
     await book.fire("flying")
     (claim,) = await book.claim()
     assert (await edit(book, "discard", claim.alarm.id))[0]
-    assert await book.accept(claim) == []
+    assert await book.accept(claim) == set()
     assert await book.states() == ["discarded"] * 3
     assert await edit(book, "discard", claim.alarm.id) == (False, "it is discarded already")
     assert await book.claim() == []

@@ -58,7 +58,7 @@ class Workers:
             self.delivered[claim.alarm.fingerprint].append((claim.alarm.seq, claim.action))
             settlements.append(Settlement(claim.alarm, accepted(claim)))
         changed = await book.ledger.settle(settlements)
-        assert {alarm.seq for alarm in changed} == {claim.alarm.seq for claim in claims}
+        assert changed == {claim.alarm.seq for claim in claims}
 
     async def give_up(self, book, name, claims):
         for claim in claims:

@@ -91,8 +91,6 @@ class Alarm(msgspec.Struct, frozen=True):
     detail: str | None = None
     """Why it last failed: a reason of the closed set, and AOM's own words."""
     finished_at: Millis | None = None
-    version: int = 0
-    """Counts the writes of the row, claims aside."""
 
     @property
     def key(self) -> Key:

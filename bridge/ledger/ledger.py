@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection
 from bridge.clock import SECOND, Clock, Millis, format_duration
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger import read, rules, upkeep, work
-from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Outcome, State, action_of
+from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Outcome, State
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit, Result
@@ -164,19 +164,22 @@ class Ledger:
             _log.error("alarm rejected", id=alarm.id, target=target, reason=alarm.reason, detail=alarm.detail)
         return claimed.claims
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[Alarm]:
-        """Apply what became of claimed alarms; return those whose claim still held, as they are now."""
-        changed, changes = await self._transactions.write(
-            partial(work.settle, settlements=settlements),
+    async def settle(self, settlements: Sequence[Settlement]) -> set[int]:
+        """Apply what became of the alarms of one claim; return the numbers of those that it still held."""
+        if not settlements:
+            return set()
+        holder = settlements[0].alarm.claimed_by or ""
+        steps = [(settlement.alarm.seq, settlement.step) for settlement in settlements]
+        settled = await self._transactions.write(
+            partial(work.settle, holder=holder, steps=steps),
             len(settlements),
             is_durable=False,  # a settle that is lost repeats the push, as a crash just before it does
             can_travel=True,
         )
-        self._count(changes)
-        due = {(alarm.target, action_of(alarm.state)) for alarm in changed if alarm.due_at is not None}
-        if due:
-            self._wake(due)
-        return changed
+        self._count(settled.changes)
+        if settled.due:
+            self._wake(settled.due)
+        return settled.seqs
 
     async def doubt(self, keys: Sequence[Key]) -> None:
         """Note that AOM may have taken a push whose claim was lost: what has been cleared since is looked up again."""

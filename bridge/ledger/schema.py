@@ -59,7 +59,6 @@ alarms = Table(
     Column("reason", String(32)),
     Column("detail", Text),
     Column("finished_at", BigInteger),
-    Column("version", Integer, nullable=False),
     Index("alarms_open", "source", "fingerprint", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("alarms_last", "source", "fingerprint", unique=True, sqlite_where=_LAST_SQLITE, postgresql_where=_LAST),
     Index(

@@ -101,32 +101,19 @@ class RowsStatement:
     Args:
         table: where to.
         changed: these columns are written where the row's key is held already; none: it must be new.
-        set_also: expressions for further columns that are written then.
-        where: and only under this condition.
-        binds: the names of the binds in ``where``, in the order in which `run` gives their values.
     """
 
-    def __init__(
-        self,
-        table: sa.Table,
-        changed: Sequence[str] = (),
-        *,
-        set_also: dict[str, sa.ColumnElement[Any]] | None = None,
-        where: Callable[[Any], sa.ColumnElement[bool]] | None = None,
-    ) -> None:
+    def __init__(self, table: sa.Table, changed: Sequence[str] = ()) -> None:
         self._table = table
         self._changed = tuple(changed)
-        self._set_also = set_also or {}
-        self._where = where
         self._texts: dict[tuple[str, int], str] = {}
 
-    def run(self, connection: Connection, rows: Sequence[Row], *values: Any) -> int:  # noqa: ANN401 - as above
-        """Write all rows; return how many were written."""
-        total, rest = 0, iter(rows)
+    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Write all rows."""
+        rest = iter(rows)
         for size in _sizes(len(rows)):
-            given = (*chain.from_iterable(islice(rest, size)), *values)
-            total += int(_run(connection, self._text(connection.dialect, size), given).rowcount)
-        return total
+            given = tuple(chain.from_iterable(islice(rest, size)))
+            _run(connection, self._text(connection.dialect, size), given)
 
     def _text(self, dialect: Dialect, size: int) -> str:
         text = self._texts.get((dialect.name, size))
@@ -141,9 +128,8 @@ class RowsStatement:
         if not self._changed:
             return sa.insert(self._table)
         upsert = postgresql.insert(self._table) if dialect == "postgresql" else sqlite.insert(self._table)
-        values = {name: upsert.excluded[name] for name in self._changed} | self._set_also
-        where = None if self._where is None else self._where(upsert.excluded)
-        return upsert.on_conflict_do_update(index_elements=self._table.primary_key, set_=values, where=where)
+        values = {name: upsert.excluded[name] for name in self._changed}
+        return upsert.on_conflict_do_update(index_elements=self._table.primary_key, set_=values)
 
 
 def listed(size: int) -> list[sa.BindParameter[Any]]:

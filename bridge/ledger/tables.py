@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -21,13 +21,12 @@ from bridge.ledger.schema import alarms, contents, counters
 from bridge.ledger.statements import InStatement, Row, RowsStatement, Statement, listed
 
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
-_fixed = ("seq", "id", "source", "fingerprint", "received_at", "version")
+_fixed = ("seq", "id", "source", "fingerprint", "received_at")
 _hot = [name for name in Alarm.__struct_fields__ if name not in _fixed]
 _placing = ("ends_at", "finished_at", "is_newest")
 _place = attrgetter(*_placing)
 Step = tuple[Alarm, Alarm]
 """An alarm before and after a change."""
-_next_version = {"version": alarms.c.version + sa.literal_column("1")}
 
 _earlier = alarms.alias("earlier")
 is_behind_another = sa.exists().where(
@@ -46,26 +45,19 @@ class _Updates:
     SQLite rewrites an index entry whenever a column of it is written, changed or not, and those lie scattered.
     """
 
-    def __init__(self, where: Callable[[Any], sa.ColumnElement[bool]] | None = None) -> None:
-        staying = [name for name in _hot if name not in _placing]
-        self._moving = RowsStatement(alarms, _hot, set_also=_next_version, where=where)
-        self._staying = RowsStatement(alarms, staying, set_also=_next_version, where=where)
+    def __init__(self) -> None:
+        self._moving = RowsStatement(alarms, _hot)
+        self._staying = RowsStatement(alarms, [name for name in _hot if name not in _placing])
 
-    def run(self, connection: Connection, steps: Sequence[Step], *values: Any) -> int:  # noqa: ANN401 - as `RowsStatement`
-        """Write what became of alarms; return how many rows were written."""
-        moving = [astuple(after) for before, after in steps if _place(before) != _place(after)]
-        staying = [astuple(after) for before, after in steps if _place(before) == _place(after)]
-        return self._moving.run(connection, moving, *values) + self._staying.run(connection, staying, *values)
+    def run(self, connection: Connection, steps: Sequence[Step]) -> None:
+        """Write what became of alarms."""
+        self._moving.run(connection, [astuple(after) for before, after in steps if _place(before) != _place(after)])
+        self._staying.run(connection, [astuple(after) for before, after in steps if _place(before) == _place(after)])
 
 
 _insert = RowsStatement(alarms)
 _insert_contents = RowsStatement(contents)
 _update = _Updates()
-_update_unchanged = _Updates(
-    lambda given: sa.and_(
-        alarms.c.version == given.version, alarms.c.claimed_by == sa.bindparam("holder", type_=alarms.c.claimed_by.type)
-    )
-)
 _update_contents = RowsStatement(contents, ["kept"])
 _bump = Statement(
     sa.update(counters)
@@ -277,11 +269,6 @@ def insert(connection: Connection, new: Sequence[tuple[Alarm, bytes]]) -> None:
 def update(connection: Connection, steps: Sequence[Step]) -> None:
     """Write alarms that changed; the caller holds their rows."""
     _update.run(connection, steps)
-
-
-def update_unchanged(connection: Connection, holder: str, steps: Sequence[Step]) -> int:
-    """Write alarms whose rows are still as before, and still this holder's; return how many were."""
-    return _update_unchanged.run(connection, steps, holder)
 
 
 def contents_of(connection: Connection, seqs: Sequence[int]) -> dict[int, bytes]:

@@ -17,11 +17,13 @@ from sqlalchemy.engine import Connection
 from bridge.clock import Millis
 from bridge.event import Event
 from bridge.ledger import rules, tables
-from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key
+from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key, action_of
 from bridge.ledger.schema import alarms, contents
 from bridge.ledger.statements import chunks
 from bridge.ledger.tables import Due
 from bridge.ledger.tally import Tally
+
+Rule = Callable[[Alarm], Alarm]
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -31,7 +33,15 @@ class Settlement(msgspec.Struct, frozen=True):
     """
 
     alarm: Alarm
-    step: Callable[[Alarm], Alarm]
+    step: Rule
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """The numbers of the alarms whose claim still held, what came due, and how the counts changed."""
+
+    seqs: set[int]
+    due: set[tuple[str, Action]]
+    changes: Tally
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -101,41 +111,20 @@ def _held(alarm: Alarm, holder: str, until: Millis, now: Millis) -> Alarm:
     return replace(alarm, claimed_by=holder, due_at=until, doubt_at=doubt_at)
 
 
-def settle(connection: Connection, settlements: Sequence[Settlement]) -> tuple[list[Alarm], Tally]:
-    """Apply what became of claimed alarms; return those that changed, and how the counts did.
+def settle(connection: Connection, *, holder: str, steps: Sequence[tuple[int, Rule]]) -> Settled:
+    """Apply what became of claimed alarms, each named by its number.
 
-    All are of one claim. A settlement whose claim has been lost to another worker is left out.
+    A row whose claim has been lost to another worker is left out.
     """
-    if not settlements:
-        return [], Tally()
-    holder = settlements[0].alarm.claimed_by or ""
-    steps = [(settlement.alarm, settlement.step(settlement.alarm)) for settlement in settlements]
-    if tables.update_unchanged(connection, holder, steps) != len(steps):
-        steps = _settle_changed(connection, holder, settlements, steps)
-    return [after for _, after in steps], Tally.of(steps)
+    rows = tables.load(connection, [seq for seq, _ in steps])
+    held = [(row, step) for seq, step in steps if (row := rows.get(seq)) is not None and row.claimed_by == holder]
+    done = [(row, step(row)) for row, step in held]
+    tables.update(connection, done)
+    due = {(after.target, action_of(after.state)) for _, after in done if after.due_at is not None}
+    return Settled({row.seq for row, _ in held}, due, Tally.of(done))
 
 
-def _settle_changed(
-    connection: Connection, holder: str, settlements: Sequence[Settlement], steps: Sequence[tuple[Alarm, Alarm]]
-) -> list[tuple[Alarm, Alarm]]:
-    """Apply the rules to rows that something came in for since the claim; return all steps that were done."""
-    rows = tables.load(connection, [settlement.alarm.seq for settlement in settlements])
-    done, late = [], []
-    for settlement, (before, after) in zip(settlements, steps, strict=True):
-        row = rows.get(before.seq)
-        if row is None:
-            continue
-        if row.version == before.version + 1 and row == replace(after, version=row.version):
-            done.append((before, after))
-        elif row.claimed_by == holder:
-            late.append((row, settlement.step(row)))
-    tables.update(connection, late)
-    return done + late
-
-
-def change_newest(
-    connection: Connection, keys: Sequence[Key], step: Callable[[Alarm], Alarm], seqs: Sequence[int] | None = None
-) -> Tally:
+def change_newest(connection: Connection, keys: Sequence[Key], step: Rule, seqs: Sequence[int] | None = None) -> Tally:
     """Apply a rule to the newest alarm of each of these alerts, while no other can be added.
 
     Args:

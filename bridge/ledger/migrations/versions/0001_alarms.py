@@ -56,7 +56,6 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(32)),
         sa.Column("detail", sa.Text),
         sa.Column("finished_at", sa.BigInteger),
-        sa.Column("version", sa.Integer, nullable=False),
     )
     _create_indexes()
     op.create_table(
