@@ -31,7 +31,6 @@ from bridge.log import logger
 T = TypeVar("T")
 _HEAD = struct.Struct("<Q")
 _FAREWELL_SECONDS = 5
-_LARGEST_READ = 1 << 20
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
@@ -76,9 +75,10 @@ class WritingProcess:
         Args:
             identity: which file that is.
         """
-        reader, self._writer = await asyncio.open_connection(sock=self._socket, limit=_LARGEST_READ)
+        loop = asyncio.get_running_loop()
+        self._answers = _Answers(self._on_answer, self._on_end)
+        self._transport, _ = await loop.create_unix_connection(lambda: self._answers, sock=self._socket)
         self._is_gone = False
-        self._reading = asyncio.create_task(self._read(reader), name="ledger-writer-read")
         self._send(pickle.dumps(identity))
 
     async def run(self, step: Callable[[Connection], T], *, is_durable: bool, is_large: bool) -> T:
@@ -111,8 +111,8 @@ class WritingProcess:
         if self._is_gone:
             return
         self._is_closing = True
-        self._writer.close()
-        await asyncio.gather(self._reading, return_exceptions=True)
+        self._transport.close()
+        await self._answers.ended.wait()
 
     def end(self) -> None:
         """Wait for its end, or end it."""
@@ -123,25 +123,51 @@ class WritingProcess:
             self._process.join()
 
     def _send(self, packed: bytes) -> None:
-        self._writer.write(_HEAD.pack(len(packed)))
-        self._writer.write(packed)
+        self._transport.write(_HEAD.pack(len(packed)) + packed)
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
-        """Hand out the answers, which come in the order of the steps."""
-        try:
-            while True:
-                (length,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
-                answer = pickle.loads(await reader.readexactly(length))  # noqa: S301 - it is our own other half
-                waiting = self._waiting.popleft()
-                if not waiting.done():
-                    waiting.set_result(answer)
-        except (EOFError, OSError):
-            if not self._is_closing:
-                _log.error("the writing process has ended; from now on this one does its work, slower", pid=self.pid)
-            self._is_gone = True
-            for waiting in self._waiting:
-                if not waiting.done():
-                    waiting.set_result((False, WriterGoneError()))
+    def _on_answer(self, answer: tuple[bool, Any]) -> None:
+        waiting = self._waiting.popleft()
+        if not waiting.done():
+            waiting.set_result(answer)
+
+    def _on_end(self) -> None:
+        if not self._is_closing:
+            _log.error("the writing process has ended; from now on this one does its work, slower", pid=self.pid)
+        self._is_gone = True
+        while self._waiting:
+            self._on_answer((False, WriterGoneError()))
+
+
+class _Answers(asyncio.Protocol):
+    """Cuts what comes from the process into answers, which are in the order of the steps.
+
+    Args:
+        on_answer: is called with each.
+        on_end: is called once, when there will be no more.
+    """
+
+    def __init__(self, on_answer: Callable[[tuple[bool, Any]], None], on_end: Callable[[], None]) -> None:
+        self._on_answer = on_answer
+        self._on_end = on_end
+        self._received = bytearray()
+        self.ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        """Take some bytes."""
+        received = self._received
+        received += data
+        while len(received) >= _HEAD.size:
+            end = _HEAD.size + int(_HEAD.unpack_from(received)[0])
+            if len(received) < end:
+                return
+            answer = pickle.loads(received[_HEAD.size : end])  # noqa: S301 - it is our own other half
+            del received[:end]
+            self._on_answer(answer)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Take the end."""
+        self._on_end()
+        self.ended.set()
 
 
 def writing_process(url: str) -> WritingProcess | None:
