@@ -63,6 +63,8 @@ class App:
         self._settings = settings
         self._is_watching = watch
         self._metrics = Metrics(__version__, platform.python_version())
+        if writer is not None:
+            self._metrics.watch_writer(writer.pid)
         mapper = settings.mapper()
         self.ledger = Ledger(settings.store, _reassert_after(settings), clock, writer)
         self._webhook = Webhook(

@@ -176,6 +176,10 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
+    def watch_writer(self, pid: int) -> None:
+        """Show what the ledger's writing process uses, too."""
+        ProcessCollector(namespace="aom_bridge_ledger_writer", pid=lambda: pid, registry=self.registry)
+
     def forget(self, target: str, states: Iterable[str], severities: Iterable[str], actions: Iterable[str]) -> None:
         """Show nothing more of a target that has gone: a gauge would keep its last value for ever."""
         for state in states:

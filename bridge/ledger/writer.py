@@ -59,7 +59,7 @@ class WritingProcess:
         self._process = context.Process(target=_serve, args=(theirs, self._socket, url), name="ledger-writer")
         self._process.start()
         theirs.close()
-        self.pid = self._process.pid
+        self.pid = self._process.pid or 0
         self._waiting: deque[asyncio.Future[tuple[bool, Any]]] = deque()
         self._is_gone = True
         self._is_closing = False

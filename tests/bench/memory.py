@@ -1,4 +1,7 @@
-"""Memory: with many open alarms after everything is delivered, and at its peak under a storm of connections."""
+"""Memory: with many open alarms after everything is delivered, and at its peak under a storm of connections.
+
+Both processes of the bridge count: what they share once while resident, for each of them at the peak.
+"""
 
 from __future__ import annotations
 
