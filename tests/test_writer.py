@@ -60,6 +60,23 @@ async def test_a_write_of_our_own_gets_its_turn_in_a_storm(book):
     await asyncio.gather(*storms)
 
 
+async def test_a_claim_that_nobody_waits_for_any_more_is_ended_all_the_same(book):
+    """A cancelled claim has its end before the cancellation shows: its holder can give back what it took."""
+    for n in range(20):
+        await book.fire(f"a{n}")
+    os.kill(book.writer.pid, signal.SIGSTOP)
+    claim = asyncio.create_task(book.ledger.claim("default", "report", "w", 100))
+    await asyncio.wait({claim}, timeout=0.1)
+    claim.cancel()
+    assert await asyncio.wait({claim}, timeout=0.1) == (set(), {claim})
+    os.kill(book.writer.pid, signal.SIGCONT)
+    with contextlib.suppress(asyncio.CancelledError):
+        await claim
+    assert {row.claimed_by for row in await book.rows()} == {"w"}
+    await book.ledger.give_back("w")
+    assert await book.deliver() == ["report"] * 20
+
+
 async def test_a_killed_bridge_takes_its_writing_process_along(tmp_path):
     """After `kill -9` of the bridge nobody writes the ledger any more, and the next start finds it free at once."""
     async with cloud() as aom:

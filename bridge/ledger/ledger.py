@@ -3,7 +3,8 @@
 In: `put` from the webhook side, `claim` and `settle` from the dispatcher's. Out: outcomes, claims, counts. Promises:
 
 - `put` returns after the commit (fsynced), or raises and has kept nothing of that notification;
-- arrivals are applied in the order in which `put` was called, across replicas in the order of their commits;
+- arrivals are applied in the order in which `put` was called, across replicas in the order of their commits; only where
+  a shared transaction fails, its notifications are tried again one by one, maybe behind later ones;
 - one holder per alarm at a time, and per alert strictly the oldest alarm first;
 - counts are kept, not counted.
 """

@@ -1,4 +1,4 @@
-"""The ledger on SQLite: one file on a local disk, one process at a time.
+"""The ledger on SQLite: one file on a local disk, for one bridge at a time: its process and the one that writes for it.
 
 In: the file of `store.url`. Out: an engine whose transactions take the write lock at their start (BEGIN IMMEDIATE), so
 they cannot fail half-way for somebody else's. A file that is damaged, foreign or on a network file system is refused

@@ -100,7 +100,11 @@ class WritingProcess:
         answer: asyncio.Future[tuple[bool, Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
         self._send(packed)
-        is_done, result = await answer
+        try:
+            is_done, result = await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            await asyncio.wait([answer])  # whoever writes next must not meet it
+            raise
         if not is_done:
             raise result
         done: T = result
