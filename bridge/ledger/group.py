@@ -8,7 +8,6 @@ fails its neighbours; when the database itself does not serve, all are told so a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import OperationalError
@@ -22,9 +21,6 @@ Result = list[Outcome] | LedgerFullError
 Commit = Callable[[list[Parcel]], Awaitable[list[Result]]]
 _LARGEST_GROUP = 10_000
 """Alerts in one shared transaction; a single notification may be larger."""
-
-_UNDER_WAY = 2
-"""Transactions at a time: whoever runs them has the next one at hand when one is done."""
 
 _log = logger("ledger")
 
@@ -61,12 +57,10 @@ class GroupCommit:
         self._commit = commit
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
-        self._groups: set[asyncio.Task[None]] = set()
         self._closing = False
 
     async def start(self) -> None:
         """Start committing."""
-        self._slots = asyncio.Semaphore(_UNDER_WAY)
         self._task = asyncio.create_task(self._run(), name="ledger-commit")
 
     async def stop(self) -> None:
@@ -74,9 +68,6 @@ class GroupCommit:
         self._closing = True
         self._arrived.set()
         await self._task
-        async with contextlib.AsyncExitStack() as all_slots:
-            for _ in range(_UNDER_WAY):
-                await all_slots.enter_async_context(self._slots)
 
     async def put(self, parcel: Parcel, is_wanted: Callable[[], bool]) -> list[Outcome]:
         """Wait for the commit of one notification; as `Ledger.put`."""
@@ -93,10 +84,7 @@ class GroupCommit:
             if not self._closing:
                 self._arrived.clear()
             while self._waiting:
-                await self._slots.acquire()
-                task = asyncio.create_task(self._group(self._next_group()), name="ledger-commit-group")
-                self._groups.add(task)
-                task.add_done_callback(self._groups.discard)
+                await self._group(self._next_group())
 
     def _next_group(self) -> list[_Waiting]:
         size, count = 0, 0
@@ -116,8 +104,6 @@ class GroupCommit:
                 await self._transaction(wanted)
         except Exception as error:  # noqa: BLE001 - whatever it was, every sender must get its answer
             await self._one_by_one(wanted, error)
-        finally:
-            self._slots.release()
 
     async def _one_by_one(self, group: list[_Waiting], error: Exception) -> None:
         """Give each notification a transaction of its own, unless the database itself does not serve."""

@@ -3,8 +3,7 @@
 In: `put` from the webhook side, `claim` and `settle` from the dispatcher's. Out: outcomes, claims, counts. Promises:
 
 - `put` returns after the commit (fsynced), or raises and has kept nothing of that notification;
-- arrivals are applied in the order in which `put` was called, across replicas in the order of their commits; only where
-  a shared transaction fails, its notifications are tried again one by one, maybe behind later ones;
+- arrivals are applied in the order in which `put` was called, across replicas in the order of their commits;
 - one holder per alarm at a time, and per alert strictly the oldest alarm first;
 - counts are kept, not counted.
 """
@@ -79,8 +78,6 @@ class Ledger:
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
         self._warned: set[str] = set()
-        self._under_way = 0
-        self._none_under_way = asyncio.Event()
         self._edits = 0
         self._looked_at = 0
         self._counted_at: Millis = 0
@@ -349,28 +346,18 @@ class Ledger:
             for number, index in result.unmapped:
                 parcels[number].map(index)
             result = await self._put(parcels)
+        self._count(result.changes)
         self._warn_of_rare_repeats(result.rare)
         asyncio.get_running_loop().call_soon(self._wake, result.due)
         return result.outcomes
 
     async def _put(self, parcels: list[Parcel]) -> PutResult:
         notifications = [parcel.entries for parcel in parcels]
-        size = sum(map(len, notifications))
-        # What is under way may take room, and is counted once it is done: near the limit, one after the other.
-        while self._under_way and self._room() < self._under_way + size:
-            await self._none_under_way.wait()
-        self._under_way += size
-        self._none_under_way.clear()
-        try:
-            now, room = self._clock(), self._room()
-            step = partial(put, notifications=notifications, reassert_after=self._reassert_after, room=room, now=now)
-            result = await self._transactions.write(step, size, can_travel=True)
-            self._count(result.changes)
-            return result
-        finally:
-            self._under_way -= size
-            if not self._under_way:
-                self._none_under_way.set()
+        room = self._settings.max_open - self._open_count()
+        now = self._clock()
+
+        step = partial(put, notifications=notifications, reassert_after=self._reassert_after, room=room, now=now)
+        return await self._transactions.write(step, sum(map(len, notifications)), can_travel=True)
 
     def _warn_of_rare_repeats(self, rare: Mapping[str, Millis]) -> None:
         for target, gap in rare.items():
@@ -383,9 +370,8 @@ class Ledger:
                     since_last_firing=format_duration(gap),
                 )
 
-    def _room(self) -> int:
-        held = sum(count for (state, _), count in self._tally.states.items() if state not in FINISHED)
-        return self._settings.max_open - held
+    def _open_count(self) -> int:
+        return sum(count for (state, _), count in self._tally.states.items() if state not in FINISHED)
 
     def _count(self, changes: Tally) -> None:
         self._tally.add(changes)
