@@ -29,11 +29,12 @@ from bridge.mapping import Mapper, MapResult
 from bridge.metrics import Metrics
 from bridge.notification import Alert, Notification, parse
 from bridge.scalars import SizeField
+from bridge.turns import Turns
 
 CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
 
 _MAP_AT_ONCE = 100
-"""Alerts mapped before other requests get their turn."""
+"""Alerts mapped in a row, of one request or several, before the ledger and the network get their turn."""
 
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
@@ -84,6 +85,7 @@ class Webhook:
         self._clock = clock
         self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
         self._lines = Allowance(lambda: clock() / 1000)
+        self._turns = Turns(_MAP_AT_ONCE)
         self._noted: set[tuple[str, str]] = set()
         self._untold: list[dict[str, object]] = []
         self._under_way: set[asyncio.Future[None]] = set()
@@ -169,10 +171,10 @@ class Webhook:
 
     async def _map(self, source: str, notification: Notification) -> list[Arrival]:
         """Map what fires; a resolve is mapped only if the ledger has no row for it."""
-        arrivals, mapper = [], self._mapper
-        for index, alert in enumerate(notification.alerts):
-            if index and index % _MAP_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        arrivals, mapper, alerts = [], self._mapper, notification.alerts
+        for index, alert in enumerate(alerts):
+            if index % _MAP_AT_ONCE == 0:
+                await self._turns.take(min(_MAP_AT_ONCE, len(alerts) - index))
             map_alert = partial(self._map_alert, mapper, source, alert, notification)
             if alert.status == "firing":
                 map_alert = partial(_known, map_alert())

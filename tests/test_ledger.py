@@ -373,6 +373,31 @@ async def test_one_failing_notification_never_fails_its_neighbours(book):
     assert [row.fingerprint for row in await book.rows()] == ["a", "b"]
 
 
+async def under_way(coroutine):
+    """Put something, and leave the event loop time to begin its transaction, not to end it."""
+    task = asyncio.create_task(coroutine)
+    for _ in range(4):
+        await asyncio.sleep(0)
+    return task
+
+
+async def test_an_alert_keeps_its_order_though_a_transaction_is_tried_again(book):
+    """A firing never passes the resolve before it, which had to be mapped after all and was put a second time."""
+    resolve = await under_way(book.resolve("a"))
+    fire, other = await under_way(book.fire("a", start=T0 + 1)), await under_way(book.fire("b"))
+    assert await asyncio.gather(resolve, fire, other) == ["orphan", "new", "new"]
+    assert await book.states() == ["clear_due", "report_due", "report_due"]
+
+
+async def test_two_transactions_under_way_never_overfill_the_ledger(place):
+    """Each new alarm counts before the next one is let in: at `max_open` none is added, however they come."""
+    async with Book(place, max_open=3) as book:
+        puts = [await under_way(book.fire(f"a{n}")) for n in range(6)]
+        results = await asyncio.gather(*puts, return_exceptions=True)
+        assert results[:3] == ["new"] * 3
+        assert {type(result) for result in results[3:]} == {LedgerFullError}
+
+
 async def test_a_notification_nobody_waits_for_is_left_out(book):
     """Just before the transaction the sender is asked for; when it has gone, nothing is kept."""
     with pytest.raises(AbandonedError):

@@ -3,7 +3,7 @@
 In: `put` from the webhook side, `claim` and `settle` from the dispatcher's. Out: outcomes, claims, counts. Promises:
 
 - `put` returns after the commit (fsynced), or raises and has kept nothing of that notification;
-- arrivals are applied in the order in which `put` was called, across replicas in the order of their commits;
+- arrivals of an alert are applied in the order in which `put` was called, across replicas in that of their commits;
 - one holder per alarm at a time, and per alert strictly the oldest alarm first;
 - counts are kept, not counted.
 """
@@ -73,7 +73,7 @@ class Ledger:
         self._settings = settings
         self._reassert_after = reassert_after
         self._clock = clock
-        self._group = GroupCommit(self._commit)
+        self._group = GroupCommit(self._commit, self._room, lambda: self._writer is not None and self._writer.is_there)
         self._tally = Tally()
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
@@ -102,7 +102,6 @@ class Ledger:
         except BaseException:
             await self._transactions.close()
             raise
-        await self._group.start()
         self._watcher = asyncio.create_task(self._watch(), name="ledger-watch")
 
     async def close(self) -> None:
@@ -353,9 +352,7 @@ class Ledger:
 
     async def _put(self, parcels: list[Parcel]) -> PutResult:
         notifications = [parcel.entries for parcel in parcels]
-        room = self._settings.max_open - self._open_count()
-        now = self._clock()
-
+        room, now = self._room(), self._clock()
         step = partial(put, notifications=notifications, reassert_after=self._reassert_after, room=room, now=now)
         return await self._transactions.write(step, sum(map(len, notifications)), can_travel=True)
 
@@ -370,8 +367,10 @@ class Ledger:
                     since_last_firing=format_duration(gap),
                 )
 
-    def _open_count(self) -> int:
-        return sum(count for (state, _), count in self._tally.states.items() if state not in FINISHED)
+    def _room(self) -> int:
+        """Return how many alarms may still be added."""
+        unfinished = sum(count for (state, _), count in self._tally.states.items() if state not in FINISHED)
+        return self._settings.max_open - unfinished
 
     def _count(self, changes: Tally) -> None:
         self._tally.add(changes)
