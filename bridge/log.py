@@ -6,11 +6,13 @@ a secret: values that hold one are `bridge.scalars.Secret`, whose ``repr`` is ``
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -25,6 +27,49 @@ _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 _SPACED = re.compile(r"[ !#-\[\]-~]+")
 """The same with the space and the equals sign, which must stand in quotes."""
 _quoting = structlog.processors.LogfmtRenderer(bool_as_flag=False)
+
+
+class _Stream:
+    """The stream of our own lines, which can wait for each other: to write each by itself costs as much as to make it.
+
+    Args:
+        stream: where they go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: list[str] | None = None
+
+    def write(self, text: str) -> None:
+        """Write some text, or keep it for later."""
+        if self._lines is None:
+            self._stream.write(text)
+        else:
+            self._lines.append(text)
+
+    def flush(self) -> None:
+        """Let go of what was written."""
+        if self._lines is None:
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """As the function of this name."""
+        self._lines = []
+        try:
+            yield
+        finally:
+            lines, self._lines = self._lines, None
+            self._stream.write("".join(lines))
+            self._stream.flush()
+
+
+_stream: _Stream | None = None
+
+
+def together() -> contextlib.AbstractContextManager[None]:
+    """Write all lines that are logged inside at its end, at once; nothing may be awaited inside."""
+    return contextlib.nullcontext() if _stream is None else _stream.together()
 
 
 def logger(component: str) -> structlog.typing.FilteringBoundLogger:
@@ -42,6 +87,8 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None, *, for_good
         stream: where to; standard error by default.
         for_good: loggers may keep what they find now, which makes each line cheaper.
     """
+    global _stream  # noqa: PLW0603 - as structlog's own configuration, there is one for the process
+    own = _stream = _Stream(stream or sys.stderr)
     least = getattr(logging, {"warn": "WARNING"}.get(level, level.upper()))
     shared: list[Any] = [
         structlog.processors.add_log_level,
@@ -52,7 +99,7 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None, *, for_good
     structlog.configure(
         processors=[*shared, _renderer(fmt)],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        logger_factory=lambda *_: structlog.WriteLogger(cast("TextIO", own)),
         cache_logger_on_first_use=for_good,
     )
     _send_libraries_lines(shared, fmt, stream or sys.stderr)

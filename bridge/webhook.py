@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -24,10 +23,10 @@ from bridge.clock import Clock
 from bridge.errors import LedgerUnavailableError, PayloadError
 from bridge.event import Mapped
 from bridge.ledger import AbandonedError, Arrival, Ledger, Outcome
-from bridge.log import logger
+from bridge.log import logger, together
 from bridge.mapping import Mapper, MapResult
 from bridge.metrics import Metrics
-from bridge.notification import Alert, Notification, parse
+from bridge.notification import Alert, Notification, Status, parse
 from bridge.scalars import SizeField
 from bridge.turns import Turns
 
@@ -208,9 +207,11 @@ class Webhook:
                 )
 
     def _accepted(self, source: str, notification: Notification, outcomes: Sequence[Outcome]) -> web.Response:
-        statuses = [alert.status for alert in notification.alerts]
+        counts: dict[tuple[Status, Outcome], int] = {}
+        for alert, outcome in zip(notification.alerts, outcomes, strict=True):
+            counts[alert.status, outcome] = counts.get((alert.status, outcome), 0) + 1
         words: dict[str, int] = {}
-        for (status, outcome), count in Counter(zip(statuses, outcomes, strict=True)).items():
+        for (status, outcome), count in counts.items():
             self._taken_in(status, outcome).inc(count)
             words[outcome] = words.get(outcome, 0) + count
         self._tell({"source": source, "receiver": notification.group.receiver, "alerts": len(outcomes), **words})
@@ -226,8 +227,9 @@ class Webhook:
 
     def _tell_all(self) -> None:
         untold, self._untold = self._untold, []
-        for kept in untold:
-            _log.info("notification kept", **kept)
+        with together():
+            for kept in untold:
+                _log.info("notification kept", **kept)
 
     def _truncated(self, source: str, notification: Notification) -> None:
         self._metrics.truncated_alerts.inc(notification.truncated_alerts)

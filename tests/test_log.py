@@ -50,6 +50,24 @@ def pairs(text):
     return dict(found)
 
 
+def test_lines_that_belong_together_are_written_at_once_and_in_their_order():
+    """Lines held together are one write, in the order in which they were logged; later lines are written one by one."""
+    writes = []
+
+    class Stream(io.StringIO):
+        def write(self, text):
+            writes.append(text)
+            return super().write(text)
+
+    log.configure("info", "logfmt", Stream())
+    with log.together():
+        log.logger("webhook").info("first")
+        log.logger("webhook").info("second")
+        assert writes == []
+    log.logger("webhook").info("third")
+    assert [re.findall("msg=([a-z]+)", text) for text in writes] == [["first", "second"], ["third"]]
+
+
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_a_line_has_time_level_component_and_message(fmt):
     """Each line has ts, level, component and msg; in logfmt they come first, in this order."""

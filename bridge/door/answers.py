@@ -6,11 +6,12 @@ runs a script, loads anything from elsewhere, or stands in another one's frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
+from multidict import CIMultiDict
 
 from bridge.allowance import Allowance
 from bridge.envelope import failure
@@ -27,19 +28,18 @@ SAFE_HEADERS = {
 _log = logger("door")
 
 
-def answering(headers: Callable[[], Mapping[str, str]], lines: Allowance) -> Middleware:
+def answering(headers: Callable[[], CIMultiDict[str]], lines: Allowance) -> Middleware:
     """Return what stands around every handler.
 
     Args:
-        headers: those of every answer, asked for anew each time.
+        headers: gives those of every answer; it is asked each time.
         lines: how often a peer may have a line in the log.
     """
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await _answer(request, handler, lines)
-        for name, value in headers().items():
-            response.headers.setdefault(name, value)
+        response.headers.merge(headers())  # what the handler has set, stays
         return response
 
     return around

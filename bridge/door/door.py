@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Protocol
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from bridge.allowance import Allowance
 from bridge.clock import Millis
@@ -72,7 +73,7 @@ class Door:
         self._main = Listener(host, port, "--web.listen-address")
         self._admin = Listener(*options.admin_address, "--web.admin-listen-address") if options.admin_address else None
         self._turn = asyncio.Lock()
-        self._policy = Policy()
+        self._use(Policy())
         self._files: tuple[str, ...] = ()
         self._is_to_try_again = False
 
@@ -98,7 +99,7 @@ class Door:
             ConfigError: with every mistake.
         """
         seen = look([self._options.config_file])
-        self._policy = await self._read()
+        self._use(await self._read())
         self._seen = seen + look(self._files[1:])
 
     async def start(self, rooms: Sequence[Room], farewell: Millis) -> None:
@@ -161,7 +162,7 @@ class Door:
             for server in chain(*ready.values()):
                 server.close()
             raise
-        self._policy = policy
+        self._use(policy)
         self._guard.use(policy)
         for listener, servers in ready.items():
             await listener.use(servers)
@@ -179,7 +180,7 @@ class Door:
             raise
 
     def _application(self, rooms: Sequence[Room]) -> web.Application:
-        application = web.Application(middlewares=[answering(self._headers, self._lines)])
+        application = web.Application(middlewares=[answering(lambda: self._headers, self._lines)])
         for room in rooms:
             for route in room.routes():
                 right = room.right
@@ -187,8 +188,10 @@ class Door:
                 web.RouteDef(route.method, route.path, handle, route.kwargs).register(application.router)
         return application
 
-    def _headers(self) -> dict[str, str]:
-        return {name: value for name, value in {**SAFE_HEADERS, **self._policy.headers}.items() if value}
+    def _use(self, policy: Policy) -> None:
+        self._policy = policy
+        headers = {**SAFE_HEADERS, **policy.headers}
+        self._headers = CIMultiDict({name: value for name, value in headers.items() if value})
 
     async def _read(self) -> Policy:
         if not self._options.config_file:
