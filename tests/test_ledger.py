@@ -381,21 +381,27 @@ async def under_way(coroutine):
     return task
 
 
+def many(book, prefix):
+    """Return enough arrivals for a transaction beside one that is under way."""
+    return [book.arrival("firing", f"{prefix}{n}") for n in range(20)]
+
+
 async def test_an_alert_keeps_its_order_though_a_transaction_is_tried_again(book):
     """A firing never passes the resolve before it, which had to be mapped after all and was put a second time."""
     resolve = await under_way(book.resolve("a"))
-    fire, other = await under_way(book.fire("a", start=T0 + 1)), await under_way(book.fire("b"))
-    assert await asyncio.gather(resolve, fire, other) == ["orphan", "new", "new"]
-    assert await book.states() == ["clear_due", "report_due", "report_due"]
+    fire = book.arrival("firing", "a", start=T0 + 1)
+    fires = await under_way(book.ledger.put([fire, *many(book, "b")]))
+    assert (await resolve, await fires) == ("orphan", ["new"] * 21)
+    assert await book.states() == ["clear_due"] + ["report_due"] * 21
 
 
 async def test_two_transactions_under_way_never_overfill_the_ledger(place):
-    """Each new alarm counts before the next one is let in: at `max_open` none is added, however they come."""
-    async with Book(place, max_open=3) as book:
-        puts = [await under_way(book.fire(f"a{n}")) for n in range(6)]
-        results = await asyncio.gather(*puts, return_exceptions=True)
-        assert results[:3] == ["new"] * 3
-        assert {type(result) for result in results[3:]} == {LedgerFullError}
+    """What is under way counts before more is let in: at `max_open` none is added, however they come."""
+    async with Book(place, max_open=30) as book:
+        puts = [await under_way(book.ledger.put(many(book, prefix))) for prefix in "ab"]
+        first, second = await asyncio.gather(*puts, return_exceptions=True)
+        assert first == ["new"] * 20
+        assert isinstance(second, LedgerFullError)
 
 
 async def test_a_notification_nobody_waits_for_is_left_out(book):

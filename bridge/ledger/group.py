@@ -23,7 +23,8 @@ Commit = Callable[[list[Parcel]], Awaitable[list[Result]]]
 _LARGEST_GROUP = 10_000
 """Alerts in one shared transaction; a single notification may be larger."""
 
-_MOST_UNDER_WAY = 2
+_WORTH_ANOTHER = 20
+"""Alerts for which a second transaction begins while one is under way: for fewer it costs more than it gains."""
 
 _log = logger("ledger")
 
@@ -68,6 +69,7 @@ class GroupCommit:
         self._room = room
         self._can_overlap = can_overlap
         self._waiting: deque[_Waiting] = deque()
+        self._size = 0
         self._is_called = False
         self._under_way: dict[asyncio.Task[None], list[_Waiting]] = {}
         self._keys: set[Key] = set()
@@ -86,6 +88,7 @@ class GroupCommit:
             raise LedgerUnavailableError("the bridge is shutting down")
         waiting = _Waiting(parcel, is_wanted)
         self._waiting.append(waiting)
+        self._size += waiting.size
         if not self._is_called:
             self._is_called = True
             asyncio.get_running_loop().call_soon(self._go)
@@ -94,13 +97,19 @@ class GroupCommit:
     def _go(self) -> None:
         """Begin as many transactions as can be under way."""
         self._is_called = False
-        while self._waiting and len(self._under_way) < (_MOST_UNDER_WAY if self._can_overlap() else 1):
+        while self._waiting and self._is_free():
             group = self._next_group()
             if not group:
                 return
             wanted = _still_wanted(group)
             if wanted:
                 self._begin(wanted)
+
+    def _is_free(self) -> bool:
+        """Say whether one more transaction may begin."""
+        if not self._under_way:
+            return True
+        return self._can_overlap() and len(self._under_way) == 1 and self._size >= _WORTH_ANOTHER
 
     def _next_group(self) -> list[_Waiting]:
         """Take what can go now: the first ones that wait, and nothing past one that has to wait."""
@@ -113,6 +122,7 @@ class GroupCommit:
                 break
             group.append(self._waiting.popleft())
             size += first.size
+        self._size -= size
         return group
 
     def _room_left(self) -> int:
