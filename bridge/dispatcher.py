@@ -1,8 +1,8 @@
 """The loop of the delivering half: claim, batch, send, settle; a lane per target and action: none delays another.
 
 In: due alarms of the ledger. Out: pushes to AOM by `bridge.sender`, and what became of each alarm back to the ledger.
-It never sees a webhook. A lane sends at once when it is idle; while requests are in flight it waits up to `batch_wait`
-for a fuller batch. Nothing is rejected for a fault that an operator or time can mend: such rows go back and come again.
+It never sees a webhook. A lane sends at once when it is idle; while alarms keep coming it waits up to `batch_wait` for
+a fuller batch. Nothing is rejected for a fault that an operator or time can mend: such rows go back and come again.
 """
 
 from __future__ import annotations
@@ -190,10 +190,12 @@ class _Lane:
     async def _until_full(self) -> None:
         """Under load, wait a moment for a fuller batch: a claim and a settle cost little more for 100 than for one."""
         send_at = self._claimed_at + self._settings.batch_wait
-        while self._last_batch >= _LOADED and self._waiting() < self._settings.batch_size:
+        seen = -1
+        while self._last_batch >= _LOADED and seen < (waiting := self._waiting()) < self._settings.batch_size:
             rest = min(send_at - self._clock(), self._settings.batch_wait, _LOOK)
             if rest <= 0:
                 return
+            seen = waiting
             await asyncio.sleep(rest / 1000)
 
     def _waiting(self) -> int:

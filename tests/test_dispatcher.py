@@ -57,6 +57,16 @@ async def test_a_storm_goes_out_in_batches(tmp_path):
         assert rig.aom()["counts"]["report"] <= 14
 
 
+async def test_the_last_of_a_storm_do_not_wait_for_a_batch_that_never_fills(tmp_path):
+    """`batch_wait` is waited only as long as more alarms come; the last ones go out at once, however long it is."""
+    patient = "delivery: {batch_wait: 5m, shutdown_timeout: 2s}"
+    async with running(tmp_path / "l.db", target="rate_limit: 1000", delivery=patient) as rig:
+        await rig.send(*(alert(instance=f"node-{i}") for i in range(20)))
+        await until(lambda: len(rig.aom()["active"]) == 20)
+        await rig.send(*(alert(instance=f"last-{i}") for i in range(3)))
+        await until(lambda: len(rig.aom()["active"]) == 23)
+
+
 async def test_identical_events_of_two_alerts_never_merge(tmp_path):
     """Two alerts that map to the same six fields stay two alarms, and each clears alone."""
     more = "mapping: {labels: [], defaults: {event_name: same, resource_id: same}}"

@@ -34,7 +34,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     _PATIENCE,
-    "PRAGMA cache_size=-8192",  # KiB; the pages that a storm comes back to
+    "PRAGMA cache_size=-6144",  # KiB; the pages that a storm comes back to
     "PRAGMA temp_store=MEMORY",  # or each statement of many rows keeps its way back in files
     "PRAGMA journal_size_limit=67108864",  # a log that a storm or a long reader made large shrinks again
 )
