@@ -127,15 +127,15 @@ class Context(msgspec.Struct, frozen=True):
     group: Group
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True, array_like=True):
     """What lies beside a row, as JSON: the event frozen at the fire, today's annotations, the alert and its group."""
 
-    event: msgspec.Raw
-    annotations: msgspec.Raw
-    context: msgspec.Raw
+    event: bytes
+    annotations: bytes
+    context: bytes
 
 
-class Outline(msgspec.Struct, frozen=True):
+class Outline(msgspec.Struct, frozen=True, array_like=True):
     """What mapping made of an alert, as far as its row needs it; ``digest`` is that of the event."""
 
     target: str
@@ -147,7 +147,7 @@ class Outline(msgspec.Struct, frozen=True):
     kept: Kept
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One alert as a put takes it in; it can go to another process.
 
     ``outline`` is None where a rule drops the alert, and as long as nobody has mapped it (``is_mapped``).

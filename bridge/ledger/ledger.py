@@ -27,7 +27,7 @@ from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Ou
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit, Result
-from bridge.ledger.parcel import Parcel
+from bridge.ledger.parcel import Notifications, Parcel
 from bridge.ledger.put import PutResult, put
 from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
@@ -351,7 +351,7 @@ class Ledger:
         return result.outcomes
 
     async def _put(self, parcels: list[Parcel]) -> PutResult:
-        notifications = [parcel.entries for parcel in parcels]
+        notifications = Notifications(parcel.entries for parcel in parcels)
         room, now = self._room(), self._clock()
         step = partial(put, notifications=notifications, reassert_after=self._reassert_after, room=room, now=now)
         return await self._transactions.write(step, sum(map(len, notifications)), can_travel=True)

@@ -138,6 +138,12 @@ class _Sent(msgspec.Struct):
     annotations: dict[str, str]
 
 
+class _Parts(msgspec.Struct):
+    event: msgspec.Raw
+    annotations: msgspec.Raw
+    context: msgspec.Raw
+
+
 class _Told(msgspec.Struct):
     context: Context
 
@@ -165,7 +171,7 @@ class Codec:
         self._encoder = msgspec.json.Encoder()
         self._sent = msgspec.json.Decoder(_Sent)
         self._told = msgspec.json.Decoder(_Told)
-        self._kept = msgspec.json.Decoder(Kept)
+        self._parts = msgspec.json.Decoder(_Parts)
 
     def outline(self, mapped: Mapped, context: Context) -> Outline | None:
         """Return what a row needs of a mapped alert; None if a rule drops it."""
@@ -174,11 +180,6 @@ class Codec:
             return None
         frozen = self._encoder.encode({"metadata": event.metadata, "timeout": event.timeout})
         annotations = self._encoder.encode(event.annotations)
-        kept = Kept(
-            event=msgspec.Raw(frozen),
-            annotations=msgspec.Raw(annotations),
-            context=msgspec.Raw(self._encoder.encode(context)),
-        )
         return Outline(
             target=mapped.target,
             rule=mapped.rule,
@@ -186,7 +187,7 @@ class Codec:
             event_type=event.event_type,
             timeout=event.timeout,
             digest=hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest(),
-            kept=kept,
+            kept=Kept(frozen, annotations, self._encoder.encode(context)),
         )
 
     def pack(self, kept: Kept) -> bytes:
@@ -196,7 +197,8 @@ class Codec:
 
     def unpack(self, blob: bytes) -> Kept:
         """Return what `pack` packed."""
-        return self._kept.decode(self._decompress(blob))
+        parts = self._parts.decode(self._decompress(blob))
+        return Kept(bytes(parts.event), bytes(parts.annotations), bytes(parts.context))
 
     def event(self, blob: bytes) -> Event:
         """Return the event that a push sends."""
