@@ -18,6 +18,7 @@ from bridge.clock import Millis
 from bridge.event import Event
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key, action_of
+from bridge.ledger.packed import Packed
 from bridge.ledger.schema import alarms, contents
 from bridge.ledger.statements import chunks
 from bridge.ledger.tables import Due
@@ -44,10 +45,14 @@ class Settled(msgspec.Struct, frozen=True):
     changes: Tally
 
 
+class Claims(Packed[Claim], of=Claim):
+    """Claims on their way to whoever sends them."""
+
+
 class Claimed(msgspec.Struct, frozen=True):
     """What a claim took, which rows it set aside because they cannot be read, and how the counts changed."""
 
-    claims: list[Claim]
+    claims: Claims
     unreadable: list[Alarm]
     changes: Tally
 
@@ -67,7 +72,7 @@ def claim(
     for state in DUE_STATES[action]:
         if len(found) < limit:
             found += tables.due(connection, target, state, now, limit - len(found))
-    claims: list[Claim] = []
+    claims = Claims()
     unreadable: list[tuple[Alarm, Alarm]] = []
     taken = tables.take(connection, [row.alarm.seq for row in found], holder, now + lease, now) if found else set()
     fire_again = tables.unfinished(connection, {row.alarm.key for row in found if not row.alarm.is_newest})
