@@ -10,6 +10,7 @@ import contextlib
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Literal, TextIO, cast
@@ -39,13 +40,15 @@ class _Stream:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lines: list[str] | None = None
+        self._lock = threading.Lock()
 
     def write(self, text: str) -> None:
         """Write some text, or keep it for later."""
-        if self._lines is None:
-            self._stream.write(text)
-        else:
-            self._lines.append(text)
+        with self._lock:  # another thread's line may come while ours are put down
+            if self._lines is None:
+                self._stream.write(text)
+            else:
+                self._lines.append(text)
 
     def flush(self) -> None:
         """Let go of what was written."""
@@ -59,9 +62,10 @@ class _Stream:
         try:
             yield
         finally:
-            lines, self._lines = self._lines, None
-            self._stream.write("".join(lines))
-            self._stream.flush()
+            with self._lock:
+                lines, self._lines = self._lines, None
+                self._stream.write("".join(lines))
+                self._stream.flush()
 
 
 _stream: _Stream | None = None
