@@ -22,6 +22,9 @@ DAY: Millis = 24 * HOUR
 
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_WRITTEN = _EPOCH.replace(tzinfo=None)
+"""The same without its zone, which is written by hand: half of the time."""
+
 _MILLISECOND = timedelta(milliseconds=1)
 ZERO_TIME: Millis = -62_135_596_800_000
 """Go's zero time, 0001-01-01T00:00:00Z: how Alertmanager writes "no end yet"."""
@@ -59,5 +62,5 @@ def format_duration(span: Millis) -> str:
 def format_rfc3339(at: Millis) -> str:
     """Write a time as ``2026-11-23T08:39:12.131Z``; years outside 1 to 9999 as the nearest that can be written."""
     low, high = ZERO_TIME, 253_402_300_799_999
-    moment = _EPOCH + timedelta(milliseconds=min(max(at, low), high))
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = _EPOCH_WRITTEN + timedelta(milliseconds=min(max(at, low), high))
+    return moment.isoformat(timespec="milliseconds") + "Z"

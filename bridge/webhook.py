@@ -1,5 +1,7 @@
 """HTTP in: read, parse, map, put, answer; the accepting half of the bridge from end to end.
 
+A small notification is parsed and mapped by the process that writes it; see `bridge.intake`.
+
 In: Alertmanager's POST. Out: 200 once every alert of it is committed, 400 for what is no payload, 404 for a source that
 nobody listed, 408 and 413 over the limits, 503 when nothing of it was kept. Never 429 and never a redirect:
 Alertmanager does not retry the one, and takes the other for success. AOM is never called here.
@@ -8,6 +10,7 @@ Alertmanager does not retry the one, and takes the other for success. AOM is nev
 from __future__ import annotations
 
 import asyncio
+import pickle
 import select
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +24,12 @@ from bridge.allowance import Allowance
 from bridge.body import Bodies, Body, BodyError
 from bridge.clock import Clock
 from bridge.errors import LedgerUnavailableError, PayloadError
-from bridge.event import Mapped
-from bridge.ledger import AbandonedError, Arrival, Ledger, Outcome
+from bridge.intake import Intake, Notes, Unread
+from bridge.ledger import AbandonedError, Ledger, Opened, Outcome, Parcel
 from bridge.log import logger, together
-from bridge.mapping import Mapper, MapResult
+from bridge.mapping import Fallback, Mapper
 from bridge.metrics import Metrics
-from bridge.notification import Alert, Notification, Status, parse
+from bridge.notification import Status, parse
 from bridge.scalars import SizeField
 from bridge.turns import Turns
 
@@ -34,6 +37,15 @@ CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
 
 _MAP_AT_ONCE = 100
 """Alerts mapped in a row, of one request or several, before the ledger and the network get their turn."""
+
+_ENCODED_AT_ONCE = 1_000
+"""Alerts that are encoded in the event loop; more would hold it up, and are encoded on a thread."""
+
+_SMALL = 8 << 10
+"""Bytes of a body that the ledger's writing process opens; a larger one is parsed and mapped while that one writes."""
+
+_LARGEST_RULES = 64 << 10
+"""Bytes of packed rules that travel with each transaction of unread notifications."""
 
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
@@ -77,8 +89,7 @@ class Webhook:
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        self._sources = tuple(sources)
-        self._mapper = mapper
+        self.use(sources, mapper)
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
@@ -96,6 +107,7 @@ class Webhook:
         """Map by other rules from the next notification on."""
         self._sources = tuple(sources)
         self._mapper = mapper
+        self._rules = pickle.dumps(mapper)
 
     async def settled(self) -> None:
         """Wait until the notifications that are under way now have been kept or refused."""
@@ -136,88 +148,90 @@ class Webhook:
             body.close()
 
     async def _read(self, request: web.Request, source: str, body: Body) -> web.Response:
-        raw = await body.read(request)
         try:
-            notification = parse(raw)
+            notes, outcomes = await self._keep(source, await body.read(request), partial(_is_connected, request))
         except PayloadError as error:
-            self._complain(request, "payload refused", source=source, error=str(error), bytes=len(raw))
+            self._complain(request, "payload refused", source=source, error=str(error), bytes=body.held)
             return _answer(400, str(error))
-        del raw  # the parsed alerts hold what is needed, and a storm's bodies are large
-        return await self._keep(source, notification, partial(_is_connected, request))
+        except AbandonedError:
+            self._metrics.abandoned_requests.inc()
+            return _answer(503, "the sender has gone; nothing was kept")
+        except LedgerUnavailableError as error:
+            _log.error("notification refused", source=source, bytes=body.held, error=str(error))
+            return _answer(503, f"nothing was kept: {error}")
+        return self._accepted(source, notes, outcomes)
 
     def _complain(self, request: web.Request, text: str, **more: object) -> None:
         """Log what a sender did wrong, as long as it does not fill the log; all is counted by its answer."""
         if self._lines.take(request.remote or ""):
             _log.warning(text, peer=request.remote, **more)
 
-    async def _keep(self, source: str, notification: Notification, is_wanted: Callable[[], bool]) -> web.Response:
+    async def _keep(self, source: str, raw: bytes, is_wanted: Callable[[], bool]) -> tuple[Notes, list[Outcome]]:
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(kept)
         try:
-            arrivals = await self._map(source, notification)
-            outcomes = await self._ledger.put(arrivals, is_wanted)
-        except AbandonedError:
-            self._metrics.abandoned_requests.inc()
-            return _answer(503, "the sender has gone; nothing was kept")
-        except LedgerUnavailableError as error:
-            alerts = len(notification.alerts)
-            _log.error("notification refused", source=source, alerts=alerts, error=str(error))
-            return _answer(503, f"nothing was kept: {error}")
+            if self._ledger.has_writer and len(raw) <= _SMALL and len(self._rules) <= _LARGEST_RULES:
+                outcomes, packed = await self._ledger.put(Parcel(Unread(source, raw, self._rules)), is_wanted)
+                return Notes.unpacked(packed), outcomes
+            intake = Intake(source, parse(raw), self._mapper)
+            later = Unread(source, raw, self._rules) if "resolved" in intake.notes.statuses else None
+            del raw  # the parsed alerts hold what is needed, and a storm's bodies are large
+            parcel = await self._map(intake, later)
+            outcomes, packed = await self._ledger.put(parcel, is_wanted)
+            if packed:
+                intake.notes.add(Notes.unpacked(packed))
+            return intake.notes, outcomes
         finally:
             self._under_way.discard(kept)
             kept.set_result(None)
-        return self._accepted(source, notification, outcomes)
 
-    async def _map(self, source: str, notification: Notification) -> list[Arrival]:
+    async def _map(self, intake: Intake, later: Unread | None) -> Parcel:
         """Map what fires; a resolve is mapped only if the ledger has no row for it."""
-        arrivals, mapper, alerts = [], self._mapper, notification.alerts
-        for index, alert in enumerate(alerts):
+        arrivals = []
+        for index, alert in enumerate(intake.alerts):
             if index % _MAP_AT_ONCE == 0:
-                await self._turns.take(min(_MAP_AT_ONCE, len(alerts) - index))
-            map_alert = partial(self._map_alert, mapper, source, alert, notification)
-            if alert.status == "firing":
-                map_alert = partial(_known, map_alert())
-            arrivals.append(Arrival(source=source, alert=alert, group=notification.group, mapped=map_alert))
-        return arrivals
+                await self._turns.take(min(_MAP_AT_ONCE, len(intake.alerts) - index))
+            arrivals.append(intake.mapped_arrival(alert) if alert.status == "firing" else intake.arrival(alert))
+        if len(arrivals) <= _ENCODED_AT_ONCE:
+            return Parcel(later, Opened(arrivals))
+        return await asyncio.to_thread(Parcel, later, Opened(arrivals))
 
-    def _map_alert(self, mapper: Mapper, source: str, alert: Alert, notification: Notification) -> Mapped:
-        result = mapper.map(source, alert, notification.group)
-        for rule in result.matched or (result.mapped.rule,):
-            self._matched(rule).inc()
-        if result.mapped.event is None:
-            self._metrics.dropped.labels(result.mapped.rule).inc()
-        if result.left_out:
-            self._metrics.left_out.inc(result.left_out)
-        if result.fallbacks:
-            self._note_fallbacks(alert, result)
-        return result.mapped
-
-    def _note_fallbacks(self, alert: Alert, result: MapResult) -> None:
-        """Count every one; log each field of a rule once, or a storm would fill the disk."""
-        for fallback in result.fallbacks:
-            self._metrics.fallbacks.labels(fallback.rule).inc()
-            if (fallback.rule, fallback.field) not in self._noted:
-                self._noted.add((fallback.rule, fallback.field))
-                _log.warning(
-                    "mapping fell back; further ones of this field are only counted",
-                    rule=fallback.rule,
-                    field=fallback.field,
-                    problem=fallback.problem,
-                    fingerprint=alert.fingerprint,
-                )
-
-    def _accepted(self, source: str, notification: Notification, outcomes: Sequence[Outcome]) -> web.Response:
+    def _accepted(self, source: str, notes: Notes, outcomes: Sequence[Outcome]) -> web.Response:
         counts: dict[tuple[Status, Outcome], int] = {}
-        for alert, outcome in zip(notification.alerts, outcomes, strict=True):
-            counts[alert.status, outcome] = counts.get((alert.status, outcome), 0) + 1
+        for status, outcome in zip(notes.statuses, outcomes, strict=True):
+            counts[status, outcome] = counts.get((status, outcome), 0) + 1
         words: dict[str, int] = {}
         for (status, outcome), count in counts.items():
             self._taken_in(status, outcome).inc(count)
             words[outcome] = words.get(outcome, 0) + count
-        self._tell({"source": source, "receiver": notification.group.receiver, "alerts": len(outcomes), **words})
-        if notification.truncated_alerts > 0:
-            self._truncated(source, notification)
+        self._tell({"source": source, "receiver": notes.receiver, "alerts": len(outcomes), **words})
+        self._note_mapping(notes)
+        if notes.truncated_alerts > 0:
+            self._truncated(source, notes)
         return _answer(200, "kept: " + (_words(words) or "no alerts"))
+
+    def _note_mapping(self, notes: Notes) -> None:
+        for rule, count in notes.matched.items():
+            self._matched(rule).inc(count)
+        for rule, count in notes.dropped.items():
+            self._metrics.dropped.labels(rule).inc(count)
+        if notes.left_out:
+            self._metrics.left_out.inc(notes.left_out)
+        for fingerprint, fallback in notes.fallbacks:
+            self._note_fallback(fingerprint, fallback)
+
+    def _note_fallback(self, fingerprint: str, fallback: Fallback) -> None:
+        """Count every one; log each field of a rule once, or a storm would fill the disk."""
+        self._metrics.fallbacks.labels(fallback.rule).inc()
+        if (fallback.rule, fallback.field) not in self._noted:
+            self._noted.add((fallback.rule, fallback.field))
+            _log.warning(
+                "mapping fell back; further ones of this field are only counted",
+                rule=fallback.rule,
+                field=fallback.field,
+                problem=fallback.problem,
+                fingerprint=fingerprint,
+            )
 
     def _tell(self, kept: dict[str, object]) -> None:
         """Log a notification with all others that were kept by the same transaction: many lines in a row cost less."""
@@ -231,18 +245,14 @@ class Webhook:
             for kept in untold:
                 _log.info("notification kept", **kept)
 
-    def _truncated(self, source: str, notification: Notification) -> None:
-        self._metrics.truncated_alerts.inc(notification.truncated_alerts)
+    def _truncated(self, source: str, notes: Notes) -> None:
+        self._metrics.truncated_alerts.inc(notes.truncated_alerts)
         _log.error(
             "Alertmanager cut alerts off, and they are lost. Fix: max_alerts: 0 in its webhook_config",
             source=source,
-            receiver=notification.group.receiver,
-            truncated_alerts=notification.truncated_alerts,
+            receiver=notes.receiver,
+            truncated_alerts=notes.truncated_alerts,
         )
-
-
-def _known(mapped: Mapped) -> Mapped:
-    return mapped
 
 
 def _words(words: Mapping[str, int]) -> str:

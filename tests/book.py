@@ -4,12 +4,38 @@ from functools import partial
 
 from bridge.clock import HOUR, MINUTE
 from bridge.event import Event, Mapped
-from bridge.ledger import Arrival, Ledger, LedgerSettings, Settlement, WritingProcess, read, rules
+from bridge.ledger import Arrival, Ledger, LedgerSettings, Opened, Parcel, Settlement, WritingProcess, read, rules
 from bridge.notification import Alert, Group
 
 T0 = 1_800_000_000_000
 GROUP = Group("aom", "{}", {}, {}, {}, "http://alertmanager.example:9093")
 REASSERT = 30 * MINUTE
+
+
+class Handful:
+    """A notification that never was a text: its arrivals, for any process.
+
+    Args:
+        arrivals: its alerts; what maps them can be pickled.
+    """
+
+    def __init__(self, arrivals):
+        self.arrivals = arrivals
+        self.most = len(arrivals)
+
+    def open(self):
+        return Opened(self.arrivals)
+
+
+def parcel(arrivals, *, is_open=False):
+    """Return arrivals as the ledger takes them; ``is_open``: mapped on this side, as far as they fire."""
+    sealed = Handful(arrivals)
+    return Parcel(sealed, sealed.open() if is_open else None)
+
+
+def known(mapped):
+    """Return what mapping makes of an alert."""
+    return mapped
 
 
 class Book:
@@ -41,14 +67,18 @@ class Book:
         event = None if drop else Event({**fields, "resource_id": name}, {"message": note}, HOUR)
         one = Alert(name, status, {"alertname": name}, {"message": note}, start, end, "")
         mapped = Mapped(event, "default", "r")
-        return Arrival(source=source, alert=one, group=GROUP, mapped=lambda: mapped)
+        return Arrival(source=source, alert=one, group=GROUP, mapped=partial(known, mapped))
+
+    async def put(self, arrivals, *, is_open=False, **options):
+        """Put one notification, and return its outcomes."""
+        return (await self.ledger.put(parcel(arrivals, is_open=is_open), **options)).outcomes
 
     async def fire(self, name="a", **more):
-        return (await self.ledger.put([self.arrival("firing", name, **more)]))[0]
+        return (await self.put([self.arrival("firing", name, **more)]))[0]
 
     async def resolve(self, name="a", *, end=None, **more):
         end = self.now if end is None else end
-        return (await self.ledger.put([self.arrival("resolved", name, end=end, **more)]))[0]
+        return (await self.put([self.arrival("resolved", name, end=end, **more)]))[0]
 
     async def claim(self, holder="w", limit=100):
         """Claim what is due for either action."""

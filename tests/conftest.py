@@ -17,6 +17,7 @@ from bridge.app import App
 from bridge.clock import format_rfc3339, system_clock
 from bridge.config import loads
 from bridge.emulator import Emulator, Options
+from bridge.ledger import WritingProcess
 from bridge.notification import fingerprint
 
 DATA = Path(__file__).parent / "data"
@@ -82,6 +83,7 @@ class Rig:
     """A bridge and its emulated AOM, both on loopback."""
 
     scraping: ClassVar = {}  # what a scrape needs besides: credentials, a TLS context
+    has_writer: ClassVar = False  # whether a process of its own writes the ledger, as in `serve`
 
     def __init__(self, app, emulator, session):
         self.app = app
@@ -166,7 +168,8 @@ async def running(ledger, *, emulator=None, options=None, clock=system_clock, do
     if own:
         await emulator.start()
     settings = loads(settings_text(emulator.url, ledger, **config).encode(), "test.yaml", {})
-    app = App(settings, ("127.0.0.1", 0), clock, door=door)
+    writer = WritingProcess(settings.store.url) if Rig.has_writer else None
+    app = App(settings, ("127.0.0.1", 0), clock, door=door, writer=writer)
     try:
         await app.start()
         try:
@@ -175,6 +178,8 @@ async def running(ledger, *, emulator=None, options=None, clock=system_clock, do
         finally:
             await app.stop()
     finally:
+        if writer is not None:
+            writer.end()
         if own:
             await emulator.stop()
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import psycopg
-from book import GROUP, REASSERT, T0
+from book import GROUP, REASSERT, T0, known, parcel
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from model import KINDS, Held, Model
@@ -109,7 +109,8 @@ class LedgerMachine(RuleBasedStateMachine):
         puts = [[self.arrival(*one) for one in notification] for notification in together]
 
         async def all_at_once():
-            return await asyncio.gather(*(self.ledger(who).put(arrivals) for arrivals in puts))
+            receipts = await asyncio.gather(*(self.ledger(who).put(parcel(arrivals)) for arrivals in puts))
+            return [receipt.outcomes for receipt in receipts]
 
         expected = [
             [self.model.put(a.alert, note, self.now) for a, (*_, note) in zip(some, notification, strict=True)]
@@ -124,7 +125,7 @@ class LedgerMachine(RuleBasedStateMachine):
         mapped = Mapped(Event(one, {"message": note}, HOUR) if note else None, "t", "r")
         ends_at = None if status == "firing" or end is None else self.now + end * SECOND
         alert = Alert(name, status, {"alertname": name}, {}, self.now + start * SECOND, ends_at, "")
-        return Arrival(source="s", alert=alert, group=GROUP, mapped=lambda: mapped)
+        return Arrival(source="s", alert=alert, group=GROUP, mapped=partial(known, mapped))
 
     def claim(self, who, limit):
         """A worker gets what waits: per alert the oldest, that nobody holds."""

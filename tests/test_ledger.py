@@ -9,8 +9,8 @@ from alembic.runtime.migration import MigrationContext
 from book import GROUP, REASSERT, T0, Book
 
 from bridge.clock import HOUR, MINUTE
-from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError
-from bridge.ledger import AbandonedError, Alarm, Arrival, read
+from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError
+from bridge.ledger import AbandonedError, Alarm, Arrival, Parcel, read
 from bridge.ledger.database import database as connect
 from bridge.ledger.schema import alarms, metadata
 
@@ -269,16 +269,30 @@ async def test_equal_labels_of_two_sources_stay_two_alarms(book):
     assert [row.ends_at for row in await book.rows()] == [T0 + 1, None]
 
 
-async def test_the_resolve_goes_to_its_row_without_being_mapped(book):
+def explode():
+    """Map an alert that cannot be mapped."""
+    raise RuntimeError("boom")
+
+
+wherever_it_is_read = pytest.mark.parametrize("is_open", [False, True], ids=["read at the put", "read before"])
+
+
+@wherever_it_is_read
+async def test_the_resolve_goes_to_its_row_without_being_mapped(book, is_open):
     """No rule changed in between can orphan an alarm: the resolve of an open one never asks the mapping."""
     await book.fire()
-
-    def explode():
-        raise AssertionError("mapped")
-
     end = book.arrival("resolved", "a", end=T0 + 1)
     arrival = Arrival(source="s", alert=end.alert, group=GROUP, mapped=explode)
-    assert await book.ledger.put([arrival]) == ["resolved"]
+    assert await book.put([arrival], is_open=is_open) == ["resolved"]
+
+
+@wherever_it_is_read
+async def test_a_resolve_that_nobody_knows_is_mapped_after_all(book, is_open):
+    """An orphan resolve asks the mapping, which can drop it; its neighbours were mapped before."""
+    resolves = [book.arrival("resolved", name, end=T0, drop=name == "c") for name in "bc"]
+    both = [book.arrival("firing", "a"), *resolves]
+    assert await book.put(both, is_open=is_open) == ["new", "orphan", "dropped"]
+    assert [row.fingerprint for row in await book.rows()] == ["a", "b"]
 
 
 async def test_a_drop_rule_added_later_does_not_hide_a_repeat_of_an_open_alarm(book):
@@ -295,7 +309,7 @@ async def test_fire_resolve_and_re_fire_in_one_notification_keep_their_order(boo
         book.arrival("firing", "a", start=T0 + 2),
         book.arrival("firing", "a", start=T0 + 2),
     ]
-    assert await book.ledger.put(batch) == ["new", "resolved", "new", "repeat"]
+    assert await book.put(batch) == ["new", "resolved", "new", "repeat"]
     assert [await book.deliver() for _ in range(3)] == [["report"], ["clear"], ["report"]]
 
 
@@ -304,7 +318,7 @@ async def test_a_resolve_and_a_re_fire_share_one_transaction(book):
     await book.fire("a")
     await book.deliver()
     both = [book.arrival("resolved", "a", end=T0 + 1), book.arrival("firing", "a", start=T0 + 2)]
-    assert await book.ledger.put(both) == ["resolved", "new"]
+    assert await book.put(both) == ["resolved", "new"]
 
 
 async def test_a_target_that_still_has_alarms_cannot_vanish(place):
@@ -349,7 +363,7 @@ async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
         await book.fire("a")
         await book.fire("b")
         with pytest.raises(LedgerFullError):
-            await book.ledger.put([book.arrival("firing", "a", note="kept?"), book.arrival("firing", "c")])
+            await book.put([book.arrival("firing", "a", note="kept?"), book.arrival("firing", "c")])
         (view,) = await book.ledger.read(lambda c: read.listing(c, limit=1))
         assert view.event.annotations == {"message": "n"}
         assert await book.fire("a") == "repeat"
@@ -362,20 +376,45 @@ async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
 async def test_one_failing_notification_never_fails_its_neighbours(book):
     """A notification whose mapping explodes in the shared transaction is refused alone."""
     orphan = book.arrival("resolved", "bad", end=T0)
-
-    def explode():
-        raise RuntimeError("boom")
-
     bad = Arrival(source="s", alert=orphan.alert, group=GROUP, mapped=explode)
-    results = await asyncio.gather(book.fire("a"), book.ledger.put([bad]), book.fire("b"), return_exceptions=True)
+    results = await asyncio.gather(book.fire("a"), book.put([bad]), book.fire("b"), return_exceptions=True)
     assert results[0] == results[2] == "new"
     assert isinstance(results[1], LedgerUnavailableError)
     assert [row.fingerprint for row in await book.rows()] == ["a", "b"]
 
 
+class Unreadable:
+    """A notification that turns out to be none when it is opened."""
+
+    most = 1
+
+    def open(self):
+        raise PayloadError("alerts[0].labels: none")
+
+
+async def test_what_is_no_notification_is_refused_with_its_own_reason(book):
+    """A body that turns out to be none in the shared transaction is told why; its neighbours are kept."""
+    bad = book.ledger.put(Parcel(Unreadable()))
+    results = await asyncio.gather(book.fire("a"), bad, book.fire("b"), return_exceptions=True)
+    assert results[0] == results[2] == "new"
+    assert isinstance(results[1], PayloadError)
+    assert str(results[1]) == "alerts[0].labels: none"
+
+
+async def test_a_full_ledger_stays_full_though_a_transaction_is_tried_again(place):
+    """Notifications that are tried one by one, since one of them fails, share the room that is left."""
+    async with Book(place, max_open=1) as book:
+        bad = Arrival(source="s", alert=book.arrival("firing", "bad").alert, group=GROUP, mapped=explode)
+        puts = (book.fire("a"), book.put([bad]), book.fire("b"))
+        results = await asyncio.gather(*puts, return_exceptions=True)
+        assert results[0] == "new"
+        assert [type(result) for result in results[1:]] == [LedgerUnavailableError, LedgerFullError]
+        assert sum(book.ledger.counts().values()) == 1
+
+
 async def under_way(coroutine):
     """Put something, and leave the event loop time to begin its transaction, not to end it."""
-    task = asyncio.create_task(coroutine)
+    task = asyncio.ensure_future(coroutine)
     for _ in range(4):
         await asyncio.sleep(0)
     return task
@@ -387,18 +426,21 @@ def many(book, prefix):
 
 
 async def test_an_alert_keeps_its_order_though_a_transaction_is_tried_again(book):
-    """A firing never passes the resolve before it, which had to be mapped after all and was put a second time."""
-    resolve = await under_way(book.resolve("a"))
+    """A firing never passes the resolve before it, whose transaction failed for a neighbour and was tried again."""
+    bad = Arrival(source="s", alert=book.arrival("firing", "bad").alert, group=GROUP, mapped=explode)
+    first = await under_way(asyncio.gather(book.put([bad]), book.resolve("a"), return_exceptions=True))
     fire = book.arrival("firing", "a", start=T0 + 1)
-    fires = await under_way(book.ledger.put([fire, *many(book, "b")]))
-    assert (await resolve, await fires) == ("orphan", ["new"] * 21)
+    fires = await under_way(book.put([fire, *many(book, "b")]))
+    (refused, resolve), fires = await first, await fires
+    assert isinstance(refused, LedgerUnavailableError)
+    assert (resolve, fires) == ("orphan", ["new"] * 21)
     assert await book.states() == ["clear_due"] + ["report_due"] * 21
 
 
 async def test_two_transactions_under_way_never_overfill_the_ledger(place):
     """What is under way counts before more is let in: at `max_open` none is added, however they come."""
     async with Book(place, max_open=30) as book:
-        puts = [await under_way(book.ledger.put(many(book, prefix))) for prefix in "ab"]
+        puts = [await under_way(book.put(many(book, prefix))) for prefix in "ab"]
         first, second = await asyncio.gather(*puts, return_exceptions=True)
         assert first == ["new"] * 20
         assert isinstance(second, LedgerFullError)
@@ -407,7 +449,7 @@ async def test_two_transactions_under_way_never_overfill_the_ledger(place):
 async def test_a_notification_nobody_waits_for_is_left_out(book):
     """Just before the transaction the sender is asked for; when it has gone, nothing is kept."""
     with pytest.raises(AbandonedError):
-        await book.ledger.put([book.arrival("firing", "a")], is_wanted=lambda: False)
+        await book.put([book.arrival("firing", "a")], is_wanted=lambda: False)
     assert await book.rows() == []
 
 

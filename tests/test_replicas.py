@@ -86,7 +86,7 @@ async def storm(one, two, *, alerts=200, rounds=8):
     async def send(book):
         for _ in range(rounds):
             some = dict.fromkeys(dice.sample(names, alerts // 2), dice.choice(["firing", "firing", "resolved"]))
-            outcomes.update(await book.ledger.put(arrivals(book, some)))
+            outcomes.update(await book.put(arrivals(book, some)))
 
     tasks = [asyncio.create_task(workers.work(book, f"w{i}", dice)) for i, book in enumerate((one, two, one, two))]
 
@@ -97,7 +97,7 @@ async def storm(one, two, *, alerts=200, rounds=8):
     try:
         await asyncio.gather(*(send(book) for book in (one, two, one, two)))
         last = {name: dice.choice(["firing", "resolved"]) for name in names}
-        outcomes.update(await two.ledger.put(arrivals(two, last)))
+        outcomes.update(await two.put(arrivals(two, last)))
         await until(is_quiet, 60)
     finally:
         workers.are_done = True

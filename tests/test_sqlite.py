@@ -78,7 +78,7 @@ async def test_a_damaged_file_is_refused_and_left_alone(tmp_path, damage):
     """A ledger that a bad disk has bitten says so, with the fix, and not a byte of it changes."""
     path = tmp_path / "ledger.db"
     async with Book(path) as book:
-        await book.ledger.put([book.arrival("firing", f"a{number}") for number in range(300)])
+        await book.put([book.arrival("firing", f"a{number}") for number in range(300)])
     raw = bytearray(path.read_bytes())
     if damage == "header":
         raw[16:24] = b"\xff" * 8
@@ -140,7 +140,7 @@ async def test_a_disk_that_is_full_refuses_and_recovers(book):
     pages = await book.ledger.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
     await book.ledger.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
     with pytest.raises(LedgerUnavailableError, match="full"):
-        await book.ledger.put([book.arrival("firing", f"a{number}") for number in range(500)])
+        await book.put([book.arrival("firing", f"a{number}") for number in range(500)])
     assert await book.rows() == []
     await book.ledger.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar())
     assert await book.fire() == "new"

@@ -120,7 +120,7 @@ async def test_the_file_shrinks_again_after_a_storm(tmp_path):
     """Space that purged alarms leave goes back to the disk: the file does not grow without bound."""
     path = tmp_path / "ledger.db"
     async with Book(path) as book:
-        await book.ledger.put([book.arrival("resolved", f"a{n}", end=T0, kind="event") for n in range(9_000)])
+        await book.put([book.arrival("resolved", f"a{n}", end=T0, kind="event") for n in range(9_000)])
         before = await book.ledger.read(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
         book.now += 8 * DAY
         await book.ledger.upkeep()
@@ -133,7 +133,7 @@ async def test_the_file_shrinks_again_after_a_storm(tmp_path):
 
 async def test_webhooks_pass_while_a_large_history_is_purged(book):
     """A purge goes in small steps, and puts get their turn between two of them."""
-    await book.ledger.put([book.arrival("resolved", f"a{n}", end=T0, kind="event") for n in range(3_000)])
+    await book.put([book.arrival("resolved", f"a{n}", end=T0, kind="event") for n in range(3_000)])
     book.now += 8 * DAY
     steps = []
     write = book.ledger.write

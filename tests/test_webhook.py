@@ -5,9 +5,15 @@ import io
 import json
 
 import pytest
-from conftest import DATA, alert, payload, running, until
+from conftest import DATA, Rig, alert, payload, running, until
 
 GOOD = json.dumps(payload(alert())).encode()
+
+
+@pytest.fixture(autouse=True, params=["one process", "with a writing process"])
+def processes(request, monkeypatch):
+    """Every promise holds wherever a notification is parsed and mapped."""
+    monkeypatch.setattr(Rig, "has_writer", request.param != "one process")
 
 
 def without(key):
@@ -150,6 +156,18 @@ async def test_a_dropped_alert_is_counted_and_not_sent(tmp_path):
         assert await rig.metric("aom_bridge_alerts_total", status="firing", outcome="dropped") == 1
         assert await rig.metric("aom_bridge_mapping_dropped_total", rule="quiet") == 2
         assert await rig.metric("aom_bridge_mapping_rule_matches_total", rule="quiet") == 2
+
+
+async def test_a_large_notification_is_counted_like_a_small_one(tmp_path):
+    """What a rule did is counted once for each alert, also for a resolve that is mapped only after all."""
+    more = "mapping: {rules: [{name: quiet, match: ['severity=\"none\"'], drop: true}]}"
+    async with running(tmp_path / "l.db", more=more) as rig:
+        quiet = {**alert(severity="none"), "status": "resolved", "endsAt": "2026-01-01T00:00:00Z"}
+        many = [alert(f"A{number}", note="n" * 400) for number in range(30)]
+        assert await rig.send(quiet, *many) == "1 dropped, 30 new"
+        assert await rig.metric("aom_bridge_mapping_rule_matches_total", rule="quiet") == 1
+        assert await rig.metric("aom_bridge_mapping_dropped_total", rule="quiet") == 1
+        assert await rig.metric("aom_bridge_mapping_rule_matches_total", rule="defaults") == 30
 
 
 async def test_a_sender_that_hung_up_is_left_out(rig):

@@ -10,6 +10,7 @@ from bridge.ledger.alarm import (
     Claim,
     Context,
     Outcome,
+    Receipt,
     State,
     alarm_id,
 )
@@ -17,6 +18,7 @@ from bridge.ledger.database import editing, looking_at
 from bridge.ledger.edit import EDITS, Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import AbandonedError
 from bridge.ledger.ledger import Ledger
+from bridge.ledger.parcel import Opened, Parcel, Sealed
 from bridge.ledger.read import AlarmView
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.work import Settlement
@@ -40,7 +42,11 @@ __all__ = [
     "Ledger",
     "LedgerSettings",
     "MapAnew",
+    "Opened",
     "Outcome",
+    "Parcel",
+    "Receipt",
+    "Sealed",
     "Settlement",
     "State",
     "WritingProcess",

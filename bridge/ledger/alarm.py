@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -40,7 +40,7 @@ def action_of(state: State) -> Action:
 _ID_LENGTH = 32
 
 
-class Alarm(msgspec.Struct, frozen=True):
+class Alarm(msgspec.Struct, frozen=True, array_like=True):
     """One alarm; its fields are the columns of the table, in the same order."""
 
     seq: int
@@ -165,6 +165,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     def key(self) -> Key:
         """What alert this is."""
         return self.source, self.fingerprint
+
+
+class Receipt(NamedTuple):
+    """What a put says of one notification: the outcome of each alert, and what its sender wants to hear besides."""
+
+    outcomes: list[Outcome]
+    notes: bytes
 
 
 class Claim(msgspec.Struct, frozen=True):

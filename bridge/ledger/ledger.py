@@ -15,24 +15,25 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
+from itertools import starmap
 from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.clock import SECOND, Clock, Millis, format_duration
-from bridge.errors import LedgerStartError, LedgerUnavailableError
+from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
 from bridge.ledger import read, rules, upkeep, work
-from bridge.ledger.alarm import FINISHED, Action, Alarm, Arrival, Claim, Key, Outcome, State
+from bridge.ledger.alarm import FINISHED, Action, Alarm, Claim, Key, Outcome, Receipt, State
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
-from bridge.ledger.group import GroupCommit, Result
-from bridge.ledger.parcel import Notifications, Parcel
-from bridge.ledger.put import PutResult, put
+from bridge.ledger.group import GroupCommit
+from bridge.ledger.parcel import Parcel, Parcels
+from bridge.ledger.put import Terms, put, put_one_by_one
 from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.tally import Tally
-from bridge.ledger.transactions import MOST_ROWS, Transactions
+from bridge.ledger.transactions import Transactions
 from bridge.ledger.work import Settlement
 from bridge.ledger.writer import WritingProcess
 from bridge.log import logger
@@ -73,7 +74,7 @@ class Ledger:
         self._settings = settings
         self._reassert_after = reassert_after
         self._clock = clock
-        self._group = GroupCommit(self._commit, self._room, lambda: self._writer is not None and self._writer.is_there)
+        self._group = GroupCommit(self._commit, self._room, lambda: self.has_writer)
         self._tally = Tally()
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
@@ -112,6 +113,11 @@ class Ledger:
         await self._transactions.close()
 
     @property
+    def has_writer(self) -> bool:
+        """Whether puts run in a process of their own."""
+        return self._writer is not None and self._writer.is_there
+
+    @property
     def place(self) -> str:
         """The database's address without secrets; valid after `open`."""
         return self._database.place
@@ -131,37 +137,36 @@ class Ledger:
         """Call ``listener`` in the event loop with alarms that have expired."""
         self._expired.append(listener)
 
-    async def put(self, arrivals: Sequence[Arrival], is_wanted: Callable[[], bool] = lambda: True) -> list[Outcome]:
+    async def put(self, parcel: Parcel, is_wanted: Callable[[], bool] = lambda: True) -> Receipt:
         """Keep the alerts of one notification; the outcomes are in its order.
 
         Args:
-            arrivals: the alerts.
+            parcel: the notification.
             is_wanted: asked just before the transaction; False leaves the notification out.
 
         Raises:
+            PayloadError: it is no notification.
             LedgerFullError: it would have added an alarm to a full ledger.
             AbandonedError: it was no longer wanted.
             LedgerUnavailableError: the transaction failed, or the ledger is closing.
         """
-        if len(arrivals) <= MOST_ROWS:
-            parcel = Parcel(arrivals)
-        else:  # while a large group is encoded, others commit
-            parcel = await asyncio.to_thread(Parcel, arrivals)
         return await self._group.put(parcel, is_wanted)
 
     async def claim(self, target: str, action: Action, holder: str, limit: int) -> list[Claim]:
         """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends."""
         lease, now = self._settings.lease, self._clock()
-        claimed = await self._transactions.write(
+        taken = await self._transactions.write(
             partial(work.claim, target=target, action=action, holder=holder, lease=lease, limit=limit, now=now),
             limit,
             is_durable=False,  # a claim that is lost is taken again
             can_travel=True,
         )
-        self._count(claimed.changes)
-        for alarm in claimed.unreadable:
+        claims, unreadable = work.opened(taken, action, now)
+        for one in unreadable:
+            alarm = one.step(one.alarm)
             _log.error("alarm rejected", id=alarm.id, target=target, reason=alarm.reason, detail=alarm.detail)
-        return claimed.claims
+        await self.settle(unreadable)
+        return claims
 
     async def settle(self, settlements: Sequence[Settlement]) -> set[int]:
         """Apply what became of the alarms of one claim; return the numbers of those that it still held."""
@@ -339,22 +344,19 @@ class Ledger:
         run = self.read if self._database.is_shared else self.write
         self._edits, self._tally = await run(lambda c: (read.edits(c), Tally(read.counts(c), read.open_counts(c))))
 
-    async def _commit(self, parcels: list[Parcel]) -> list[Result]:
-        result = await self._put(parcels)
-        while result.unmapped:
-            for number, index in result.unmapped:
-                parcels[number].map(index)
-            result = await self._put(parcels)
+    async def _commit(self, parcels: Sequence[Parcel]) -> list[Receipt | BridgeError]:
+        terms = Terms(self._reassert_after, self._room(), self._clock())
+        parcels = Parcels(parcels)
+        result = await self._transactions.write(
+            partial(put, parcels=parcels, terms=terms),
+            sum(parcel.rows for parcel in parcels),
+            can_travel=True,
+            otherwise=partial(put_one_by_one, parcels=parcels, terms=terms),
+        )
         self._count(result.changes)
         self._warn_of_rare_repeats(result.rare)
         asyncio.get_running_loop().call_soon(self._wake, result.due)
-        return result.outcomes
-
-    async def _put(self, parcels: list[Parcel]) -> PutResult:
-        notifications = Notifications(parcel.entries for parcel in parcels)
-        room, now = self._room(), self._clock()
-        step = partial(put, notifications=notifications, reassert_after=self._reassert_after, room=room, now=now)
-        return await self._transactions.write(step, sum(map(len, notifications)), can_travel=True)
+        return list(starmap(_receipt, zip(result.outcomes, result.notes, strict=True)))
 
     def _warn_of_rare_repeats(self, rare: Mapping[str, Millis]) -> None:
         for target, gap in rare.items():
@@ -378,3 +380,7 @@ class Ledger:
     def _wake(self, due: Due = None) -> None:
         for listener in self._listeners:
             listener(due)
+
+
+def _receipt(outcomes: list[Outcome] | BridgeError, notes: bytes) -> Receipt | BridgeError:
+    return outcomes if isinstance(outcomes, BridgeError) else Receipt(outcomes, notes)

@@ -1,21 +1,24 @@
 """Put: one transaction that takes in the alerts of several notifications; the rules decide, this module keeps.
 
-In: for each notification its `Entry`s, in the order in which they came. Out: for each notification the outcome of
-every alert, or `LedgerFullError`, which leaves its neighbours untouched; or which alerts must be mapped first, and
-nothing is written. All entries of one alert are folded in memory first, so each row is written once.
+In: the `Parcel` of each notification, in the order in which they came. Out: for each of them the outcome of every
+alert, or why it was refused, which leaves its neighbours untouched. All entries of one alert are folded in memory
+first, so each row is written once. A transaction that failed as a whole is tried again, one notification by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 
 from bridge.clock import Millis
-from bridge.errors import LedgerFullError
+from bridge.errors import BridgeError, LedgerFullError, LedgerUnavailableError, PayloadError
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import Action, Alarm, Entry, Kept, Key, Outcome, Outline, action_of, alarm_id
+from bridge.ledger.parcel import Parcel
 from bridge.ledger.tally import Tally
 
 _Lasts = dict[Key, Alarm]
@@ -28,55 +31,84 @@ class PutResult:
 
     Attributes:
         outcomes: for each notification one outcome per alert, or why it was refused.
-        unmapped: where resolves stand that have no row (notification, alert): nothing was written, map them first.
+        notes: for each notification what its sender wants to hear besides.
+        added: how many alarms were added.
         changes: how the counts of alarms changed.
         due: the targets and actions for which something came due.
         rare: for each target the longest time between two firings of an open alarm that is over half of its timeout.
     """
 
     def __init__(self) -> None:
-        self.outcomes: list[list[Outcome] | LedgerFullError] = []
-        self.unmapped: list[tuple[int, int]] = []
+        self.outcomes: list[list[Outcome] | BridgeError] = []
+        self.notes: list[bytes] = []
+        self.added = 0
         self.changes = Tally()
         self.rare: dict[str, Millis] = {}
         self.due: set[tuple[str, Action]] = set()
 
+    def add(self, other: PutResult) -> None:
+        """Add what the put of the next notifications did."""
+        self.outcomes += other.outcomes
+        self.notes += other.notes
+        self.added += other.added
+        self.changes.add(other.changes)
+        self.due |= other.due
+        for target, gap in other.rare.items():
+            self.rare[target] = max(gap, self.rare.get(target, 0))
 
-def put(
-    connection: Connection,
-    *,
-    notifications: Sequence[Sequence[Entry]],
-    reassert_after: Mapping[str, Millis],
-    room: int,
-    now: Millis,
-) -> PutResult:
-    """Take in these notifications; the arguments are those of `Put`."""
-    return Put(connection, reassert_after=reassert_after, room=room, now=now).run(notifications)
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a put is judged by.
+
+    ``reassert_after``: for each target, after how long a repeat is reported again; ``room``: how many alarms may still
+    be added; ``now``: the time of receipt.
+    """
+
+    reassert_after: Mapping[str, Millis]
+    room: int
+    now: Millis
+
+
+def put(connection: Connection, parcels: Sequence[Parcel], terms: Terms) -> PutResult:
+    """Take in these notifications, in a transaction that the caller commits."""
+    return Put(connection, terms).run(parcels)
+
+
+def put_one_by_one(connection: Connection, parcels: Sequence[Parcel], terms: Terms) -> PutResult:
+    """Take in these notifications, each as if it came alone: one that fails is refused, and its neighbours are kept."""
+    total = PutResult()
+    for parcel in parcels:
+        try:
+            with connection.begin_nested():
+                result = put(connection, [parcel], replace(terms, room=terms.room - total.added))
+        except OperationalError:
+            raise  # the database itself does not serve
+        except Exception as error:  # noqa: BLE001 - whatever it was, its sender must get an answer
+            result = PutResult()
+            result.outcomes, result.notes = [_failed(error)], [b""]
+        total.add(result)
+    return total
+
+
+def _failed(error: Exception) -> LedgerUnavailableError:
+    problem = " ".join(str(getattr(error, "orig", "")).split())
+    return LedgerUnavailableError(f"the ledger failed: {problem or type(error).__name__}")
 
 
 class Put:
     """One put transaction.
 
     Args:
-        connection: an open transaction, which the caller commits.
-        reassert_after: for each target, after how long a repeat is reported again.
-        room: how many alarms may still be added.
-        now: the time of receipt.
+        connection: an open transaction.
+        terms: what it is judged by.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        reassert_after: Mapping[str, Millis],
-        room: int,
-        now: Millis,
-    ) -> None:
+    def __init__(self, connection: Connection, terms: Terms) -> None:
         self._connection = connection
         self._codec = tables.codec()
-        self._reassert_after = reassert_after
-        self._room = room
-        self._now = now
+        self._reassert_after = terms.reassert_after
+        self._room = terms.room
+        self._now = terms.now
         self._before: _Lasts = {}
         self._last: _Lasts = {}
         self._rows: _Rows = {}
@@ -85,12 +117,24 @@ class Put:
         self._remapped: _Contents = {}
         self._ids: set[str] = set()
         self._rare: dict[str, Millis] = {}
-        self._unmapped: list[int] = []
         self._seq = 0
 
-    def run(self, notifications: Sequence[Sequence[Entry]]) -> PutResult:
+    def run(self, parcels: Sequence[Parcel]) -> PutResult:
         """Take in these notifications."""
-        entries = [entry for notification in notifications for entry in notification]
+        result = PutResult()
+        notifications = [_entries_of(parcel) for parcel in parcels]
+        entries = [entry for some in notifications if not isinstance(some, PayloadError) for entry in some]
+        if entries:
+            self._look_up(entries)
+        for parcel, some in zip(parcels, notifications, strict=True):
+            result.outcomes.append(some if isinstance(some, PayloadError) else self._notification(parcel, some))
+            result.notes.append(parcel.notes())
+        result.rare = self._rare
+        self._write(result)
+        return result
+
+    def _look_up(self, entries: Sequence[Entry]) -> None:
+        """Read what the ledger knows of these alerts."""
         self._seq = tables.next_seq(self._connection, len(entries))
         keys = sorted({entry.key for entry in entries})
         self._before = tables.last_alarms(self._connection, keys)
@@ -98,22 +142,12 @@ class Put:
         again = [entry for entry in entries if entry.key in self._before]
         self._ids = tables.past_ids(self._connection, [alarm_id(entry.key, entry.starts_at) for entry in again])
         self._ids.update(alarm.id for alarm in self._before.values())
-        result = PutResult()
-        for number, notification in enumerate(notifications):
-            outcomes = self._notification(notification)
-            result.outcomes.append(outcomes)
-            result.unmapped += [(number, index) for index in self._unmapped]
-        result.rare = self._rare
-        if not result.unmapped:
-            self._write(result)
-        return result
 
-    def _notification(self, entries: Sequence[Entry]) -> list[Outcome] | LedgerFullError:
-        self._unmapped = []
+    def _notification(self, parcel: Parcel, entries: Sequence[Entry]) -> list[Outcome] | LedgerFullError:
         tight = len(self._new) + len(entries) > self._room
         kept = self._snapshot() if tight else None
         added_before = len(self._new)
-        outcomes = [self._entry(index, entry) for index, entry in enumerate(entries)]
+        outcomes = [self._outcome(parcel, number, entry) for number, entry in enumerate(entries)]
         if kept is not None and len(self._new) > max(self._room, added_before):
             self._last, self._rows, self._new, self._annotated, self._remapped = kept
             return LedgerFullError("the ledger holds as many open alarms as store.max_open allows")
@@ -122,12 +156,12 @@ class Put:
     def _snapshot(self) -> tuple[_Lasts, _Rows, _Contents, _Contents, _Contents]:
         return dict(self._last), dict(self._rows), dict(self._new), dict(self._annotated), dict(self._remapped)
 
-    def _entry(self, index: int, entry: Entry) -> Outcome:
+    def _outcome(self, parcel: Parcel, number: int, entry: Entry) -> Outcome:
         last = self._last.get(entry.key)
         outcome = rules.fire(last, entry) if entry.status == "firing" else rules.resolve(last, entry, self._now)
         if outcome == "dropped" and not entry.is_mapped:
-            self._unmapped.append(index)
-        elif outcome in ("new", "orphan") and entry.outline is not None:
+            return self._outcome(parcel, number, parcel.map(number))
+        if outcome in ("new", "orphan") and entry.outline is not None:
             self._born(entry, entry.outline)
         elif outcome == "repeat" and last is not None:
             self._repeat(last, entry)
@@ -186,6 +220,7 @@ class Put:
         pack = self._codec.pack
         tables.insert(self._connection, [(self._rows[seq], pack(kept)) for seq, kept in self._new.items()])
         self._write_contents()
+        result.added = len(self._new)
         for seq, alarm in self._rows.items():
             result.changes.came(alarm)
             if alarm.due_at is not None:
@@ -200,6 +235,13 @@ class Put:
         for seq, blob in before.items():
             changed[seq] = replace(self._annotated[seq], event=self._codec.unpack(blob).event)
         tables.update_contents(self._connection, [(seq, self._codec.pack(kept)) for seq, kept in changed.items()])
+
+
+def _entries_of(parcel: Parcel) -> list[Entry] | PayloadError:
+    try:
+        return parcel.open()
+    except PayloadError as error:
+        return error
 
 
 def next_free(first: str, is_held: Callable[[str], bool]) -> str:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger.database import Database, HeldConnection
-from bridge.ledger.writer import WriterGoneError, WritingProcess
+from bridge.ledger.writer import Steps, WriterGoneError, WritingProcess
 
 T = TypeVar("T")
 Step = Callable[[Connection], T]
@@ -75,7 +75,13 @@ class Transactions:
             await asyncio.to_thread(self._database.close)
 
     async def write(
-        self, step: Step[T], rows: int = MOST_ROWS + 1, *, is_durable: bool = True, can_travel: bool = False
+        self,
+        step: Step[T],
+        rows: int = MOST_ROWS + 1,
+        *,
+        is_durable: bool = True,
+        can_travel: bool = False,
+        otherwise: Step[T] | None = None,
     ) -> T:
         """Run one transaction.
 
@@ -84,17 +90,22 @@ class Transactions:
             rows: about how many rows it writes.
             is_durable: it must survive a loss of power; without, the disk is not waited for, and it survives a crash.
             can_travel: another process can run it: pickle takes it, what it returns and what it raises.
+            otherwise: what to do instead, before any other write, if the step fails and not the database.
 
         Raises:
             LedgerUnavailableError: it failed, and nothing of it was kept.
         """
         try:
             if can_travel and self._elsewhere is not None and self._elsewhere.is_there:
-                return await self._there(self._elsewhere, step, is_durable=is_durable, is_large=rows > MOST_ROWS)
+                steps = Steps(step, otherwise)
+                return await self._there(self._elsewhere, steps, is_durable=is_durable, is_large=rows > MOST_ROWS)
             async with self._alone():
-                if rows > MOST_ROWS or self._database.is_shared:
-                    return await self._on(self._writer, lambda: self._transaction(step))
-                return await self._here(step, is_durable=is_durable)
+                try:
+                    return await self._by_ourselves(step, rows, is_durable=is_durable)
+                except Exception as error:
+                    if otherwise is None or isinstance(error, OperationalError):
+                        raise
+                    return await self._by_ourselves(otherwise, rows, is_durable=is_durable)
         except SQLAlchemyError as error:
             raise _unavailable(error) from error
 
@@ -121,12 +132,17 @@ class Transactions:
             await self._all_back.wait()
             yield
 
-    async def _there(self, elsewhere: WritingProcess, step: Step[T], *, is_durable: bool, is_large: bool) -> T:
+    async def _by_ourselves(self, step: Step[T], rows: int, *, is_durable: bool) -> T:
+        if rows > MOST_ROWS or self._database.is_shared:
+            return await self._on(self._writer, lambda: self._transaction(step))
+        return await self._here(step, is_durable=is_durable)
+
+    async def _there(self, elsewhere: WritingProcess, steps: Steps[T], *, is_durable: bool, is_large: bool) -> T:
         async with self._turn:
             self._travelling += 1
             self._all_back.clear()
         try:
-            return await elsewhere.run(step, is_durable=is_durable, is_large=is_large)
+            return await elsewhere.run(steps, is_durable=is_durable, is_large=is_large)
         except WriterGoneError:
             text = "the writing process ended; what it was doing may have been kept"
             raise LedgerUnavailableError(text) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 import sqlalchemy as sa
@@ -45,16 +46,16 @@ class Settled(msgspec.Struct, frozen=True):
     changes: Tally
 
 
-class Claims(Packed[Claim], of=Claim):
-    """Claims on their way to whoever sends them."""
+class Taken(msgspec.Struct, frozen=True, array_like=True):
+    """An alarm as it was claimed, with what lies beside its row, unread; ``has_successor`` as that of a `Claim`."""
+
+    alarm: Alarm
+    kept: bytes | None
+    has_successor: bool
 
 
-class Claimed(msgspec.Struct, frozen=True):
-    """What a claim took, which rows it set aside because they cannot be read, and how the counts changed."""
-
-    claims: Claims
-    unreadable: list[Alarm]
-    changes: Tally
+class AllTaken(Packed[Taken], of=Taken):
+    """What a claim took, on its way to whoever sends it."""
 
 
 def claim(
@@ -66,26 +67,31 @@ def claim(
     lease: Millis,
     limit: int,
     now: Millis,
-) -> Claimed:
+) -> AllTaken:
     """Take up to ``limit`` alarms of a target that are due for an action, for one worker, until ``now + lease``."""
     found: list[Due] = []
     for state in DUE_STATES[action]:
         if len(found) < limit:
             found += tables.due(connection, target, state, now, limit - len(found))
-    claims = Claims()
-    unreadable: list[tuple[Alarm, Alarm]] = []
     taken = tables.take(connection, [row.alarm.seq for row in found], holder, now + lease, now) if found else set()
     fire_again = tables.unfinished(connection, {row.alarm.key for row in found if not row.alarm.is_newest})
-    for row in found:
-        if row.alarm.seq not in taken:
-            continue
+    return AllTaken(
+        Taken(_held(row.alarm, holder, now + lease, now), row.kept, row.alarm.key in fire_again)
+        for row in found
+        if row.alarm.seq in taken
+    )
+
+
+def opened(taken: Sequence[Taken], action: Action, now: Millis) -> tuple[list[Claim], list[Settlement]]:
+    """Return what a claim took with the events to send, and how those that cannot be read are set aside."""
+    claims, unreadable = [], []
+    for one in taken:
         try:
-            event = _event(row)
-            claims.append(Claim(_held(row.alarm, holder, now + lease, now), action, event, row.alarm.key in fire_again))
+            claims.append(Claim(one.alarm, action, _event(one.kept), one.has_successor))
         except ValueError as error:
-            unreadable.append((row.alarm, rules.set_aside(row.alarm, f"the stored event: {error}", now)))
-    tables.update(connection, unreadable)
-    return Claimed(claims, [after for _, after in unreadable], Tally.of(unreadable))
+            step = partial(rules.set_aside, detail=f"the stored event: {error}", now=now)
+            unreadable.append(Settlement(one.alarm, step))
+    return claims, unreadable
 
 
 def doubted(connection: Connection, target: str, before: Millis, limit: int) -> list[Claim]:
@@ -105,10 +111,10 @@ def doubted(connection: Connection, target: str, before: Millis, limit: int) -> 
     return found
 
 
-def _event(row: Due) -> Event:
-    if row.kept is None:
+def _event(kept: bytes | None) -> Event:
+    if kept is None:
         raise ValueError("it is missing")
-    return tables.codec().event(row.kept)
+    return tables.codec().event(kept)
 
 
 def _held(alarm: Alarm, holder: str, until: Millis, now: Millis) -> Alarm:

@@ -20,9 +20,10 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 
 from bridge.ledger.database import HeldConnection, address
 from bridge.ledger.sqlite import Identity, SqliteDatabase
@@ -40,6 +41,13 @@ _log = logger("ledger")
 
 class WriterGoneError(Exception):
     """The writing process has ended; what it was doing was committed as a whole, or not at all."""
+
+
+class Steps(NamedTuple, Generic[T]):
+    """What to do in a transaction, and what to do in another one if that failed and not the database."""
+
+    first: Callable[[Connection], T]
+    otherwise: Callable[[Connection], T] | None = None
 
 
 class WritingProcess:
@@ -81,11 +89,11 @@ class WritingProcess:
         self._is_gone = False
         self._send(pickle.dumps(identity))
 
-    async def run(self, step: Callable[[Connection], T], *, is_durable: bool, is_large: bool) -> T:
+    async def run(self, steps: Steps[T], *, is_durable: bool, is_large: bool) -> T:
         """Run one transaction there.
 
         Args:
-            step: what to do in it; pickle can take it and its result.
+            steps: what to do in it; pickle can take them and their result.
             is_durable: as `Transactions.write`.
             is_large: packing it would hold up the event loop.
 
@@ -93,7 +101,7 @@ class WritingProcess:
             WriterGoneError: the process has ended, before or meanwhile.
             Exception: what the step or the commit raised; nothing of it was kept.
         """
-        request = (step, is_durable)
+        request = (steps, is_durable)
         packed = await asyncio.to_thread(pickle.dumps, request) if is_large else pickle.dumps(request)
         if self._is_gone:
             raise WriterGoneError
@@ -199,13 +207,20 @@ def _run_all(requests: BinaryIO, answers: socket.socket, database: SqliteDatabas
     held = HeldConnection(database)
     with contextlib.suppress(ConnectionError):
         while (request := _next(requests)) is not None:
-            step, is_durable = pickle.loads(request)  # noqa: S301 - it is our own other half
-            packed = _packed(_run(held, step, is_durable=is_durable))
+            steps, is_durable = pickle.loads(request)  # noqa: S301 - it is our own other half
+            packed = _packed(_run(held, steps, is_durable=is_durable))
             answers.sendall(_HEAD.pack(len(packed)) + packed)
     held.let_go()
 
 
-def _run(held: HeldConnection, step: Callable[[Connection], Any], *, is_durable: bool) -> tuple[bool, Any]:
+def _run(held: HeldConnection, steps: Steps[Any], *, is_durable: bool) -> tuple[bool, Any]:
+    is_done, result = _transaction(held, steps.first, is_durable=is_durable)
+    if is_done or steps.otherwise is None or isinstance(result, OperationalError):
+        return is_done, result
+    return _transaction(held, steps.otherwise, is_durable=is_durable)
+
+
+def _transaction(held: HeldConnection, step: Callable[[Connection], Any], *, is_durable: bool) -> tuple[bool, Any]:
     try:
         with held.get(is_durable=is_durable, at_once=False).begin() as transaction:
             result = step(transaction.connection)

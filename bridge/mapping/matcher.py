@@ -77,6 +77,10 @@ class Matcher:
         self.text = f"{bare}{operator}{json.dumps(value, ensure_ascii=False)}"
         self._holds = _condition(operator, value)
 
+    def __reduce__(self) -> tuple[type[Matcher], tuple[str, Operator, str]]:
+        """Say how another process makes it again."""
+        return Matcher, (self.name, self.operator, self.value)
+
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Say whether these labels fulfil the condition."""
         return self._holds(labels.get(self.name, ""))

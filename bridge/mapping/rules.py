@@ -75,10 +75,15 @@ class Mapper:
     """
 
     def __init__(self, settings: MappingSettings, timeouts: Mapping[str, Millis], default_target: str) -> None:
+        self._made_of = settings, timeouts, default_target
         self._rules = [_Rule(rule) for rule in settings.rules]
         self._plan = lru_cache(maxsize=_MOST_PLANS)(
             lambda matched: Plan(settings, [rule.settings for rule in matched], timeouts, default_target)
         )
+
+    def __reduce__(self) -> tuple[type[Mapper], tuple[MappingSettings, Mapping[str, Millis], str]]:
+        """Say how another process makes it again."""
+        return Mapper, self._made_of
 
     def map(self, source: str, alert: Alert, group: Group) -> MapResult:
         """Return what this alert becomes; never raises."""

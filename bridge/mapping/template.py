@@ -31,11 +31,12 @@ class Template:
         text: the template as it was written.
     """
 
-    __slots__ = ("_render", "text")
+    __slots__ = ("_expanded", "_render", "text")
 
-    def __init__(self, text: str, render: Render) -> None:
+    def __init__(self, text: str, render: Render, expanded: Mapping[str, str]) -> None:
         self.text = text
         self._render = render
+        self._expanded = expanded
 
     @classmethod
     def parse(cls, text: str, expand: Callable[[str], str] = str) -> Template:
@@ -44,18 +45,27 @@ class Template:
         Raises:
             ValueError: the text is not a template, or it uses a name that does not exist.
         """
+        expanded: dict[str, str] = {}
+
+        def noted(literal: str) -> str:
+            return expanded.setdefault(literal, expand(literal))
+
         if "{{" not in text and "{%" not in text and "{#" not in text:
-            return cls(text, _constant(expand(text)))
+            return cls(text, _constant(noted(text)), expanded)
         try:
             tree = jinja.parse(text)
-            _expand_literals(tree, expand)
+            _expand_literals(tree, noted)
             jinja.check_patterns(tree)
-            return cls(text, _compile(tree))
+            return cls(text, _compile(tree), expanded)
         except TemplateError as error:
             problem = str(error.message).rstrip(".")
             raise ValueError(f"{text!r} is not a template: {problem}. Fix: see Jinja2's syntax.") from None
         except (RecursionError, SyntaxError, MemoryError, OverflowError):
             raise ValueError(f"{text[:80]!r} is too deep for a template. Fix: make it simpler.") from None
+
+    def __reduce__(self) -> tuple[Callable[..., Template], tuple[str, Mapping[str, str]]]:
+        """Say how another process makes it again, whatever the variables are there."""
+        return _parsed_again, (self.text, self._expanded)
 
     def render(self, scope: Scope) -> str:
         """Return the text for one alert; any exception a template can raise at run time passes through."""
@@ -63,6 +73,10 @@ class Template:
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"
+
+
+def _parsed_again(text: str, expanded: Mapping[str, str]) -> Template:
+    return Template.parse(text, expanded.__getitem__)
 
 
 def _expand_literals(tree: nodes.Template, expand: Callable[[str], str]) -> None:

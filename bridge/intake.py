@@ -1,0 +1,134 @@
+"""Intake: from a webhook's body to what the ledger puts; pure, so that it runs in whichever process has time for it.
+
+In: the body, its source and the rules. Out: the `Arrival`s of its alerts, which are mapped when the put asks for it,
+and `Notes`: all that is counted and logged of a notification besides its outcomes. Nothing is counted or logged here.
+"""
+
+from __future__ import annotations
+
+import pickle
+from functools import lru_cache, partial
+
+import msgspec
+
+from bridge.event import Mapped
+from bridge.ledger import Arrival, Opened
+from bridge.mapping import Fallback, Mapper
+from bridge.notification import Alert, Notification, Status, parse
+
+_SHORTEST_ALERT = 60
+"""Bytes of a body; none with labels and a time is shorter."""
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Notes(msgspec.Struct, array_like=True):
+    """What is to be told of one notification.
+
+    ``statuses``: of its alerts, in their order. ``matched`` and ``dropped``: so many alerts by rule. ``left_out``: so
+    many labels and annotations that found no place within AOM's limits. ``fallbacks``: each with its alert's
+    fingerprint.
+    """
+
+    receiver: str
+    truncated_alerts: int
+    statuses: list[Status]
+    matched: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    left_out: int = 0
+    fallbacks: list[tuple[str, Fallback]] = []
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Notes:
+        """Return what `packed` packed."""
+        return _decoder.decode(packed)
+
+    def add(self, other: Notes) -> None:
+        """Add what was noted elsewhere while the same notification was mapped."""
+        for mine, theirs in ((self.matched, other.matched), (self.dropped, other.dropped)):
+            for rule, count in theirs.items():
+                mine[rule] = mine.get(rule, 0) + count
+        self.left_out += other.left_out
+        self.fallbacks += other.fallbacks
+
+    def packed(self) -> bytes:
+        """Return it as bytes."""
+        return _encoder.encode(self)
+
+
+_decoder = msgspec.msgpack.Decoder(Notes)
+
+
+class Intake:
+    """One notification that has been parsed.
+
+    Args:
+        source: where it came from.
+        notification: the notification.
+        mapper: the rules.
+
+    Attributes:
+        alerts: its alerts.
+        notes: what is to be told of it; complete once all is mapped that has to be.
+    """
+
+    def __init__(self, source: str, notification: Notification, mapper: Mapper) -> None:
+        self.alerts = notification.alerts
+        self._source = source
+        self._group = notification.group
+        self._mapper = mapper
+        statuses = [alert.status for alert in notification.alerts]
+        self.notes = Notes(notification.group.receiver, notification.truncated_alerts, statuses)
+
+    def arrival(self, alert: Alert) -> Arrival:
+        """Return one of its alerts for the ledger, to be mapped when it is asked for."""
+        return Arrival(source=self._source, alert=alert, group=self._group, mapped=partial(self.map, alert))
+
+    def mapped_arrival(self, alert: Alert) -> Arrival:
+        """Return one of its alerts for the ledger, mapped."""
+        mapped = self.map(alert)
+        return Arrival(source=self._source, alert=alert, group=self._group, mapped=lambda: mapped)
+
+    def map(self, alert: Alert) -> Mapped:
+        """Map one of its alerts, and note how."""
+        result = self._mapper.map(self._source, alert, self._group)
+        notes, mapped = self.notes, result.mapped
+        for rule in result.matched or (mapped.rule,):
+            notes.matched[rule] = notes.matched.get(rule, 0) + 1
+        if mapped.event is None:
+            notes.dropped[mapped.rule] = notes.dropped.get(mapped.rule, 0) + 1
+        notes.left_out += result.left_out
+        notes.fallbacks += [(alert.fingerprint, fallback) for fallback in result.fallbacks]
+        return mapped
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """One notification as it came, with the rules to map it by; another process can open it.
+
+    ``rules``: a `Mapper`, as pickle packs it.
+    """
+
+    source: str
+    body: bytes
+    rules: bytes
+
+    @property
+    def most(self) -> int:
+        """At most so many alerts are in it."""
+        return len(self.body) // _SHORTEST_ALERT + 1
+
+    def open(self) -> Opened:
+        """Parse it; its alerts are mapped when they are asked for.
+
+        Raises:
+            PayloadError: it is no payload of Alertmanager.
+        """
+        notification = parse(self.body)
+        intake = Intake(self.source, notification, _mapper(self.rules))
+        return Opened([intake.arrival(alert) for alert in notification.alerts], intake.notes.packed)
+
+
+@lru_cache(maxsize=2)
+def _mapper(rules: bytes) -> Mapper:
+    mapper: Mapper = pickle.loads(rules)  # noqa: S301 - it is our own other half
+    return mapper

@@ -1,0 +1,94 @@
+"""Intake: a notification says the same in whichever process it is read."""
+
+import json
+import pickle
+
+import pytest
+from conftest import alert, payload, settings_text
+from test_golden import WEBHOOKS
+
+from bridge.clock import HOUR
+from bridge.config import loads
+from bridge.intake import Intake, Notes, Unread
+from bridge.mapping import Mapper, MappingSettings
+from bridge.notification import parse
+
+RULES = """
+mapping:
+  labels: {drop: [uid]}
+  severity: {label: severity, map: {warning: Major}, default: Info}
+  annotations: {message: "{{ annotations.summary | upper }} in ${CLUSTER}"}
+  rules:
+    - name: noise
+      match: ['severity="none"']
+      drop: true
+    - name: pods
+      match: ['namespace=~"kube-.+|default", pod!=""']
+      match_group: ['receiver!=""']
+      set: {resource_provider: "$${CCE}", resource_type: pod, resource_id: "{{ labels.namespace }}/${CLUSTER}"}
+      annotations: {zone: "{{ labels.zone | default('${CLUSTER}') }}", broken: "{{ labels.pod | round }}"}
+      timeout: 2h
+      continue: true
+    - name: all
+      set: {event_name: "{% if labels.pod %}pod {{ labels.pod }}{% else %}{{ labels.alertname }}{% endif %}"}
+"""
+MAPPER = loads(settings_text("http://aom.example", "l.db", more=RULES).encode(), "t.yaml", {"CLUSTER": "east"}).mapper()
+PLAIN = Mapper(MappingSettings(), {"default": HOUR}, "default")
+
+
+def read_here(source, body, mapper):
+    """Parse and map with these rules themselves; give the entries and what is to be told."""
+    notification = parse(body)
+    intake = Intake(source, notification, mapper)
+    return [intake.map(one) for one in notification.alerts], intake.notes
+
+
+@pytest.mark.parametrize("webhook", WEBHOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("mapper", [PLAIN, MAPPER], ids=["defaults", "rules"])
+def test_rules_that_travelled_map_as_they_did(webhook, mapper, monkeypatch):
+    """Rules made again in another process map every captured alert to the same event, whatever its variables are."""
+    monkeypatch.setenv("CLUSTER", "elsewhere")
+    body = webhook.read_bytes()
+    expected, notes = read_here("east", body, mapper)
+    again = pickle.loads(pickle.dumps(mapper))  # noqa: S301 - they were packed a moment ago
+    assert read_here("east", body, again) == (expected, notes)
+    assert Notes.unpacked(notes.packed()) == notes
+
+
+def test_a_notification_that_is_opened_elsewhere_has_the_same_entries():
+    """What the put gets of an unread notification is what its sender would have made of it, and so are the notes."""
+    one = alert(pod="api-1", namespace="default", severity="warning")
+    body = json.dumps(payload(one, {**alert("B"), "labels": {"alertname": "B", "severity": "none"}})).encode()
+    opened = Unread("east", body, pickle.dumps(MAPPER)).open()
+    notification = parse(body)
+    intake = Intake("east", notification, MAPPER)
+    entries = opened.entries()
+    assert [entry.outline is None for entry in entries] == [False, True]
+    assert [entry.key for entry in entries] == [("east", alert.fingerprint) for alert in notification.alerts]
+    for one in notification.alerts:
+        intake.map(one)
+    notes = Notes.unpacked(opened.notes())
+    assert notes == intake.notes
+    assert notes.matched == {"pods": 1, "all": 1, "noise": 1}
+    assert notes.dropped == {"noise": 1}
+    assert [(fallback.rule, fallback.field) for _, fallback in notes.fallbacks] == [("pods", "annotations.broken")]
+
+
+def test_notes_of_two_processes_add_up():
+    """What was mapped here and what was mapped elsewhere of one notification is counted together."""
+    body = WEBHOOKS[0].read_bytes()
+    _, one = read_here("east", body, PLAIN)
+    _, other = read_here("east", body, PLAIN)
+    other.dropped["noise"] = 2
+    one.add(other)
+    assert one.matched == {name: 2 * count for name, count in other.matched.items()}
+    assert one.dropped == {"noise": 2}
+
+
+def test_no_body_holds_more_alerts_than_its_length_tells():
+    """The room that an unread notification asks for is never too little, however short its alerts are."""
+    shortest = '{"status":"firing","labels":{"":""},"startsAt":"0001-01-01T00:00:00"}'
+    for count in (0, 1, 7, 100):
+        body = ('{"version":"4","alerts":[' + ",".join([shortest] * count) + "]}").encode()
+        assert len(parse(body).alerts) == count
+        assert Unread("s", body, b"").most >= count
