@@ -109,15 +109,23 @@ class GroupCommit:
     def _next_group(self) -> list[_Waiting]:
         """Take what can go now: the first ones that wait, and nothing past one that has to wait."""
         group: list[_Waiting] = []
-        left = min(_LARGEST_GROUP, self._room_left())
+        left, share = min(_LARGEST_GROUP, self._room_left()), self._share()
         while self._waiting:
             parcel = self._waiting[0].parcel
             left -= parcel.most
-            if left < 0 and (group or self._under_way):
+            if (left < 0 and (group or self._under_way)) or (share <= 0 and group):
                 break
             group.append(self._waiting.popleft())
+            share -= parcel.rows
             self._rows -= parcel.rows
         return group
+
+    def _share(self) -> int:
+        """Return how many rows the next transaction takes: with all of them, there would be none beside it."""
+        if not self._can_overlap():
+            return self._rows
+        under_way = sum(waiting.parcel.rows for group in self._under_way.values() for waiting in group)
+        return max(_WORTH_ANOTHER, (self._rows + under_way) // 2)
 
     def _room_left(self) -> int:
         """Return how many alerts may go beside those under way, each of which may add an alarm."""

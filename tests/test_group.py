@@ -1,0 +1,94 @@
+"""Group commit: who shares a transaction with whom, and what is under way beside it."""
+
+import asyncio
+
+import pytest
+
+from bridge.ledger.alarm import Receipt
+from bridge.ledger.group import GroupCommit
+from bridge.ledger.parcel import Parcel
+
+
+class Sealed:
+    """A notification that counts as one alert until it is opened, and may hold ``most``."""
+
+    def __init__(self, most=1):
+        self.most = most
+
+
+class Transactions:
+    """Commits what it is given when it is told to; keeps how many notifications each transaction had."""
+
+    def __init__(self, *, room=1_000_000, can_overlap=True):
+        self.sizes = []
+        self.under_way = []
+        self.group = GroupCommit(self.commit, lambda: room, lambda: can_overlap)
+
+    async def commit(self, parcels):
+        done = asyncio.get_running_loop().create_future()
+        self.sizes.append(len(parcels))
+        self.under_way.append(done)
+        await done
+        return [Receipt([], b"")] * len(parcels)
+
+    async def put(self, count, most=1):
+        """Put so many notifications at once, and let the event loop begin what can begin."""
+        for _ in range(count):
+            task = asyncio.create_task(self.group.put(Parcel(Sealed(most)), lambda: True))
+            task.add_done_callback(asyncio.Task.result)
+        await self.rounds()
+
+    async def end(self):
+        """End the first transaction that is under way."""
+        self.under_way.pop(0).set_result(None)
+        await self.rounds()
+
+    @staticmethod
+    async def rounds():
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+async def test_a_storm_fills_two_transactions_alike():
+    """Neither takes all that waits: the one would have to wait for the other's senders to come again."""
+    storm = Transactions()
+    await storm.put(32)
+    assert storm.sizes == [16, 16]
+    await storm.end()
+    await storm.put(26)
+    assert storm.sizes == [16, 16, 21]
+
+
+async def test_few_notifications_share_one_transaction():
+    """What waits is put together, and nothing begins beside it for a handful."""
+    few = Transactions()
+    await few.put(11)
+    await few.put(11)
+    assert few.sizes == [11]
+    await few.end()
+    assert few.sizes == [11, 11]
+
+
+async def test_where_nothing_can_be_beside_it_a_transaction_takes_all():
+    """Without a process of its own for them, transactions follow each other, each with all that waits."""
+    alone = Transactions(can_overlap=False)
+    await alone.put(32)
+    await alone.put(40)
+    assert alone.sizes == [32]
+    await alone.end()
+    assert alone.sizes == [32, 40]
+
+
+@pytest.mark.parametrize(("room", "sizes"), [(40, [16, 16]), (24, [16, 8]), (16, [16])])
+async def test_nothing_is_beside_a_transaction_that_may_fill_the_ledger(room, sizes):
+    """The second one takes no more than the first one leaves room for, if each alert of it is a new alarm."""
+    storm = Transactions(room=room)
+    await storm.put(32)
+    assert storm.sizes == sizes
+
+
+async def test_an_unread_notification_counts_for_as_many_alerts_as_it_may_hold():
+    """Room is kept for the worst case; how many alerts there are nobody knows before it is opened."""
+    storm = Transactions(room=100)
+    await storm.put(32, most=5)
+    assert storm.sizes == [16, 4]
