@@ -124,6 +124,7 @@ class Plan:
             (name, _Field(template, DEFAULTS_RULE, f"annotations.{name}"))
             for name, template in settings.annotations.items()
         ]
+        self._console_renders = [(name, field.template.render) for name, field in self._console]
         self._annotations = [
             (name, _Field(template, rule.name, f"annotations.{name}"))
             for rule in rules
@@ -156,17 +157,22 @@ class Plan:
 
     def annotations(self, draft: Draft) -> dict[str, str]:
         """Return the configured annotations, the rules' and then the alert's own in name order."""
-        texts = {}
-        for name, field in self._console:
-            text = draft.render(field)
-            if text:
-                texts[name] = text
+        texts = self._console_texts(draft)
         for name, field in self._annotations:
             texts[name] = draft.render(field)
         for name, text in sorted(draft.alert.annotations.items()):
             if not texts.get(name) and (name not in LINKS or link(text)):
                 texts[name] = text
         return texts
+
+
+    def _console_texts(self, draft: Draft) -> dict[str, str]:
+        """Return those of the configured annotations that are not empty."""
+        scope = draft.scope
+        try:
+            return {name: text for name, render in self._console_renders if (text := render(scope))}
+        except Exception:  # noqa: BLE001 - as in `Draft.render`, which tells them apart
+            return {name: text for name, field in self._console if (text := draft.render(field))}
 
 
 _Part = Callable[[Draft], str]

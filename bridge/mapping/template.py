@@ -29,13 +29,14 @@ class Template:
 
     Attributes:
         text: the template as it was written.
+        render: returns the text for one alert; any exception a template can raise at run time passes through.
     """
 
-    __slots__ = ("_expanded", "_render", "text")
+    __slots__ = ("_expanded", "render", "text")
 
     def __init__(self, text: str, render: Render, expanded: Mapping[str, str]) -> None:
         self.text = text
-        self._render = render
+        self.render = render
         self._expanded = expanded
 
     @classmethod
@@ -66,10 +67,6 @@ class Template:
     def __reduce__(self) -> tuple[Callable[..., Template], tuple[str, Mapping[str, str]]]:
         """Say how another process makes it again, whatever the variables are there."""
         return _parsed_again, (self.text, self._expanded)
-
-    def render(self, scope: Scope) -> str:
-        """Return the text for one alert; any exception a template can raise at run time passes through."""
-        return self._render(scope)
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"
