@@ -17,7 +17,11 @@ from bridge.clock import Clock, Millis
 from bridge.finder import Finder, Sighting
 from bridge.ledger import ACTIONS, Action, Alarm, Claim, rules
 from bridge.metrics import Metrics
+from bridge.turns import unhurried
 from bridge.verdict import Kind, Verdict
+
+_ENCODED_AT_ONCE = 10
+"""Events that are encoded in a row: webhooks wait for it."""
 
 _ENVELOPE = 64
 
@@ -118,7 +122,7 @@ class Sender:
         """Send these claims, all of one action; yields verdicts, each claim in exactly one of them."""
         self._streaks[action].is_hopeless = False
         if action == "report":
-            items = [self._report(claim) for claim in claims]
+            items = [self._report(claim) async for claim in unhurried(claims, _ENCODED_AT_ONCE)]
         elif self._settings.clear_by == "id":
             items = [self._clear(Sighting(claim, (claim.alarm.id,))) for claim in claims]
         else:

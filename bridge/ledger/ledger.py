@@ -37,12 +37,16 @@ from bridge.ledger.transactions import Transactions
 from bridge.ledger.work import Settlement
 from bridge.ledger.writer import WritingProcess
 from bridge.log import logger
+from bridge.turns import unhurried
 
 T = TypeVar("T")
 Due = AbstractSet[tuple[str, Action]] | None
 _HASTENED_AT_ONCE = 1_000
 _WATCH: Millis = SECOND
 """How often the ledger looks for changes by the command line, and does a little upkeep."""
+
+_OPENED_AT_ONCE = 10
+"""Claimed alarms whose events are read in a row: webhooks wait for it."""
 
 _BREATH_SECONDS = 0.02
 """Between two steps of a purge: the webhooks' transactions come first."""
@@ -161,10 +165,14 @@ class Ledger:
             is_durable=False,  # a claim that is lost is taken again
             can_travel=True,
         )
-        claims, unreadable = work.opened(taken, action, now)
-        for one in unreadable:
-            alarm = one.step(one.alarm)
-            _log.error("alarm rejected", id=alarm.id, target=target, reason=alarm.reason, detail=alarm.detail)
+        claims, unreadable = [], []
+        async for one in unhurried(taken, _OPENED_AT_ONCE):
+            try:
+                claims.append(work.opened(one, action))
+            except ValueError as error:
+                detail = f"the stored event: {error}"
+                unreadable.append(Settlement(one.alarm, partial(rules.set_aside, detail=detail, now=now)))
+                _log.error("alarm rejected", id=one.alarm.id, target=target, reason="unreadable", detail=detail)
         await self.settle(unreadable)
         return claims
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import msgspec
 import sqlalchemy as sa
@@ -17,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.event import Event
-from bridge.ledger import rules, tables
+from bridge.ledger import tables
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key, action_of
 from bridge.ledger.packed import Packed
 from bridge.ledger.schema import alarms, contents
@@ -82,16 +81,13 @@ def claim(
     )
 
 
-def opened(taken: Sequence[Taken], action: Action, now: Millis) -> tuple[list[Claim], list[Settlement]]:
-    """Return what a claim took with the events to send, and how those that cannot be read are set aside."""
-    claims, unreadable = [], []
-    for one in taken:
-        try:
-            claims.append(Claim(one.alarm, action, _event(one.kept), one.has_successor))
-        except ValueError as error:
-            step = partial(rules.set_aside, detail=f"the stored event: {error}", now=now)
-            unreadable.append(Settlement(one.alarm, step))
-    return claims, unreadable
+def opened(taken: Taken, action: Action) -> Claim:
+    """Return what a claim took with the event to send.
+
+    Raises:
+        ValueError: what lies beside the row cannot be read.
+    """
+    return Claim(taken.alarm, action, _event(taken.kept), taken.has_successor)
 
 
 def doubted(connection: Connection, target: str, before: Millis, limit: int) -> list[Claim]:

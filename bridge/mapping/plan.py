@@ -165,7 +165,6 @@ class Plan:
                 texts[name] = text
         return texts
 
-
     def _console_texts(self, draft: Draft) -> dict[str, str]:
         """Return those of the configured annotations that are not empty."""
         scope = draft.scope
