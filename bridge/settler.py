@@ -6,6 +6,7 @@ comes again, never whether a lane goes on. What cannot be settled comes due agai
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -113,8 +114,9 @@ class Settler:
 
         Before the settle, so that the next alarm is not claimed without it.
         """
-        hurried = [verdict.claim for verdict in verdicts if verdict.claim.has_successor]
-        if self._action == "clear" and hurried and verdicts[0].kind in ("accepted", "gone"):
+        done = [verdict.claim for verdict in verdicts if verdict.kind in ("accepted", "gone")]
+        hurried = [claim for claim in done if claim.has_successor]
+        if self._action == "clear" and hurried:
             await self._ledger.doubt([claim.alarm.key for claim in hurried])
 
     async def _doubt_lost(self, verdicts: Sequence[Verdict], settled: set[int]) -> None:
@@ -133,7 +135,7 @@ class Settler:
 
     async def _take_back(self, verdicts: Sequence[Verdict], now: Millis) -> None:
         """Make due again what was rejected before it was clear that the target refuses everything."""
-        if verdicts[0].kind != "paused":
+        if not any(verdict.kind == "paused" for verdict in verdicts):
             return
         forgiven = self._sender.forgive(self._action)
         if forgiven:
@@ -185,9 +187,9 @@ class Settler:
         for verdict in verdicts:
             if verdict.kind == "refused":
                 self._refused(verdict)
-        kind = verdicts[0].kind
-        level = _log.debug if kind in ("later", "paused", "blind") else _log.info
-        level(_SAID[kind], target=self._target, action=self._action, alarms=len(verdicts))
+        for kind, count in Counter(verdict.kind for verdict in verdicts).items():
+            level = _log.debug if kind in ("later", "paused", "blind") else _log.info
+            level(_SAID[kind], target=self._target, action=self._action, alarms=count)
 
     def _observe_delivery(self, claim: Claim, now: Millis) -> None:
         alarm = claim.alarm

@@ -2,17 +2,19 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 from conftest import alert, payload, settings_text
 from test_golden import WEBHOOKS
 
+from bridge import config
 from bridge.clock import HOUR
-from bridge.config import loads
 from bridge.intake import Intake, Notes, Unread
 from bridge.mapping import Mapper, MappingSettings
 from bridge.notification import parse
 
+CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.yaml"))
 RULES = """
 mapping:
   labels: {drop: [uid]}
@@ -32,7 +34,9 @@ mapping:
     - name: all
       set: {event_name: "{% if labels.pod %}pod {{ labels.pod }}{% else %}{{ labels.alertname }}{% endif %}"}
 """
-MAPPER = loads(settings_text("http://aom.example", "l.db", more=RULES).encode(), "t.yaml", {"CLUSTER": "east"}).mapper()
+MAPPER = config.loads(
+    settings_text("http://aom.example", "l.db", more=RULES).encode(), "t.yaml", {"CLUSTER": "east"}
+).mapper()
 PLAIN = Mapper(MappingSettings(), {"default": HOUR}, "default")
 
 
@@ -43,8 +47,16 @@ def read_here(source, body, mapper):
     return [intake.map(one) for one in notification.alerts], intake.notes
 
 
+def shipped(file):
+    """Give the rules of a configuration file that we ship."""
+    return config.load(str(file), allow_unset=True).mapper()
+
+
+MAPPERS = {"defaults": PLAIN, "rules": MAPPER, **{file.stem: shipped(file) for file in CONFIGS}}
+
+
 @pytest.mark.parametrize("webhook", WEBHOOKS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("mapper", [PLAIN, MAPPER], ids=["defaults", "rules"])
+@pytest.mark.parametrize("mapper", MAPPERS.values(), ids=MAPPERS)
 def test_rules_that_travelled_map_as_they_did(webhook, mapper, monkeypatch):
     """Rules made again in another process map every captured alert to the same event, whatever its variables are."""
     monkeypatch.setenv("CLUSTER", "elsewhere")

@@ -170,6 +170,19 @@ async def test_a_large_notification_is_counted_like_a_small_one(tmp_path):
         assert await rig.metric("aom_bridge_mapping_rule_matches_total", rule="defaults") == 30
 
 
+async def test_a_very_large_set_of_rules_maps_like_a_small_one(tmp_path):
+    """Rules that are too large to travel with each notification are applied all the same."""
+    rules = ", ".join(
+        f"{{name: r{number}, match: ['alertname=\"A{number}\"'], set: {{resource_type: {'t' * 500}{number}}}}}"
+        for number in range(200)
+    )
+    async with running(tmp_path / "l.db", more=f"mapping: {{rules: [{rules}]}}") as rig:
+        assert await rig.send(alert("A7")) == "1 new"
+        await until(rig.active)
+        assert rig.aom()["active"][0]["metadata"]["resource_type"] == "t" * 500 + "7"
+        assert await rig.metric("aom_bridge_mapping_rule_matches_total", rule="r7") == 1
+
+
 async def test_a_sender_that_hung_up_is_left_out(rig):
     """A request whose sender has gone before the commit is not kept: Alertmanager will send it again."""
     _, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)

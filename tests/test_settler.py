@@ -1,0 +1,51 @@
+"""What became of a push is written down alarm by alarm, whatever its neighbours in the push were."""
+
+from types import SimpleNamespace
+
+import pytest
+from book import T0, Book
+
+from bridge.aom import Outcome
+from bridge.ledger import read
+from bridge.metrics import Metrics
+from bridge.settler import DeliverySettings, Settler
+from bridge.verdict import Verdict
+
+
+@pytest.fixture
+async def book(tmp_path):
+    """A fresh ledger."""
+    async with Book(tmp_path / "ledger.db") as made:
+        yield made
+
+
+def settler(book):
+    """Give what settles the clears of the ledger's target."""
+    metrics = Metrics("0", "3")
+    target = SimpleNamespace(target="default")
+    clock = lambda: book.now  # noqa: E731 - as short as it is
+    return Settler(book.ledger, target, "clear", DeliverySettings(), metrics=metrics, clock=clock, random=lambda: 0.5)
+
+
+async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(book, capsys):
+    """A push may end with one clear to be looked at again and one that did not wait, whose successor is in doubt."""
+    for name in ("slow", "hurried"):
+        await book.fire(name)
+    await book.deliver()
+    for name in ("slow", "hurried"):
+        await book.resolve(name, end=T0 + 1)
+    await book.fire("hurried", start=T0 + 2)
+    claims = {claim.alarm.fingerprint: claim for claim in await book.ledger.claim("default", "clear", "w", 100)}
+    assert [claims[name].has_successor for name in ("slow", "hurried")] == [False, True]
+    outcome = Outcome("accepted")
+    await settler(book).settle(
+        [Verdict(claims["slow"], "confirm", outcome), Verdict(claims["hurried"], "accepted", outcome)]
+    )
+    views = await book.ledger.read(read.listing)
+    found = {(view.alarm.fingerprint, view.alarm.state): view.alarm.doubt_at for view in views}
+    assert found == {("slow", "clear_due"): None, ("hurried", "cleared"): None, ("hurried", "report_due"): T0}
+    lines = [line for line in capsys.readouterr().out.splitlines() if "alarms=" in line]
+    assert [("accepted, and looked up again" in line, "alarms=1" in line) for line in lines] == [
+        (True, True),
+        (False, True),
+    ]
