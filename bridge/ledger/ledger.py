@@ -173,7 +173,8 @@ class Ledger:
                 detail = f"the stored event: {error}"
                 unreadable.append(Settlement(one.alarm, partial(rules.set_aside, detail=detail, now=now)))
                 _log.error("alarm rejected", id=one.alarm.id, target=target, reason="unreadable", detail=detail)
-        await self.settle(unreadable)
+        with contextlib.suppress(LedgerUnavailableError):  # then they are claimed, and found unreadable, once more
+            await self.settle(unreadable)
         return claims
 
     async def settle(self, settlements: Sequence[Settlement]) -> set[int]:
