@@ -224,6 +224,7 @@ class App:
         metrics.preset(metrics.alert_age, ACTIONS)
         metrics.preset(metrics.rejected, ("refused", "too_large"))
         metrics.preset(metrics.expired, targets)
+        metrics.preset(metrics.due_ahead, targets)
         metrics.preset(metrics.rule_matches, rules)
         metrics.preset(metrics.fallbacks, rules)
         metrics.preset(metrics.dropped, [rule.name for rule in settings.mapping.rules if rule.drop])

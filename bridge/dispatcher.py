@@ -86,9 +86,8 @@ class Dispatcher:
         make = partial(_Lane, metrics=self._metrics, clock=self._clock, random=self._random, lease=self._lease)
         lanes = [make(self._ledger, self._settings, action, sender) for action in ACTIONS]
         tasks = [asyncio.create_task(lane.run(), name=f"lane-{lane.target}-{lane.action}") for lane in lanes]
-        if sender.lookup_wait is not None:
-            sweeper = Sweeper(self._ledger, sender, sender.lookup_wait, lease=self._lease, clock=self._clock)
-            tasks.append(asyncio.create_task(sweeper.run(), name=f"sweep-{sweeper.target}"))
+        sweeper = Sweeper(self._ledger, sender, sender.lookup_wait, lease=self._lease, clock=self._clock)
+        tasks.append(asyncio.create_task(sweeper.run(), name=f"sweep-{sweeper.target}"))
         self._lanes[sender.target], self._tasks[sender.target] = lanes, tasks
 
     async def remove(self, target: str) -> None:
@@ -130,6 +129,7 @@ class _Lane:
         self._settings = settings
         self._sender = sender
         self._lease = lease
+        self._metrics = metrics
         self._settler = Settler(ledger, sender, action, settings, metrics=metrics, clock=clock, random=random)
         self._clock = clock
         self._random = random
@@ -207,12 +207,28 @@ class _Lane:
         self._claimed_at = self._clock()
         self._claimed += 1  # each claim has a name of its own: the settle of an earlier one must not pass for it
         holder = f"{self._holder}.{self._claimed}"
+        longest_wait = max(self._settings.retry_max, self._sender.lookup_wait)
         try:
-            return await self._ledger.claim(self.target, self.action, holder, self._settings.batch_size)
+            claims = await self._ledger.claim(self.target, self.action, holder, self._settings.batch_size, longest_wait)
         except LedgerUnavailableError as error:
             _log.error("claim failed", target=self.target, error=str(error))
             await asyncio.sleep(_POLL / 1000)
             return []
+        self._note_clock(claims)
+        return claims
+
+    def _note_clock(self, claims: Sequence[Claim]) -> None:
+        """Count and log the alarms that a clock which has stepped back would have delayed."""
+        ahead = sum(claim.was_ahead for claim in claims)
+        if ahead:
+            self._metrics.due_ahead.labels(self.target).inc(ahead)
+            _log.warning(
+                "alarms were due later than any wait allows, and are sent now: the clock has stepped back, or that of a"
+                " replica is wrong. Fix: synchronize the clocks (NTP)",
+                target=self.target,
+                action=self.action,
+                alarms=ahead,
+            )
 
     async def _until_due(self) -> None:
         wait = _POLL
@@ -254,7 +270,7 @@ class _Lane:
                 await asyncio.shield(self._give_back(list(open_claims.values())))
 
     async def _give_back(self, claims: Sequence[Claim]) -> None:
-        outcome = Outcome("timeout", message="the bridge stopped while this was in flight")
+        outcome = Outcome("timeout", message="the bridge stopped while this was in flight", in_doubt=True)
         await self._settler.settle([Verdict(claim, "later", outcome) for claim in claims])
 
     async def _hasten(self) -> None:
@@ -269,6 +285,8 @@ class _Lane:
             Whether an outage has just ended.
         """
         outcome, kind = verdicts[0].outcome, verdicts[0].kind
+        if kind == "unseen":
+            return False  # it is this alarm's trouble, not the target's
         if kind not in ("later", "paused", "blind"):
             was_outage = self._failures >= _OUTAGE
             if self._trouble:

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from bridge.clock import DAY, MINUTE, Millis
+from bridge.clock import DAY, MINUTE, Millis, format_rfc3339
 
 Severity = Literal["Critical", "Major", "Minor", "Info"]
 EventType = Literal["event", "alarm"]
@@ -34,6 +34,9 @@ MANDATORY = (
 )
 FINGERPRINT_KEY = "alert_fingerprint"
 SOURCE_KEY = "alert_source"
+
+START_ANNOTATION = "alert_starts_at"
+"""Says when the alert began, where AOM had to be told another start."""
 
 OURS = (FINGERPRINT_KEY, SOURCE_KEY)
 """What makes every alarm unique and findable; no rule may set them."""
@@ -92,30 +95,50 @@ class AomEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def report(
-    event: Event, *, alarm_id: str, starts_at: Millis, now: Millis, first_start: Millis | None = None
+    event: Event,
+    *,
+    alarm_id: str,
+    starts_at: Millis,
+    now: Millis,
+    first_start: Millis | None = None,
+    true_start: Millis | None = None,
 ) -> AomEvent:
     """Return the entry that reports the alarm.
 
-    AOM may run ``timeout`` from the start instead of the arrival, and keep the start that it was told first
-    (``first_start``), so the time already passed since then is sent on top.
+    AOM may run ``timeout`` from the start instead of the arrival, and keep the start that it was told first, so the
+    time already passed since then is sent on top; a start too old for that, within AOM's 15 days, is moved up.
+
+    Args:
+        event: what is reported.
+        alarm_id: our id of the alarm.
+        starts_at: when it began, as far as AOM takes it.
+        now: the time.
+        first_start: the start that AOM was told first.
+        true_start: when it began by its sender's word; an annotation says so where AOM is told another start.
     """
-    started = max(1, min(starts_at, now))
+    started = max(1, min(now, max(starts_at, now - max(0, LONGEST_TIMEOUT - event.timeout))))
+    is_moved = true_start is not None and true_start != started
+    annotations = _with_start(event.annotations, true_start) if is_moved else event.annotations
     passed = now - max(1, min(started, started if first_start is None else first_start))
     return AomEvent(
         id=alarm_id,
         starts_at=started,
         metadata=event.metadata,
-        annotations=event.annotations,
+        annotations=annotations,
         timeout=max(SHORTEST_TIMEOUT, min(event.timeout + passed, LONGEST_TIMEOUT)),
     )
+
+
+def _with_start(annotations: dict[str, str], true_start: Millis | None) -> dict[str, str]:
+    kept = list(annotations.items())[: MOST_ANNOTATIONS - 1]
+    return {**dict(kept), START_ANNOTATION: format_rfc3339(true_start or 0)}
 
 
 def clear(event: Event, *, aom_id: str, starts_at: Millis, ends_at: Millis, now: Millis) -> AomEvent:
     """Return the entry that clears the alarm which AOM knows by ``aom_id``."""
     started = max(1, min(starts_at, now))
-    return msgspec.structs.replace(
-        report(event, alarm_id=aom_id, starts_at=started, now=now), ends_at=max(started, min(ends_at, now))
-    )
+    entry = report(event, alarm_id=aom_id, starts_at=started, now=now)
+    return msgspec.structs.replace(entry, starts_at=started, ends_at=max(started, min(ends_at, now)))
 
 
 def metadata_value(text: str, longest: int = LONGEST_VALUE) -> str:

@@ -2,19 +2,21 @@
 
 In: claims of clears. Out: for each either a `Sighting`, the ids to clear, or a `Verdict` where nothing is to be pushed.
 It reads AOM's lists and nothing else; what is sent, and when it is tried again, is decided elsewhere. A list may lag,
-may honour one value of a filter only, and may be that of another enterprise project: "not found" is believed only after
-everything that could make it untrue. Facts: AOM API reference, "Querying Events and Alarms".
+may honour one value of a filter only, may be cut off or empty for a while, and may be that of another enterprise
+project: "not found" is believed only after everything that could make it untrue. And what a list shows may be an
+earlier alarm of the alert, cleared since: neither a start nor an id that was named before proves that it is this one.
+Facts: AOM API reference, "Querying Events and Alarms".
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
-from bridge.aom import AomClient, Found, ListKind, Outcome, Query
+from bridge.aom import AomClient, Found, Listing, ListKind, Outcome, Query
 from bridge.clock import DAY, HOUR, Clock, Millis
-from bridge.ledger import Claim, rules
+from bridge.ledger import Alarm, Claim, rules, unpack_ids
 from bridge.metrics import Metrics
 from bridge.verdict import Verdict
 
@@ -28,18 +30,26 @@ _BLIND = (
     " would be a silent no-op. Fix: enterprise_project_id, project_id and endpoint must be those of the alarms, and the"
     " user must have the IAM action aom:alarm:list; aom-bridge send-test tells which it is"
 )
+_UNSEEN = (
+    "AOM has accepted this alarm, yet its lists show it neither open nor cleared, though they show others; its clear is"
+    " tried again until they do, or the alarm's timeout is over. Fix: look for it in AOM's console; if it is not there:"
+    " aom-bridge alarms discard ID"
+)
+_WITHOUT_ID = "AOM's list shows this alarm without an id, and so it cannot be cleared; it is looked up again"
+_CUT_OFF = "AOM's list was cut off before its end, and says nothing about what it did not show"
 
 
 class Sighting(msgspec.Struct, frozen=True):
     """What is to be cleared for one claim.
 
-    ``is_guess``: nobody showed the id, it is our own. ``is_sure``: it is this alarm, not an earlier one's stale entry.
+    ``is_guess``: no list showed the id, it is our own. ``doubt_at``: since when it is in doubt whether AOM will hold
+    the alarm after this clear all the same; None: what is cleared is this alarm.
     """
 
     claim: Claim
     aom_ids: tuple[str, ...]
     is_guess: bool = False
-    is_sure: bool = True
+    doubt_at: Millis | None = None
 
 
 class Finder:
@@ -48,7 +58,7 @@ class Finder:
     Args:
         target: its name.
         client: its client, started.
-        lookup_wait: for how long "not found" is a lag.
+        lookup_wait: for how long "not found" is a lag, and a report in doubt may still be applied.
         metrics: where look-ups are counted.
         clock: the time.
     """
@@ -72,38 +82,47 @@ class Finder:
                 async for found in self._look_up_group(group, deadline):
                     yield found
 
-    async def duplicates(self, claims: Sequence[Claim], deadline: Millis) -> tuple[Outcome, list[Sighting]]:
-        """Look for what AOM holds open beside alarms that fire: earlier ones of their alerts, which a clear has missed.
+    async def duplicates(self, claim: Claim, deadline: Millis) -> tuple[Outcome, Sighting | None]:
+        """Look for what AOM holds open of an alert that fires, beside the one alarm that it should hold.
 
         Returns:
-            What came of the look-ups, and for each claim with such alarms their ids.
+            What came of the look-up, and the ids to clear; None where the list shows not even that one.
         """
-        found = []
-        for claim in claims:
-            outcome, hits = await self._find([claim], deadline)
-            if not outcome.accepted:
-                return outcome, []
-            earlier = _earlier(claim, hits)
-            if earlier:
-                found.append(Sighting(claim, tuple(hit.id for hit in earlier)))
-        return Outcome("accepted"), found
+        listing = await self._search([claim], deadline)
+        same = [hit for hit in listing.found if hit.fingerprint == claim.alarm.fingerprint]
+        if not (listing.outcome.accepted and listing.is_whole):
+            return _undecided(listing), None
+        return listing.outcome, Sighting(claim, _spare(claim.alarm, same)) if same else None
+
+    def doubt_left(self, claim: Claim, matches: Iterable[Found] = ()) -> Millis | None:
+        """Return since when it is in doubt, after a clear of these, whether AOM will hold the alarm all the same.
+
+        A list that lags may show an earlier alarm of the alert, cleared since, and not yet this one; and a report of
+        unknown outcome may reach AOM late. Both are over after `lookup_wait`; until then only an entry with a start
+        that we reported, and an id that no clear before has named, is believed.
+        """
+        alarm, now = claim.alarm, self._clock()
+        left = [alarm.doubt_at] if _is_since(alarm.doubt_at, now, self._lookup_wait) else []
+        if _is_since(alarm.reported_at, now, self._lookup_wait) and not any(_is_own(alarm, hit) for hit in matches):
+            left.append(alarm.reported_at)
+        return max((at for at in left if at is not None), default=None)
 
     async def _look_up_group(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[Sighting | Verdict]:
-        outcome, hits = await self._find(claims, deadline)
+        listing = await self._search(claims, deadline)
         missing = []
         for claim in claims:
-            found = _matches(claim, hits)
-            if not outcome.accepted:
-                yield Verdict(claim, "later", outcome)  # with a page missing, the rest may show only a part
-            elif found:
-                yield self._sighting(claim, found)
+            matches = _matches(claim, listing.found)
+            if not listing.outcome.accepted:
+                yield Verdict(claim, "later", listing.outcome)  # with a page missing, the rest may show only a part
+            elif matches and (listing.is_whole or claim.has_successor):
+                yield self._sighting(claim, matches, is_whole=listing.is_whole)
             else:
                 missing.append(claim)
-        async for decided in self._missing(missing, deadline, asked=len(claims)):
+        async for decided in self._missing(missing, deadline, listing, asked=len(claims)):
             yield decided
 
     async def _missing(
-        self, claims: Sequence[Claim], deadline: Millis, *, asked: int
+        self, claims: Sequence[Claim], deadline: Millis, listing: Listing, *, asked: int
     ) -> AsyncIterator[Sighting | Verdict]:
         """Decide about alarms that a look-up did not show.
 
@@ -112,111 +131,139 @@ class Finder:
         """
         absent = []
         for index, claim in enumerate(claims):
-            outcome, matches = Outcome("accepted"), list[Found]()
-            given_up = self._waited_enough(claim)
-            if asked > 1 and (index == 0 or given_up or self._alone):
-                outcome, hits = await self._find([claim], deadline)
-                matches = _matches(claim, hits)
-                self._alone = self._alone or bool(matches)
-            if not outcome.accepted:
-                yield Verdict(claim, "later", outcome)
-            elif matches:
-                yield self._sighting(claim, matches)
-            elif given_up and claim.alarm.reason == rules.CONFIRMING:
-                yield Verdict(claim, "accepted", outcome)
-            elif given_up:
-                absent.append(claim)
+            if asked > 1 and (index == 0 or self._waited_enough(claim) or self._alone or not listing.is_whole):
+                alone = await self._search([claim], deadline)
             else:
-                yield Verdict(claim, "not_listed", outcome)
-        async for decided in self._give_up(absent, deadline):
+                alone = msgspec.structs.replace(listing, found=[])
+            matches = _matches(claim, alone.found)
+            self._alone = self._alone or (bool(matches) and listing.is_whole)
+            if not alone.outcome.accepted:
+                yield Verdict(claim, "later", alone.outcome)
+            elif matches and (alone.is_whole or claim.has_successor):
+                yield self._sighting(claim, matches, is_whole=alone.is_whole)
+            elif not alone.is_whole and not claim.has_successor:
+                yield Verdict(claim, "later", _undecided(alone))
+            elif not self._waited_enough(claim):
+                yield Verdict(claim, "not_listed", alone.outcome)
+            elif claim.alarm.reason == rules.CONFIRMING:
+                yield Verdict(claim, "accepted", alone.outcome, doubt_at=self.doubt_left(claim))
+            else:
+                absent.append(claim)
+        async for decided in self._absent(absent, deadline):
             yield decided
 
-    async def _give_up(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[Sighting | Verdict]:
-        """Clear by our own id what the list does not show, after a look at AOM's history.
-
-        A list that has never shown anything of ours, open or cleared, is the wrong list.
-        """
-        if not claims:
-            return
-        outcome, _ = await self._find(claims, deadline, "history_alert")
+    async def _absent(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[Sighting | Verdict]:
+        """Clear by our own id what the list does not show; what AOM must hold, only once its history shows the end."""
+        sought = [claim for claim in claims if self._must_be_there(claim)]
         for claim in claims:
-            if not outcome.accepted:
-                yield Verdict(claim, "later", outcome)
-            elif not self._sees and self._must_be_there(claim):
-                yield Verdict(claim, "blind", Outcome("not_found", message=_BLIND))
+            if claim not in sought:
+                yield self._guess(claim)
+        history = await self._search(sought, deadline, "history_alert") if sought else None
+        for claim in sought:
+            ended = history is not None and _ends(claim, history.found)
+            if not ended and len(sought) > 1:
+                history = await self._search([claim], deadline, "history_alert")
+                ended = _ends(claim, history.found)
+            if history is not None and not ended and not (history.outcome.accepted and history.is_whole):
+                yield Verdict(claim, "later", _undecided(history))
+            elif ended:
+                yield self._guess(claim)
+            elif self._sees:
+                yield Verdict(claim, "unseen", Outcome("not_found", message=_UNSEEN))
             else:
-                yield Sighting(claim, (claim.alarm.id,), is_guess=True)
+                yield Verdict(claim, "blind", Outcome("not_found", message=_BLIND))
+
+    def _guess(self, claim: Claim) -> Sighting:
+        """Return our own id; where the next alarm waits, whether AOM holds this one is not known, however long ago."""
+        alarm = claim.alarm
+        told_at = max(alarm.reported_at or 0, alarm.doubt_at or 0) or None
+        doubt_at = told_at if claim.has_successor else self.doubt_left(claim)
+        return Sighting(claim, (alarm.id,), is_guess=True, doubt_at=doubt_at)
 
     def _must_be_there(self, claim: Claim) -> bool:
         """Say whether AOM should show the alarm somewhere; where the next one waits, it is not held up by that."""
         told_at = claim.alarm.reported_at
         return told_at is not None and not claim.has_successor and self._clock() < told_at + claim.alarm.timeout
 
-    def _sighting(self, claim: Claim, matches: Sequence[Found]) -> Sighting:
-        return Sighting(claim, tuple(match.id for match in matches), is_sure=self._is_sure(claim, matches))
-
-    def _is_sure(self, claim: Claim, matches: Sequence[Found]) -> bool:
-        """Say whether this alarm itself is among what the list shows.
-
-        A list that lags may still show an earlier alarm of the alert, cleared since, and not yet this one; and a push
-        of unknown outcome may reach AOM late. Both are over after `lookup_wait`; until then only an entry with the
-        start that we reported is believed, and a successor that waits: its own clear will take every match.
-        """
-        alarm = claim.alarm
-        if claim.has_successor or self._clock() - _told_at(claim) >= self._lookup_wait:
-            return True
-        starts = (alarm.earliest_at, alarm.fired_at)
-        return alarm.doubt_at is None and any(match.starts_at in starts for match in matches)
+    def _sighting(self, claim: Claim, matches: Sequence[Found], *, is_whole: bool) -> Sighting | Verdict:
+        ids = tuple(match.id for match in matches if match.id)
+        if len(ids) < len(matches) and not claim.has_successor:
+            return Verdict(claim, "unseen", Outcome("not_found", message=_WITHOUT_ID))
+        if not ids:
+            return self._guess(claim)
+        doubt_at = self.doubt_left(claim, matches) if is_whole else self._guess(claim).doubt_at
+        return Sighting(claim, ids, doubt_at=doubt_at)
 
     def _waited_enough(self, claim: Claim) -> bool:
         """Say whether "not listed" may be believed: after `lookup_wait`, or once the alert's next alarm waits."""
-        since = max(_told_at(claim), claim.alarm.due_since or 0)
+        alarm = claim.alarm
+        since = max(alarm.reported_at or 0, alarm.doubt_at or 0, alarm.due_since or 0)
         return claim.has_successor or self._clock() - since >= self._lookup_wait
 
-    async def _find(
-        self, claims: Sequence[Claim], deadline: Millis, kind: ListKind = "active_alert"
-    ) -> tuple[Outcome, list[Found]]:
+    async def _search(self, claims: Sequence[Claim], deadline: Millis, kind: ListKind = "active_alert") -> Listing:
         now = self._clock()
         query = Query(
             source=claims[0].alarm.source,
             fingerprints=tuple(sorted({claim.alarm.fingerprint for claim in claims})),
-            since=max(0, min(_since(claim, now) for claim in claims)),
+            since=max(0, min(_begin(claim.alarm, now) for claim in claims)),
             until=max(now, *(claim.alarm.newest_fired_at for claim in claims)),
         )
-        outcome, hits = await self._client.find(query, deadline, kind)
-        self._sees = self._sees or bool(hits)
-        self._metrics.lookups.labels(self._target, outcome.reason).inc()
-        if outcome.accepted:
-            return outcome, hits
-        return msgspec.structs.replace(outcome, message=f"the look-up before a clear: {outcome.message}"), hits
+        listing = await self._client.find(query, deadline, kind)
+        self._sees = self._sees or bool(listing.found)
+        self._metrics.lookups.labels(self._target, listing.outcome.reason).inc()
+        if listing.outcome.accepted:
+            return listing
+        message = f"the look-up before a clear: {listing.outcome.message}"
+        outcome = msgspec.structs.replace(listing.outcome, message=message)
+        return msgspec.structs.replace(listing, outcome=outcome)
 
 
-def _told_at(claim: Claim) -> Millis:
-    """Return when AOM was last told of the alarm, or may have been; 0 for an orphan."""
-    return max(claim.alarm.reported_at or 0, claim.alarm.doubt_at or 0)
+def _undecided(listing: Listing) -> Outcome:
+    if not listing.outcome.accepted:
+        return listing.outcome
+    return Outcome("unavailable", status=listing.outcome.status, message=_CUT_OFF)
 
 
-def _since(claim: Claim, now: Millis) -> Millis:
+def _is_since(at: Millis | None, now: Millis, wait: Millis) -> bool:
+    return at is not None and now - at < wait
+
+
+def _starts(alarm: Alarm) -> tuple[Millis | None, ...]:
+    """Return the starts under which AOM may show the alarm; of one from an earlier version, those of its firings."""
+    if alarm.sent_start is None:
+        return alarm.earliest_at, alarm.fired_at
+    return alarm.first_sent_start, alarm.sent_start
+
+
+def _is_own(alarm: Alarm, hit: Found) -> bool:
+    """Say whether an entry of AOM's list can only be this alarm's."""
+    return hit.starts_at in _starts(alarm) and hit.id not in unpack_ids(alarm.earlier_ids)
+
+
+def _begin(alarm: Alarm, now: Millis) -> Millis:
     """Return where a look-up begins: AOM may have merged our report into an alarm that it has held for long."""
-    return min(claim.alarm.earliest_at - _LOOKUP_MARGIN, now - ORPHAN_RANGE)
+    first = alarm.earliest_at if alarm.first_sent_start is None else min(alarm.earliest_at, alarm.first_sent_start)
+    return min(first - _LOOKUP_MARGIN, now - ORPHAN_RANGE)
 
 
-def _earlier(claim: Claim, hits: Sequence[Found]) -> list[Found]:
-    """Return AOM's alarms that began before this one; none unless AOM shows this one by its own start.
+def _spare(alarm: Alarm, same: Sequence[Found]) -> tuple[str, ...]:
+    """Return the ids of all but one of what AOM holds open of an alert that fires; the alarm's own stays."""
+    last_is_own = sorted(same, key=lambda hit: (_is_own(alarm, hit), hit.starts_at, hit.arrives_at))
+    return tuple(hit.id for hit in last_is_own[:-1] if hit.id)
 
-    Where AOM has merged our report into an alarm that it held, it shows that one's start, and it is ours.
-    """
+
+def _ends(claim: Claim, history: Sequence[Found]) -> bool:
+    """Say whether AOM's history shows the end of this alarm, and not only that of an earlier one of its alert."""
     alarm = claim.alarm
-    starts = (alarm.earliest_at, alarm.fired_at)
-    same = [hit for hit in hits if hit.fingerprint == alarm.fingerprint and hit.id]
-    if not any(hit.starts_at in starts for hit in same):
-        return []
-    return [hit for hit in same if hit.starts_at < min(starts)]
+    earlier = unpack_ids(alarm.earlier_ids)
+    ends = [hit.ends_at for hit in history if hit.fingerprint == alarm.fingerprint and hit.id not in earlier]
+    return any(end >= min(alarm.received_at, alarm.ends_at or alarm.received_at) for end in ends)
 
 
 def _matches(claim: Claim, hits: Sequence[Found]) -> list[Found]:
     """Return what this clear is for: AOM's alarms of its alert that began before it ended."""
     alarm = claim.alarm
     ended = alarm.newest_fired_at if alarm.ends_at is None else alarm.ends_at
-    last_start = ended if alarm.first_reported_at is None else max(ended, alarm.newest_fired_at)
-    return [hit for hit in hits if hit.fingerprint == alarm.fingerprint and hit.starts_at <= last_start and hit.id]
+    told = [start for start in _starts(alarm) if start is not None and alarm.sent_start is not None]
+    last_start = max(ended, alarm.newest_fired_at, *told) if alarm.first_reported_at is not None else ended
+    return [hit for hit in hits if hit.fingerprint == alarm.fingerprint and hit.starts_at <= last_start]

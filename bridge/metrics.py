@@ -108,6 +108,12 @@ class Metrics:
             ["target", "action"],
             registry=registry,
         )
+        self.due_ahead = Counter(
+            "aom_bridge_due_times_ahead_total",
+            "Alarms that were due later than any wait allows, by target: a clock has stepped back or is wrong.",
+            ["target"],
+            registry=registry,
+        )
         self.rejected = Counter(
             "aom_bridge_rejected_total", "Alarms that AOM refused for good, by reason.", ["reason"], registry=registry
         )

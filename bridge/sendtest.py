@@ -243,9 +243,9 @@ class SendTest:
     async def _listed(self, kind: ListKind) -> list[Found]:
         now = self._clock()
         query = Query(source=SOURCE, fingerprints=(self._fingerprint,), since=now - HOUR, until=now)
-        outcome, found = await self._client.find(query, now + _DEADLINE, kind)
-        self._check(outcome, "aom:alarm:list")
-        return found
+        listing = await self._client.find(query, now + _DEADLINE, kind)
+        self._check(listing.outcome, "aom:alarm:list")
+        return listing.found
 
     def _check(self, outcome: Outcome, action: str) -> None:
         if not outcome.accepted:

@@ -29,6 +29,7 @@ _SAID: dict[Kind, str] = {
     "refused": "refused",
     "later": "not accepted, and tried again later",
     "paused": "refused like everything else, and tried again later",
+    "unseen": "not to be found in AOM's lists, though others are; looked up again later",
     "blind": "not to be found in AOM's lists, and tried again later",
     "not_listed": "not in AOM's list yet, and looked up again later",
     "gone": "finished: AOM does not hold these alarms any more",
@@ -100,7 +101,6 @@ class Settler:
         now = self._clock()
         settlements = [Settlement(verdict.claim.alarm, self._step(verdict, now)) for verdict in verdicts]
         try:
-            await self._doubt_hurried(verdicts)
             await self._doubt_lost(verdicts, await self._ledger.settle(settlements))
             await self._take_back(verdicts, now)
         except LedgerUnavailableError as error:
@@ -108,16 +108,6 @@ class Settler:
             _log.error("settle failed", target=self._target, alarms=len(verdicts), error=str(error))
             return
         self._observe(verdicts, now)
-
-    async def _doubt_hurried(self, verdicts: Sequence[Verdict]) -> None:
-        """Hand the doubt on: a clear that did not wait for AOM's list, since its alert fires again, may have missed.
-
-        Before the settle, so that the next alarm is not claimed without it.
-        """
-        done = [verdict.claim for verdict in verdicts if verdict.kind in ("accepted", "gone")]
-        hurried = [claim for claim in done if claim.has_successor]
-        if self._action == "clear" and hurried:
-            await self._ledger.doubt([claim.alarm.key for claim in hurried])
 
     async def _doubt_lost(self, verdicts: Sequence[Verdict], settled: set[int]) -> None:
         """Say which alarms AOM may have been told of after their claim had passed to another worker."""
@@ -145,29 +135,36 @@ class Settler:
         outcome, claim = verdict.outcome, verdict.claim
         match verdict.kind:
             case "accepted" if claim.action == "report":
-                return partial(rules.reported, sent_starts_at=claim.alarm.starts_at, now=now)
-            case "accepted":
-                return partial(rules.cleared, reason=None, now=now)
-            case "gone":
-                return partial(rules.cleared, reason="not_held", now=now)
+                return partial(
+                    rules.reported,
+                    sent_starts_at=claim.alarm.starts_at,
+                    now=now,
+                    sent_start=verdict.sent_start,
+                    in_doubt=outcome.in_doubt,
+                )
+            case "accepted" | "gone":
+                reason = "not_held" if verdict.kind == "gone" else None
+                named = verdict.named if self._sender.looks_up or verdict.doubt_at is not None else ()
+                return partial(rules.cleared, reason=reason, now=now, named=named, doubt_at=verdict.doubt_at)
             case "refused":
                 return partial(
                     rules.refused, action=claim.action, reason=outcome.reason, detail=outcome.detail, now=now
                 )
-        reason: str = outcome.reason
-        if verdict.kind == "confirm":
-            reason = rules.CONFIRMING
-        elif verdict.kind in ("paused", "blind"):
-            reason = rules.PAUSED
-        elif verdict.kind == "not_listed":
-            reason = rules.REFUSED_ONCE if outcome.bad_events else "not_listed"
-        due_at = now + self._wait(verdict)
         return partial(
-            rules.released, due_at=due_at, reason=reason, detail=outcome.detail, in_doubt=outcome.in_doubt, now=now
+            rules.released,
+            due_at=now + self._wait(verdict, now),
+            reason=_reason(verdict),
+            detail=outcome.detail,
+            in_doubt=outcome.in_doubt and claim.action == "report",
+            now=now,
+            sent_start=verdict.sent_start,
+            named=verdict.named,
         )
 
-    def _wait(self, verdict: Verdict) -> Millis:
+    def _wait(self, verdict: Verdict, now: Millis) -> Millis:
         most = self._settings.retry_max
+        if verdict.kind == "confirm" and verdict.doubt_at is not None and not self._sender.looks_up:
+            return max(verdict.doubt_at + self._sender.lookup_wait - now, self._settings.retry_min)
         if verdict.kind in ("not_listed", "confirm"):
             most = min(most, max(_NOT_LISTED_MOST, self._settings.retry_min))
         return backoff(
@@ -187,6 +184,8 @@ class Settler:
         for verdict in verdicts:
             if verdict.kind == "refused":
                 self._refused(verdict)
+            if verdict.kind == "unseen" and verdict.claim.alarm.reason != rules.UNSEEN:
+                self._unseen(verdict)
         for kind, count in Counter(verdict.kind for verdict in verdicts).items():
             level = _log.debug if kind in ("later", "paused", "blind") else _log.info
             level(_SAID[kind], target=self._target, action=self._action, alarms=count)
@@ -204,6 +203,17 @@ class Settler:
         if began is not None:
             self._alert_age.observe(max(0, now - began) / 1000)
 
+    def _unseen(self, verdict: Verdict) -> None:
+        alarm = verdict.claim.alarm
+        _log.error(
+            "the clear of an alarm waits, and an operator must act",
+            target=self._target,
+            id=alarm.id,
+            fingerprint=alarm.fingerprint,
+            event_name=verdict.claim.event.metadata["event_name"],
+            detail=verdict.outcome.message,
+        )
+
     def _refused(self, verdict: Verdict) -> None:
         alarm = verdict.claim.alarm
         self._metrics.rejected.labels(verdict.outcome.reason).inc()
@@ -217,3 +227,17 @@ class Settler:
             reason=verdict.outcome.reason,
             detail=verdict.outcome.detail,
         )
+
+
+def _reason(verdict: Verdict) -> str:
+    """Return why an alarm waits; some of the reasons steer what the next try does."""
+    match verdict.kind:
+        case "confirm":
+            return rules.CONFIRMING
+        case "paused" | "blind":
+            return rules.PAUSED
+        case "unseen":
+            return rules.UNSEEN
+        case "not_listed":
+            return rules.REFUSED_ONCE if verdict.outcome.bad_events else "not_listed"
+    return verdict.outcome.reason

@@ -198,9 +198,11 @@ class LedgerMachine(RuleBasedStateMachine):
         if held.claim.action == "report":
             step = partial(rules.reported, sent_starts_at=alarm.starts_at, now=now)
             return held, step, True, partial(self.model.accepted, one, alarm.starts_at, now)
-        is_old = now - max(alarm.reported_at or 0, alarm.doubt_at or 0) >= LATEST
-        if held.claim.has_successor or is_old or (held.ids and alarm.doubt_at is None):
-            return held, partial(rules.cleared, reason=None, now=now), False, partial(one.finish, "cleared")
+        told = [alarm.doubt_at or 0, 0 if held.ids else alarm.reported_at or 0]
+        left = max(told) if now - max(told) < LATEST else None
+        if held.claim.has_successor or left is None:
+            step = partial(rules.cleared, reason=None, now=now, named=["x"], doubt_at=left)
+            return held, step, False, partial(one.clear, now, doubt=left is not None)
         return self.released(held, MINUTE, in_doubt=False)
 
     def released(self, held, wait, *, in_doubt):
@@ -212,9 +214,6 @@ class LedgerMachine(RuleBasedStateMachine):
     def settle(self, *ends):
         """Settle as the settler does: what a lost report may have done is a doubt."""
         ledger = self.ledger(self.tokens)
-        for held, step, *_ in ends:
-            if held.claim.has_successor and step.func is rules.cleared:
-                self.doubt(ledger, held)  # it did not wait for AOM's list: the next clear looks again
         claims = [held.claim.alarm for held, *_ in ends]
         steps = [Settlement(alarm, step) for alarm, (_, step, *_) in zip(claims, ends, strict=True)]
         changed = self.run(ledger.settle(steps))
@@ -222,6 +221,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for held, _, may_be_taken, effect in ends:
             if held.is_held:
                 effect()
+                self.model.hand_on(held.name, held.episode, self.now)
             elif may_be_taken and held.claim.action == "report":
                 self.doubt(ledger, held)
 

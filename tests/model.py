@@ -33,6 +33,7 @@ class Episode:
     reported: tuple[int, int] = (0, 0)
     holder: str | None = None
     given_up: bool = False
+    finished: int = 0
 
     @property
     def is_open(self):
@@ -59,15 +60,20 @@ class Episode:
         """A try decided nothing."""
         self.holder, self.ready, self.doubt = None, ready, self.doubt or in_doubt
 
-    def finish(self, word):
-        self.done, self.refresh, self.holder = word, False, None
+    def finish(self, word, now):
+        self.done, self.refresh, self.holder, self.finished = word, False, None, now
+
+    def clear(self, now, *, doubt):
+        """AOM took its clear, and a report in doubt may come after it."""
+        self.doubt = doubt
+        self.finish("cleared", now)
 
     def clear_next(self, now):
         """AOM has been told of it, or may have been, and it has ended."""
         self.told, self.done, self.refresh = True, "", False
         self.due(now)
         if self.kind == "event":
-            self.finish("cleared")
+            self.finish("cleared", now)
 
 
 @dataclass
@@ -122,6 +128,7 @@ class Model:
             one.clear_next(now)
         if last is not None and last.state == "clear_due" and last.holder is None:
             last.ready = min(last.ready, now)
+        one.doubt = last is not None and last.doubt and bool(last.done) and now - last.finished < rules.INHERITED_FOR
         episodes.append(one)
         return "new" if end is None else "orphan"
 
@@ -172,12 +179,22 @@ class Model:
         if episode.end is not None and action == "report" and (episode.told or episode.doubt):
             episode.clear_next(now)
         elif action == "clear" or not episode.told:
-            episode.finish("rejected")
+            episode.finish("rejected", now)
             episode.given_up = action == "clear" or episode.end is None
 
     def doubted(self, name, now):
         """A push of a lost claim may have opened an alarm behind the newest episode's back."""
-        last = self.alerts[name][-1]
+        self._doubt(self.alerts[name][-1], now)
+
+    def hand_on(self, name, episode, now):
+        """An alarm that has finished leaves its doubt to the next one of its alert."""
+        episodes = self.alerts[name]
+        later = episodes[episodes.index(episode) + 1 :]
+        if episode.done and episode.doubt and later:
+            self._doubt(next((one for one in later if not one.done), later[-1]), now)
+
+    @staticmethod
+    def _doubt(last, now):
         if last.done == "expired":
             return
         last.doubt = True
@@ -198,7 +215,7 @@ class Model:
             for one in episodes:
                 is_quiet = one.state == "reported" and not one.refresh
                 if is_quiet and now - max(one.seen, one.reported[0]) >= HOUR + rules.EXPIRY_GRACE:
-                    one.finish("expired")
+                    one.finish("expired", now)
                     self.aom.pop(name, None)
 
     def must_be_open(self):

@@ -62,7 +62,7 @@ async def test_access_keys_sign_each_request(action):
         if action == "report":
             outcome = await it.push()
         else:
-            outcome, _ = await it.find()
+            outcome = (await it.find()).outcome
         assert outcome.accepted, outcome.detail
 
 

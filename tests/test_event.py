@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.clock import DAY, HOUR, MINUTE
+from bridge.clock import DAY, HOUR, MINUTE, format_rfc3339
 from bridge.emulator.validation import read_events, units
 from bridge.event import (
     LONGEST_ANNOTATION,
@@ -316,10 +316,29 @@ def test_the_order_of_labels_changes_nothing(labels):
     ("starts_at", "sent"),
     [(NOW - HOUR, NOW - HOUR), (NOW, NOW), (NOW + 1, NOW), (NOW + DAY, NOW), (0, 1), (-1, 1), (1, 1), (-(10**14), 1)],
 )
-def test_a_start_is_never_in_the_future_and_at_least_1(starts_at, sent):
+def test_a_start_of_a_clear_is_never_in_the_future_and_at_least_1(starts_at, sent):
     """A start ahead of now is sent as now, one of 1970 or before as 1."""
-    assert report(event(), alarm_id="a", starts_at=starts_at, now=NOW).starts_at == sent
     assert clear(event(), aom_id="a", starts_at=starts_at, ends_at=NOW, now=NOW).starts_at == sent
+
+
+@pytest.mark.parametrize("timeout", [HOUR, 5 * DAY, 15 * DAY])
+@pytest.mark.parametrize("starts_at", [NOW - HOUR, NOW, NOW + DAY, NOW - 14 * DAY, NOW - 60 * DAY, 0, -(10**14)])
+def test_a_start_leaves_room_for_the_timeout(timeout, starts_at):
+    """Wherever AOM counts from, an alarm lives for its timeout: as near to the true start as allows it."""
+    sent = report(event(timeout), alarm_id="a", starts_at=starts_at, now=NOW)
+    assert sent.starts_at + sent.timeout >= NOW + timeout
+    assert sent.timeout <= 15 * DAY
+    assert sent.starts_at == min(NOW, max(starts_at, NOW - (15 * DAY - timeout)))
+
+
+def test_a_start_that_was_moved_is_told_in_an_annotation():
+    """Where AOM is told another start than the alert's, `alert_starts_at` says the true one; elsewhere it is absent."""
+    old = NOW - 60 * DAY
+    moved = report(event(), alarm_id="a", starts_at=old, now=NOW, true_start=old)
+    assert moved.annotations == {"message": "full", "alert_starts_at": format_rfc3339(old)}
+    ahead = report(event(), alarm_id="a", starts_at=NOW, now=NOW, true_start=NOW + HOUR)
+    assert ahead.annotations["alert_starts_at"] == format_rfc3339(NOW + HOUR)
+    assert "alert_starts_at" not in report(event(), alarm_id="a", starts_at=NOW, now=NOW, true_start=NOW).annotations
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ async def test_our_requests_are_those_of_the_official_client():
         assert (await client.push([encoded], "report", deadline)).accepted
         assert (await client.push([encoded], "clear", deadline)).accepted
         for kind in ("active_alert", "history_alert"):
-            assert (await client.find(query, deadline, kind))[0].accepted
+            assert (await client.find(query, deadline, kind)).outcome.accepted
         await client.stop()
     assert len(theirs.requests) == 4
     assert theirs.requests == ours.requests

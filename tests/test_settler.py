@@ -22,7 +22,7 @@ async def book(tmp_path):
 def settler(book):
     """Give what settles the clears of the ledger's target."""
     metrics = Metrics("0", "3")
-    target = SimpleNamespace(target="default")
+    target = SimpleNamespace(target="default", looks_up=True)
     clock = lambda: book.now  # noqa: E731 - as short as it is
     return Settler(book.ledger, target, "clear", DeliverySettings(), metrics=metrics, clock=clock, random=lambda: 0.5)
 
@@ -39,11 +39,20 @@ async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(bo
     assert [claims[name].has_successor for name in ("slow", "hurried")] == [False, True]
     outcome = Outcome("accepted")
     await settler(book).settle(
-        [Verdict(claims["slow"], "confirm", outcome), Verdict(claims["hurried"], "accepted", outcome)]
+        [
+            Verdict(claims["slow"], "confirm", outcome, named=("x",), doubt_at=T0),
+            Verdict(claims["hurried"], "accepted", outcome, named=("y",), doubt_at=T0 - 5),
+        ]
     )
     views = await book.ledger.read(read.listing)
-    found = {(view.alarm.fingerprint, view.alarm.state): view.alarm.doubt_at for view in views}
-    assert found == {("slow", "clear_due"): None, ("hurried", "cleared"): None, ("hurried", "report_due"): T0}
+    found = {
+        (view.alarm.fingerprint, view.alarm.state): (view.alarm.doubt_at, view.alarm.earlier_ids) for view in views
+    }
+    assert found == {
+        ("slow", "clear_due"): (None, None),
+        ("hurried", "cleared"): (T0 - 5, None),
+        ("hurried", "report_due"): (T0 - 5, '["y"]'),
+    }
     lines = [line for line in capsys.readouterr().out.splitlines() if "alarms=" in line]
     assert [("accepted, and looked up again" in line, "alarms=1" in line) for line in lines] == [
         (True, True),

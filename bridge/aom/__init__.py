@@ -1,8 +1,19 @@
 """The only client of AOM and IAM: requests, credentials, ids; it answers with outcomes, never with exceptions."""
 
 from bridge.aom.client import LARGEST_BODY, AomClient
-from bridge.aom.lookup import Found, ListKind, Query
+from bridge.aom.lookup import Found, Listing, ListKind, Query
 from bridge.aom.outcome import REASONS, Outcome, Reason
 from bridge.aom.settings import TargetSettings
 
-__all__ = ["LARGEST_BODY", "REASONS", "AomClient", "Found", "ListKind", "Outcome", "Query", "Reason", "TargetSettings"]
+__all__ = [
+    "LARGEST_BODY",
+    "REASONS",
+    "AomClient",
+    "Found",
+    "ListKind",
+    "Listing",
+    "Outcome",
+    "Query",
+    "Reason",
+    "TargetSettings",
+]

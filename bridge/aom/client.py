@@ -22,7 +22,7 @@ from yarl import URL
 from bridge.aom.credentials import credentials
 from bridge.aom.grant import MOST_SKEW, Call, CredentialError, Grant
 from bridge.aom.iam import LONGEST_TOKEN
-from bridge.aom.lookup import Found, ListKind, Query, read_page
+from bridge.aom.lookup import Found, Listing, ListKind, Query, read_page
 from bridge.aom.outcome import Outcome, read_http_date, read_outcome, words_of
 from bridge.aom.settings import TargetSettings
 from bridge.clock import MINUTE, Clock, Millis, format_duration
@@ -33,16 +33,33 @@ LARGEST_BODY = 12 * 1000 * 1000
 """The gateway refuses more than 12 MB; whether that means 10^6 or 2^20 is not said, so the smaller one."""
 
 _ATTEMPTS = 3
-_MOST_PAGES = 100
-_LARGEST_ANSWER = 1 << 16
+MAX_PAGES = 100
+MAX_ANSWER_BYTES = 64 << 20
+"""Of one answer, decompressed: far above any page of AOM's list."""
+
+_MAX_ERROR_BYTES = 1 << 16
+
+
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+"""Errors of a connection that was never made: nothing of the request has left."""
 
 
 class _TooLateError(Exception):
     """The deadline does not leave the time that an attempt may take."""
 
 
+class _Doubt:
+    """Whether AOM may have taken one of the attempts of a request that was answered otherwise, or not at all."""
+
+    def __init__(self) -> None:
+        self.is_left = False
+
+
 class _Paced:
-    """Sends each attempt of a request, the quick retries too, at its time within the rate limit."""
+    """Sends each attempt of a request, the quick retries too, at its time within the rate limit.
+
+    It notes the doubt that an attempt leaves, for the retries hand up the answer of the last one only.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, limiter: AsyncLimiter, clock: Clock, timeout: Millis) -> None:
         self._session = session
@@ -59,6 +76,7 @@ class _Paced:
         headers: dict[str, str],
         grant: Grant,
         deadline: Millis,
+        doubt: _Doubt,
         **arguments: Any,  # noqa: ANN401 - aiohttp's own
     ) -> aiohttp.ClientResponse:
         await self._limiter.acquire()
@@ -67,7 +85,13 @@ class _Paced:
             raise _TooLateError
         target = URL(url)
         headers = grant.headers(Call(method, target, headers, body), now)
-        return await self._session.request(method, target, data=io.BytesIO(body), headers=headers, **arguments)
+        try:
+            response = await self._session.request(method, target, data=io.BytesIO(body), headers=headers, **arguments)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            doubt.is_left = doubt.is_left or not isinstance(error, _NEVER_SENT)
+            raise
+        doubt.is_left = doubt.is_left or response.status in (502, 504)
+        return response
 
 
 class AomClient:
@@ -108,6 +132,8 @@ class AomClient:
             max_field_size=LONGEST_TOKEN,
             auto_decompress=True,
         )
+        # aiohttp repeats a PUT by itself on a connection that broke, outside rate limit, deadline and doubt.
+        self._session._retry_connection = False  # noqa: SLF001 - there is no public switch; a test notices if it goes
         # A bucket of one second's requests: what was not used may be caught up with, no more.
         limiter = AsyncLimiter(max(1.0, settings.rate_limit), max(1.0, 1 / settings.rate_limit))
         paced = _Paced(self._session, limiter, self._clock, self._attempt_timeout)
@@ -144,40 +170,46 @@ class AomClient:
         outcome, _ = await self._send("PUT", f"/push/events{query}", body, deadline)
         return outcome
 
-    async def find(
-        self, query: Query, deadline: Millis, kind: ListKind = "active_alert"
-    ) -> tuple[Outcome, list[Found]]:
+    async def find(self, query: Query, deadline: Millis, kind: ListKind = "active_alert") -> Listing:
         """Look alarms up in one of AOM's lists, through all pages; every hit is checked against our own metadata."""
         found: list[Found] = []
         marker = "0"
         body = self._encoder.encode(query.body())
-        for _ in range(_MOST_PAGES):
+        for _ in range(MAX_PAGES):
             outcome, answer = await self._send("POST", query.path(marker, kind), body, deadline)
             if not outcome.accepted:
-                return outcome, found
+                return Listing(outcome, found)
             try:
-                hits, following = read_page(answer)
+                page = read_page(answer)
             except ValueError as error:
-                return Outcome("unavailable", status=outcome.status, message=str(error)[:500]), found
-            found += [hit for hit in hits if query.wants(hit)]
-            if not hits or not following or following == marker:
-                return outcome, found
-            marker = following
-        return outcome, found
+                return Listing(Outcome("unavailable", status=outcome.status, message=str(error)[:500]), found)
+            found += [hit for hit in page.found if query.wants(hit)]
+            if not page.following:
+                return Listing(outcome, found, is_whole=True)
+            if page.is_empty or page.following == marker:
+                break
+            marker = page.following
+        return Listing(outcome, found)
 
     async def _send(self, method: str, path: str, body: bytes, deadline: Millis) -> tuple[Outcome, bytes]:
-        """Send with credentials; those that AOM refuses are renewed once."""
+        """Send with credentials; those that AOM refuses are renewed once. The doubt of each attempt is in the outcome.
+
+        A list can be asked again as often as one likes: of it nothing is in doubt.
+        """
+        doubt = _Doubt()
         try:
             grant = await self.credentials.get()
-            outcome, answer = await self._request(method, path, body, grant, deadline)
+            outcome, answer = await self._request(method, path, body, grant, deadline, doubt)
             if outcome.reason == "unauthorized" and await self.credentials.renew(grant):
-                return await self._request(method, path, body, await self.credentials.get(), deadline)
+                grant = await self.credentials.get()
+                outcome, answer = await self._request(method, path, body, grant, deadline, doubt)
         except CredentialError as error:
-            return error.outcome, b""
-        return outcome, answer
+            outcome, answer = error.outcome, b""
+        in_doubt = method == "PUT" and (outcome.in_doubt or doubt.is_left)
+        return msgspec.structs.replace(outcome, in_doubt=in_doubt), answer
 
     async def _request(
-        self, method: str, path: str, body: bytes, grant: Grant, deadline: Millis
+        self, method: str, path: str, body: bytes, grant: Grant, deadline: Millis, doubt: _Doubt
     ) -> tuple[Outcome, bytes]:
         headers = {
             "Content-Type": "application/json",
@@ -186,21 +218,50 @@ class AomClient:
         url = f"{self._settings.aom_url}/v2/{self._settings.project_id}{path}"
         try:
             async with self._retrying.request(
-                method, url, body=body, headers=headers, grant=grant, allow_redirects=False, deadline=deadline
+                method,
+                url,
+                body=body,
+                headers=headers,
+                grant=grant,
+                allow_redirects=False,
+                deadline=deadline,
+                doubt=doubt,
             ) as response:
-                answer = await response.read()
-                asked = response.headers.get("Retry-After")
+                answer = await _read(response)
                 now = self._clock()
-                outcome = read_outcome(response.status, answer[:_LARGEST_ANSWER], asked, now)
-                if outcome.reason == "unauthorized" and grant.is_signed:
-                    outcome = _with_skew(outcome, response.headers.get("Date"), now)
-                return outcome, answer
+                if answer is None:
+                    return _too_long(response), b""
+                return self._outcome(response, answer, grant, now), answer
         except _TooLateError:
             return Outcome("not_sent", message="no time was left within the lease"), b""
         except TimeoutError:
             return Outcome("timeout", message="no answer in time"), b""
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            doubt.is_left = doubt.is_left or not isinstance(error, _NEVER_SENT)
             return Outcome("connection", message=words_of(error, grant.mask)), b""
+
+    def _outcome(self, response: aiohttp.ClientResponse, answer: bytes, grant: Grant, now: Millis) -> Outcome:
+        judged = answer if response.status == 200 else answer[:_MAX_ERROR_BYTES]
+        outcome = read_outcome(response.status, judged, response.headers.get("Retry-After"), now)
+        if outcome.reason == "unauthorized" and grant.is_signed:
+            outcome = _with_skew(outcome, response.headers.get("Date"), now)
+        return outcome
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return an answer's body; None where it is longer than any answer of AOM."""
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            response.close()
+            return None
+    return bytes(body)
+
+
+def _too_long(response: aiohttp.ClientResponse) -> Outcome:
+    text = f"the answer is longer than {MAX_ANSWER_BYTES >> 20} MiB, and no answer of AOM is"
+    return Outcome("foreign", status=response.status, message=text, in_doubt=True)
 
 
 def _with_skew(outcome: Outcome, date: str | None, now: Millis) -> Outcome:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from bridge.aom.outcome import Outcome
 from bridge.clock import MINUTE, Millis
 from bridge.event import FINGERPRINT_KEY, SOURCE_KEY
 
@@ -22,12 +23,26 @@ ListKind = Literal["active_alert", "history_alert"]
 
 
 class Found(msgspec.Struct, frozen=True):
-    """An alarm as AOM's list shows it."""
+    """An alarm as AOM's list shows it; ``id`` is empty where the list shows none, and a time 0."""
 
     id: str
     source: str
     fingerprint: str
     starts_at: Millis
+    ends_at: Millis = 0
+    arrives_at: Millis = 0
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What a search in one of AOM's lists showed.
+
+    ``is_whole``: it came to the end of the list. A search that was cut off, by an empty page that names another one or
+    after too many pages, says nothing about what it did not show.
+    """
+
+    outcome: Outcome
+    found: list[Found]
+    is_whole: bool = False
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -59,10 +74,20 @@ class Query(msgspec.Struct, frozen=True):
         return hit.source == self.source and hit.fingerprint in self.fingerprints
 
 
+class Page(msgspec.Struct, frozen=True):
+    """One page: our alarms on it, whether nothing at all was on it, and the next page's marker; empty: the last one."""
+
+    found: list[Found]
+    is_empty: bool
+    following: str
+
+
 class _Event(msgspec.Struct):
-    id: str = ""
-    starts_at: Millis = 0
-    metadata: dict[str, Any] = {}
+    id: Any = None
+    starts_at: Any = None
+    ends_at: Any = None
+    arrives_at: Any = None
+    metadata: Any = None
 
 
 class _PageInfo(msgspec.Struct):
@@ -70,13 +95,16 @@ class _PageInfo(msgspec.Struct):
 
 
 class _Page(msgspec.Struct):
-    events: list[_Event] | None = None
-    older: list[_Event] | None = msgspec.field(default=None, name="EventModel")
+    events: list[msgspec.Raw] | None = None
+    older: list[msgspec.Raw] | None = msgspec.field(default=None, name="EventModel")
     page_info: _PageInfo | None = None
 
 
-def read_page(answer: bytes) -> tuple[list[Found], str]:
-    """Return the alarms of one page and the next page's marker, empty after the last one.
+_event_decoder = msgspec.json.Decoder(_Event)
+
+
+def read_page(answer: bytes) -> Page:
+    """Read one page of a list; entries that are not alarms of a bridge are left out, whatever they look like.
 
     Raises:
         ValueError: the answer is no page of a list; to take it for an empty one would lose clears.
@@ -87,14 +115,34 @@ def read_page(answer: bytes) -> tuple[list[Found], str]:
         raise ValueError(f"not a page of a list: {error}") from None
     if page.events is None and page.older is None and page.page_info is None:
         raise ValueError("not a page of a list: neither events nor page_info")
-    hits = [
-        Found(
-            id=event.id,
-            source=str(event.metadata.get(SOURCE_KEY, "")),
-            fingerprint=str(event.metadata.get(FINGERPRINT_KEY, "")),
-            starts_at=event.starts_at,
-        )
-        for event in page.events or page.older or ()
-    ]
+    entries = page.events or page.older or []
+    found = [hit for hit in map(_found, entries) if hit is not None]
     following = page.page_info.next_marker if page.page_info else None
-    return hits, "" if following is None else str(following)
+    return Page(found, not entries, "" if following is None else str(following))
+
+
+def _found(entry: msgspec.Raw) -> Found | None:
+    """Read one entry as far as it can be read: other programs' alarms must not hide ours."""
+    try:
+        event = _event_decoder.decode(entry)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    metadata = event.metadata
+    if not isinstance(metadata, dict) or FINGERPRINT_KEY not in metadata:
+        return None
+    return Found(
+        id="" if event.id is None else str(event.id),
+        source=str(metadata.get(SOURCE_KEY, "")),
+        fingerprint=str(metadata[FINGERPRINT_KEY]),
+        starts_at=_time(event.starts_at),
+        ends_at=_time(event.ends_at),
+        arrives_at=_time(event.arrives_at),
+    )
+
+
+def _time(value: object) -> Millis:
+    """Return a time of an entry; 0 where it is none."""
+    try:
+        return int(value) if isinstance(value, int | float | str) else 0
+    except (ValueError, OverflowError):
+        return 0

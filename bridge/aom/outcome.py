@@ -24,6 +24,7 @@ Reason = Literal[
     "not_found",
     "rate_limited",
     "unavailable",
+    "foreign",
     "timeout",
     "connection",
     "not_sent",
@@ -47,7 +48,9 @@ _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")
 class Outcome(msgspec.Struct, frozen=True):
     """The answer to one request, or why there is none.
 
-    ``message`` is AOM's own words, capped; ``retry_after`` what it asked for.
+    ``message`` is AOM's own words, capped; ``retry_after`` what it asked for. ``foreign``: an answer that is neither
+    AOM's nor its gateway's, but that of a proxy or a portal between. ``in_doubt``: AOM may have taken the request, or
+    may take it later, whatever this answer says: of one of its attempts the outcome is unknown.
     """
 
     reason: Reason
@@ -56,6 +59,7 @@ class Outcome(msgspec.Struct, frozen=True):
     message: str = ""
     trace_id: str = ""
     retry_after: Millis | None = None
+    in_doubt: bool = False
 
     @property
     def accepted(self) -> bool:
@@ -64,18 +68,18 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def bad_events(self) -> bool:
-        """Whether the fault lies in what was sent, so that sending it unchanged is pointless."""
+        """Whether AOM says that the fault lies in what was sent, so that sending it unchanged is pointless."""
         return self.reason in ("refused", "too_large")
+
+    @property
+    def refuses_content(self) -> bool:
+        """Whether what was sent was refused, by whom ever: a smaller part of it may pass."""
+        return self.status in (400, 413) and self.reason in ("refused", "too_large", "foreign")
 
     @property
     def needs_operator(self) -> bool:
         """Whether only an operator can mend it: credentials, permission, a wrong project."""
         return self.reason in ("unauthorized", "forbidden", "not_found")
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether AOM may have taken it all the same: no answer, or only the gateway's that it had none."""
-        return self.reason in ("timeout", "connection") or self.status in (502, 504)
 
     @property
     def detail(self) -> str:
@@ -99,14 +103,22 @@ class _ErrorBody(msgspec.Struct):
 
 
 def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis) -> Outcome:
-    """Turn an answer into an outcome; any 2xx is success, since 200 and 204 are both documented."""
-    if 200 <= status < 300:
+    """Turn an answer into an outcome.
+
+    Success is 204, or 200 with an empty body or with JSON that holds no ``error_code``: both are documented. Any other
+    2xx is somebody else's answer, such as a captive portal's, and what became of the request is not known. A 400 or 413
+    judges what was sent only in the shape of AOM and its gateway, with an ``error_code``.
+    """
+    if status == 204 or (status == 200 and _is_success(body)):
         return Outcome(reason="accepted", status=status)
     error = _error_body(body)
     message = _one_line(error.error_msg or error.error_message or (error.error.message if error.error else ""))
     reason = _BY_STATUS.get(status, "unavailable")
     if _TOKEN_IS_OLD in message:
         reason = "unauthorized"
+    elif (200 <= status < 300 or reason in ("refused", "too_large")) and not error.error_code:
+        reason = "foreign"
+        message = f"not an answer of AOM or its gateway; is a proxy or a portal between? {message}".strip()
     return Outcome(
         reason=reason,
         status=status,
@@ -114,6 +126,7 @@ def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis)
         message=message,
         trace_id=_one_line(error.trace_id),
         retry_after=_retry_after(retry_after, now),
+        in_doubt=status in (502, 504) or 200 <= status < 300,
     )
 
 
@@ -126,6 +139,18 @@ def words_of(error: Exception, mask: Callable[[str], str] = str) -> str:
     """
     words = f"{type(error).__name__}: {str(error) or 'no answer in time'}"
     return _one_line(mask(_PASSWORD.sub(r"\1<secret>@", words)))
+
+
+def _is_success(body: bytes) -> bool:
+    """Say whether a 200's body is empty or JSON without an ``error_code``."""
+    if not body.strip():
+        return True
+    try:
+        answer = msgspec.json.decode(body, type=dict[str, msgspec.Raw] | list[msgspec.Raw] | None)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    code = answer.get("error_code") if isinstance(answer, dict) else None
+    return code is None or bytes(code) in (b"null", b'""')
 
 
 def _error_body(body: bytes) -> _ErrorBody:

@@ -13,6 +13,7 @@ from bridge.ledger.alarm import (
     Receipt,
     State,
     alarm_id,
+    unpack_ids,
 )
 from bridge.ledger.database import editing, looking_at
 from bridge.ledger.edit import EDITS, Edit, Edited, Editor, MapAnew, rejected
@@ -54,5 +55,6 @@ __all__ = [
     "editing",
     "looking_at",
     "rejected",
+    "unpack_ids",
     "writing_process",
 ]

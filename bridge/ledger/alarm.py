@@ -6,7 +6,9 @@ Times are epoch milliseconds. The words for the states are those of metrics, pag
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Literal, NamedTuple, get_args
 
 import msgspec
@@ -86,11 +88,19 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True):
     attempts: int = 0
     claimed_by: str | None = None
     doubt_at: Millis | None = None
-    """When a push had an unknown outcome."""
+    """When the last report of unknown outcome was sent, for this alarm or for an earlier one whose clear has not
+    settled it: AOM may apply it late."""
     reason: str | None = None
     detail: str | None = None
     """Why it last failed: a reason of the closed set, and AOM's own words."""
     finished_at: Millis | None = None
+    first_sent_start: Millis | None = None
+    sent_start: Millis | None = None
+    """The start that AOM was told by the first and by the last report that it may have taken."""
+    named_ids: str | None = None
+    """The ids under which its clears named it to AOM; as `pack_ids` packs them."""
+    earlier_ids: str | None = None
+    """The ids that clears of earlier alarms of its alert have named: if AOM's list shows one, that proves nothing."""
 
     @property
     def key(self) -> Key:
@@ -177,13 +187,30 @@ class Receipt(NamedTuple):
 class Claim(msgspec.Struct, frozen=True):
     """An alarm that one worker holds until the lease ends, with what to do and the event to do it with.
 
-    ``has_successor``: the alert fires again already, and its next alarm waits behind this one.
+    ``has_successor``: the alert fires again already, and its next alarm waits behind this one. ``was_ahead``: it was
+    due later than any wait allows, for a clock has stepped back or is wrong.
     """
 
     alarm: Alarm
     action: Action
     event: Event
     has_successor: bool = False
+    was_ahead: bool = False
+
+
+_MAX_IDS = 20
+"""Ids of AOM that an alarm keeps; a list that lags shows the last ones."""
+
+
+def pack_ids(*some: Iterable[str]) -> str | None:
+    """Return ids of AOM as a row keeps them: the last ones, each once; None where there is none."""
+    ids = list(dict.fromkeys(chain.from_iterable(some)))[-_MAX_IDS:]
+    return json.dumps(ids) if ids else None
+
+
+def unpack_ids(packed: str | None) -> tuple[str, ...]:
+    """Return what `pack_ids` packed."""
+    return tuple(json.loads(packed)) if packed else ()
 
 
 def alarm_id(key: Key, starts_at: Millis) -> str:

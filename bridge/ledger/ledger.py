@@ -21,15 +21,16 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.clock import SECOND, Clock, Millis, format_duration
+from bridge.clock import HOUR, SECOND, Clock, Millis, format_duration
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
-from bridge.ledger import read, rules, upkeep, work
+from bridge.ledger import read, rules, work
 from bridge.ledger.alarm import FINISHED, Action, Alarm, Claim, Key, Outcome, Receipt, State
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit
 from bridge.ledger.parcel import Parcel, Parcels
 from bridge.ledger.put import Terms, put, put_one_by_one
+from bridge.ledger.retention import Retention
 from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.tally import Tally
@@ -47,9 +48,6 @@ _WATCH: Millis = SECOND
 
 _OPENED_AT_ONCE = 10
 """Claimed alarms whose events are read in a row: webhooks wait for it."""
-
-_BREATH_SECONDS = 0.02
-"""Between two steps of a purge: the webhooks' transactions come first."""
 
 _RECOUNT: Millis = 15 * SECOND
 """How often counts are taken anew where other replicas change them too."""
@@ -84,8 +82,15 @@ class Ledger:
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
         self._warned: set[str] = set()
         self._edits = 0
-        self._looked_at = 0
         self._counted_at: Millis = 0
+        self._retention = Retention(
+            self.read,
+            self.write,
+            lambda connection: self._database.trim(connection),  # noqa: PLW0108 - there is none before `open`
+            history=settings.history,
+            clock=clock,
+            count=self._count,
+        )
 
     async def open(self) -> None:
         """Lock, migrate, and make due again what an earlier process held.
@@ -156,11 +161,26 @@ class Ledger:
         """
         return await self._group.put(parcel, is_wanted)
 
-    async def claim(self, target: str, action: Action, holder: str, limit: int) -> list[Claim]:
-        """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends."""
+    async def claim(
+        self, target: str, action: Action, holder: str, limit: int, longest_wait: Millis = HOUR
+    ) -> list[Claim]:
+        """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends.
+
+        What is due later than in ``longest_wait`` or a lease is due now: the clock has stepped back.
+        """
         lease, now = self._settings.lease, self._clock()
+        horizon = now + max(lease, longest_wait)
         taken = await self._transactions.write(
-            partial(work.claim, target=target, action=action, holder=holder, lease=lease, limit=limit, now=now),
+            partial(
+                work.claim,
+                target=target,
+                action=action,
+                holder=holder,
+                lease=lease,
+                limit=limit,
+                now=now,
+                horizon=horizon,
+            ),
             limit,
             is_durable=False,  # a claim that is lost is taken again
             can_travel=True,
@@ -184,7 +204,7 @@ class Ledger:
         holder = settlements[0].alarm.claimed_by or ""
         steps = [(settlement.alarm.seq, settlement.step) for settlement in settlements]
         settled = await self._transactions.write(
-            partial(work.settle, holder=holder, steps=steps),
+            partial(work.settle, holder=holder, steps=steps, now=self._clock()),
             len(settlements),
             is_durable=False,  # a settle that is lost repeats the push, as a crash just before it does
             can_travel=True,
@@ -196,23 +216,32 @@ class Ledger:
 
     async def doubt(self, keys: Sequence[Key]) -> None:
         """Note that AOM may have taken a push whose claim was lost: what has been cleared since is looked up again."""
-        step = partial(rules.doubted, now=self._clock())
+        now = self._clock()
+        step = partial(rules.doubted, doubt_at=now, now=now)
         self._count(await self.write(partial(work.change_newest, keys=keys, step=step)))
         self._wake()
 
     async def doubted(self, target: str, before: Millis, limit: int) -> list[Claim]:
-        """Return open alarms of a target with doubts older than that, with the events to clear others like them."""
-        return await self.read(lambda connection: work.doubted(connection, target, before, limit))
+        """Return open alarms of a target with doubts older than that, with the events to clear others like them.
+
+        One whose doubt lies ahead is pulled back to now: the clock has stepped back, and it is looked at later.
+        """
+        now = self._clock()
+        found = await self.read(lambda connection: work.doubted(connection, target, before, now, limit))
+        ahead = [claim.alarm for claim in found if rules.pulled_back(claim.alarm, now) is not claim.alarm]
+        if ahead:
+            await self._change_newest(ahead, partial(rules.pulled_back, now=now))
+        return [claim for claim in found if claim.alarm not in ahead]
 
     async def trust(self, alarms: Sequence[Alarm], before: Millis) -> None:
         """Note that a look into AOM has ended the doubts about these alarms that are older than that."""
-        keys, seqs = [alarm.key for alarm in alarms], [alarm.seq for alarm in alarms]
-        step = partial(rules.trusted, before=before)
-        self._count(await self.write(partial(work.change_newest, keys=keys, step=step, seqs=seqs)))
+        await self._change_newest(alarms, partial(rules.trusted, before=before))
 
     async def take_back(self, alarms: Sequence[Alarm], action: Action, due_at: Millis) -> None:
         """Make rejected alarms due again, whose refusal was their target's fault."""
-        step = partial(rules.taken_back, action=action, due_at=due_at, now=self._clock())
+        await self._change_newest(alarms, partial(rules.taken_back, action=action, due_at=due_at, now=self._clock()))
+
+    async def _change_newest(self, alarms: Sequence[Alarm], step: work.Rule) -> None:
         keys, seqs = [alarm.key for alarm in alarms], [alarm.seq for alarm in alarms]
         self._count(await self.write(partial(work.change_newest, keys=keys, step=step, seqs=seqs)))
 
@@ -304,35 +333,10 @@ class Ledger:
         Raises:
             LedgerUnavailableError: the ledger cannot commit now.
         """
-        now = self._clock()
-        seqs, self._looked_at = await self.read(lambda c: upkeep.expirable(c, self._looked_at, now))
-        if seqs:
-            await self._expire(seqs, now)
-        before = now - self._settings.history
-        if await self.read(lambda c: upkeep.is_purgeable(c, before)):
-            await self._purge(before)
-
-    async def _purge(self, before: Millis) -> None:
-        while (changes := await self.write(lambda c: upkeep.purge(c, before))).states:
-            self._count(changes)
-            await asyncio.sleep(_BREATH_SECONDS)
-        has_more = True
-        while has_more:
-            has_more = await self.write(self._database.trim)
-            await asyncio.sleep(_BREATH_SECONDS)
-
-    async def _expire(self, seqs: Sequence[int], now: Millis) -> None:
-        expired, changes = await self.write(lambda c: upkeep.expire(c, seqs, now))
-        self._count(changes)
-        for alarm in expired:
-            _log.warning(
-                "alarm expired: nobody fired it any more, and AOM has cleared it by age",
-                id=alarm.id,
-                target=alarm.target,
-                fingerprint=alarm.fingerprint,
-            )
-        for listener in self._expired:
-            listener(expired)
+        expired = await self._retention.step()
+        if expired:
+            for listener in self._expired:
+                listener(expired)
 
     async def _watch(self) -> None:
         while True:

@@ -158,6 +158,7 @@ class Put:
 
     def _outcome(self, parcel: Parcel, number: int, entry: Entry) -> Outcome:
         last = self._last.get(entry.key)
+        entry = rules.dated(last, entry, self._now)
         outcome = rules.fire(last, entry) if entry.status == "firing" else rules.resolve(last, entry, self._now)
         if outcome == "dropped" and not entry.is_mapped:
             return self._outcome(parcel, number, parcel.map(number))
@@ -171,11 +172,13 @@ class Put:
 
     def _born(self, entry: Entry, outline: Outline) -> None:
         own_id = self._free_id(entry)
-        alarm = rules.born(entry, outline, seq=self._seq, alarm_id=own_id, now=self._now)
+        last = self._last.get(entry.key)
+        alarm = rules.born(entry, outline, seq=self._seq, alarm_id=own_id, now=self._now, last=last)
         self._seq += 1
         self._ids.add(own_id)
-        last = self._last.get(entry.key)
         if last is not None:
+            if last.state == "expired" and entry.status == "firing":
+                self._repeated_rarely(last, self._now - max(last.last_seen, last.received_at))
             self._keep(rules.succeeded(last, self._now))
         self._new[alarm.seq] = outline.kept
         self._keep(alarm)
@@ -183,7 +186,7 @@ class Put:
     def _repeat(self, last: Alarm, entry: Entry) -> None:
         gap = self._now - max(last.last_seen, last.received_at)
         if last.is_open and gap * 2 > last.timeout:
-            self._rare[last.target] = max(gap, self._rare.get(last.target, 0))
+            self._repeated_rarely(last, gap)
         reassert_after = self._reassert_after.get(last.target, 0)
         alarm = rules.repeat(last, entry, reassert_after=reassert_after, now=self._now)
         outline = entry.outline
@@ -191,6 +194,9 @@ class Put:
             self._contents_changed(last, alarm, outline.kept)
             alarm = replace(alarm, digest=outline.digest)
         self._keep(alarm)
+
+    def _repeated_rarely(self, last: Alarm, gap: Millis) -> None:
+        self._rare[last.target] = max(gap, self._rare.get(last.target, 0))
 
     def _contents_changed(self, last: Alarm, alarm: Alarm, kept: Kept) -> None:
         if last.seq in self._new:

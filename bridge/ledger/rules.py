@@ -9,12 +9,13 @@ or writes; claims are respected: a row in a worker's hands is scheduled by its s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from bridge.clock import HOUR, Millis
-from bridge.ledger.alarm import Action, Alarm, Entry, Outcome, Outline
+from bridge.clock import HOUR, ZERO_TIME, Millis
+from bridge.ledger.alarm import Action, Alarm, Entry, Outcome, Outline, pack_ids, unpack_ids
 
 REFUSED_ONCE = "refused"
 """The reason of a clear that AOM refused, while its list is asked whether the alarm is still there."""
@@ -22,8 +23,21 @@ CONFIRMING = "confirming"
 """The reason of a clear that AOM accepted too early to know that it was this alarm's."""
 PAUSED = "paused"
 """The reason of a report that waits while its target refuses everything in the same way."""
+UNSEEN = "unseen"
+"""The reason of a clear whose alarm AOM has accepted, and shows in no list."""
 EXPIRY_GRACE: Millis = HOUR
 """After its timeout an alarm stays open for so long here: AOM's clock and its sweep are not ours."""
+
+INHERITED_FOR: Millis = HOUR
+"""So long after its end an alarm leaves to the next one of its alert what is not settled: no list lags for longer."""
+
+
+def dated(last: Alarm | None, entry: Entry, now: Millis) -> Entry:
+    """Return the entry with a start: without one, it is that of the alarm that is open, or else the time of receipt."""
+    if entry.starts_at > ZERO_TIME:
+        return entry
+    is_known = last is not None and (last.is_open or _rejected_and_firing(last))
+    return replace(entry, starts_at=last.newest_starts_at if last is not None and is_known else now)
 
 
 def fire(last: Alarm | None, entry: Entry) -> Outcome:
@@ -46,8 +60,8 @@ def resolve(last: Alarm | None, entry: Entry, now: Millis) -> Outcome:
     return "orphan" if entry.outline is not None else "dropped"
 
 
-def born(entry: Entry, outline: Outline, *, seq: int, alarm_id: str, now: Millis) -> Alarm:
-    """Return a new alarm: `report_due` for a firing, `clear_due` for an orphan resolve."""
+def born(entry: Entry, outline: Outline, *, seq: int, alarm_id: str, now: Millis, last: Alarm | None = None) -> Alarm:
+    """Return a new alarm: `report_due` for a firing, `clear_due` for an orphan resolve; ``last`` is the one before."""
     fired_at = min(entry.starts_at, now)
     alarm = Alarm(
         seq=seq,
@@ -73,6 +87,8 @@ def born(entry: Entry, outline: Outline, *, seq: int, alarm_id: str, now: Millis
         due_since=now,
         due_at=now,
     )
+    if last is not None and last.finished_at is not None and now - last.finished_at < INHERITED_FOR:
+        alarm = replace(alarm, doubt_at=last.doubt_at, earlier_ids=_left_ids(last))
     if entry.status == "firing":
         return alarm
     orphan = replace(alarm, state="clear_due", ends_at=end_of(entry, now), resolved_at=now)
@@ -105,10 +121,25 @@ def resolved(last: Alarm, entry: Entry, now: Millis) -> Alarm:
     return _due(alarm, now, state="clear_due", refresh_due=False, finished_at=None)
 
 
-def reported(alarm: Alarm, sent_starts_at: Millis, now: Millis) -> Alarm:
-    """Return the alarm after AOM accepted its report, which carried ``sent_starts_at`` as its firing's start."""
+def reported(
+    alarm: Alarm,
+    sent_starts_at: Millis,
+    now: Millis,
+    *,
+    sent_start: Millis | None = None,
+    in_doubt: bool = False,
+) -> Alarm:
+    """Return the alarm after AOM accepted its report.
+
+    Args:
+        alarm: the alarm.
+        sent_starts_at: the ``startsAt`` of the firing that was reported.
+        now: the time.
+        sent_start: the start that the report carried.
+        in_doubt: an attempt of the report has an unknown outcome, too: AOM may apply it later.
+    """
     settled = replace(
-        _freed(alarm),
+        _told(_freed(alarm), sent_start, in_doubt=in_doubt, now=now),
         first_reported_at=alarm.first_reported_at or now,
         reported_at=now,
         reported_starts_at=sent_starts_at,
@@ -121,9 +152,28 @@ def reported(alarm: Alarm, sent_starts_at: Millis, now: Millis) -> Alarm:
     return replace(settled, state="reported")
 
 
-def cleared(alarm: Alarm, reason: str | None, now: Millis) -> Alarm:
-    """Return the alarm after AOM accepted its clear, or holds it no longer (``reason``)."""
-    return _finish(replace(_freed(alarm), reason=reason), "cleared", now)
+def cleared(
+    alarm: Alarm, reason: str | None, now: Millis, *, named: Sequence[str] = (), doubt_at: Millis | None = None
+) -> Alarm:
+    """Return the alarm after AOM accepted its clear, or holds it no longer.
+
+    Args:
+        alarm: the alarm.
+        reason: why it is finished, if not by an accepted clear.
+        now: the time.
+        named: the ids that the clear named.
+        doubt_at: since when it is in doubt whether AOM will hold it all the same; it is left to the next alarm.
+    """
+    settled = replace(_freed(alarm), reason=reason, doubt_at=doubt_at, named_ids=_named(alarm, named))
+    if not named and doubt_at is None:  # by id, and settled: the next clear need not name what this one has cleared
+        settled = replace(settled, named_ids=None, earlier_ids=None)
+    return _finish(settled, "cleared", now)
+
+
+def succeeding(alarm: Alarm, before: Alarm, now: Millis) -> Alarm:
+    """Return an alarm with what the one before it, which has finished, leaves to it: ids, and a doubt with its time."""
+    heir = replace(alarm, earlier_ids=pack_ids(unpack_ids(_left_ids(before)), unpack_ids(alarm.earlier_ids)))
+    return heir if before.doubt_at is None else doubted(heir, before.doubt_at, now)
 
 
 def refused(alarm: Alarm, action: Action, reason: str, detail: str, now: Millis) -> Alarm:
@@ -137,33 +187,59 @@ def refused(alarm: Alarm, action: Action, reason: str, detail: str, now: Millis)
     return replace(settled, state="reported", refresh_due=False)
 
 
-def released(alarm: Alarm, due_at: Millis, reason: str, detail: str, *, in_doubt: bool, now: Millis) -> Alarm:
-    """Return the alarm after a try that decided nothing: due again at ``due_at``."""
+def released(
+    alarm: Alarm,
+    due_at: Millis,
+    reason: str,
+    detail: str,
+    *,
+    in_doubt: bool,
+    now: Millis,
+    sent_start: Millis | None = None,
+    named: Sequence[str] = (),
+) -> Alarm:
+    """Return the alarm after a try that decided nothing: due again at ``due_at``.
+
+    Args:
+        alarm: the alarm.
+        due_at: when.
+        reason: why it decided nothing.
+        detail: the same in AOM's words.
+        in_doubt: AOM may have taken what was sent, or take it later.
+        now: the time.
+        sent_start: the start that its report carried.
+        named: the ids that its clear named.
+    """
+    told = _told(alarm, sent_start, in_doubt=True, now=now) if in_doubt else alarm
     return replace(
-        alarm,
+        told,
         claimed_by=None,
         due_since=now if alarm.due_since is None else alarm.due_since,
         due_at=due_at,
         # A refusal is counted by itself: what an outage had cost before says nothing about it.
         attempts=1 if reason == REFUSED_ONCE and alarm.reason != reason else alarm.attempts + 1,
-        doubt_at=now if in_doubt else alarm.doubt_at,
+        named_ids=_named(alarm, named),
         reason=reason,
         detail=detail,
     )
 
 
-def doubted(last: Alarm, now: Millis) -> Alarm:
-    """Return the newest alarm of an alert after a push for it went out whose claim had been lost.
+def doubted(last: Alarm, doubt_at: Millis, now: Millis) -> Alarm:
+    """Return an alarm, of whose alert AOM may take a report late; a clear that has passed it is sent once more.
 
-    AOM may have taken a report behind our back, so a clear that has passed it is looked up and sent once more.
+    Args:
+        last: the newest alarm of the alert, or the one that comes next.
+        doubt_at: when that report was sent; a doubt that is handed on keeps its time.
+        now: the time.
     """
     if last.state in ("discarded", "expired"):
         return last
-    doubted = replace(last, doubt_at=now)
+    doubted = replace(last, doubt_at=max(doubt_at, last.doubt_at or 0))
     if last.event_type == "event" or last.ends_at is None or last.state == "report_due":
         return doubted
+    reason = last.reason if last.state == "clear_due" else CONFIRMING if last.state == "cleared" else None
     # A clear in flight may have gone out before that report: its claim is void, and it goes out anew.
-    return _due(replace(doubted, claimed_by=None), now, state="clear_due", finished_at=None, reason=CONFIRMING)
+    return _due(replace(doubted, claimed_by=None), now, state="clear_due", finished_at=None, reason=reason)
 
 
 def trusted(last: Alarm, before: Millis) -> Alarm:
@@ -172,6 +248,13 @@ def trusted(last: Alarm, before: Millis) -> Alarm:
     if not is_settled or last.doubt_at is None or last.doubt_at > before:
         return last
     return replace(last, doubt_at=None)
+
+
+def pulled_back(alarm: Alarm, now: Millis) -> Alarm:
+    """Return the alarm without times that lie ahead: a clock has stepped back since, and nobody knows how long ago."""
+    names = ("doubt_at", "first_reported_at", "reported_at")
+    ahead = {name: now for name in names if (getattr(alarm, name) or 0) > now}
+    return replace(alarm, **ahead) if ahead else alarm
 
 
 def expired(alarm: Alarm, now: Millis) -> Alarm:
@@ -248,7 +331,28 @@ def _refresh_needed(alarm: Alarm, reassert_after: Millis, now: Millis) -> bool:
     """AOM is told again when the start changed or its last word is old; an event would only show twice."""
     if alarm.event_type == "event" or alarm.reported_at is None:
         return False
-    return alarm.starts_at != alarm.reported_starts_at or now - alarm.reported_at >= reassert_after
+    # A last acceptance that lies far ahead is as old as one far behind: the clock has stepped back since.
+    return alarm.starts_at != alarm.reported_starts_at or abs(now - alarm.reported_at) >= reassert_after
+
+
+def _told(alarm: Alarm, sent_start: Millis | None, *, in_doubt: bool, now: Millis) -> Alarm:
+    """Return the alarm after a report that AOM has taken, or may have taken."""
+    alarm = replace(alarm, doubt_at=now if in_doubt else alarm.doubt_at)
+    if sent_start is None:
+        return alarm
+    first = sent_start if alarm.first_sent_start is None else alarm.first_sent_start
+    return replace(alarm, first_sent_start=first, sent_start=sent_start)
+
+
+def _named(alarm: Alarm, ids: Sequence[str]) -> str | None:
+    return pack_ids(unpack_ids(alarm.named_ids), ids) if ids else alarm.named_ids
+
+
+def _left_ids(alarm: Alarm) -> str | None:
+    """Return the ids that the next alarm of the alert must not take for its own."""
+    if alarm.named_ids is None:
+        return alarm.earlier_ids
+    return pack_ids(unpack_ids(alarm.earlier_ids), unpack_ids(alarm.named_ids))
 
 
 def _mapped_anew(alarm: Alarm, outline: Outline | None, now: Millis) -> Alarm:

@@ -59,6 +59,10 @@ alarms = Table(
     Column("reason", String(32)),
     Column("detail", Text),
     Column("finished_at", BigInteger),
+    Column("first_sent_start", BigInteger),
+    Column("sent_start", BigInteger),
+    Column("named_ids", Text),
+    Column("earlier_ids", Text),
     Index("alarms_open", "source", "fingerprint", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("alarms_last", "source", "fingerprint", unique=True, sqlite_where=_LAST_SQLITE, postgresql_where=_LAST),
     Index(

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 import zstandard
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
@@ -66,20 +66,24 @@ _bump = Statement(
     .returning(counters.c.value),
     ("count", "counter"),
 )
-_due = Statement(
-    sa.select(*_columns, contents.c.kept)
-    .outerjoin(contents, contents.c.seq == alarms.c.seq)
-    .where(
-        alarms.c.target == sa.bindparam("target"),
-        alarms.c.state == sa.bindparam("state"),
-        alarms.c.due_at <= sa.bindparam("now"),
-        ~is_behind_another,
+
+
+def _due_where(when: sa.ColumnElement[bool]) -> Statement:
+    return Statement(
+        sa.select(*_columns, contents.c.kept)
+        .outerjoin(contents, contents.c.seq == alarms.c.seq)
+        .where(
+            alarms.c.target == sa.bindparam("target"), alarms.c.state == sa.bindparam("state"), when, ~is_behind_another
+        )
+        .order_by(alarms.c.due_at, alarms.c.seq)
+        .limit(sa.bindparam("most"))
+        .with_for_update(of=alarms, skip_locked=True),
+        ("target", "state", "when", "most"),
     )
-    .order_by(alarms.c.due_at, alarms.c.seq)
-    .limit(sa.bindparam("most"))
-    .with_for_update(of=alarms, skip_locked=True),
-    ("target", "state", "now", "most"),
-)
+
+
+_due = _due_where(alarms.c.due_at <= sa.bindparam("when"))
+_due_ahead = _due_where(alarms.c.due_at > sa.bindparam("when"))
 
 
 def _newest_of(size: int) -> sa.CompoundSelect[Any]:
@@ -102,11 +106,24 @@ def _past_ids(size: int) -> sa.Select[Any]:
     return sa.select(alarms.c.id).where(alarms.c.id.in_(listed(size)), sa.not_(alarms.c.is_newest))
 
 
+_STAMPS = ("due_since", "doubt_at", "first_reported_at", "reported_at")
+"""Times that lie ahead only where a clock has stepped back, or a replica's is wrong: a claim pulls them back."""
+
+
+def held(alarm: Alarm, holder: str, until: Millis, now: Millis) -> Alarm:
+    """Return an alarm as `take` gives it to a holder."""
+    ahead = {name: now for name in _STAMPS if (getattr(alarm, name) or 0) > now}
+    doubt = {} if alarm.claimed_by is None else {"doubt_at": now}
+    return replace(alarm, claimed_by=holder, due_at=until, **{**ahead, **doubt})
+
+
 def _taken(size: int) -> sa.Update:
-    doubt_at = sa.case((alarms.c.claimed_by.is_not(None), sa.bindparam("now")), else_=alarms.c.doubt_at)
+    now: sa.BindParameter[Millis] = sa.bindparam("now")
+    past = {name: sa.case((alarms.c[name] > now, now), else_=alarms.c[name]) for name in _STAMPS}
+    past["doubt_at"] = sa.case((alarms.c.claimed_by.is_not(None), now), else_=past["doubt_at"])
     return (
         sa.update(alarms)
-        .values(claimed_by=sa.bindparam("holder"), due_at=sa.bindparam("until"), doubt_at=doubt_at)
+        .values(claimed_by=sa.bindparam("holder"), due_at=sa.bindparam("until"), **past)
         .where(alarms.c.seq.in_(listed(size)), ~is_behind_another)
     )
 
@@ -120,6 +137,25 @@ def _contents_rows(size: int) -> sa.Select[Any]:
     return sa.select(contents.c.seq, contents.c.kept).where(contents.c.seq.in_(listed(size)))
 
 
+def _succeeded_of(size: int) -> sa.Select[Any]:
+    columns = (alarms.c.seq, alarms.c.source, alarms.c.fingerprint)
+    return sa.select(*columns).where(alarms.c.seq.in_(listed(size)), sa.not_(alarms.c.is_newest))
+
+
+_next_waiting = Statement(
+    sa.select(alarms.c.seq)
+    .where(
+        alarms.c.source == sa.bindparam("source"),
+        alarms.c.fingerprint == sa.bindparam("fingerprint"),
+        alarms.c.seq > sa.bindparam("seq"),
+        alarms.c.finished_at.is_(None),
+        sa.not_(alarms.c.is_newest),
+    )
+    .order_by(alarms.c.seq)
+    .limit(1),
+    ("source", "fingerprint", "seq"),
+)
+_succeeded = InStatement(_succeeded_of)
 _contents = InStatement(_contents_rows)
 _newest = InStatement(_newest_of, ("source",))
 _locked = InStatement(_locked_rows)
@@ -238,6 +274,17 @@ def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]
     return {alarm.key: alarm for alarm in load(connection, newest).values()}
 
 
+def heirs(connection: Connection, seqs: Sequence[int]) -> dict[int, int]:
+    """Return, for those of these alarms that are not the newest of their alert, the number of the next one."""
+    return {row[0]: next_of(connection, *row) for row in list(_succeeded.run(connection, seqs))}
+
+
+def next_of(connection: Connection, seq: int, source: str, fingerprint: str) -> int:
+    """Return the number of the alarm that is served after another one of its alert: an unfinished or the newest one."""
+    waiting = _next_waiting.run(connection, source, fingerprint, seq)
+    return int((waiting or list(_newest.run(connection, [fingerprint], source)))[0][0])
+
+
 def unfinished(connection: Connection, keys: Iterable[Key]) -> set[Key]:
     """Return those of the alerts whose newest alarm is not finished."""
     rows = _newest_alarms(connection, keys)
@@ -304,8 +351,12 @@ def due(connection: Connection, target: str, state: State, now: Millis, limit: i
 
     They are locked until the transaction ends; those that another worker has locked are passed over.
     """
-    rows = _due.run(connection, target, state, now, limit)
-    return [Due(Alarm(*row[:-1]), row[-1]) for row in rows]
+    return [Due(Alarm(*row[:-1]), row[-1]) for row in _due.run(connection, target, state, now, limit)]
+
+
+def due_ahead(connection: Connection, target: str, state: State, horizon: Millis, limit: int) -> list[Due]:
+    """Return, as `due`, alarms that are due later than ``horizon``."""
+    return [Due(Alarm(*row[:-1]), row[-1]) for row in _due_ahead.run(connection, target, state, horizon, limit)]
 
 
 def take(connection: Connection, seqs: Sequence[int], holder: str, until: Millis, now: Millis) -> set[int]:

@@ -7,16 +7,15 @@ itself. A settle counts only for the claim that still holds; what a lost one may
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
-from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.event import Event
-from bridge.ledger import tables
+from bridge.ledger import rules, tables
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key, action_of
 from bridge.ledger.packed import Packed
 from bridge.ledger.schema import alarms, contents
@@ -46,11 +45,12 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True, array_like=True):
-    """An alarm as it was claimed, with what lies beside its row, unread; ``has_successor`` as that of a `Claim`."""
+    """An alarm as it was claimed, with what lies beside its row, unread; the rest as in a `Claim`."""
 
     alarm: Alarm
     kept: bytes | None
     has_successor: bool
+    was_ahead: bool = False
 
 
 class AllTaken(Packed[Taken], of=Taken):
@@ -66,16 +66,27 @@ def claim(
     lease: Millis,
     limit: int,
     now: Millis,
+    horizon: Millis,
 ) -> AllTaken:
-    """Take up to ``limit`` alarms of a target that are due for an action, for one worker, until ``now + lease``."""
+    """Take up to ``limit`` alarms of a target that are due for an action, for one worker, until ``now + lease``.
+
+    What is due later than ``horizon`` is taken, too: no wait is so long, so a clock has stepped back, or is wrong.
+    """
     found: list[Due] = []
     for state in DUE_STATES[action]:
         if len(found) < limit:
             found += tables.due(connection, target, state, now, limit - len(found))
+        if len(found) < limit:
+            found += tables.due_ahead(connection, target, state, horizon, limit - len(found))
     taken = tables.take(connection, [row.alarm.seq for row in found], holder, now + lease, now) if found else set()
     fire_again = tables.unfinished(connection, {row.alarm.key for row in found if not row.alarm.is_newest})
     return AllTaken(
-        Taken(_held(row.alarm, holder, now + lease, now), row.kept, row.alarm.key in fire_again)
+        Taken(
+            tables.held(row.alarm, holder, now + lease, now),
+            row.kept,
+            row.alarm.key in fire_again,
+            (row.alarm.due_at or 0) > horizon,
+        )
         for row in found
         if row.alarm.seq in taken
     )
@@ -87,15 +98,21 @@ def opened(taken: Taken, action: Action) -> Claim:
     Raises:
         ValueError: what lies beside the row cannot be read.
     """
-    return Claim(taken.alarm, action, _event(taken.kept), taken.has_successor)
+    return Claim(taken.alarm, action, _event(taken.kept), taken.has_successor, taken.was_ahead)
 
 
-def doubted(connection: Connection, target: str, before: Millis, limit: int) -> list[Claim]:
-    """Return open alarms of a target that AOM has taken and that have been in doubt for long; nobody holds them."""
+def doubted(connection: Connection, target: str, before: Millis, now: Millis, limit: int) -> list[Claim]:
+    """Return open alarms of a target that are in doubt, and that nobody holds.
+
+    The doubt, and the first report that AOM accepted, are older than ``before``: AOM's list shows what there is. Or one
+    of them lies ahead of ``now``.
+    """
+    is_old = sa.and_(alarms.c.doubt_at <= before, alarms.c.first_reported_at <= before)
     query = (
         sa.select(*(alarms.c[name] for name in Alarm.__struct_fields__), contents.c.kept)
         .join(contents, contents.c.seq == alarms.c.seq)
-        .where(alarms.c.target == target, alarms.c.doubt_at <= before, alarms.c.state == "reported")
+        .where(alarms.c.target == target, alarms.c.doubt_at.is_not(None), alarms.c.state == "reported")
+        .where(sa.or_(is_old, alarms.c.doubt_at > now, alarms.c.first_reported_at > now))
         .where(alarms.c.ends_at.is_(None), alarms.c.finished_at.is_(None), alarms.c.claimed_by.is_(None))
         .order_by(alarms.c.doubt_at)
         .limit(limit)
@@ -113,22 +130,39 @@ def _event(kept: bytes | None) -> Event:
     return tables.codec().event(kept)
 
 
-def _held(alarm: Alarm, holder: str, until: Millis, now: Millis) -> Alarm:
-    doubt_at = alarm.doubt_at if alarm.claimed_by is None else now
-    return replace(alarm, claimed_by=holder, due_at=until, doubt_at=doubt_at)
-
-
-def settle(connection: Connection, *, holder: str, steps: Sequence[tuple[int, Rule]]) -> Settled:
+def settle(connection: Connection, *, holder: str, steps: Sequence[tuple[int, Rule]], now: Millis) -> Settled:
     """Apply what became of claimed alarms, each named by its number.
 
-    A row whose claim has been lost to another worker is left out.
+    A row whose claim has been lost to another worker is left out. One that finishes while the alert has a later alarm
+    leaves to that one what is not settled.
     """
-    rows = tables.load(connection, [seq for seq, _ in steps])
+    seqs = [seq for seq, _ in steps]
+    heirs = tables.heirs(connection, seqs)
+    rows = tables.load(connection, {*seqs, *heirs.values()})
     held = [(row, step) for seq, step in steps if (row := rows.get(seq)) is not None and row.claimed_by == holder]
     done = [(row, step(row)) for row, step in held]
+    done += _succeeding(connection, done, heirs, rows, now)
     tables.update(connection, done)
     due = {(after.target, action_of(after.state)) for _, after in done if after.due_at is not None}
     return Settled({row.seq for row, _ in held}, due, Tally.of(done))
+
+
+def _succeeding(
+    connection: Connection,
+    done: Sequence[tuple[Alarm, Alarm]],
+    heirs: Mapping[int, int],
+    rows: Mapping[int, Alarm],
+    now: Millis,
+) -> list[tuple[Alarm, Alarm]]:
+    """Return how the alarms change that come after those which have finished."""
+    changed = []
+    for before, after in done:
+        if before.is_newest or after.finished_at is None:
+            continue
+        heir = heirs.get(before.seq) or tables.next_of(connection, before.seq, before.source, before.fingerprint)
+        row = rows.get(heir) or tables.load(connection, [heir])[heir]
+        changed.append((row, rules.succeeding(row, after, now)))
+    return changed
 
 
 def change_newest(connection: Connection, keys: Sequence[Key], step: Rule, seqs: Sequence[int] | None = None) -> Tally:

@@ -17,7 +17,10 @@ _INTERNAL = (
     "newest_fired_at",
     "earliest_at",
     "is_newest",
-    "version",
+    "first_sent_start",
+    "sent_start",
+    "named_ids",
+    "earlier_ids",
 )
 
 
