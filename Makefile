@@ -27,8 +27,8 @@ imports: $(VENV)/.dev  ## the import direction of the house
 unit: $(VENV)/.dev $(VENV)/.tools  ## pytest, with the real Alertmanager
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-rehearsal: $(VENV)/.dev  ## crashes, the model, the real Alertmanager and the fuzzers in full size: about three quarters of an hour
-	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest -s --timeout=1800 tests/test_rehearsal.py tests/test_alertmanager.py tests/test_ledger_model.py tests/test_finder.py tests/test_reload.py tests/test_openapi.py tests/test_fuzz.py $(ARGS)
+rehearsal: $(VENV)/.dev  ## crashes, the simulation, the model, the real Alertmanager and the fuzzers in full size: about three quarters of an hour
+	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest -s --timeout=1800 tests/test_rehearsal.py tests/test_simulation.py tests/test_alertmanager.py tests/test_ledger_model.py tests/test_finder.py tests/test_reload.py tests/test_openapi.py tests/test_fuzz.py $(ARGS)
 
 audit: $(VENV)/.dev  ## known vulnerabilities of what is pinned; fails where nothing could be looked up
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
