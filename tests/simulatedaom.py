@@ -91,7 +91,8 @@ class Alarm:
 class Fate:
     """What becomes of one request: when it takes effect and when its client hears of it, in seconds; None is never.
 
-    ``answer`` is a status with a body, "own" for AOM's own answer, or "cut" for a connection that breaks.
+    ``answer`` is a status with a body, "own" for AOM's own answer, "cut" for a connection that breaks, "half" for
+    one that breaks in the middle of the answer.
     """
 
     name: str
@@ -301,6 +302,7 @@ class Aom:
                 ("502", soon, (502, b"<html>bad gateway</html>")),
                 ("broken", soon, "cut"),
                 ("broken late", slow, "cut"),
+                ("half an answer", slow, "half"),
                 ("no answer", None, None),
             )
         )
@@ -336,7 +338,8 @@ class _Exchange:
 
     def _answer(self):
         answer = self._result if self._fate.answer == "own" else self._fate.answer
-        if answer == "cut":
+        if answer in ("cut", "half"):
+            self._wire.half() if answer == "half" else None
             self._wire.cut(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
         else:
             self._wire.answer(*answer, self._fate.headers)

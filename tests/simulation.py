@@ -65,6 +65,15 @@ class Mode:
     one_value: bool = False
     has_leftovers: bool = False
     replicas: int = 1
+    far_clocks: bool = False
+
+    def of(self, chance):
+        """Give the mode for one seed: of two replicas now and then the clocks are hours apart.
+
+        No wait of one is any for the other then, so nothing may be late.
+        """
+        is_far = self.replicas > 1 and chance.random() < 0.3
+        return replace(self, far_clocks=True, has_lag=False) if is_far else self
 
     def switches(self, chance):
         """Give what AOM is like for one seed: late and lag together stay below `lookup_wait`."""
@@ -75,7 +84,7 @@ class Mode:
             unknown_id=chance.choice((204, 400)),
             one_value=self.one_value,
             lag=lag,
-            late=chance.uniform(0.5, LOOKUP_WAIT - 1 - lag),
+            late=0.0 if self.far_clocks else chance.uniform(0.5, LOOKUP_WAIT - 1 - lag),
             timeout_from=chance.choice(("arrival", "starts_at")),
             page=chance.choice((1_000, 1_000, 3)),
             empties=chance.random() < 0.2,
@@ -110,8 +119,9 @@ class World:
 
     def __init__(self, mode, seed, ledger, *, alerts=18, seconds=150.0):
         self._chance = partial(_chance, seed)
+        self.seed, self.seconds = seed, seconds
+        self.mode = mode = mode.of(self._chance("mode"))
         switches = mode.switches(self._chance("switches"))
-        self.seed, self.mode, self.seconds = seed, mode, seconds
         self.history = []
         self.aom = Aom(switches, self._chance("aom"), attempt=ATTEMPT, clock=self.now, note=self.note)
         config = CONFIG.format(ledger=ledger, clear_by=mode.clear_by, lookup_wait=int(LOOKUP_WAIT), lease=int(LEASE))
@@ -248,9 +258,9 @@ class World:
     # Clocks
 
     def _first_skew(self, replica):
-        """A board boots with any time; two replicas differ by less than what `lookup_wait` leaves."""
+        """A board boots with any time; two replicas differ by less than what is left of `lookup_wait`, or by hours."""
         chance = self._chance(f"clock{replica.number}")
-        if self.mode.replicas > 1:
+        if self.mode.replicas > 1 and not self.mode.far_clocks:
             return chance.choice((0, chance.randint(-500, 500)))
         return chance.choice((0, 0, chance.randint(0, 6 * 3_600_000), -chance.randint(0, 6 * 3_600_000)))
 
@@ -340,22 +350,36 @@ def simulate(mode, seed, ledger, *, tell=False, **size):
 
     ``size``: as that of a `World`.
     """
+    worlds = []
+
+    def made():
+        worlds.append(World(MODES[mode], seed, ledger, **size))
+        return worlds[0]
+
+    with capture_logs() as logs:
+        wrong = run_world(made, seed)
+    if tell:
+        return "\n".join(map(str, worlds[0].history))
+    said = collections.Counter(f"   logged {log['event']}" for log in logs if log["log_level"] in ("warning", "error"))
+    return "\n".join([wrong, *(f"{line}, {count} times" for line, count in said.items())]) if wrong else ""
+
+
+def run_world(made, seed=0):
+    """Run a world on a virtual clock, and give what its `run` gives; ``made`` makes it once there is that clock."""
+
+    async def run():
+        world = made()
+        with mock.patch.object(aiohttp, "TCPConnector", partial(SimulatedConnector, world.aom.connect)):
+            return await world.run()
+
+    random.seed(seed)
     latency = _chance(seed, "latency")
 
     def delay():
         return latency.uniform(0.0005, 0.01) if latency.random() < 0.95 else latency.uniform(0.05, 0.6)
 
-    async def run():
-        world = World(MODES[mode], seed, ledger, **size)
-        with mock.patch.object(aiohttp, "TCPConnector", partial(SimulatedConnector, world.aom.connect)):
-            wrong = await world.run()
-            return "\n".join(map(str, world.history)) if tell else wrong
-
-    random.seed(seed)
-    with capture_logs() as logs, asyncio.Runner(loop_factory=partial(VirtualLoop, delay)) as runner:
-        text = runner.run(run())
-    said = collections.Counter(f"   logged {log['event']}" for log in logs if log["log_level"] in ("warning", "error"))
-    return "\n".join([text, *(f"{line}, {count} times" for line, count in said.items())]) if text else ""
+    with asyncio.Runner(loop_factory=partial(VirtualLoop, delay)) as runner:
+        return runner.run(run())
 
 
 @contextlib.contextmanager

@@ -4,10 +4,12 @@ The small size runs always, with short lives. `AOM_BRIDGE_REHEARSAL=full` runs t
 `AOM_BRIDGE_SIMULATION_SEEDS=FIRST:BEFORE` runs others, or repeats the one that a failure names.
 """
 
+import asyncio
 import os
 
 import pytest
-from simulation import MODES, SHORT_SECONDS, seeds_of, simulate
+from simulatedalertmanager import GROUP_INTERVAL
+from simulation import LOOKUP_WAIT, MODES, SHORT_SECONDS, World, run_world, seeds_of, simulate
 
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 ASKED = os.environ.get("AOM_BRIDGE_SIMULATION_SEEDS")
@@ -33,3 +35,37 @@ def test_a_seed_gives_the_same_run_again(tmp_path):
     """A failure can be repeated: what happens depends on the seed alone, as far as the bridge does."""
     first, second = (simulate("lag", 1, f"sqlite:///{tmp_path / name}.db", seconds=20.0, tell=True) for name in "ab")
     assert first == second
+
+
+class Flapping(World):
+    """One outage at the beginning, and then fair weather in which every alert fires and resolves all the time."""
+
+    async def run(self):
+        (replica,) = self.replicas
+        await replica.start()
+        self._begin(*(peer.run() for group in self.groups for peer in group.peers), self._flap())
+        await asyncio.sleep(10)
+        self.aom.weather = "down"
+        await asyncio.sleep(10)
+        self.aom.weather = "calm"
+        await asyncio.sleep(4 * LOOKUP_WAIT)
+        looks, clears = self.aom.requests["active_alert"], self.aom.requests["clear"]
+        await asyncio.sleep(4 * LOOKUP_WAIT)
+        looks, clears = self.aom.requests["active_alert"] - looks, self.aom.requests["clear"] - clears
+        await self._end(self._tasks)
+        await replica.stop()
+        return looks, clears
+
+    async def _flap(self):
+        while True:
+            for one in self.alerts:
+                one.resolve(self.now()) if one.is_firing else one.fire(self._chance("flaps"), self.now())
+                self._changed(one)
+            await asyncio.sleep(GROUP_INTERVAL)
+
+
+def test_the_doubt_of_an_outage_ends_although_its_alert_flaps(tmp_path):
+    """An alert that fires and resolves faster than `lookup_wait` costs a look at AOM's list for each clear, no more."""
+    looks, clears = run_world(lambda: Flapping(MODES["lookup"], 1, f"sqlite:///{tmp_path / 'l.db'}", alerts=3))
+    assert clears > 5
+    assert looks <= 1.5 * clears
