@@ -83,6 +83,8 @@ def _kept(settings: Settings, last: int | None) -> Iterator[_Item]:
 def _show(settings: Settings, mapper: Mapper, item: _Item) -> None:
     for name, failing in mapper.explain(item.alert, item.group):
         print(f"  rule {name}: " + ("matches" if failing is None else f"no, for {failing} does not hold"))
+    for name, value in mapper.variables(item.source, item.alert, item.group).items():
+        print(f"  vars.{name} is {value}")
     result = mapper.map(item.source, item.alert, item.group)
     for fallback in result.fallbacks:
         print(f"  fallback of {fallback.field} in {fallback.rule}: {fallback.problem}")

@@ -163,7 +163,7 @@ BAD = {
     "{{ {'a': 1} }}": "uses (Dict|Pair), which is not allowed. Fix: ",
     "{{ label.a }}": "unknown name 'label' in a template. Fix: did you mean 'labels'?",
     "{{ Labels.a }}": "unknown name 'Labels' in a template. Fix: did you mean 'labels'?",
-    "{{ zzz }}": "unknown name 'zzz' in a template. Fix: use one of labels, annotations, alert, group, source.",
+    "{{ zzz }}": "unknown name 'zzz' in a template. Fix: use one of labels, annotations, alert, group, source, vars.",
     "{{ alertname }}": "unknown name 'alertname' in a template. Fix: ",
     "{{ range(9) }}": "uses Call, which is not allowed. Fix: ",
     "{{ cycler }}": "unknown name 'cycler' in a template. Fix: ",

@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from bridge.mapping.filters import FILTERS, LONGEST, PATTERNS, TESTS
 from bridge.mapping.matcher import compile_regex
 
-NAMES = ("labels", "annotations", "alert", "group", "source")
+NAMES = ("labels", "annotations", "alert", "group", "source", "vars")
 LONGEST_TEMPLATE = 8_192
 _MOST_ADDITIONS = 50
 
@@ -60,7 +60,7 @@ _MOST_FILTERS = 20
 _MOST_FILTERS_IN_A_LOOP = 5
 _LOOP_WORDS = ("index", "index0", "revindex", "first", "last", "length")
 _LOOPED = ("labels", "annotations")
-_MAPS = ("labels", "annotations", "alert", "group")
+_MAPS = ("labels", "annotations", "alert", "group", "vars")
 _LOOP_FILTERS = ("items", "dictsort", "sort")
 
 
@@ -138,6 +138,22 @@ def compile_tree(tree: nodes.Template) -> Callable[[Mapping[str, Any]], str]:
     return render
 
 
+def look_ups(tree: nodes.Template) -> frozenset[tuple[str, str]]:
+    """Return what a tree looks up by a constant name: pairs such as ``("labels", "pod")``."""
+    found = (look_up(node) for node in tree.find_all((nodes.Getattr, nodes.Getitem)))
+    return frozenset(one for one in found if one is not None)
+
+
+def look_up(found: nodes.Node) -> tuple[str, str] | None:
+    """Return the name and the constant key of ``labels.pod`` and ``labels["pod"]``; None for anything else."""
+    match found:
+        case nodes.Getattr(node=nodes.Name(name=name), attr=key):
+            return name, key
+        case nodes.Getitem(node=nodes.Name(name=name), arg=nodes.Const(value=str(key))):
+            return name, key
+    return None
+
+
 def _all(tree: nodes.Node) -> Iterator[nodes.Node]:
     yield tree
     yield from tree.find_all(nodes.Node)
@@ -186,6 +202,8 @@ def _check_place(child: nodes.Node, parent: nodes.Node) -> None:
         is_looped = isinstance(parent, nodes.For) and parent.iter is child
         if child.name == "self" or not (is_base or (child.name != "loop" and (is_counted or is_looped))):
             raise _refused(child, f"uses {child.name} as a whole", f"such as {child.name}.name")
+        if child.name == "vars" and is_base and look_up(parent) is None:
+            raise _refused(child, "works out the name of one of vars", "write it, such as vars.cluster")
     if isinstance(child, nodes.List):
         is_joined = isinstance(parent, nodes.Filter) and parent.name == "join"
         if not (is_joined or isinstance(parent, nodes.Operand)) or any(child.find_all((nodes.List, nodes.Tuple))):

@@ -76,6 +76,7 @@ class Mapper:
 
     def __init__(self, settings: MappingSettings, timeouts: Mapping[str, Millis], default_target: str) -> None:
         self._made_of = settings, timeouts, default_target
+        self._vars = settings.vars
         self._rules = [_Rule(rule) for rule in settings.rules]
         self._plan = lru_cache(maxsize=_MOST_PLANS)(
             lambda matched: Plan(settings, [rule.settings for rule in matched], timeouts, default_target)
@@ -90,7 +91,7 @@ class Mapper:
         plan = self._plan(self._match(alert, group))
         if plan.drops:
             return MapResult(mapped=Mapped(event=None, target=plan.target, rule=plan.rule), matched=plan.names)
-        draft = Draft(source, alert, Names(source, alert, group), [])
+        draft = Draft(source, alert, Names(source, alert, group, self._vars), [])
         metadata, labels_out = aom.build_metadata(plan.fixed(draft), plan.labels(alert.labels))
         annotations, annotations_out = aom.build_annotations(plan.annotations(draft))
         event = Event(metadata=metadata, annotations=annotations, timeout=plan.timeout)
@@ -100,6 +101,11 @@ class Mapper:
             fallbacks=tuple(draft.fallbacks),
             left_out=labels_out + annotations_out,
         )
+
+    def variables(self, source: str, alert: Alert, group: Group) -> dict[str, str]:
+        """Return what `mapping.vars` are for an alert; one that breaks says so."""
+        scope = Names(source, alert, group, self._vars)
+        return {name: scope["vars"].told(name) for name in self._vars}
 
     def explain(self, alert: Alert, group: Group) -> list[tuple[str, str | None]]:
         """Return the rules that were tried, in order: each name with its first matcher that does not hold, or None."""

@@ -6,11 +6,13 @@ made when one does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import proxy
 
 from bridge.clock import format_rfc3339
 from bridge.mapping.filters import LONGEST
+from bridge.mapping.template import Template
 from bridge.notification import Alert, Group
 
 _MOST_SEEN = 200
@@ -20,23 +22,77 @@ _MOST_SEEN = 200
 class Names(dict[str, Any]):
     """The names for one alert."""
 
-    __slots__ = ("_alert", "_group")
+    __slots__ = ("__weakref__", "_alert", "_group", "_vars")
 
-    def __init__(self, source: str, alert: Alert, group: Group) -> None:
+    def __init__(self, source: str, alert: Alert, group: Group, templates: Mapping[str, Template]) -> None:
         super().__init__(source=source, labels=_seen(alert.labels), annotations=_seen(alert.annotations))
         self._alert = alert
         self._group = group
+        self._vars = templates
 
     def __missing__(self, name: str) -> Mapping[str, Any]:
-        """Make ``alert`` or ``group``."""
+        """Make ``alert``, ``group`` or ``vars``."""
+        found: Mapping[str, Any]
         if name == "alert":
             found = _alert(self._alert)
         elif name == "group":
             found = _group(self._group)
+        elif name == "vars":
+            found = Vars(self._vars, self)
         else:
             raise KeyError(name)
         self[name] = found
         return found
+
+
+class VarError(ValueError):
+    """The template of a variable broke for this alert."""
+
+
+class Vars(Mapping[str, str]):
+    """The values of `mapping.vars` for one alert; each is worked out at most once, when a template looks at it."""
+
+    def __init__(self, templates: Mapping[str, Template], scope: Names) -> None:
+        self._templates = templates
+        self._scope = proxy(scope)  # it holds us, and a circle would wait for the garbage collector
+        self._values: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        """Return the value.
+
+        Raises:
+            VarError: its template breaks for this alert; the text names the variable.
+        """
+        if name not in self._values and name not in self._problems:
+            self._render(name)
+        if name in self._problems:
+            raise VarError(self._problems[name])
+        return self._values[name]
+
+    def told(self, name: str) -> str:
+        """Return the value as people read it, or what broke."""
+        try:
+            return repr(self[name])
+        except VarError as error:
+            return f"nothing ({error})"
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._templates
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._templates)
+
+    def __len__(self) -> int:
+        return len(self._templates)
+
+    def _render(self, name: str) -> None:
+        try:
+            self._values[name] = self._templates[name].render(self._scope)
+        except VarError as error:
+            self._problems[name] = str(error)
+        except Exception as error:  # noqa: BLE001 - a user's template can raise anything
+            self._problems[name] = f"vars.{name}: {type(error).__name__}: {error}"
 
 
 def _alert(alert: Alert) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Literal
 
 from bridge.clock import Millis
@@ -40,6 +43,8 @@ _CONSOLE = {
     }.items()
 }
 """What AOM's console shows of an alarm (AOM user guide, "Checking Alarms"), and links to where it came from."""
+
+_VAR = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 LINKS = frozenset(name for name in _CONSOLE if name.endswith("_url"))
 """Annotations that people click on: nothing but web addresses."""
@@ -96,6 +101,14 @@ class RuleSettings:
     drop: bool = False
     go_on: bool = field(default=False, metadata={"key": "continue"})
 
+    def templates(self) -> Iterator[tuple[str, Template]]:
+        """Give the templates with their keys."""
+        for name in ("set", "annotations"):
+            for key, template in getattr(self, name).items():
+                yield f"{name}.{key}", template
+        if isinstance(self.severity, Template):
+            yield "severity", self.severity
+
     def conditions(self) -> dict[tuple[str, str], list[Matcher]]:
         """Return the conditions by what they look at: the kind of value and its name."""
         found: dict[tuple[str, str], list[Matcher]] = {}
@@ -145,10 +158,12 @@ class RuleSettings:
 class MappingSettings:
     """How alerts become events. Rules are tried from top to bottom.
 
-    ``annotations`` are those for AOM's console, with what the file says instead of or beside them.
+    ``vars`` are named templates that all others may use; each may use those above it. ``annotations`` are those for
+    AOM's console, with what the file says instead of or beside them.
     """
 
     labels: Labels = "all"
+    vars: dict[str, Template] = field(default_factory=dict)
     severity: SeveritySettings = field(default_factory=SeveritySettings)
     defaults: DefaultsSettings = field(default_factory=DefaultsSettings)
     annotations: dict[str, Template] = field(default_factory=dict)
@@ -161,11 +176,35 @@ class MappingSettings:
     def problems(self) -> list[tuple[str, str]]:
         """Return what is wrong between the rules: pairs of the key and the sentence."""
         first = {rule.name: index for index, rule in reversed(list(enumerate(self.rules)))}
-        return [
+        return self._problems_of_vars() + [
             (f"rules[{index}].name", f"{rule.name!r} names an earlier rule too. Fix: give each rule a name of its own.")
             for index, rule in enumerate(self.rules)
             if first[rule.name] != index
         ]
+
+    def templates(self) -> Iterator[tuple[str, Template]]:
+        """Give all templates but the vars with their keys."""
+        for name in mandatory_text_fields():
+            yield f"defaults.{name}", getattr(self.defaults, name)
+        for name, template in self.annotations.items():
+            yield f"annotations.{name}", template
+        for index, rule in enumerate(self.rules):
+            for key, template in rule.templates():
+                yield f"rules[{index}].{key}", template
+
+    def _problems_of_vars(self) -> list[tuple[str, str]]:
+        found = []
+        above: list[str] = []
+        for name, template in self.vars.items():
+            if not _VAR.fullmatch(name):
+                found.append((f"vars.{name}", f"{name!r} is not a name. Fix: begin with a letter, then A-Z a-z 0-9 _."))
+            if ("vars", name) in template.looks_at:
+                found.append((f"vars.{name}", f"vars.{name} uses itself. Fix: give it a value of its own."))
+            above.append(name)
+            found += [(f"vars.{name}", text) for text in _unknown_vars(template, above, self.vars)]
+        for key, template in self.templates():
+            found += [(key, text) for text in _unknown_vars(template, self.vars, self.vars)]
+        return found
 
     def doubts(self) -> list[tuple[str, str]]:
         """Return which rules no alert can come to: pairs of the key and the sentence."""
@@ -181,6 +220,19 @@ class MappingSettings:
                     (f"rules[{index}]", f"{text}. Fix: put it higher, or give {before.name!r} continue: true.")
                 )
         return found
+
+
+def _unknown_vars(template: Template, known: Collection[str], named: Collection[str]) -> Iterator[str]:
+    """Say which of ``vars`` a template uses that it cannot: ``known`` are those that it can, ``named`` all."""
+    for what, name in sorted(template.looks_at):
+        if what != "vars" or name in known:
+            continue
+        if name in named:
+            yield f"vars.{name} does not stand above it. Fix: put vars.{name} higher in mapping.vars."
+            continue
+        near = get_close_matches(name, known, n=1)
+        fix = f"did you mean vars.{near[0]}?" if near else f"name it under mapping.vars, such as {name}: prod."
+        yield f"mapping.vars has no {name!r}. Fix: {fix}"
 
 
 def timeout_problems(timeout: Millis) -> list[str]:

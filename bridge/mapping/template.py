@@ -1,4 +1,4 @@
-"""Templates: a constant or a Jinja2 text over labels, annotations, alert, group and source; pure.
+"""Templates: a constant or a Jinja2 text over labels, annotations, alert, group, source and vars; pure.
 
 In: the text of one template, then a `Scope` for each alert. Out: text. Constants and plain look-ups, which most
 templates are, run as Python closures and never reach Jinja2. A name that is missing is the empty string, as in
@@ -9,7 +9,7 @@ literal text only, after parsing, so what comes out is never read as a template.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import TemplateError, nodes
 
@@ -17,7 +17,7 @@ from bridge.mapping import jinja
 from bridge.mapping.filters import LONGEST, link
 
 Scope = Mapping[str, Any]
-"""The names a template sees: ``labels``, ``annotations``, ``alert`` and ``group`` (mappings), ``source`` (text)."""
+"""What a template sees: the maps ``labels``, ``annotations``, ``alert``, ``group``, ``vars``, the text ``source``."""
 
 Render = Callable[[Scope], str]
 _MOST_PLAIN = 20
@@ -29,13 +29,17 @@ class Template:
 
     Attributes:
         text: the template as it was written.
+        looks_at: the names that it looks up, such as ``("labels", "pod")`` or ``("vars", "cluster")``.
         render: returns the text for one alert; any exception a template can raise at run time passes through.
     """
 
-    __slots__ = ("_expanded", "render", "text")
+    __slots__ = ("_expanded", "looks_at", "render", "text")
 
-    def __init__(self, text: str, render: Render, expanded: Mapping[str, str]) -> None:
+    def __init__(
+        self, text: str, render: Render, expanded: Mapping[str, str], looks_at: frozenset[tuple[str, str]] = frozenset()
+    ) -> None:
         self.text = text
+        self.looks_at = looks_at
         self.render = render
         self._expanded = expanded
 
@@ -57,7 +61,7 @@ class Template:
             tree = jinja.parse(text)
             _expand_literals(tree, noted)
             jinja.check_patterns(tree)
-            return cls(text, _compile(tree), expanded)
+            return cls(text, _compile(tree), expanded, jinja.look_ups(tree))
         except TemplateError as error:
             problem = str(error.message).rstrip(".")
             raise ValueError(f"{text!r} is not a template: {problem}. Fix: see Jinja2's syntax.") from None
@@ -115,10 +119,8 @@ def _plain_part(node: nodes.Node) -> Render | None:
             part = _either(_plain_part(left), _plain_part(right))
         case nodes.Filter(node=nodes.Expr() as inner, name="link", args=[]):
             part = _linked(_plain_part(inner))
-        case nodes.Getattr(node=nodes.Name(name=name), attr=key):
-            part = _lookup(name, key)
-        case nodes.Getitem(node=nodes.Name(name=name), arg=nodes.Const(value=str(key))):
-            part = _lookup(name, key)
+        case nodes.Getattr() | nodes.Getitem():
+            part = _lookup(jinja.look_up(node))
     return part
 
 
@@ -138,8 +140,13 @@ def _linked(inner: Render | None) -> Render | None:
     return lambda scope: link(inner(scope))
 
 
-def _lookup(name: str, key: str) -> Render | None:
+def _lookup(found: tuple[str, str] | None) -> Render | None:
     """Look-ups in the maps of text only: the others may hold maps in turn, which Jinja2 prints."""
+    if found is None:
+        return None
+    name, key = found
+    if name == "vars":
+        return lambda scope: cast("str", scope["vars"][key])
     if name not in ("labels", "annotations", "alert"):
         return None
     return lambda scope: scope[name].get(key, "")
