@@ -136,7 +136,7 @@ class Metrics:
         )
         self.fallbacks = Counter(
             "aom_bridge_mapping_fallbacks_total",
-            "Fields whose template gave nothing usable, by rule.",
+            "Fields whose template gave nothing usable, and severities that no table holds, by rule.",
             ["rule"],
             registry=registry,
         )

@@ -47,6 +47,9 @@ _SMALL = 8 << 10
 _LARGEST_RULES = 64 << 10
 """Bytes of packed rules that travel with each transaction of unread notifications."""
 
+_MAX_NOTED = 1_000
+"""Kinds of fallback that are logged: senders choose the words of severities."""
+
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 _log = logger("webhook")
@@ -96,7 +99,7 @@ class Webhook:
         self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
         self._lines = Allowance(lambda: clock() / 1000)
         self._turns = Turns(_MAP_AT_ONCE)
-        self._noted: set[tuple[str, str]] = set()
+        self._noted: set[tuple[str, str, str]] = set()
         self._untold: list[dict[str, object]] = []
         self._under_way: set[asyncio.Future[None]] = set()
         self._answered = cache(metrics.webhook_requests.labels)
@@ -221,12 +224,13 @@ class Webhook:
             self._note_fallback(fingerprint, fallback)
 
     def _note_fallback(self, fingerprint: str, fallback: Fallback) -> None:
-        """Count every one; log each field of a rule once, or a storm would fill the disk."""
+        """Count every one; log each field of a rule and each unknown severity once, so that no storm fills the disk."""
         self._metrics.fallbacks.labels(fallback.rule).inc()
-        if (fallback.rule, fallback.field) not in self._noted:
-            self._noted.add((fallback.rule, fallback.field))
+        noted = (fallback.rule, fallback.field, fallback.word)
+        if noted not in self._noted and len(self._noted) < _MAX_NOTED:
+            self._noted.add(noted)
             _log.warning(
-                "mapping fell back; further ones of this field are only counted",
+                "mapping fell back; further ones of this kind are only counted",
                 rule=fallback.rule,
                 field=fallback.field,
                 problem=fallback.problem,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bridge import event as aom
 from bridge.mapping.rules import MapResult
-from bridge.mapping.settings import DEFAULTS_RULE, MappingSettings, RuleSettings, SeveritySettings
+from bridge.mapping.settings import DEFAULTS_RULE, MappingSettings, RuleSettings
+from bridge.mapping.severity import SeveritySettings
 from bridge.notification import Alert
 
 
@@ -46,9 +47,9 @@ def _of_field(settings: MappingSettings, matched: list[RuleSettings], alert: Ale
 def _severity(source: object, alert: Alert) -> str:
     if not isinstance(source, SeveritySettings):
         return str(getattr(source, "text", source))
-    value = alert.labels.get(source.label, "")
-    known = value.casefold() in {name.casefold() for name in source.map}
-    return f"{source.label}={value!r}" + ("" if known else ", which is not in the table: its default")
+    word = alert.labels.get(source.label, "")
+    known = source.table()(word) is not None
+    return f"{source.label}={word!r}" + ("" if known else ", which is not in the table: its default")
 
 
 def _of_annotation(settings: MappingSettings, matched: list[RuleSettings], name: str) -> str:

@@ -21,9 +21,9 @@ from bridge.mapping.settings import (
     Labels,
     MappingSettings,
     RuleSettings,
-    SeveritySettings,
     mandatory_text_fields,
 )
+from bridge.mapping.severity import SeveritySettings
 from bridge.mapping.template import Scope, Template
 from bridge.notification import Alert
 
@@ -31,11 +31,15 @@ _LAST_RESORT = {"event_name": "unnamed", "resource_provider": "Prometheus", "res
 
 
 class Fallback(msgspec.Struct, frozen=True):
-    """A field whose own template gave nothing usable, and why."""
+    """A field whose own template gave nothing usable, or a severity that its table does not hold, and why.
+
+    ``word``: that severity, as far as a log needs it; empty for a template.
+    """
 
     rule: str
     field: str
     problem: str
+    word: str = ""
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -199,16 +203,15 @@ def _text(settings: MappingSettings, rules: Sequence[RuleSettings], name: str) -
 
 
 def _severity(settings: MappingSettings, rules: Sequence[RuleSettings]) -> _Part:
-    of_labels = _table(settings.severity)
+    by_word = _table(settings.severity, DEFAULTS_RULE)
     for rule in rules:
         if isinstance(rule.severity, SeveritySettings):
-            own = _table(rule.severity)
-            return lambda draft: own(draft.alert.labels)
+            return _table(rule.severity, rule.name)
         template = rule.severity or rule.set.get("event_severity")
         if template is not None:
             field = _Field(template, rule.name, "event_severity")
-            return lambda draft: draft.one_of(field, aom.SEVERITIES) or of_labels(draft.alert.labels)
-    return lambda draft: of_labels(draft.alert.labels)
+            return lambda draft: draft.one_of(field, aom.SEVERITIES) or by_word(draft)
+    return by_word
 
 
 def _event_type(settings: MappingSettings, rules: Sequence[RuleSettings]) -> _Part:
@@ -218,10 +221,19 @@ def _event_type(settings: MappingSettings, rules: Sequence[RuleSettings]) -> _Pa
     return lambda draft: draft.one_of(chosen, aom.EVENT_TYPES) or default
 
 
-def _table(settings: SeveritySettings) -> Callable[[Mapping[str, str]], str]:
-    """Return what a severity table makes of labels."""
-    severities = {value.casefold(): severity for value, severity in settings.map.items()}
-    return lambda labels: severities.get(labels.get(settings.label, "").casefold(), settings.default)
+def _table(settings: SeveritySettings, rule: str) -> _Part:
+    """Return what a severity table makes of an alert; a word that it does not hold is a fallback, no word is none."""
+    severity_of, label, default = settings.table(), settings.label, settings.default
+
+    def part(draft: Draft) -> str:
+        word = draft.alert.labels.get(label, "")
+        severity = severity_of(word)
+        if severity is None and word and not word.isspace():
+            problem = f"{label}={word[:80]!r} is not in the table: {default}"
+            draft.fallbacks.append(Fallback(rule, "event_severity", problem, word[:80]))
+        return severity or default
+
+    return part
 
 
 def _chosen_labels(labels: Labels) -> Callable[[str], bool] | None:

@@ -9,25 +9,14 @@ from difflib import get_close_matches
 from typing import Literal
 
 from bridge.clock import Millis
-from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, OURS, SEVERITIES, SHORTEST_TIMEOUT, Severity
+from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, OURS, SEVERITIES, SHORTEST_TIMEOUT
 from bridge.mapping.matcher import Matcher, Matchers
+from bridge.mapping.severity import SeveritySettings
 from bridge.mapping.template import Template
 from bridge.scalars import DurationField
 
 DEFAULTS_RULE = "defaults"
 """Stands in metrics and `map` for "no rule matched"; so no rule may have this name."""
-
-_SEVERITY_MAP: dict[str, Severity] = {
-    "critical": "Critical",
-    "page": "Critical",
-    "error": "Major",
-    "major": "Major",
-    "warning": "Minor",
-    "minor": "Minor",
-    "info": "Info",
-    "none": "Info",
-}
-
 
 _CONSOLE = {
     name: Template.parse(text)
@@ -48,15 +37,6 @@ _VAR = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 LINKS = frozenset(name for name in _CONSOLE if name.endswith("_url"))
 """Annotations that people click on: nothing but web addresses."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeveritySettings:
-    """From a label's value to AOM's severity; values are compared without regard to case."""
-
-    label: str = "severity"
-    map: dict[str, Severity] = field(default_factory=lambda: dict(_SEVERITY_MAP))
-    default: Severity = "Minor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
