@@ -1,4 +1,4 @@
-"""Templates are constants or Jinja2 over five names; what is missing is empty, and nothing else can be reached."""
+"""Templates are constants or Jinja2 over six names; what is missing is empty, and nothing else can be reached."""
 
 import pytest
 from hypothesis import given, settings
@@ -34,8 +34,6 @@ TEXTS = {
     "{{ labels.alertname }}": "Disk",
     "{{ labels.nope }}": "",
     "{{ annotations.nope or labels.nope }}": "",
-    "{{ labels.nope.deeper.still }}": "",
-    "{{ group.nope.deeper }}": "",
     "{{ labels.empty or 'unnamed' }}": "unnamed",
     "{{ labels.nope or labels.job or 'alert' }}": "api",
     "{{ labels['k8s.pod'] }}": "pod-1",
@@ -100,8 +98,6 @@ LABELS_LIKE_METHODS = {
     "{{ labels.keys | upper }}": "",
     "{{ labels['keys'] | upper }}": "",
     "{{ labels['get'] or 'none' | upper }}": "NONE",
-    "{{ group.items }}": "",
-    "{{ group['items'] }}": "",
     "{{ group.common_labels['items'] }}": "",
     "{{ labels[alert.status] | upper }}": "",
     "{{ labels.__class__ }}": "label",
@@ -298,8 +294,11 @@ def test_what_is_allowed_takes_neither_long_nor_much(text):
 
 def test_no_method_is_shown():
     """A text has no attributes, and a loop only its counters."""
-    assert render("{{ labels.job.format }}{{ labels.job['upper'] }}{{ source.format }}") == ""
-    assert render("{% for n in annotations %}{{ loop.index }}{{ loop.cycle }}{{ loop.__class__ }}{% endfor %}") == "12"
+    assert render("{% set x = labels.job %}{{ x.format }}{{ x['upper'] }}{{ x.__class__ }}") == ""
+    assert render("{% for n in annotations %}{{ loop.index }}{{ n.format }}{{ n.__class__ }}{% endfor %}") == "12"
+    for text in ("labels.job.format", "source.format", "loop.cycle"):
+        with pytest.raises(ValueError, match="Fix: "):
+            Template.parse(f"{{% for n in annotations %}}{{{{ {text} }}}}{{% endfor %}}")
 
 
 @pytest.mark.parametrize(("text", "expected"), LABELS_LIKE_METHODS.items())

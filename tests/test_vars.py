@@ -102,7 +102,7 @@ def test_each_is_worked_out_once_and_only_where_it_is_used():
         ('rules: [{name: r, annotations: {x: "{{ vars.c }}"}}]', "rules[0].annotations.x: mapping.vars has no 'c'."),
         ('rules: [{name: r, severity: "{{ vars.c }}"}]', "rules[0].severity: mapping.vars has no 'c'."),
         ('vars: {c: x}, annotations: {x: "{{ vars }}"}', "uses vars as a whole. Fix: such as vars.name."),
-        ('vars: {c: x}, annotations: {x: "{{ vars[labels.a] }}"}', "works out the name of one of vars. Fix: write it"),
+        ('vars: {c: x}, annotations: {x: "{{ vars[labels.a] }}"}', "works out a name of vars. Fix: write it"),
         ('vars: {c: "{{ x }}"}', "mapping.vars.c: unknown name 'x' in a template. Fix: "),
     ],
 )

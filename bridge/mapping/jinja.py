@@ -19,8 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bridge.mapping.filters import FILTERS, LONGEST, PATTERNS, TESTS
 from bridge.mapping.matcher import compile_regex
+from bridge.mapping.names import LOOP, check_names, fix_of_call, refused
 
-NAMES = ("labels", "annotations", "alert", "group", "source", "vars")
 LONGEST_TEMPLATE = 8_192
 _MOST_ADDITIONS = 50
 
@@ -58,7 +58,6 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
 _GROWING = (nodes.Concat, nodes.Add, nodes.List, nodes.Tuple)
 _MOST_FILTERS = 20
 _MOST_FILTERS_IN_A_LOOP = 5
-_LOOP_WORDS = ("index", "index0", "revindex", "first", "last", "length")
 _LOOPED = ("labels", "annotations")
 _MAPS = ("labels", "annotations", "alert", "group", "vars")
 _LOOP_FILTERS = ("items", "dictsort", "sort")
@@ -70,7 +69,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - Jinja2's own signature
         if isinstance(obj, Mapping):
             return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
-        if isinstance(obj, LoopContext) and attribute in _LOOP_WORDS:
+        if isinstance(obj, LoopContext) and attribute in LOOP:
             return super().getattr(obj, attribute)
         return obj if isinstance(obj, ChainableUndefined) else self.undefined(obj=obj, name=attribute)
 
@@ -115,7 +114,7 @@ def parse(text: str) -> nodes.Template:
             _check_place(child, parent)
     _check_additions(tree)
     _check_filters(tree)
-    _check_names(tree)
+    check_names(tree)
     return tree
 
 
@@ -138,22 +137,6 @@ def compile_tree(tree: nodes.Template) -> Callable[[Mapping[str, Any]], str]:
     return render
 
 
-def look_ups(tree: nodes.Template) -> frozenset[tuple[str, str]]:
-    """Return what a tree looks up by a constant name: pairs such as ``("labels", "pod")``."""
-    found = (look_up(node) for node in tree.find_all((nodes.Getattr, nodes.Getitem)))
-    return frozenset(one for one in found if one is not None)
-
-
-def look_up(found: nodes.Node) -> tuple[str, str] | None:
-    """Return the name and the constant key of ``labels.pod`` and ``labels["pod"]``; None for anything else."""
-    match found:
-        case nodes.Getattr(node=nodes.Name(name=name), attr=key):
-            return name, key
-        case nodes.Getitem(node=nodes.Name(name=name), arg=nodes.Const(value=str(key))):
-            return name, key
-    return None
-
-
 def _all(tree: nodes.Node) -> Iterator[nodes.Node]:
     yield tree
     yield from tree.find_all(nodes.Node)
@@ -162,7 +145,8 @@ def _all(tree: nodes.Node) -> Iterator[nodes.Node]:
 def _check(found: nodes.Node) -> None:
     if not isinstance(found, _ALLOWED):
         what = type(found).__name__
-        raise _refused(found, f"uses {what}, which is not allowed", "use filters")
+        fix = fix_of_call(found) if isinstance(found, nodes.Call) else "use filters"
+        raise refused(found, f"uses {what}, which is not allowed", fix)
     match found:
         case nodes.Filter():
             _check_filter(found)
@@ -171,7 +155,7 @@ def _check(found: nodes.Node) -> None:
         case nodes.For():
             _check_loop(found)
         case nodes.Assign() if any(found.node.find_all(_GROWING)) or isinstance(found.node, _GROWING):
-            raise _refused(found, "adds texts in a set", "add them where they are shown")
+            raise refused(found, "adds texts in a set", "add them where they are shown")
 
 
 def _check_filter(found: nodes.Filter) -> None:
@@ -180,7 +164,7 @@ def _check_filter(found: nodes.Filter) -> None:
     if found.name not in PATTERNS:
         return
     if not found.args or not all(isinstance(one, nodes.Const) and isinstance(one.value, str) for one in found.args):
-        raise _refused(found, f"has a {found.name} without a constant pattern", f'write {found.name}("...")')
+        raise refused(found, f"has a {found.name} without a constant pattern", f'write {found.name}("...")')
 
 
 def _check_loop(found: nodes.For) -> None:
@@ -188,10 +172,10 @@ def _check_loop(found: nodes.For) -> None:
     while isinstance(looped, nodes.Filter) and looped.name in _LOOP_FILTERS and looped.node is not None:
         looped = looped.node
     if not isinstance(looped, nodes.Name) or looped.name not in _LOOPED or found.recursive:
-        raise _refused(found, "loops over something else than labels or annotations", "such as: for name in labels")
+        raise refused(found, "loops over something else than labels or annotations", "such as: for name in labels")
     inner = [*found.body, *found.else_, *([found.test] if found.test else [])]
     if any(isinstance(node, nodes.For) or any(node.find_all(nodes.For)) for node in inner):
-        raise _refused(found, "has a loop in a loop", "use one loop")
+        raise refused(found, "has a loop in a loop", "use one loop")
 
 
 def _check_place(child: nodes.Node, parent: nodes.Node) -> None:
@@ -201,21 +185,19 @@ def _check_place(child: nodes.Node, parent: nodes.Node) -> None:
         is_counted = isinstance(parent, nodes.Filter) and parent.name in (*_LOOP_FILTERS, "length", "count")
         is_looped = isinstance(parent, nodes.For) and parent.iter is child
         if child.name == "self" or not (is_base or (child.name != "loop" and (is_counted or is_looped))):
-            raise _refused(child, f"uses {child.name} as a whole", f"such as {child.name}.name")
-        if child.name == "vars" and is_base and look_up(parent) is None:
-            raise _refused(child, "works out the name of one of vars", "write it, such as vars.cluster")
+            raise refused(child, f"uses {child.name} as a whole", f"such as {child.name}.name")
     if isinstance(child, nodes.List):
         is_joined = isinstance(parent, nodes.Filter) and parent.name == "join"
         if not (is_joined or isinstance(parent, nodes.Operand)) or any(child.find_all((nodes.List, nodes.Tuple))):
-            raise _refused(
+            raise refused(
                 child, "uses a list", "lists are for: labels.a in ['x', 'y'], and: [labels.a, labels.b] | join"
             )
     if isinstance(child, nodes.Tuple) and child.ctx != "store":
-        raise _refused(child, "uses a tuple", "write a text")
+        raise refused(child, "uses a tuple", "write a text")
     if isinstance(child, nodes.Filter) and child.name in _LOOP_FILTERS:
         is_looped = isinstance(parent, nodes.For) and parent.iter is child
         if not is_looped and not (isinstance(parent, nodes.Filter) and parent.name in _LOOP_FILTERS):
-            raise _refused(child, f"uses {child.name} outside of a loop", "such as: for name, value in labels | items")
+            raise refused(child, f"uses {child.name} outside of a loop", "such as: for name, value in labels | items")
 
 
 def check_patterns(tree: nodes.Template) -> None:
@@ -242,17 +224,6 @@ def _check_additions(tree: nodes.Template) -> None:
     added = sum(len(one.nodes) for one in tree.find_all(nodes.Concat)) + sum(1 for _ in tree.find_all(nodes.Add))
     if added > _MOST_ADDITIONS:
         raise ValueError(f"a template adds {added} values, {_MOST_ADDITIONS} are allowed. Fix: make it simpler.")
-
-
-def _check_names(tree: nodes.Template) -> None:
-    for name in sorted(find_undeclared_variables(tree) - set(NAMES)):
-        near = get_close_matches(name, NAMES, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(NAMES)}."
-        raise ValueError(f"unknown name {name!r} in a template. Fix: {meant}")
-
-
-def _refused(found: nodes.Node, what: str, fix: str) -> ValueError:
-    return ValueError(f"line {found.lineno} of a template {what}. Fix: {fix}.")
 
 
 def _unknown(found: nodes.Node, kind: str, name: str, known: Mapping[str, object]) -> ValueError:

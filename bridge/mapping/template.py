@@ -15,6 +15,7 @@ from jinja2 import TemplateError, nodes
 
 from bridge.mapping import jinja
 from bridge.mapping.filters import LONGEST, link
+from bridge.mapping.names import fix_of_go, look_up, look_ups
 
 Scope = Mapping[str, Any]
 """What a template sees: the maps ``labels``, ``annotations``, ``alert``, ``group``, ``vars``, the text ``source``."""
@@ -61,10 +62,11 @@ class Template:
             tree = jinja.parse(text)
             _expand_literals(tree, noted)
             jinja.check_patterns(tree)
-            return cls(text, _compile(tree), expanded, jinja.look_ups(tree))
+            return cls(text, _compile(tree), expanded, look_ups(tree))
         except TemplateError as error:
             problem = str(error.message).rstrip(".")
-            raise ValueError(f"{text!r} is not a template: {problem}. Fix: see Jinja2's syntax.") from None
+            fix = fix_of_go(text) or "see Jinja2's syntax"
+            raise ValueError(f"{text!r} is not a template: {problem}. Fix: {fix}.") from None
         except (RecursionError, SyntaxError, MemoryError, OverflowError):
             raise ValueError(f"{text[:80]!r} is too deep for a template. Fix: make it simpler.") from None
 
@@ -120,7 +122,7 @@ def _plain_part(node: nodes.Node) -> Render | None:
         case nodes.Filter(node=nodes.Expr() as inner, name="link", args=[]):
             part = _linked(_plain_part(inner))
         case nodes.Getattr() | nodes.Getitem():
-            part = _lookup(jinja.look_up(node))
+            part = _lookup(look_up(node))
     return part
 
 
