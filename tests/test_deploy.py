@@ -419,6 +419,31 @@ def test_the_example_for_alertmanager_says_what_matters(objects_of, url, tmp_pat
         )
 
 
+STRATEGY = "alertmanagerConfigMatcherStrategy: {type: None}"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *sorted((ROOT / "deploy").glob("kustomize/components/*/alertmanagerconfig.yaml")),
+        *(CHART / name for name in ("values.yaml", "templates/NOTES.txt")),
+        KUSTOMIZE / "overlays/sidecar/alertmanager.yaml",
+        ROOT / "deploy" / "README.md",
+    ],
+    ids=lambda file: file.relative_to(ROOT).as_posix(),
+)
+def test_each_place_that_switches_an_alertmanagerconfig_on_names_the_namespace_matcher(file):
+    """The operator gives an AlertmanagerConfig its own namespace's alerts only; each place says so, with the fix."""
+    assert STRATEGY in file.read_text()
+    assert "namespace" in file.read_text()
+
+
+def test_the_example_alertmanager_gives_the_bridge_all_namespaces():
+    """The operator's Alertmanager of the sidecar overlay puts no namespace matcher before the bridge."""
+    (alertmanager,) = of_kind(render("kustomize/sidecar"), "Alertmanager")
+    assert alertmanager["spec"]["alertmanagerConfigMatcherStrategy"] == {"type": "None"}
+
+
 def helm(*arguments):
     """Run the real Helm; give its exit code and all that it says."""
     done = subprocess.run([tool("helm"), *arguments], capture_output=True, text=True, check=False)
