@@ -116,6 +116,14 @@ def test_every_runbook_is_of_an_alert():
     assert there == {rule["alert"] for rule in ALERTS}
 
 
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_numbers_in_the_texts_of_alerts_are_whole(rule):
+    """A text writes its value without a fraction, an exponent or a prefix: 3, not 3.125, 1.3M or 1.2e+06."""
+    for text in rule["annotations"].values():
+        for use in re.findall(r"\{\{([^}]*\$value[^}]*)\}\}", text):
+            assert use.strip() in ('printf "%.0f" $value', "$value | humanizeDuration")
+
+
 def promtool(*arguments, stdin=""):
     """Run the real promtool; give its exit code and all that it says."""
     done = subprocess.run(
