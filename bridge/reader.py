@@ -220,8 +220,9 @@ class Reader:
             value = parse(self._expand(node, node.value, path))
         except ValueError as error:
             return self.note(node, path, str(error))
-        if isinstance(value, Matchers) and value.warning:
-            self.doubts.append(_problem(node, path, value.warning))
+        warning = _warning(node, value) if isinstance(value, Matchers) else ""
+        if warning:
+            self.doubts.append(_problem(node, path, warning))
         return value
 
     def _expand(self, node: yaml.Node, text: str, path: str) -> str:
@@ -282,7 +283,8 @@ class Reader:
         fields = {f.metadata.get("key", f.name): f for f in dataclasses.fields(kind)}
         for key, (key_node, _) in pairs.items():
             if key not in fields:
-                self.note(key_node, _join(path, key), f"unknown key. Fix: {suggest(key, fields)}")
+                fix = getattr(kind, "instead", {}).get(key) or suggest(key, fields)
+                self.note(key_node, _join(path, key), f"unknown key. Fix: {fix}")
         read = {
             fields[key].name: self.read(child, hints[fields[key].name], _join(path, key))
             for key, (_, child) in pairs.items()
@@ -294,14 +296,13 @@ class Reader:
                 self.note(node, _join(path, key), "it is missing. Fix: add it.")
         if all(one.name in values for one in fields.values() if _is_required(one)):
             section = kind(**values)
-            self._check(section, node, path)
+            self._check(section, node, path, {problem.path for problem in self.problems[before:]})
             if len(self.problems) == before:
                 return section
         return _MISSING
 
-    def _check(self, section: Any, node: yaml.Node, path: str) -> None:  # noqa: ANN401
-        """Note what is wrong with the section as a whole, except where a worse problem stands already."""
-        known = {problem.path for problem in self.problems}
+    def _check(self, section: Any, node: yaml.Node, path: str, known: set[str]) -> None:  # noqa: ANN401
+        """Note what is wrong with the section as a whole, except where a worse problem of it is known already."""
         for key, text in getattr(section, "problems", list)():
             where = _join(path, key) if key else path
             if not any(place == where or place.startswith((where + ".", where + "[")) for place in known):
@@ -336,6 +337,11 @@ def _fits(node: yaml.Node, kind: Any) -> bool:  # noqa: ANN401 - a type of the s
         return get_origin(kind) is tuple
     is_section = dataclasses.is_dataclass(kind) or get_origin(kind) is dict
     return is_section == isinstance(node, yaml.MappingNode)
+
+
+def _warning(node: yaml.ScalarNode, matchers: Matchers) -> str:
+    is_joined = node.style not in ("|", ">") and node.start_mark.line != node.end_mark.line
+    return matchers.warning or (matchers.folded() if is_joined else "")
 
 
 def _boolean(text: str) -> bool:

@@ -157,6 +157,39 @@ def test_where_the_two_forms_agree_nothing_is_said(text):
     assert Matchers.parse(text).warning == ""
 
 
+MISREAD = [
+    ("team='shop'", 'write team="shop"'),
+    ("alertname=~'Mysql.*|Redis.*'", 'write alertname=~"Mysql.*|Redis.*"'),
+    ("{a=b, team='shop'}", 'write team="shop"'),
+    ("team=`shop`", 'write team="shop"'),
+    ("team=\u201cshop\u201d", 'write team="shop"'),
+    ("team==shop", 'write one operator, such as team="shop"'),
+    ("team=!shop", 'write one operator, such as team!="shop"'),
+    ("team=~=shop", 'write one operator, such as team=~"shop"'),
+    ("team=shop env=prod", "write each matcher as an entry of its own"),
+    ("team=shop and env=prod", "write each matcher as an entry of its own"),
+    ('alertname="Kube.*"', 'for a regular expression write alertname=~"Kube.*"'),
+    ('severity!="critical|page"', 'for a regular expression write severity!~"critical|page"'),
+    ('a=~"Bgp.*| .*Fan"', 'write it on one line, a=~"Bgp.*|.*Fan"'),
+    ('a!~"x |y"', 'write it on one line, a!~"x|y"'),
+    ("a=~x\ny", 'write it on one line, a=~"xy"'),
+]
+
+
+@pytest.mark.parametrize(("text", "fix"), MISREAD)
+def test_what_is_read_as_something_else_is_told_with_what_was_meant(text, fix):
+    """Quotes of a shell, doubled operators, two matchers in one and misplaced expressions bring a warning."""
+    assert fix in Matchers.parse(text).warning.partition("Fix: ")[2]
+
+
+@pytest.mark.parametrize(
+    "text", ["team=\"'shop'\"", "name=users'", "url=http://a/b?c=d", 'a=~"disk full"', 'version="1.2"', 'a="b c=d"']
+)
+def test_what_is_meant_as_it_stands_is_not_doubted(text):
+    """Double quotes say that a value is meant so, and odd values alone are no doubt."""
+    assert Matchers.parse(text).warning == ""
+
+
 def test_a_matcher_shows_what_was_written():
     """Matchers keep their text, and each condition its label's name and a text for messages."""
     matchers = Matchers.parse(' "k8s.pod" =~ "a|b" ')

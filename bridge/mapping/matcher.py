@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import re2
+
+from bridge.mapping.misread import Parts, folded, misread
 
 Operator = str
 _GO_SPACE = r"[\t\n\f\r ]*"
@@ -45,14 +46,6 @@ _IN_REGEX = re.compile(
 _QUIET = re2.Options()
 _QUIET.log_errors = False
 _QUIET.max_mem = 1 << 20
-
-
-class _Parts(NamedTuple):
-    """One matcher, taken apart."""
-
-    name: str
-    operator: Operator
-    value: str
 
 
 class _SyntaxError(Exception):
@@ -119,7 +112,7 @@ class Matchers:
             problem = classic_error if '"' in text and "quote" in classic_error else modern_error
             fix = """write label, operator and quoted value, such as 'severity="critical"', with one of = != =~ !~."""
             raise ValueError(f"{text!r} is not a matcher: {problem}. Fix: {fix}")
-        warning = ""
+        warning = misread(text, chosen)
         if modern is not None and classic is not None and modern != classic:
             meant = ", ".join(f"{part.value!r}" for part in classic)
             warning = (
@@ -127,6 +120,10 @@ class Matchers:
                 " form. Fix: write the value so that both agree, or without a backslash."
             )
         return cls(text, tuple(Matcher(*part) for part in chosen), warning)
+
+    def folded(self) -> str:
+        """Return what is doubtful where the text stands on several lines of the file; empty if nothing is."""
+        return folded([Parts(one.name, one.operator, one.value) for one in self.each])
 
     def failing(self, labels: Mapping[str, str]) -> Matcher | None:
         """Return the first condition that these labels do not fulfil."""
@@ -136,17 +133,17 @@ class Matchers:
         return f"Matchers({self.text!r})"
 
 
-def _try(read: Callable[[str], list[_Parts]], text: str) -> tuple[list[_Parts] | None, str]:
+def _try(read: Callable[[str], list[Parts]], text: str) -> tuple[list[Parts] | None, str]:
     try:
         return read(text), ""
     except _SyntaxError as error:
         return None, str(error)
 
 
-def _read_modern(text: str) -> list[_Parts]:
+def _read_modern(text: str) -> list[Parts]:
     """Read the UTF-8 form: names and values bare or quoted, Go's escapes, a trailing comma, braces around all."""
     tokens = _tokens(text)
-    found: list[_Parts] = []
+    found: list[Parts] = []
     has_brace = tokens[0] == ("mark", "{")
     at = 1 if has_brace else 0
     while tokens[at][0] in ("bare", "quoted"):
@@ -157,7 +154,7 @@ def _read_modern(text: str) -> list[_Parts]:
             raise _SyntaxError(f"a value is missing after {name[1]}{operator[1]}")
         if not name[1]:
             raise _SyntaxError("a label's name is empty")
-        found.append(_Parts(name[1], operator[1], value[1]))
+        found.append(Parts(name[1], operator[1], value[1]))
         at += 3
         if tokens[at] != ("mark", ","):
             break
@@ -211,7 +208,7 @@ def _unquoted(text: str) -> str:
     return _GO_ESCAPE.sub(character, text)
 
 
-def _read_classic(text: str) -> list[_Parts]:
+def _read_classic(text: str) -> list[Parts]:
     """Read the classic form: names are words, values bare to the comma or quoted, three escapes."""
     return [_classic(part) for part in _split_at_commas(text.removeprefix("{").removesuffix("}"))]
 
@@ -231,7 +228,7 @@ def _split_at_commas(text: str) -> list[str]:
     return [*parts, token] if token.strip() or not parts else parts
 
 
-def _classic(text: str) -> _Parts:
+def _classic(text: str) -> Parts:
     found = _CLASSIC.fullmatch(text)
     if not found:
         raise _SyntaxError(f"{text!r} has no label, operator and value" if text.strip() else "there is none in it")
@@ -253,7 +250,7 @@ def _classic(text: str) -> _Parts:
             spelled.append(char)
     if is_quoted:
         raise _SyntaxError("a quote is not closed")
-    return _Parts(found["name"], found["op"], "".join(spelled) + ("\\" if escaped else ""))
+    return Parts(found["name"], found["op"], "".join(spelled) + ("\\" if escaped else ""))
 
 
 def _condition(operator: Operator, value: str) -> Callable[[str], bool]:

@@ -13,16 +13,10 @@ import msgspec
 
 from bridge import event as aom
 from bridge.clock import Millis
+from bridge.mapping.console import LINKS
 from bridge.mapping.filters import link
-from bridge.mapping.settings import (
-    DEFAULTS_RULE,
-    LINKS,
-    DropLabels,
-    Labels,
-    MappingSettings,
-    RuleSettings,
-    mandatory_text_fields,
-)
+from bridge.mapping.rule_settings import DEFAULTS_RULE, DropLabels, Labels, RuleSettings
+from bridge.mapping.settings import MappingSettings, mandatory_text_fields
 from bridge.mapping.severity import SeveritySettings
 from bridge.mapping.template import Scope, Template
 from bridge.notification import Alert

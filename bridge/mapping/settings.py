@@ -3,135 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Literal
+from typing import ClassVar, Literal
 
-from bridge.clock import Millis
-from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, OURS, SEVERITIES, SHORTEST_TIMEOUT
-from bridge.mapping.matcher import Matcher, Matchers
+from bridge.event import MANDATORY
+from bridge.mapping.console import CONSOLE
+from bridge.mapping.doubts import doubts_of
+from bridge.mapping.near_misses import near_misses
+from bridge.mapping.rule_settings import DEFAULTS_RULE, DropLabels, Labels, RuleSettings
 from bridge.mapping.severity import SeveritySettings
 from bridge.mapping.template import Template
-from bridge.scalars import DurationField
 
-DEFAULTS_RULE = "defaults"
-"""Stands in metrics and `map` for "no rule matched"; so no rule may have this name."""
-
-_CONSOLE = {
-    name: Template.parse(text)
-    for name, text in {
-        "message": "{{ annotations.message or annotations.description or annotations.summary }}",
-        "alarm_probableCause_en_us": "{{ annotations.cause }}",
-        "alarm_probableCause_zh_cn": "{{ annotations.cause_zh or annotations.cause }}",
-        "alarm_fix_suggestion_en_us": "{{ annotations.fix or annotations.runbook_url | link }}",
-        "alarm_fix_suggestion_zh_cn": "{{ annotations.fix_zh or annotations.fix or annotations.runbook_url | link }}",
-        "runbook_url": "{{ annotations.runbook_url | link }}",
-        "dashboard_url": "{{ annotations.dashboard_url | link }}",
-        "generator_url": "{{ alert.generator_url | link }}",
-    }.items()
-}
-"""What AOM's console shows of an alarm (AOM user guide, "Checking Alarms"), and links to where it came from."""
+__all__ = ["DEFAULTS_RULE", "DefaultsSettings", "DropLabels", "MappingSettings", "RuleSettings", "SeveritySettings"]
 
 _VAR = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-LINKS = frozenset(name for name in _CONSOLE if name.endswith("_url"))
-"""Annotations that people click on: nothing but web addresses."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropLabels:
-    """All labels but these go into the metadata."""
-
-    drop: tuple[str, ...]
-
-
-Labels = Literal["all", "none"] | tuple[str, ...] | DropLabels
-"""Which labels go into the metadata."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultsSettings:
     """The fields of an event where no rule says otherwise."""
 
+    instead: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("event_severity", "severity"), "write mapping.severity.default, beside defaults."
+    )
+
     event_type: Literal["event", "alarm"] = "alarm"
     event_name: Template = field(default_factory=lambda: Template.parse("{{ labels.alertname or 'unnamed' }}"))
     resource_provider: Template = field(default_factory=lambda: Template.parse("Prometheus"))
     resource_type: Template = field(default_factory=lambda: Template.parse("{{ labels.job or 'alert' }}"))
     resource_id: Template = field(default_factory=lambda: Template.parse("{{ labels.instance or alert.fingerprint }}"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleSettings:
-    """One rule: when all its matchers hold, what it sets. Without matchers it always holds.
-
-    ``match`` looks at labels, ``match_annotations`` at annotations, ``match_group`` at the group's labels and receiver.
-    """
-
-    name: str
-    match: tuple[Matchers, ...] = ()
-    match_annotations: tuple[Matchers, ...] = ()
-    match_group: tuple[Matchers, ...] = ()
-    set: dict[str, Template] = field(default_factory=dict)
-    annotations: dict[str, Template] = field(default_factory=dict)
-    severity: Template | SeveritySettings | None = None
-    labels: Labels | None = None
-    target: str | None = None
-    timeout: DurationField | None = None
-    drop: bool = False
-    go_on: bool = field(default=False, metadata={"key": "continue"})
-
-    def templates(self) -> Iterator[tuple[str, Template]]:
-        """Give the templates with their keys."""
-        for name in ("set", "annotations"):
-            for key, template in getattr(self, name).items():
-                yield f"{name}.{key}", template
-        if isinstance(self.severity, Template):
-            yield "severity", self.severity
-
-    def conditions(self) -> dict[tuple[str, str], list[Matcher]]:
-        """Return the conditions by what they look at: the kind of value and its name."""
-        found: dict[tuple[str, str], list[Matcher]] = {}
-        for kind, texts in (("", self.match), ("annotation ", self.match_annotations), ("group ", self.match_group)):
-            for matcher in (matcher for matchers in texts for matcher in matchers.each):
-                found.setdefault((kind, matcher.name), []).append(matcher)
-        return found
-
-    def contradiction(self) -> str:
-        """Return two conditions that can never hold together; empty if none are known."""
-        for (kind, name), matchers in self.conditions().items():
-            for one in (matcher for matcher in matchers if matcher.operator == "="):
-                for other in matchers:
-                    if not other.matches({name: one.value}):
-                        return f"{kind}{one.text} and {kind}{other.text}"
-        return ""
-
-    def takes_all_of(self, later: RuleSettings) -> bool:
-        """Say whether no alert gets past this rule to a later one, as far as equal conditions show it."""
-        if self.go_on:
-            return False
-        theirs = {(key, matcher.text) for key, matchers in later.conditions().items() for matcher in matchers}
-        ours = {(key, matcher.text) for key, matchers in self.conditions().items() for matcher in matchers}
-        return ours <= theirs
-
-    def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong with the rule as a whole: pairs of the key and the sentence."""
-        found = []
-        if self.name == DEFAULTS_RULE:
-            found.append(("name", f"{self.name!r} means in metrics that no rule matched. Fix: choose another name."))
-        if self.timeout is not None:
-            found += [("timeout", text) for text in timeout_problems(self.timeout)]
-        sets = (self.set, self.annotations, self.severity, self.labels, self.target, self.timeout, self.go_on)
-        if self.drop and any(sets):
-            found.append(("drop", "a rule that drops sets nothing else. Fix: remove the other keys, or drop."))
-        for key, choices in (("event_severity", SEVERITIES), ("event_type", EVENT_TYPES)):
-            found += [(f"set.{key}", text) for text in _choice_problems(self.set.get(key), choices)]
-        if isinstance(self.severity, Template):
-            found += [("severity", text) for text in _choice_problems(self.severity, SEVERITIES)]
-        if self.severity is not None and "event_severity" in self.set:
-            found.append(("severity", "set.event_severity stands in the rule, too. Fix: keep one of them."))
-        text = "the bridge sets it, and finds its alarms by it. Fix: choose another name."
-        return found + [(f"set.{key}", text) for key in OURS if key in self.set]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +53,7 @@ class MappingSettings:
 
     def __post_init__(self) -> None:
         """Join the file's annotations to the usual ones."""
-        object.__setattr__(self, "annotations", {**_CONSOLE, **self.annotations})
+        object.__setattr__(self, "annotations", {**CONSOLE, **self.annotations})
 
     def problems(self) -> list[tuple[str, str]]:
         """Return what is wrong between the rules: pairs of the key and the sentence."""
@@ -187,19 +89,9 @@ class MappingSettings:
         return found
 
     def doubts(self) -> list[tuple[str, str]]:
-        """Return which rules no alert can come to: pairs of the key and the sentence."""
-        found = []
-        for index, rule in enumerate(self.rules):
-            never = rule.contradiction()
-            if never:
-                found.append((f"rules[{index}]", f"no alert can match {rule.name!r}: {never}. Fix: correct a matcher."))
-            before = next((other for other in self.rules[:index] if other.takes_all_of(rule)), None)
-            if before is not None:
-                text = f"{before.name!r} above takes every alert that {rule.name!r} would match"
-                found.append(
-                    (f"rules[{index}]", f"{text}. Fix: put it higher, or give {before.name!r} continue: true.")
-                )
-        return found
+        """Return which rules do nothing: pairs of the key and the sentence."""
+        found = [(f"annotations.{name}", text) for name, text in near_misses(self.annotations, CONSOLE)]
+        return found + [(f"rules[{index}]", text) for index, text in doubts_of(self.rules)]
 
 
 def _unknown_vars(template: Template, known: Collection[str], named: Collection[str]) -> Iterator[str]:
@@ -213,19 +105,6 @@ def _unknown_vars(template: Template, known: Collection[str], named: Collection[
         near = get_close_matches(name, known, n=1)
         fix = f"did you mean vars.{near[0]}?" if near else f"name it under mapping.vars, such as {name}: prod."
         yield f"mapping.vars has no {name!r}. Fix: {fix}"
-
-
-def timeout_problems(timeout: Millis) -> list[str]:
-    """Say whether AOM takes this timeout: 1 minute to 15 days."""
-    if SHORTEST_TIMEOUT <= timeout <= LONGEST_TIMEOUT:
-        return []
-    return ["AOM clears an alarm by itself after 1m at the earliest and 15d at the latest. Fix: a duration between."]
-
-
-def _choice_problems(template: Template | None, choices: tuple[str, ...]) -> list[str]:
-    if template is None or "{" in template.text or "$" in template.text or template.text in choices:
-        return []
-    return [f"{template.text!r} is not one of {', '.join(choices)}. Fix: AOM knows only these."]
 
 
 def mandatory_text_fields() -> tuple[str, ...]:

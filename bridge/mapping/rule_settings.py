@@ -1,0 +1,118 @@
+"""The rules of the `mapping:` section: when each holds, what it sets, and what is wrong with it by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from bridge.clock import Millis
+from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, OURS, SEVERITIES, SHORTEST_TIMEOUT
+from bridge.mapping.console import CONSOLE
+from bridge.mapping.matcher import Matcher, Matchers
+from bridge.mapping.near_misses import near_misses
+from bridge.mapping.severity import SeveritySettings
+from bridge.mapping.template import Template
+from bridge.scalars import DurationField
+
+DEFAULTS_RULE = "defaults"
+"""Stands in metrics and `map` for "no rule matched"; so no rule may have this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropLabels:
+    """All labels but these go into the metadata."""
+
+    drop: tuple[str, ...]
+
+
+Labels = Literal["all", "none"] | tuple[str, ...] | DropLabels
+"""Which labels go into the metadata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """One rule: when all its matchers hold, what it sets. Without matchers it always holds.
+
+    ``match`` looks at labels, ``match_annotations`` at annotations, ``match_group`` at the group's labels and receiver.
+    """
+
+    instead: ClassVar[Mapping[str, str]] = {
+        **{name: f"write it under set, such as set: {{{name}: ...}}." for name in MANDATORY},
+        "matchers": "did you mean 'match'?",
+    }
+
+    name: str
+    match: tuple[Matchers, ...] = ()
+    match_annotations: tuple[Matchers, ...] = ()
+    match_group: tuple[Matchers, ...] = ()
+    set: dict[str, Template] = field(default_factory=dict)
+    annotations: dict[str, Template] = field(default_factory=dict)
+    severity: Template | SeveritySettings | None = None
+    labels: Labels | None = None
+    target: str | None = None
+    timeout: DurationField | None = None
+    drop: bool = False
+    go_on: bool = field(default=False, metadata={"key": "continue"})
+
+    def templates(self) -> Iterator[tuple[str, Template]]:
+        """Give the templates with their keys."""
+        for name in ("set", "annotations"):
+            for key, template in getattr(self, name).items():
+                yield f"{name}.{key}", template
+        if isinstance(self.severity, Template):
+            yield "severity", self.severity
+
+    def conditions(self) -> dict[tuple[str, str], list[Matcher]]:
+        """Return the conditions by what they look at: the kind of value and its name."""
+        found: dict[tuple[str, str], list[Matcher]] = {}
+        for kind, texts in (("", self.match), ("annotation ", self.match_annotations), ("group ", self.match_group)):
+            for matcher in (matcher for matchers in texts for matcher in matchers.each):
+                found.setdefault((kind, matcher.name), []).append(matcher)
+        return found
+
+    @property
+    def sets_nothing(self) -> bool:
+        """Whether a match changes nothing."""
+        sets = (self.set, self.annotations, self.severity, self.target, self.timeout, self.drop)
+        return self.labels is None and not any(sets)
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Return what is wrong with the rule as a whole: pairs of the key and the sentence."""
+        found = []
+        if self.name == DEFAULTS_RULE:
+            found.append(("name", f"{self.name!r} means in metrics that no rule matched. Fix: choose another name."))
+        if self.timeout is not None:
+            found += [("timeout", text) for text in timeout_problems(self.timeout)]
+        sets = (self.set, self.annotations, self.severity, self.labels, self.target, self.timeout, self.go_on)
+        if self.drop and any(sets):
+            found.append(("drop", "a rule that drops sets nothing else. Fix: remove the other keys, or drop."))
+        for key, choices in (("event_severity", SEVERITIES), ("event_type", EVENT_TYPES)):
+            found += [(f"set.{key}", text) for text in _choice_problems(self.set.get(key), choices)]
+        if isinstance(self.severity, Template):
+            found += [("severity", text) for text in _choice_problems(self.severity, SEVERITIES)]
+        if self.severity is not None and "event_severity" in self.set:
+            found.append(("severity", "set.event_severity stands in the rule, too. Fix: keep one of them."))
+        text = "the bridge sets it, and finds its alarms by it. Fix: choose another name."
+        return found + [(f"set.{key}", text) for key in OURS if key in self.set]
+
+    def doubts(self) -> list[tuple[str, str]]:
+        """Return which fields were probably meant to be AOM's: pairs of the key and the sentence."""
+        found = [(f"set.{key}", text) for key, text in near_misses(self.set, MANDATORY)]
+        if "severity" in self.set:
+            text = "'severity' is a field of its own beside AOM's event_severity. Fix: write event_severity."
+            found.append(("set.severity", text))
+        return found + [(f"annotations.{key}", text) for key, text in near_misses(self.annotations, CONSOLE)]
+
+
+def timeout_problems(timeout: Millis) -> list[str]:
+    """Say whether AOM takes this timeout: 1 minute to 15 days."""
+    if SHORTEST_TIMEOUT <= timeout <= LONGEST_TIMEOUT:
+        return []
+    return ["AOM clears an alarm by itself after 1m at the earliest and 15d at the latest. Fix: a duration between."]
+
+
+def _choice_problems(template: Template | None, choices: tuple[str, ...]) -> list[str]:
+    if template is None or "{" in template.text or "$" in template.text or template.text in choices:
+        return []
+    return [f"{template.text!r} is not one of {', '.join(choices)}. Fix: AOM knows only these."]
