@@ -12,7 +12,7 @@ annotations; `resource_provider` at most 64 characters, where AOM's alarm rules 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -165,16 +165,21 @@ def cut(text: str, longest: int) -> str:
     return units[: (longest - 1) * 2].decode("utf-16-le", errors="ignore") + _MARK
 
 
-def build_metadata(fixed: Mapping[str, str], labels: Iterable[tuple[str, str]]) -> tuple[dict[str, str], int]:
-    """Join fixed fields and labels to metadata; return it with the number of those that found no place.
+def build_metadata(
+    fixed: Mapping[str, str], labels: Iterable[tuple[str, str]], first: Sequence[Collection[str]] = ()
+) -> tuple[dict[str, str], list[str]]:
+    """Join fixed fields and labels to metadata; return it with the names of those that found no place.
 
     ``fixed`` comes first, in its order; empty values are left out. A label whose name is taken becomes
-    ``label_<name>``.
+    ``label_<name>``. Where there is no room for all, labels of the names in ``first`` come before the others, which
+    come in name order.
     """
     joined = _joined_as_it_is(fixed, labels := sorted(labels))
     if joined is not None:
-        return joined, 0
-    joined, left_out = {}, 0
+        return joined, []
+    if len(fixed) + len(labels) > MOST_KEYS:
+        labels.sort(key=lambda label: next((rank for rank, names in enumerate(first) if label[0] in names), len(first)))
+    joined, left_out = {}, []
     for name, value in (*fixed.items(), *labels):
         longest = LONGEST_PROVIDER if name == "resource_provider" else LONGEST_VALUE
         cleaned = value if len(value) * 2 <= longest and value.isprintable() else metadata_value(value, longest)
@@ -182,7 +187,7 @@ def build_metadata(fixed: Mapping[str, str], labels: Iterable[tuple[str, str]]) 
             key = _clean_key(name)
             joined[key if key not in joined else _free_key(key, joined)] = cleaned
         elif cleaned:
-            left_out += 1
+            left_out.append(name)
     return joined, left_out
 
 
@@ -222,20 +227,20 @@ def _free_key(name: str, taken: Mapping[str, str]) -> str:
     return key
 
 
-def build_annotations(texts: Mapping[str, str]) -> tuple[dict[str, str], int]:
-    """Return the annotations that AOM takes, in the given order, and how many found no place."""
+def build_annotations(texts: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the annotations that AOM takes, in the given order, and the names of those that found no place."""
     whole = "".join(texts.values())
     is_short = len(whole) * 2 <= LONGEST_ANNOTATION and len(texts) <= MOST_ANNOTATIONS
     if is_short and whole.isprintable() and all(texts.values()) and _are_clean(tuple(texts)):
-        return dict(texts), 0  # as nearly always
+        return dict(texts), []  # as nearly always
     kept: dict[str, str] = {}
-    left_out = 0
+    left_out = []
     for name, text in texts.items():
         cleaned = annotation_value(text)
         if not cleaned:
             continue
         if len(kept) >= MOST_ANNOTATIONS:
-            left_out += 1
+            left_out.append(name)
             continue
         kept[_free_key(name, kept)] = cleaned
     return kept, left_out

@@ -25,9 +25,9 @@ _encoder = msgspec.msgpack.Encoder()
 class Notes(msgspec.Struct, array_like=True):
     """What is to be told of one notification.
 
-    ``statuses``: of its alerts, in their order. ``matched`` and ``dropped``: so many alerts by rule. ``left_out``: so
-    many labels and annotations that found no place within AOM's limits. ``fallbacks``: each with its alert's
-    fingerprint.
+    ``statuses``: of its alerts, in their order. ``matched`` and ``dropped``: so many alerts by rule. ``left_out``: the
+    names of the labels and annotations that found no place within AOM's limits; and ``fallbacks``: each with its
+    alert's fingerprint.
     """
 
     receiver: str
@@ -35,7 +35,7 @@ class Notes(msgspec.Struct, array_like=True):
     statuses: list[Status]
     matched: dict[str, int] = {}
     dropped: dict[str, int] = {}
-    left_out: int = 0
+    left_out: list[tuple[str, tuple[str, ...]]] = []
     fallbacks: list[tuple[str, Fallback]] = []
 
     @classmethod
@@ -97,7 +97,8 @@ class Intake:
             notes.matched[rule] = notes.matched.get(rule, 0) + 1
         if mapped.event is None:
             notes.dropped[mapped.rule] = notes.dropped.get(mapped.rule, 0) + 1
-        notes.left_out += result.left_out
+        if result.names_left_out:
+            notes.left_out.append((alert.fingerprint, result.names_left_out))
         notes.fallbacks += [(alert.fingerprint, fallback) for fallback in result.fallbacks]
         return mapped
 

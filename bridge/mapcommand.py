@@ -88,8 +88,9 @@ def _show(settings: Settings, mapper: Mapper, item: _Item) -> None:
     result = mapper.map(item.source, item.alert, item.group)
     for fallback in result.fallbacks:
         print(f"  fallback of {fallback.field} in {fallback.rule}: {fallback.problem}")
-    if result.left_out:
-        print(f"  left out for AOM's limits: {result.left_out} label(s) or annotation(s)")
+    if result.names_left_out:
+        names = ", ".join(result.names_left_out)
+        print(f"  left out for AOM's limits: {result.left_out} label(s) or annotation(s): {names}")
     event = result.mapped.event
     if event is None:
         print(f"  dropped by {result.mapped.rule}")

@@ -47,6 +47,9 @@ _SMALL = 8 << 10
 _LARGEST_RULES = 64 << 10
 """Bytes of packed rules that travel with each transaction of unread notifications."""
 
+_MAX_NAMES_LOGGED = 100
+"""Labels and annotations of one alert; senders choose how many there are."""
+
 _MAX_NOTED = 1_000
 """Kinds of fallback that are logged: senders choose the words of severities."""
 
@@ -218,8 +221,9 @@ class Webhook:
             self._matched(rule).inc(count)
         for rule, count in notes.dropped.items():
             self._metrics.dropped.labels(rule).inc(count)
-        if notes.left_out:
-            self._metrics.left_out.inc(notes.left_out)
+        for fingerprint, names in notes.left_out:
+            self._metrics.left_out.inc(len(names))
+            _log.debug("left out for AOM's limits", fingerprint=fingerprint, names=", ".join(names[:_MAX_NAMES_LOGGED]))
         for fingerprint, fallback in notes.fallbacks:
             self._note_fallback(fingerprint, fallback)
 

@@ -123,6 +123,17 @@ async def test_map_says_where_each_field_comes_from(tmp_path):
     assert origins["annotations.message"].startswith("mapping.annotations: ")
 
 
+async def test_map_names_what_was_left_out(tmp_path):
+    """`map` names the labels that found no place among AOM's 30 keys; those of the group are not among them."""
+    file = config_file(tmp_path)
+    labels = {f"label_{number:02d}": "v" for number in range(28)} | {"team": "shop"}
+    body = json.dumps(payload(alert("A", **labels), groupLabels={"team": "shop"})).encode()
+    code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "-"), stdin=body)
+    (line,) = [line for line in out.splitlines() if "left out for AOM's limits" in line]
+    assert (code, line.endswith(" label_26, label_27"), "team" in line) == (0, True, False)
+    assert '"team": "shop"' in out
+
+
 async def test_map_looks_at_what_the_ledger_keeps(tmp_path):
     """--last maps the newest alerts of the ledger; --diff shows what another file would change, 1 if anything."""
     async with running(tmp_path / "ledger.db") as rig:

@@ -176,7 +176,7 @@ def test_the_mandatory_six_come_first_then_ours_then_the_rules_then_labels_by_na
     """The order of the metadata is the order in which room is given."""
     metadata, left_out = build_metadata(fixed(zone="z"), [("b", "2"), ("a", "1")])
     assert list(metadata) == [*MANDATORY, "alert_fingerprint", "alert_source", "zone", "a", "b"]
-    assert left_out == 0
+    assert left_out == []
 
 
 def test_labels_over_30_keys_are_left_out_and_counted():
@@ -184,7 +184,17 @@ def test_labels_over_30_keys_are_left_out_and_counted():
     metadata, left_out = build_metadata(fixed(), [(f"l{number:02d}", "v") for number in range(40)])
     assert len(metadata) == MOST_KEYS
     assert list(metadata)[-1] == "l21"
-    assert left_out == 18
+    assert left_out == [f"l{number:02d}" for number in range(22, 40)]
+
+
+def test_labels_that_matter_come_before_the_alphabet():
+    """Without room for all, the names of the first list come first, then those of the second, then the rest."""
+    labels = [(f"l{number:02d}", "v") for number in range(40)]
+    metadata, left_out = build_metadata(fixed(), labels, ({"l39"}, {"l38", "l39", "l37", "none"}))
+    assert list(metadata)[8:] == ["l39", "l37", "l38", *(f"l{number:02d}" for number in range(19))]
+    assert left_out == [f"l{number:02d}" for number in range(19, 37)]
+    enough, _ = build_metadata(fixed(), labels[:20], ({"l15"},))
+    assert list(enough)[8:] == [name for name, _ in labels[:20]]
 
 
 def test_fields_of_rules_over_30_keys_are_left_out_and_counted():
@@ -192,7 +202,7 @@ def test_fields_of_rules_over_30_keys_are_left_out_and_counted():
     metadata, left_out = build_metadata(fixed(**{f"f{number:02d}": "v" for number in range(25)}), [("a", "1")])
     assert list(metadata)[:8] == list(fixed())
     assert len(metadata) == MOST_KEYS
-    assert left_out == 4
+    assert left_out == ["f22", "f23", "f24", "a"]
 
 
 def test_empty_values_are_left_out_and_take_no_room():
@@ -200,7 +210,7 @@ def test_empty_values_are_left_out_and_take_no_room():
     labels = [(f"e{number}", "") for number in range(50)] + [("z", "1")]
     metadata, left_out = build_metadata(fixed(nothing=""), labels)
     assert metadata == fixed(z="1")
-    assert left_out == 0
+    assert left_out == []
 
 
 @pytest.mark.parametrize("name", [*fixed(), "zone"])
@@ -216,7 +226,7 @@ def test_the_prefix_never_costs_another_label():
     metadata, left_out = build_metadata(fixed(), labels)
     assert sorted(set(metadata.values()) & {"1", "2", "3"}) == ["1", "2", "3"]
     assert metadata["event_name"] == "DiskFull"
-    assert left_out == 0
+    assert left_out == []
 
 
 def test_names_that_are_the_same_after_cleaning_stay_apart():
@@ -225,7 +235,7 @@ def test_names_that_are_the_same_after_cleaning_stay_apart():
     metadata, left_out = build_metadata(fixed(), [(name, str(place)) for place, name in enumerate(names)])
     assert set(metadata.values()) >= {str(place) for place in range(len(names))}
     assert all(units(key) <= LONGEST_KEY for key in metadata)
-    assert left_out == 0
+    assert left_out == []
 
 
 def test_a_label_without_a_name_breaks_nothing():
@@ -233,7 +243,7 @@ def test_a_label_without_a_name_breaks_nothing():
     metadata, left_out = build_metadata(fixed(), [("", "x")])
     entry = report(Event(metadata=metadata, annotations={}, timeout=DAY), alarm_id="a", starts_at=NOW, now=NOW)
     assert violations(entry) == []
-    assert ("x" in metadata.values()) != (left_out == 1)
+    assert ("x" in metadata.values()) != (left_out == [""])
 
 
 def test_the_provider_is_cut_to_64():
@@ -251,20 +261,20 @@ def test_annotations_keep_their_order_and_empty_ones_are_left_out():
     """The given order stays; an empty annotation is none and is not counted as lost."""
     kept, left_out = build_annotations({"z": "1", "empty": "", "a": "2\n"})
     assert list(kept.items()) == [("z", "1"), ("a", "2\n")]
-    assert left_out == 0
+    assert left_out == []
 
 
 def test_annotations_over_30_are_left_out_and_counted():
     """The first thirty annotations stay, the number of the others is told."""
     kept, left_out = build_annotations({f"a{number}": "v" for number in range(35)})
     assert list(kept) == [f"a{number}" for number in range(MOST_ANNOTATIONS)]
-    assert left_out == 5
+    assert left_out == [f"a{number}" for number in range(30, 35)]
 
 
 def test_annotations_whose_names_are_the_same_after_cleaning_are_not_lost_silently():
     """Two annotations whose names clean to one keep a key each, or one of them is counted as left out."""
     kept, left_out = build_annotations({"a\x00": "1", "a\x01": "2"})
-    assert len(kept) + left_out == 2
+    assert len(kept) + len(left_out) == 2
 
 
 # The whole
@@ -300,7 +310,7 @@ def test_every_label_has_a_key_or_is_counted(labels):
     """Labels that are not empty are all there, or in the number of those left out."""
     metadata, left_out = build_metadata(fixed(), labels.items())
     assert {key: metadata[key] for key in fixed()} == fixed()
-    assert len(metadata) - len(fixed()) + left_out == sum(1 for value in labels.values() if value)
+    assert len(metadata) - len(fixed()) + len(left_out) == sum(1 for value in labels.values() if value)
 
 
 @given(st.dictionaries(any_text.filter(bool), any_text, min_size=2, max_size=8))

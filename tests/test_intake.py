@@ -5,7 +5,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from conftest import alert, payload, settings_text
+from conftest import alert, payload, running, settings_text
 from test_golden import WEBHOOKS
 
 from bridge import config
@@ -104,3 +104,14 @@ def test_no_body_holds_more_alerts_than_its_length_tells():
         body = ('{"version":"4","alerts":[' + ",".join([shortest] * count) + "]}").encode()
         assert len(parse(body).alerts) == count
         assert Unread("s", body, b"").most >= count
+
+
+async def test_what_was_left_out_is_logged_at_debug_and_counted(tmp_path, capsys):
+    """The names of labels without a place among AOM's 30 keys stand in a line at debug, with their alert."""
+    labels = {f"label_{number:02d}": "v" for number in range(28)}
+    async with running(tmp_path / "l.db") as rig:
+        await rig.send(alert("A", **labels))
+        (line,) = [one for one in capsys.readouterr().out.splitlines() if "left out for AOM's limits" in one]
+        assert "debug" in line
+        assert "label_26, label_27" in line
+        assert await rig.metric("aom_bridge_mapping_left_out_total") == line.count("label_")

@@ -169,6 +169,43 @@ def test_what_finds_no_place_is_counted():
     assert result.left_out == 18 + 5
 
 
+MANY = {f"label_{number:02d}": "v" for number in range(28)}
+
+
+@pytest.mark.parametrize(
+    ("kept", "more"),
+    [
+        ({"job"}, {}),  # the group's
+        ({"x_matched"}, {"rules": (rule("r", 'x_matched!=""'),)}),
+        ({"x_unmatched"}, {"rules": (rule("r", 'x_unmatched="no"', drop=True),)}),
+        ({"x_set"}, {"rules": (rule("r", sets={"zone": "{{ labels.x_set | upper }}"}),)}),
+        ({"x_noted"}, {"rules": (rule("r", annotations={"a": "{{ labels['x_noted'] }}"}),)}),
+        ({"x_level"}, {"rules": (rule("r", severity=SeveritySettings(label="x_level")),)}),
+        ({"x_table"}, {"severity": SeveritySettings(label="x_table")}),
+        ({"x_console"}, {"annotations": templates({"a": "{{ labels.x_console or labels.job }}"})}),
+        ({"x_default"}, {"defaults": DefaultsSettings(resource_id=Template.parse("{{ labels.x_default }}"))}),
+        ({"x_var"}, {"vars": templates({"a": "{{ labels.x_var }}"})}),
+        ({"alertname", "instance"}, {}),  # the shipped defaults look at these
+    ],
+)
+def test_labels_that_matter_have_room_before_the_alphabet(kept, more):
+    """Of too many labels, those of the group and those that rules, templates and tables look at are kept."""
+    labels = {**MANY, **dict.fromkeys(kept, "v"), "z_last": "v"}
+    rules = more.pop("rules", ())
+    result = run(alert(labels), *rules, **more)
+    assert kept <= set(result.mapped.event.metadata)
+    assert "z_last" in result.names_left_out
+    assert len(result.mapped.event.metadata) == 30
+
+
+def test_what_was_left_out_is_named():
+    """Labels and annotations without a place are named, those of the metadata first."""
+    one = alert({**MANY, "job": "v"}, {f"note_{number:02d}": "v" for number in range(31)})
+    result = run(one)
+    assert result.names_left_out == (*(f"label_{number:02d}" for number in range(21, 28)), "annotations.note_30")
+    assert result.left_out == 8
+
+
 # Rules
 
 

@@ -27,13 +27,18 @@ _MOST_PLANS = 1_024
 class MapResult(msgspec.Struct, frozen=True):
     """What one alert became, and how.
 
-    ``left_out`` counts the labels and annotations that found no place within AOM's limits.
+    ``names_left_out``: the labels, and the annotations as ``annotations.<name>``, without a place within AOM's limits.
     """
 
     mapped: Mapped
     matched: tuple[str, ...]
     fallbacks: tuple[Fallback, ...] = ()
-    left_out: int = 0
+    names_left_out: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> int:
+        """How many labels and annotations found no place."""
+        return len(self.names_left_out)
 
 
 class _Rule:
@@ -77,6 +82,7 @@ class Mapper:
     def __init__(self, settings: MappingSettings, timeouts: Mapping[str, Millis], default_target: str) -> None:
         self._made_of = settings, timeouts, default_target
         self._vars = settings.vars
+        self._looked_at = settings.labels_looked_at()
         self._rules = [_Rule(rule) for rule in settings.rules]
         self._plan = lru_cache(maxsize=_MOST_PLANS)(
             lambda matched: Plan(settings, [rule.settings for rule in matched], timeouts, default_target)
@@ -92,14 +98,15 @@ class Mapper:
         if plan.drops:
             return MapResult(mapped=Mapped(event=None, target=plan.target, rule=plan.rule), matched=plan.names)
         draft = Draft(source, alert, Names(source, alert, group, self._vars), [])
-        metadata, labels_out = aom.build_metadata(plan.fixed(draft), plan.labels(alert.labels))
+        first = (group.group_labels, self._looked_at)
+        metadata, labels_out = aom.build_metadata(plan.fixed(draft), plan.labels(alert.labels), first)
         annotations, annotations_out = aom.build_annotations(plan.annotations(draft))
         event = Event(metadata=metadata, annotations=annotations, timeout=plan.timeout)
         return MapResult(
             mapped=Mapped(event=event, target=plan.target, rule=plan.rule),
             matched=plan.names,
             fallbacks=tuple(draft.fallbacks),
-            left_out=labels_out + annotations_out,
+            names_left_out=_names(labels_out, annotations_out) if labels_out or annotations_out else (),
         )
 
     def variables(self, source: str, alert: Alert, group: Group) -> dict[str, str]:
@@ -125,6 +132,10 @@ class Mapper:
                 if not rule.settings.go_on:
                     break
         return tuple(matched)
+
+
+def _names(labels: Sequence[str], annotations: Sequence[str]) -> tuple[str, ...]:
+    return (*labels, *(f"annotations.{name}" for name in annotations))
 
 
 def _flat(texts: Sequence[Matchers]) -> tuple[Matcher, ...]:

@@ -74,6 +74,14 @@ class MappingSettings:
             for key, template in rule.templates():
                 yield f"rules[{index}].{key}", template
 
+    def labels_looked_at(self) -> frozenset[str]:
+        """Return the names of the labels that matchers, templates and severity tables look at."""
+        templates = [*self.vars.values(), *(template for _, template in self.templates())]
+        found = {name for template in templates for of, name in template.looks_at if of == "labels"}
+        found |= {matcher.name for rule in self.rules for matchers in rule.match for matcher in matchers.each}
+        tables = (self.severity, *(rule.severity for rule in self.rules))
+        return frozenset(found | {table.label for table in tables if isinstance(table, SeveritySettings)})
+
     def _problems_of_vars(self) -> list[tuple[str, str]]:
         found = []
         above: list[str] = []

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from bridge.event import Severity
 
 _MAX_WORD_CHARACTERS = 100
-"""A longer one is in no table, and is not kept in memory."""
+"""A longer one is in no table."""
 
 _WORDS: dict[Severity, str] = {
     "Critical": "critical crit page fatal emergency emerg disaster panic alert blocker urgent highest catastrophic"
@@ -61,9 +60,12 @@ class SeveritySettings:
     def table(self) -> Callable[[str], Severity | None]:
         """Return what gives the severity of a word; None for one that the table does not hold."""
         known = {squeezed(word): severity for word, severity in self.map.items()}
+        spelled = dict(self.map)
 
-        @lru_cache(maxsize=1_024)
         def severity(word: str) -> Severity | None:
+            found = spelled.get(word)
+            if found is not None or len(word) > _MAX_WORD_CHARACTERS:
+                return found
             return known.get(squeezed(word))
 
-        return lambda word: severity(word) if len(word) <= _MAX_WORD_CHARACTERS else None
+        return severity
