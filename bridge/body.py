@@ -15,6 +15,9 @@ from bridge.errors import BridgeError
 LONGEST_SECONDS = 30
 """For one body; Alertmanager itself gives up after 10 s at the earliest."""
 
+_CODINGS = ("", "identity", "gzip", "deflate")
+"""What aiohttp decodes, and what needs no decoding."""
+
 _LONGEST_WAIT_SECONDS = 5
 """For room."""
 
@@ -102,6 +105,10 @@ class Body:
         Raises:
             BodyError: it is too long, too slow or not what its headers say, or there is no room.
         """
+        coding = request.headers.get("Content-Encoding", "").lower()
+        if coding not in _CODINGS:
+            text = f"the body's Content-Encoding is {coding[:40]!r}, which is not read. Fix: send it plain, or by gzip"
+            raise BodyError(400, text)
         length = request.content_length
         if length is not None and length > self._bodies.largest:
             raise self._too_long()

@@ -1,13 +1,16 @@
-"""Parse: the body of one Alertmanager webhook (payload v4) to a frozen `Notification`; pure.
+"""Parse: the body of one webhook of Alertmanager (payload v4) or Grafana (v1) to a frozen `Notification`; pure.
 
 In: bytes as they came over HTTP. Out: `Notification` with its `Alert`s, or a `PayloadError` that says what is wrong
 and where. Facts about the payload: Alertmanager 0.25 to 0.33, measured; unknown keys are accepted, since each
-version adds some. Nothing here knows AOM, and nothing is cut or cleaned for it: only lone surrogates, which no
-UTF-8 text can hold, become U+FFFD, as Go's own decoder does.
+version adds some. Grafana's alerts have the same keys and some more, of which the links become annotations
+(Grafana's documentation of its webhook contact point). Nothing here knows AOM, and nothing is cut or cleaned for it:
+only lone surrogates, which no UTF-8 text can hold, become U+FFFD, as Go's own decoder does.
 """
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import json
 import re
 from typing import Literal, cast
@@ -25,6 +28,8 @@ _FNV_PRIME = 0x100000001B3
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _FINGERPRINT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _EXCERPT = 80
+_VERSIONS = ("4", "1")
+"""Alertmanager's, and that of Grafana's own webhook."""
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -67,21 +72,25 @@ class _WireAlert(msgspec.Struct, rename="camel"):
     labels: dict[str, str | None]
     starts_at: str
     annotations: dict[str, str | None] | None = None
-    ends_at: str = ""
-    generator_url: str = msgspec.field(default="", name="generatorURL")
-    fingerprint: str = ""
+    ends_at: str | None = None
+    generator_url: str | None = msgspec.field(default=None, name="generatorURL")
+    fingerprint: str | None = None
+    dashboard_url: str | None = msgspec.field(default=None, name="dashboardURL")
+    panel_url: str | None = msgspec.field(default=None, name="panelURL")
+    image_url: str | None = msgspec.field(default=None, name="imageURL")
+    silence_url: str | None = msgspec.field(default=None, name="silenceURL")
 
 
 class _WirePayload(msgspec.Struct, rename="camel"):
     version: str
     alerts: list[_WireAlert]
-    receiver: str = ""
-    group_key: str = ""
+    receiver: str | None = None
+    group_key: str | None = None
     group_labels: dict[str, str | None] | None = None
     common_labels: dict[str, str | None] | None = None
     common_annotations: dict[str, str | None] | None = None
-    external_url: str = msgspec.field(default="", name="externalURL")
-    truncated_alerts: int = 0
+    external_url: str | None = msgspec.field(default=None, name="externalURL")
+    truncated_alerts: int | None = None
 
 
 class _Version(msgspec.Struct):
@@ -89,6 +98,9 @@ class _Version(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_WirePayload)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_STEP = re.compile(r"\w+")
 _version_decoder = msgspec.json.Decoder(_Version)
 
 
@@ -96,21 +108,22 @@ def parse(body: bytes) -> Notification:
     """Read one webhook body.
 
     Raises:
-        PayloadError: it is not JSON, not an Alertmanager payload of version 4, or an alert lacks its labels.
+        PayloadError: it is not JSON, neither Alertmanager's payload of version 4 nor Grafana's of version 1, or an
+            alert lacks its labels.
     """
-    payload = _decode(body)
-    if payload.version != "4":
+    payload = _decode(body.removeprefix(codecs.BOM_UTF8))
+    if payload.version not in _VERSIONS:
         raise PayloadError(_wrong_version(payload.version))
     group = Group(
-        receiver=payload.receiver,
-        group_key=payload.group_key,
+        receiver=payload.receiver or "",
+        group_key=payload.group_key or "",
         group_labels=_present(payload.group_labels),
         common_labels=_present(payload.common_labels),
         common_annotations=_present(payload.common_annotations),
-        external_url=payload.external_url,
+        external_url=payload.external_url or "",
     )
     alerts = tuple(_alert(index, wire) for index, wire in enumerate(payload.alerts))
-    return Notification(group=group, alerts=alerts, truncated_alerts=payload.truncated_alerts)
+    return Notification(group=group, alerts=alerts, truncated_alerts=payload.truncated_alerts or 0)
 
 
 def fingerprint(labels: Labels) -> str:
@@ -155,12 +168,12 @@ def _check_version(body: bytes) -> None:
         version = _version_decoder.decode(body).version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
-    if version != "4" and version is not None:
+    if version not in (*_VERSIONS, None):
         raise PayloadError(_wrong_version(version)) from None
 
 
 def _wrong_version(version: object) -> str:
-    return f'version: this payload has version {json.dumps(version)}, and only "4" is read'
+    return f'version: this payload has version {json.dumps(version)}; read are "4" (Alertmanager) and "1" (Grafana)'
 
 
 def _explain(error: Exception, body: bytes) -> str:
@@ -169,10 +182,26 @@ def _explain(error: Exception, body: bytes) -> str:
     if isinstance(error, msgspec.ValidationError):
         text, _, path = str(error).partition(" - at `")
         where = path.rstrip("`").removeprefix("$").lstrip(".") or "the body"
-        return f"{where}: {text[:1].lower()}{text[1:]}, so this is not an Alertmanager payload of version 4"
+        told = text[:1].lower() + text[1 : 2 * _EXCERPT]
+        if where.endswith("[...]"):
+            return f"{_not_text(body, where)}: {told}. Fix: send it as text, in quotes"
+        return f"{where}: {told}, so this is not an Alertmanager payload of version 4"
     if not body.strip():
         return "the body is empty; an Alertmanager payload of version 4 is JSON"
     return f"the body is not JSON: {error}; it begins with {body[:_EXCERPT].decode(errors='replace')!r}"
+
+
+def _not_text(body: bytes, where: str) -> str:
+    """Return where a value stands that is no text, with the name of it; only what leads there is decoded."""
+    mapping = where.removesuffix("[...]")
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, LookupError):
+        raw = msgspec.Raw(body)
+        for step in _STEP.findall(mapping):
+            raw = _items.decode(raw)[int(step)] if step.isdigit() else _members.decode(raw)[step]
+        for name, value in _members.decode(raw).items():
+            if bytes(value)[:1] not in (b'"', b"n"):
+                return f"{mapping}[{name[:_EXCERPT]!r}]"
+    return where
 
 
 def _alert(index: int, wire: _WireAlert) -> Alert:
@@ -186,11 +215,22 @@ def _alert(index: int, wire: _WireAlert) -> Alert:
         fingerprint=wire.fingerprint or fingerprint(labels),
         status=wire.status,
         labels=labels,
-        annotations=_present(wire.annotations),
+        annotations=_with_links(_present(wire.annotations), wire),
         starts_at=_time(index, "startsAt", wire.starts_at),
         ends_at=ends_at if ends_at > ZERO_TIME else None,
-        generator_url=wire.generator_url,
+        generator_url=wire.generator_url or "",
     )
+
+
+def _with_links(annotations: Labels, wire: _WireAlert) -> Labels:
+    """Add Grafana's links; an annotation that the sender has set itself stays."""
+    links = {
+        "dashboard_url": wire.dashboard_url,
+        "panel_url": wire.panel_url,
+        "image_url": wire.image_url,
+        "silence_url": wire.silence_url,
+    }
+    return {**{name: url for name, url in links.items() if url}, **annotations} if any(links.values()) else annotations
 
 
 def _time(index: int, name: str, text: str) -> Millis:

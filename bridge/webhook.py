@@ -53,6 +53,7 @@ _MAX_NAMES_LOGGED = 100
 _MAX_NOTED = 1_000
 """Kinds of fallback that are logged: senders choose the words of severities."""
 
+_OF_A_SOURCE = "/webhook/{source}"
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 _log = logger("webhook")
@@ -123,7 +124,7 @@ class Webhook:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this room."""
-        return [web.post("/webhook", self.receive), web.post("/webhook/{source}", self.receive)]
+        return [web.post(path, self.receive) for path in ("/webhook", "/webhook/", _OF_A_SOURCE, _OF_A_SOURCE + "/")]
 
     async def receive(self, request: web.Request) -> web.Response:
         """Answer one webhook and count the answer."""

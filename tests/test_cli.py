@@ -112,7 +112,7 @@ async def test_map_says_where_each_field_comes_from(tmp_path):
     code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "-"), stdin=body)
     origins = dict(re.findall(r"(?m)^  (\S+) +from (.+)$", out))
     assert code == 0
-    assert origins["event_name"] == "defaults: {{ labels.alertname or 'unnamed' }}"
+    assert origins["event_name"] == "defaults: {{ labels.alertname or labels.alert_name or 'unnamed' }}"
     assert origins["event_severity"] == "mapping.severity: severity='critical'"
     assert origins["resource_type"] == "pods: pod"
     assert origins["resource_provider"] == "a fallback: pods gave nothing (the value is empty)"

@@ -43,6 +43,7 @@ TOKENS = [
     b"\n",
     b"\r",
     b"Host: x\r\n",
+    b"Host: localhost\r\n",
     b"Content-Length: 2\r\n",
     b"Content-Length: 99999\r\n",
     b"Transfer-Encoding: chunked\r\n",

@@ -93,6 +93,12 @@ def test_the_defaults_make_an_event_of_any_alert():
     assert (result.matched, result.fallbacks, result.left_out) == ((), (), 0)
 
 
+def test_an_alert_may_be_named_by_alert_name():
+    """Where alertname is missing, the event has the name of alert_name, as some senders write it."""
+    assert metadata(alert({"alert_name": "Disk"}))["event_name"] == "Disk"
+    assert metadata(alert({"alertname": "Node", "alert_name": "Disk"}))["event_name"] == "Node"
+
+
 def test_an_alert_without_the_usual_labels_has_its_defaults():
     """Without alertname, job and instance the name is unnamed, the type alert and the id the fingerprint."""
     found = metadata(alert({"foo": "bar"}))

@@ -1,8 +1,10 @@
 """The door: what is answered to what, over real sockets; a bad request never disturbs the next one."""
 
 import asyncio
+import gzip
 import io
 import json
+import zlib
 
 import pytest
 from conftest import DATA, Rig, alert, payload, running, until
@@ -80,11 +82,12 @@ async def test_a_body_over_the_limit_is_answered_413(rig):
     [
         ("GET", "/webhook", 405, "allowed: POST"),
         ("PUT", "/webhook", 405, "allowed: POST"),
-        ("POST", "/", 405, "allowed: GET"),
+        ("POST", "/", 405, "allowed: GET, HEAD; Alertmanager posts to /webhook"),
         ("POST", "/webhooks", 404, "/webhook"),
         ("POST", "/webhook/nobody", 404, "no source is called 'nobody'"),
         ("POST", "/webhook/a/b", 404, "/webhook"),
-        ("POST", "/metrics", 405, "allowed: GET"),
+        ("POST", "/metrics", 405, "allowed: GET, HEAD; Alertmanager posts to /webhook"),
+        ("POST", "/webhook//", 404, "/webhook"),
     ],
 )
 async def test_a_wrong_method_or_path_says_what_is_right(rig, method, path, status, words):
@@ -105,11 +108,44 @@ async def test_listed_sources_have_a_path_of_their_own(tmp_path):
     """`/webhook` is the configured source, `/webhook/{source}` a listed one; equal alerts stay apart."""
     async with running(tmp_path / "l.db", more="source: east\nsources: [west]") as rig:
         body = payload(alert())
-        for path, status in [("/webhook", 200), ("/webhook/east", 200), ("/webhook/west", 200), ("/webhook/x", 404)]:
+        for path, status in [("/webhook", 200), ("/webhook/east", 200), ("/webhook/west/", 200), ("/webhook/x", 404)]:
             assert (await rig.post(body, path))[0] == status
         await until(lambda: len(rig.active()) == 2)
         sources = {event["metadata"]["alert_source"] for event in rig.aom()["active"]}
         assert sources == {"east", "west"}
+
+
+async def test_a_slash_at_the_end_changes_nothing(rig):
+    """`/webhook/` is `/webhook`: a slash that slipped into a configuration costs no alert."""
+    assert (await rig.post(payload(alert()), "/webhook/"))[0] == 200
+    assert (await rig.post(payload(alert()), "/webhook/default/")) == (200, "kept: 1 repeat\n")
+
+
+@pytest.mark.parametrize("coding", ["lz4", "x-gzip", "gzip, gzip", "br"])
+async def test_an_unknown_content_encoding_is_named(rig, coding):
+    """A body in an encoding that is not read is refused with the name of it, and nothing of it is kept."""
+    async with rig.session.post(
+        rig.app.url + "/webhook", data=io.BytesIO(GOOD), headers={"Content-Encoding": coding}
+    ) as response:
+        text = await response.text()
+        assert (response.status, coding in text, "not JSON" in text) == (400, True, False)
+    assert sum(rig.app.ledger.counts().values()) == 0
+    for known in ("identity", "GZIP", "deflate", ""):
+        data = {"GZIP": gzip.compress, "deflate": zlib.compress}.get(known, bytes)(GOOD)
+        async with rig.session.post(
+            rig.app.url + "/webhook", data=io.BytesIO(data), headers={"Content-Encoding": known}
+        ) as response:
+            assert response.status == 200
+
+
+async def test_what_grafana_posts_is_reported(rig):
+    """Grafana's own webhook opens and clears alarms, with the links to its panel and picture as annotations."""
+    raw = (DATA / "grafana" / "webhook.json").read_bytes()
+    assert (await rig.post(raw))[0] == 200
+    await until(lambda: rig.active() == ["Basket is slow"])
+    annotations = rig.aom()["active"][0]["annotations"]
+    assert annotations["panel_url"] == "https://grafana.example/d/shop?orgId=1&viewPanel=4"
+    assert annotations["image_url"] == "https://images.example/basket.png"
 
 
 async def test_unknown_keys_are_accepted(rig):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aiohttp import HttpVersion10, HttpVersion11, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
@@ -57,6 +57,8 @@ async def _answer(request: web.Request, handler: Handler, lines: Allowance) -> w
         _warn_of_stray(request, 405, lines)
         allowed = ", ".join(sorted(error.allowed_methods))
         text = f"{request.method} is not allowed on {request.path[:200]}; allowed: {allowed}"
+        if request.method == "POST":
+            text += "; Alertmanager posts to /webhook"
         response = _sentence(request, text, 405)
         response.headers["Allow"] = allowed
         return response
@@ -93,6 +95,8 @@ class ServerLog:
         peer = str(args[0]) if args else ""
         if not isinstance(exc_info, HttpProcessingError | web.RequestPayloadError):
             _log.error("the server failed at a request", peer=peer, text=text, exc_info=exc_info)
+        elif isinstance(exc_info, ContentEncodingError) and self._lines.take(peer):
+            _log.warning("a body's Content-Encoding is not read. Fix: send it plain, or by gzip", peer=peer)
         elif self._lines.take(peer):
             _log.warning("a request was no HTTP", peer=peer, problem=type(exc_info).__name__)
 

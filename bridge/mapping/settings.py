@@ -30,7 +30,9 @@ class DefaultsSettings:
     )
 
     event_type: Literal["event", "alarm"] = "alarm"
-    event_name: Template = field(default_factory=lambda: Template.parse("{{ labels.alertname or 'unnamed' }}"))
+    event_name: Template = field(
+        default_factory=lambda: Template.parse("{{ labels.alertname or labels.alert_name or 'unnamed' }}")
+    )
     resource_provider: Template = field(default_factory=lambda: Template.parse("Prometheus"))
     resource_type: Template = field(default_factory=lambda: Template.parse("{{ labels.job or 'alert' }}"))
     resource_id: Template = field(default_factory=lambda: Template.parse("{{ labels.instance or alert.fingerprint }}"))
