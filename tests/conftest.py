@@ -161,7 +161,7 @@ def settings_text(
 
 
 @asynccontextmanager
-async def running(ledger, *, emulator=None, options=None, clock=system_clock, door=None, **config):
+async def running(ledger, *, emulator=None, options=None, clock=system_clock, door=None, address="127.0.0.1", **config):
     """Run a bridge on a ledger file, with an emulator of its own unless one is given."""
     own = emulator is None
     emulator = emulator or Emulator(Options(port=0, **(options or {})), clock)
@@ -169,7 +169,7 @@ async def running(ledger, *, emulator=None, options=None, clock=system_clock, do
         await emulator.start()
     settings = loads(settings_text(emulator.url, ledger, **config).encode(), "test.yaml", {})
     writer = WritingProcess(settings.store.url) if Rig.has_writer else None
-    app = App(settings, ("127.0.0.1", 0), clock, door=door, writer=writer)
+    app = App(settings, (address, 0), clock, door=door, writer=writer)
     try:
         await app.start()
         try:

@@ -7,7 +7,7 @@ import aiohttp
 import bcrypt
 import pytest
 import sqlalchemy as sa
-from conftest import PATIENCE, until
+from conftest import PATIENCE, running, until
 from doors import ADMIN, OTHER, RIGHTS, STATUS, TOKEN, USERS, WEBHOOK, ask, basic, bearer, guarded, hashed, own_address
 
 from bridge.door.accounts import Accounts, TooManyGuessesError
@@ -83,7 +83,7 @@ async def test_two_authorization_headers_are_none(tmp_path):
     async with guarded(tmp_path, tokens=f"one: {TOKEN}\n") as rig:
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
         one = f"Authorization: Bearer {TOKEN}\r\n"
-        writer.write(f"GET /metrics HTTP/1.1\r\nHost: x\r\n{one}{one}\r\n".encode())
+        writer.write(f"GET /metrics HTTP/1.1\r\nHost: localhost\r\n{one}{one}\r\n".encode())
         assert b" 401 " in await reader.readline()
         writer.close()
 
@@ -243,6 +243,43 @@ async def test_no_page_of_another_site_raises_an_alarm(rig):
     assert await ask(rig, *WEBHOOK) == 200
 
 
+HOSTS = [
+    ("evil.example", 403),
+    ("evil.example:9876", 403),
+    ("localhost.evil.example", 403),
+    ("127.0.0.1.evil.example:80", 403),
+    ("", 403),
+    ("localhost", 200),
+    ("LocalHost:9876", 200),
+    ("127.0.0.1", 200),
+    ("127.0.0.1:9876", 200),
+    ("192.0.2.1:80", 200),
+    ("[::1]", 200),
+    ("[::1]:9876", 200),
+]
+
+
+@pytest.mark.parametrize(("host", "expected"), HOSTS)
+@pytest.mark.parametrize("route", [WEBHOOK, STATUS, ADMIN])
+async def test_a_page_whose_name_was_turned_to_loopback_gets_nothing(rig, route, host, expected):
+    """A bridge on loopback that asks for no credentials answers only to a Host that no name server can give."""
+    assert await ask(rig, *route, headers={"Host": host}) == expected
+    if expected == 403:
+        assert await rig.metric("aom_bridge_web_refusals_total", reason="foreign_host") == 1
+
+
+async def test_a_host_is_asked_for_only_where_it_alone_keeps_others_out(tmp_path):
+    """Where credentials are asked for, or the network is listened to, any Host is served; the probes serve any, too."""
+    foreign = {"Host": "bridge.example"}
+    async with guarded(tmp_path, USERS) as rig:
+        assert await ask(rig, *WEBHOOK, headers={**basic("alertmanager", "am"), **foreign}) == 200
+    async with running(tmp_path / "open.db", address="0.0.0.0") as rig:  # noqa: S104 - as a bridge in a container
+        assert await ask(rig, *WEBHOOK, headers=foreign, url=f"http://127.0.0.1:{rig.app.port}") == 200
+    async with guarded(tmp_path, admin=True) as rig:
+        assert await ask(rig, "GET", "/-/ready", headers=foreign, url=rig.app.url) == 200
+        assert await ask(rig, *STATUS, headers=foreign) == 403
+
+
 async def test_a_foreign_page_cannot_use_a_password_that_the_browser_keeps(tmp_path):
     """With the right credentials too, a change that another site's page asks for is refused."""
     async with guarded(tmp_path, USERS + RIGHTS) as rig:
@@ -292,7 +329,7 @@ async def test_users_and_tokens_change_while_the_bridge_runs(tmp_path):
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
 
         async def same_connection(token):
-            writer.write(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+            writer.write(f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
             await reader.readexactly(length)

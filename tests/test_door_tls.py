@@ -101,7 +101,7 @@ async def test_a_certificate_is_changed_without_dropping_a_connection(tmp_path):
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.app.port, ssl=context)
 
         async def is_alive():
-            writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await reader.readuntil(b"Healthy.\n")
 
         await is_alive()
@@ -130,7 +130,7 @@ async def test_a_client_whose_ca_is_trusted_no_longer_ends_with_its_next_answer(
         address = ("127.0.0.1", rig.app.port)
         reader, writer = await asyncio.open_connection(*address, ssl=context, limit=1 << 20)
         accept = "Accept: application/openmetrics-text"  # its last line is a mark
-        request = f"GET /metrics HTTP/1.1\r\nHost: x\r\n{accept}\r\n\r\n".encode()
+        request = f"GET /metrics HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n\r\n".encode()
         writer.write(request)
         assert b"Connection: close" not in await reader.readuntil(b"\r\n\r\n")
         (tmp_path / "new").mkdir()

@@ -222,7 +222,7 @@ async def test_a_very_large_set_of_rules_maps_like_a_small_one(tmp_path):
 async def test_a_sender_that_hung_up_is_left_out(rig):
     """A request whose sender has gone before the commit is not kept: Alertmanager will send it again."""
     _, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
-    head = f"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode()
+    head = f"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode()
     writer.write(head + GOOD)
     writer.close()
     await writer.wait_closed()
@@ -240,7 +240,7 @@ async def _abandoned_or_kept(rig):
 async def half_sent(rig, sent, length):
     """Begin a webhook and send only a part of its body."""
     _, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
-    writer.write(f"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode() + b"x" * sent)
+    writer.write(f"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode() + b"x" * sent)
     await writer.drain()
     return writer
 
@@ -286,7 +286,7 @@ async def test_a_slow_body_is_answered_408(tmp_path, monkeypatch):
     monkeypatch.setattr("bridge.body.LONGEST_SECONDS", 0.2)
     async with running(tmp_path / "l.db") as rig:
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
-        writer.write(b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        writer.write(b"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         head = await reader.readuntil(b"\r\n\r\n")
         assert b" 408 " in head
         assert b"connection: close" in head.lower()

@@ -19,7 +19,7 @@ from bridge.allowance import Allowance
 from bridge.clock import Millis
 from bridge.door.accounts import Accounts
 from bridge.door.answers import SAFE_HEADERS, answering
-from bridge.door.guard import Guard
+from bridge.door.guard import ON_LOOPBACK, Guard
 from bridge.door.listener import Listener
 from bridge.door.policy import Policy, read_policy
 from bridge.door.settings import Right
@@ -169,18 +169,19 @@ class Door:
 
     async def _listen(self, rooms: Sequence[Room], farewell_seconds: float) -> None:
         main = [room for room in rooms if self._admin is None or room.right in (None, "webhook")]
-        await self._main.start(self._application(main), self._policy.tls, farewell_seconds)
+        await self._main.start(self._application(main, self._main), self._policy.tls, farewell_seconds)
         if self._admin is None:
             return
         rest = [room for room in rooms if room.right != "webhook"]
         try:
-            await self._admin.start(self._application(rest), self._policy.tls, farewell_seconds)
+            await self._admin.start(self._application(rest, self._admin), self._policy.tls, farewell_seconds)
         except BaseException:
             await self._main.stop()
             raise
 
-    def _application(self, rooms: Sequence[Room]) -> web.Application:
+    def _application(self, rooms: Sequence[Room], listener: Listener) -> web.Application:
         application = web.Application(middlewares=[answering(lambda: self._headers, self._lines)])
+        application[ON_LOOPBACK] = listener.is_on_loopback
         for room in rooms:
             for route in room.routes():
                 right = room.right

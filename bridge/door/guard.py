@@ -1,7 +1,9 @@
 """Stands before each handler: who asks, and may they.
 
 In: a request. Out: the handler's answer, or 401, 403 or 503. Without passwords and tokens everybody may post alerts and
-read, and changes are taken from loopback only, unless `--web.enable-admin` opens them. The body is not touched here.
+read, and changes are taken from loopback only, unless `--web.enable-admin` opens them. A listener on loopback then
+answers only to a Host that no name server can give: else a page whose name was turned to loopback (DNS rebinding)
+could read and post through a browser on this machine. The body is not touched here.
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ REASONS = (
     "no_right",
     "not_loopback",
     "foreign_page",
+    "foreign_host",
     "outdated",
 )
+
+ON_LOOPBACK = web.AppKey("on_loopback", bool)
+"""Whether an application's listener is reached from its own machine only."""
 
 _NAME_KINDS = ("DNS", "URI", "email", "IP Address")
 _PROXY_HEADERS = ("forwarded", "via", "x-real-ip")
@@ -129,6 +135,9 @@ class Guard:
 
     def _check(self, request: web.Request, right: Right, name: str | None) -> web.Response | None:
         request[WHO] = name or "anybody"
+        if name is None and request.app[ON_LOOPBACK] and not _is_fixed(request.headers.get("Host", "localhost")):
+            text = "no bridge on loopback has this Host. Fix: ask for localhost or an IP address, or set users or tokens"
+            return self._refused(request, "foreign_host", text)
         rights = self._policy.rights_of(name) if name else DEFAULT_RIGHTS
         if right not in rights:
             if name and (self._policy.needs_credentials or self._policy.rights):
@@ -194,10 +203,11 @@ def _is_near(request: web.Request) -> bool:
     names = (name.lower() for name in request.headers)
     if any(name in _PROXY_HEADERS or name.startswith("x-forwarded-") for name in names):
         return False
-    return _is_loopback(request.remote or "")
+    return is_loopback(request.remote or "")
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Say whether an address is reached from its own machine only."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -222,8 +232,9 @@ def _is_from_a_foreign_page(request: web.Request, *, is_anonymous: bool) -> bool
 
 
 def _is_fixed(host: str) -> bool:
+    """Say whether a host, with its port if any, is one that no name server can give."""
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    if name == "localhost":
+    if name.lower() == "localhost":
         return True
     try:
         ipaddress.ip_address(name.strip("[]"))

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from bridge.allowance import Allowance
 from bridge.door.answers import ServerLog
+from bridge.door.guard import is_loopback
 from bridge.errors import BridgeError
 
 BACKLOG = 4_096
@@ -41,6 +42,11 @@ class Listener:
         self._host = host
         self._port = port
         self._flag = flag
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether it can be reached from this machine only."""
+        return self._host == "localhost" or is_loopback(self._host)
 
     @property
     def authority(self) -> str:
