@@ -1,5 +1,6 @@
 """The emulator's page shows what is there to anybody, safely."""
 
+import pytest
 from test_emulator import MINUTE, alarm, cleared, cloud
 
 
@@ -62,3 +63,30 @@ async def test_the_page_stands_absurd_times():
         await it.report(alarm(event_id="a", starts_at=1))
         await it.clear(cleared("a", ends_at=10**18))
         assert "CPU high" in await text_of(it)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:9877", "127.0.0.1.evil.example", ""])
+async def test_a_page_whose_name_was_turned_to_loopback_reads_and_breaks_nothing(host):
+    """An emulator on loopback answers only to a Host that no name server can give, on every path."""
+    async with cloud() as it:
+        for method, path in (("GET", "/"), ("GET", "/emulator/state"), ("POST", "/emulator/reset")):
+            async with it.session.request(method, it.emulator.url + path, headers={"Host": host}) as response:
+                assert response.status == 403
+        for own in ("localhost:9877", "[::1]:9877", "127.0.0.1"):
+            async with it.session.get(it.emulator.url + "/", headers={"Host": own}) as response:
+                assert response.status == 200
+    async with cloud(host="0.0.0.0") as it:  # noqa: S104 - as in a composition of containers
+        url = it.emulator.url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - as above
+        async with it.session.get(url + "/", headers={"Host": "emulator:9877"}) as response:
+            assert response.status == 200
+
+
+async def test_a_page_of_another_site_breaks_nothing():
+    """A browser that is on another site's page changes nothing in the emulator; its own page may."""
+    async with cloud() as it:
+        await it.report(alarm("CPU high"))
+        for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 204)):
+            headers = {"Sec-Fetch-Site": site}
+            async with it.session.post(it.emulator.url + "/emulator/reset", headers=headers) as response:
+                assert response.status == status
+            assert len(it.emulator.snapshot()["active"]) == (status == 403)

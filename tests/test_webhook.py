@@ -240,7 +240,9 @@ async def _abandoned_or_kept(rig):
 async def half_sent(rig, sent, length):
     """Begin a webhook and send only a part of its body."""
     _, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
-    writer.write(f"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode() + b"x" * sent)
+    writer.write(
+        f"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode() + b"x" * sent
+    )
     await writer.drain()
     return writer
 

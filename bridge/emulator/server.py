@@ -27,6 +27,7 @@ from bridge.emulator.options import Options
 from bridge.emulator.page import page
 from bridge.emulator.rows import Row
 from bridge.emulator.validation import read_json
+from bridge.emulator.visitors import visitors
 
 _MAX_HEADER_BYTES: Final = 65_536
 _MAX_READ_BYTES: Final = 64 * 1024 * 1024
@@ -137,7 +138,7 @@ class Emulator:
         }
 
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=_MAX_READ_BYTES)
+        application = web.Application(client_max_size=_MAX_READ_BYTES, middlewares=[visitors(self._options.host)])
         route = application.router.add_route
         route("GET", "/", self._show_page)
         route("GET", "/emulator/healthy", self._healthy)

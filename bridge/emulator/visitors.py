@@ -1,0 +1,43 @@
+"""Keeps web pages of other sites out of an emulator on loopback, where nothing asks for credentials.
+
+In: a request. Out: its answer, or 403. A page can ask for loopback through the browser of somebody on this machine: by
+a name of its own that it has turned to 127.0.0.1 (DNS rebinding; the Host tells), or from its own site (the browser
+tells). An emulator on another address is asked by any name, as in a composition of containers.
+"""
+
+import ipaddress
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from bridge.emulator.answers import json_response
+
+
+def visitors(listen_host: str) -> Middleware:
+    """Return what stands before every handler of an emulator that listens on this host."""
+    is_on_loopback = listen_host == "localhost" or _is_address(listen_host, must_be_loopback=True)
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if is_on_loopback and not _is_fixed(request.headers.get("Host", "localhost")):
+            return json_response({"error": "this Host is not the emulator's. Fix: localhost or an IP address."}, 403)
+        is_changing = request.method not in ("GET", "HEAD")
+        if is_changing and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            return json_response({"error": "a page of another site asked for this."}, 403)
+        return await handler(request)
+
+    return around
+
+
+def _is_fixed(host: str) -> bool:
+    """Say whether a host, with its port if any, is one that no name server can give."""
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    return name.lower() == "localhost" or _is_address(name.strip("[]"))
+
+
+def _is_address(text: str, *, must_be_loopback: bool = False) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return address.is_loopback or not must_be_loopback
