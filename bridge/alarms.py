@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +21,10 @@ from bridge.errors import BridgeError
 from bridge.event import Mapped
 from bridge.ledger import EDITS, AlarmView, Context, Edit, Edited, Editor, editing, looking_at, read, rejected
 from bridge.status import as_json
+from bridge.terminal import pretty, printable, say
+
+_CUT = 60
+"""Characters of a name or resource that the table shows."""
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -35,7 +38,7 @@ def _list(arguments: argparse.Namespace) -> int:
             limit=arguments.limit,
         )
     if arguments.output == "json":
-        print(pretty([as_json(view) for view in views]))
+        say(*pretty([as_json(view) for view in views]))
     else:
         _print_table(views)
     return 0
@@ -46,14 +49,14 @@ def _show(arguments: argparse.Namespace) -> int:
     with looking_at(settings.store.url) as connection:
         view = read.show(connection, arguments.id)
     if view is None:
-        print(f"aom-bridge: no alarm, or more than one, has an id that begins with {arguments.id!r}", file=sys.stderr)
+        say(f"aom-bridge: no alarm, or more than one, has an id that begins with {arguments.id!r}", file=sys.stderr)
         return 1
     if arguments.output == "json":
-        print(pretty(as_json(view)))
+        say(*pretty(as_json(view)))
         return 0
     for name, value in as_json(view).items():
-        shown = value if isinstance(value, str) else pretty(value)
-        print(f"{name}: {shown}")
+        first, *others = [value] if isinstance(value, str) else pretty(value)
+        say(f"{name}: {first}", *others)
     return 0
 
 
@@ -67,17 +70,15 @@ def _print_table(views: Sequence[AlarmView]) -> None:
             alarm.id[:12],
             alarm.state,
             alarm.severity,
-            *(_plain(text) for text in (metadata["event_name"], metadata["resource_id"], alarm.target, alarm.source)),
+            *(
+                printable(text[:_CUT])
+                for text in (metadata["event_name"], metadata["resource_id"], alarm.target, alarm.source)
+            ),
             format_rfc3339(alarm.fired_at),
             alarm.reason or "",
         )
     wide = None if sys.stdout.isatty() else 200
     Console(width=wide, highlight=False, markup=False).print(table)
-
-
-def _plain(text: str) -> str:
-    """Keep a label's value from steering the terminal."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text[:60])
 
 
 def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
@@ -93,10 +94,10 @@ def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
             with engine.begin() as connection:
                 some = Editor(connection, map_anew, system_clock()).run(edit, names)
             for result in some:
-                print(f"{result.id[:12]}: {result.text}", file=sys.stdout if result.done else sys.stderr)
+                say(f"{result.id[:12]}: {result.text}", file=sys.stdout if result.done else sys.stderr)
             results += some
     if not results:
-        print("no alarm is rejected")
+        say("no alarm is rejected")
     return 0 if all(result.done for result in results) else 1
 
 
@@ -117,11 +118,6 @@ def _names(arguments: argparse.Namespace, engine: Any) -> Iterator[Sequence[str 
             return
         yield found
         after = found[-1]
-
-
-def pretty(value: object) -> str:
-    """Return a value as JSON for people."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

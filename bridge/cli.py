@@ -1,4 +1,4 @@
-"""The commands; the only place that prints.
+"""The commands.
 
 In: the command line. Out: text for people or JSON for programs on standard output, logs and errors on standard error,
 and an exit code: 0 done, 1 the answer is no (a wrong configuration, an alarm that is not there), 2 it could not run.
@@ -26,6 +26,7 @@ from bridge.clock import Millis, format_duration, system_clock
 from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError
 from bridge.sendtest import SendTest
+from bridge.terminal import pretty, say
 
 _log = log.logger("cli")
 
@@ -98,7 +99,7 @@ def _emulator(arguments: argparse.Namespace) -> int:
             text = f"{arguments.listen_address} cannot be listened on: {error.strerror}"
             raise BridgeError(f"{text}. Fix: choose another --listen-address.") from None
         project = options.project_id or "demo"
-        print(_EMULATOR_HINT.format(url=emulator.url, token=options.tokens[0], project=project), flush=True)
+        say(*_EMULATOR_HINT.format(url=emulator.url, token=options.tokens[0], project=project).splitlines())
 
     return asyncio.run(_until_stopped(start, emulator.stop))
 
@@ -122,13 +123,13 @@ def _check_web_config(arguments: argparse.Namespace) -> int:
 
 def _show_checks(checked: list[Check], form: str) -> int:
     if form == "json":
-        print(alarms.pretty(checked))
+        say(*pretty(checked))
     else:
         for check in checked:
             _complain(*(problem.line_of(check.file) for problem in check.problems))
             _complain(*(f"warning: {problem.line_of(check.file)}" for problem in check.warnings))
             if check.is_good:
-                print(f"{check.file}: SUCCESS: {check.summary}")
+                say(f"{check.file}: SUCCESS: {check.summary}")
             else:
                 _complain(f"{check.file}: FAILED: {len(check.problems)} problem(s)")
     if any(check.is_unreadable for check in checked):
@@ -138,19 +139,19 @@ def _show_checks(checked: list[Check], form: str) -> int:
 
 def _healthcheck(arguments: argparse.Namespace) -> int:
     is_alive, text = healthcheck.ask(*_address(arguments.address))
-    print(text)
+    say(text)
     return 0 if is_alive else 1
 
 
 def _test_rules(arguments: argparse.Namespace) -> int:
     results = [(file, *_run_tests(file)) for file in arguments.files]
     for file, some, _ in results:
-        print(f"Unit Testing:  {file}")
+        say(f"Unit Testing:  {file}")
         for result in some:
             if result.differences:
-                print(f"  FAILED: {result.name}", *(f"    {line}" for line in result.differences), sep="\n")
+                say(f"  FAILED: {result.name}", *(f"    {line}" for line in result.differences))
         if not any(result.differences for result in some):
-            print(f"  SUCCESS: {len(some)} test(s)")
+            say(f"  SUCCESS: {len(some)} test(s)")
     if arguments.junit:
         ruletests.write_junit(arguments.junit, [(file, some) for file, some, _ in results])
     return max(code for _, _, code in results)
@@ -180,15 +181,15 @@ def _send_test(arguments: argparse.Namespace) -> int:
 async def _try_targets(targets: Mapping[str, TargetSettings], wait: Millis | None) -> int:
     failed = 0
     for name, target in targets.items():
-        print(f"target {name}: {target.aom_url}, project {target.project_id}")
+        say(f"target {name}: {target.aom_url}, project {target.project_id}")
         steps = SendTest(name, target, target.lookup_wait if wait is None else wait, system_clock)
         async for step in steps.run():
             failed += step.outcome == "FAIL"
             took = format_duration(step.took) if step.outcome != "skip" else ""
-            print(f"  {step.outcome:<5} {step.name:<12} {took:>8}  {step.text}", flush=True)
+            say(f"  {step.outcome:<5} {step.name:<12} {took:>8}  {step.text}")
             if step.fix:
-                print(f"{'':21}{'':>8}  Fix: {step.fix}", flush=True)
-    print("this does not work yet" if failed else "alarms can be reported, found and cleared")
+                say(f"{'':21}{'':>8}  Fix: {step.fix}")
+    say("this does not work yet" if failed else "alarms can be reported, found and cleared")
     return 1 if failed else 0
 
 
@@ -240,8 +241,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _complain(*lines: str) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)
+    say(*lines, file=sys.stderr)
 
 
 _EMULATOR_HINT = """AOM and IAM emulator: {url}

@@ -15,12 +15,13 @@ from bridge.errors import BridgeError
 from bridge.ledger.backup import back_up
 from bridge.ledger.database import address
 from bridge.ledger.transfer import copy
+from bridge.terminal import say
 
 
 def _back_up(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True)
     count = back_up(settings.store.url, arguments.file)
-    print(f"{count} alarm(s) copied to {arguments.file}; the bridge may run on.")
+    say(f"{count} alarm(s) copied to {arguments.file}; the bridge may run on.")
     return 0
 
 
@@ -28,7 +29,7 @@ def _copy(arguments: argparse.Namespace) -> int:
     for url in (arguments.source, arguments.destination):
         _check(url)
     count = copy(arguments.source, arguments.destination, system_clock())
-    print(f"{count} alarm(s) copied. Now set store.url to the new address, and start serve.")
+    say(f"{count} alarm(s) copied. Now set store.url to the new address, and start serve.")
     return 0
 
 

@@ -21,12 +21,13 @@ Format = Literal["logfmt", "json"]
 LEVELS = ("debug", "info", "warn", "error")
 _LEVEL_WORDS = {"warning": "warn", "critical": "error"}
 _LONGEST_VALUE = 2_048
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What could forge a line or steer a terminal; the logfmt renderer escapes line feeds only."""
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What could forge a line, steer a terminal or turn its direction; logfmt's renderer escapes line feeds only."""
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 """Printable ASCII without the space, the quote, the equals sign and the backslash."""
 _SPACED = re.compile(r"[ !#-\[\]-~]+")
 """The same with the space and the equals sign, which must stand in quotes."""
+_as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
 _quoting = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
@@ -124,8 +125,13 @@ def _send_libraries_lines(shared: list[Any], fmt: Format, stream: TextIO) -> Non
 
 def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog's own processors are typed so
     if fmt == "json":
-        return structlog.processors.JSONRenderer(ensure_ascii=False)
+        return _json
     return _logfmt
+
+
+def _json(logger: object, method: str, event: dict[str, Any]) -> str:
+    text = str(_as_json(logger, method, event))
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _logfmt(_logger: object, _method: str, event: dict[str, Any]) -> str:

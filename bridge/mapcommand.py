@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bridge import config
-from bridge.alarms import pretty
 from bridge.clock import system_clock
 from bridge.config import Settings
 from bridge.errors import BridgeError, PayloadError
@@ -22,6 +21,7 @@ from bridge.ledger import alarm_id, looking_at, read
 from bridge.mapping import Mapper, MapResult
 from bridge.mapping.origins import origins
 from bridge.notification import Alert, Group, Notification, parse
+from bridge.terminal import pretty, say
 
 _PAGE = 1_000
 
@@ -47,10 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     mapper, is_empty = settings.mapper(), True
     for index, item in enumerate(items, 1):
         is_empty = False
-        print(f"alert {index}: {item.alert.status} {item.alert.fingerprint} of {item.source}")
+        say(f"alert {index}: {item.alert.status} {item.alert.fingerprint} of {item.source}")
         _show(settings, mapper, item)
     if is_empty:
-        print("there is no alert")
+        say("there is no alert")
     return 0
 
 
@@ -60,7 +60,7 @@ def _items(arguments: argparse.Namespace, settings: Settings) -> Iterator[_Item]
         return
     notification = _read(arguments.payload)
     if notification.truncated_alerts:
-        print(f"{notification.truncated_alerts} alert(s) were cut off by Alertmanager's max_alerts, and are lost")
+        say(f"{notification.truncated_alerts} alert(s) were cut off by Alertmanager's max_alerts, and are lost")
     for alert in notification.alerts:
         yield _Item(arguments.source or settings.source, alert, notification.group)
 
@@ -82,28 +82,28 @@ def _kept(settings: Settings, last: int | None) -> Iterator[_Item]:
 
 def _show(settings: Settings, mapper: Mapper, item: _Item) -> None:
     for name, failing in mapper.explain(item.alert, item.group):
-        print(f"  rule {name}: " + ("matches" if failing is None else f"no, for {failing} does not hold"))
+        say(f"  rule {name}: " + ("matches" if failing is None else f"no, for {failing} does not hold"))
     for name, value in mapper.variables(item.source, item.alert, item.group).items():
-        print(f"  vars.{name} is {value}")
+        say(f"  vars.{name} is {value}")
     result = mapper.map(item.source, item.alert, item.group)
     for fallback in result.fallbacks:
-        print(f"  fallback of {fallback.field} in {fallback.rule}: {fallback.problem}")
+        say(f"  fallback of {fallback.field} in {fallback.rule}: {fallback.problem}")
     if result.names_left_out:
         names = ", ".join(result.names_left_out)
-        print(f"  left out for AOM's limits: {result.left_out} label(s) or annotation(s): {names}")
+        say(f"  left out for AOM's limits: {result.left_out} label(s) or annotation(s): {names}")
     event = result.mapped.event
     if event is None:
-        print(f"  dropped by {result.mapped.rule}")
+        say(f"  dropped by {result.mapped.rule}")
         return
-    print(f"  mapped by {result.mapped.rule} for target {result.mapped.target}")
+    say(f"  mapped by {result.mapped.rule} for target {result.mapped.target}")
     for field, origin in origins(settings.mapping, item.alert, result).items():
-        print(f"  {field:<24} from {origin}")
+        say(f"  {field:<24} from {origin}")
     if item.alert.status == "resolved":
-        print("  resolved: it clears the alarm that its firing opened, as reported then; a firing would be reported as")
+        say("  resolved: it clears the alarm that its firing opened, as reported then; a firing would be reported as")
     now = system_clock()
     own_id = alarm_id((item.source, item.alert.fingerprint), item.alert.starts_at)
     entry = report(event, alarm_id=own_id, starts_at=item.alert.starts_at, now=now)
-    print("\n".join("  " + line for line in pretty(entry).splitlines()))
+    say(*(f"  {line}" for line in pretty(entry)))
 
 
 def _compare(items: Iterator[_Item], settings: Settings, other: Settings) -> int:
@@ -118,8 +118,8 @@ def _compare(items: Iterator[_Item], settings: Settings, other: Settings) -> int
         if lines:
             changed += 1
             name = item.alert.labels.get("alertname", "")
-            print(f"{item.alert.fingerprint} {name} of {item.source}", *(f"  {line}" for line in lines), sep="\n")
-    print(f"{changed} of {count} alert(s) would become something else")
+            say(f"{item.alert.fingerprint} {name} of {item.source}", *(f"  {line}" for line in lines))
+    say(f"{changed} of {count} alert(s) would become something else")
     return 1 if changed else 0
 
 

@@ -136,9 +136,7 @@ class Guard:
     def _check(self, request: web.Request, right: Right, name: str | None) -> web.Response | None:
         request[WHO] = name or "anybody"
         if name is None and request.app[ON_LOOPBACK] and not _is_fixed(request.headers.get("Host", "localhost")):
-            text = (
-                "this Host is not ours. Fix: ask for localhost or an IP address, or set users or tokens"
-            )
+            text = "this Host is not ours. Fix: ask for localhost or an IP address, or set users or tokens"
             return self._refused(request, "foreign_host", text)
         rights = self._policy.rights_of(name) if name else DEFAULT_RIGHTS
         if right not in rights:
