@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bridge import config
 from bridge.clock import format_rfc3339, system_clock
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, UnknownAlarmError
 from bridge.event import Mapped
 from bridge.ledger import EDITS, AlarmView, Context, Edit, Edited, Editor, editing, looking_at, read, rejected
 from bridge.status import as_json
@@ -46,10 +46,11 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True)
-    with looking_at(settings.store.url) as connection:
-        view = read.show(connection, arguments.id)
-    if view is None:
-        say(f"aom-bridge: no alarm, or more than one, has an id that begins with {arguments.id!r}", file=sys.stderr)
+    try:
+        with looking_at(settings.store.url) as connection:
+            view = read.show(connection, arguments.id)
+    except UnknownAlarmError as error:
+        say(f"aom-bridge: {arguments.id}: {error}", file=sys.stderr)
         return 1
     if arguments.output == "json":
         say(*pretty(as_json(view)))

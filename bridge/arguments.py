@@ -22,6 +22,7 @@ DEFAULT_ADDRESS = ":9876"
 EMULATOR_ADDRESS = "127.0.0.1:9877"
 
 _LATEST_FIRST = 1_000
+_NAMED = "its id, the beginning of it, or its alert's fingerprint: then the newest alarm of that alert"
 
 SWITCHES = {
     "ids": "does AOM keep a supplied id",
@@ -182,7 +183,7 @@ def _add_alarms(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as abov
     listing.add_argument("--limit", type=int, default=_LATEST_FIRST, help=f"at most so many; default: {_LATEST_FIRST}")
     show = _command(actions, "show", run["alarms show"], "show one alarm whole")
     _add_config(show)
-    show.add_argument("id", metavar="ID", help="its id, or the beginning of it")
+    show.add_argument("id", metavar="ID", help=_NAMED)
     _add_edits(actions, run)
     for command in (listing, show):
         command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
@@ -208,7 +209,7 @@ def _add_edits(actions: Any, run: Commands) -> None:  # noqa: ANN401 - as above
     for edit, text in texts.items():
         command = _command(actions, edit, run[f"alarms {edit}"], text)
         _add_config(command)
-        command.add_argument("ids", nargs="+" if edit != "retry" else "*", metavar="ID", help="or the beginning of it")
+        command.add_argument("ids", nargs="+" if edit != "retry" else "*", metavar="ID", help=_NAMED)
         if edit == "retry":
             command.add_argument("--all", action="store_true", help="every rejected alarm")
             command.add_argument("--target", help="with --all: only those of this target")

@@ -24,3 +24,7 @@ class LedgerFullError(LedgerUnavailableError):
 
 class LedgerStartError(BridgeError):
     """The ledger cannot be opened: wrong URL, foreign file, or a second process on the same file."""
+
+
+class UnknownAlarmError(BridgeError):
+    """What was named is no alarm, or more than one; the text says which there are."""

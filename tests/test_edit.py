@@ -7,6 +7,7 @@ from process import bridge_command, run, serving
 from test_end_to_end import arm, cloud, disarm, post
 
 from bridge.event import Event, Mapped
+from bridge.notification import fingerprint
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -85,7 +86,7 @@ async def test_a_retry_says_why_it_cannot_be(book):
     own_id = await rejected(book)
     done, text = await edit(book, "retry", own_id, mapped(dropped=True))
     assert (done, text) == (False, "rule 'new-rule' drops its alert now. Fix: discard it, or change the rule")
-    assert await edit(book, "retry", "nothing") == (False, "no alarm has this id")
+    assert await edit(book, "retry", "nothing") == (False, "no alarm has this id or fingerprint")
     await book.resolve(end=T0 + 5)
     await book.fire(start=T0 + 9)
     done, text = await edit(book, "retry", own_id)
@@ -139,6 +140,22 @@ async def test_discard_finishes_without_a_push_and_warns_if_aom_may_hold_it(book
     assert await book.claim() == []
 
 
+async def test_an_edit_takes_a_fingerprint(book):
+    """Retry, clear and discard name an alarm by its alert's fingerprint, too: its newest one is meant."""
+    await book.fire("a")
+    await book.deliver()
+    await book.resolve("a", end=T0 + 5)
+    await book.deliver()
+    await book.fire("a", start=T0 + 9)
+    (old, new) = await book.rows()
+    (result,) = await book.ledger.edit("clear", [old.fingerprint], mapped())
+    assert (result.id, result.done) == (new.id, True)
+    await book.fire("a", source="other")
+    done, text = await edit(book, "discard", old.fingerprint)
+    assert not done
+    assert text.startswith("more than one alarm is meant: ")
+
+
 async def test_counts_follow_an_edit(book):
     """After retry and discard the kept counts equal the rows."""
     first, second = await rejected(book, "a"), await rejected(book, "b")
@@ -181,6 +198,10 @@ async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
         code, out, _ = await alarms("clear", ids[0], ids[1])
         assert (code, out.count("its clear is due")) == (0, 2)
         await until(lambda: len(aom.snapshot()["active"]) == 1)
+        code, out, _ = await alarms("show", fingerprint(alert("C")["labels"]))
+        assert (code, f"id: {ids[2]}" in out) == (0, True)
+        code, _, err = await alarms("show", "nonsense")
+        assert (code, err) == (1, "aom-bridge: nonsense: no alarm has this id or fingerprint\n")
         code, out, _ = await alarms("discard", ids[2])
         assert (code, "AOM may still hold it" in out) == (0, True)
         code, _, err = await alarms("discard", ids[2], "nonsense")
@@ -204,6 +225,7 @@ async def test_http_lists_shows_and_edits(rig):
     status, body = await call("GET", "?state=rejected&target=default")
     assert (status, body["status"], len(body["data"])) == (200, "success", 1)
     own_id = body["data"][0]["id"]
+    assert await call("GET", "/" + own_id[:8]) == await call("GET", "/" + body["data"][0]["fingerprint"])
     shown = (await call("GET", "/" + own_id[:8]))[1]["data"]
     assert (shown["labels"]["alertname"], shown["timeout"]) == ("A", "5d")
     assert (await call("POST", f"/{own_id}/retry"))[0] == 200

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from book import GROUP, REASSERT, T0, Book
 
 from bridge.clock import HOUR, MINUTE
-from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError
+from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError, UnknownAlarmError
 from bridge.ledger import AbandonedError, Alarm, Arrival, Parcel, read
 from bridge.ledger.database import database as connect
 from bridge.ledger.schema import alarms, metadata
@@ -258,7 +258,39 @@ async def test_an_alarm_whose_id_begins_another_one_is_found_by_it(book):
         view = await book.ledger.read(lambda c, own_id=row.id: read.show(c, own_id))
         assert view.alarm == row
     begin = row.id[:31]
-    assert await book.ledger.read(lambda c: read.show(c, begin)) is None
+    ids = [f"{row.id} of s" for row in reversed(await book.rows())]
+    with pytest.raises(UnknownAlarmError, match=f"^more than one alarm is meant: {', '.join(ids)}. Fix: "):
+        await book.ledger.read(lambda c: read.show(c, begin))
+
+
+async def test_an_alarm_is_found_by_its_alerts_fingerprint(book):
+    """A fingerprint names the newest alarm of its alert, the open one where one is open; in two sources, neither."""
+    for name in ("a", "ab", "a"):
+        await book.fire(name)
+        book.now += 1
+        await book.resolve(name)
+        book.now += 1
+    await book.fire("a", start=book.now)
+
+    async def found(name):
+        return (await book.ledger.read(lambda c: read.show(c, name))).alarm
+
+    rows = await book.rows()
+    assert await found(rows[0].fingerprint) == rows[-1]
+    assert await found(rows[1].fingerprint) == rows[1]
+    await book.fire("a", source="other")
+    both = [f"{row.id} of {row.source}" for row in reversed(await book.rows()) if row.is_newest][:2]
+    with pytest.raises(UnknownAlarmError, match=f"^more than one alarm is meant: {', '.join(both)}. Fix: "):
+        await found(rows[0].fingerprint)
+    assert await found(rows[0].id) == rows[0]
+
+
+@pytest.mark.parametrize("name", ["", "\0", "%", "_", "x" * 100, "nothing"])
+async def test_what_names_no_alarm_is_told(book, name):
+    """A name that is no id, fingerprint or beginning of an id names nothing, whatever characters it has."""
+    await book.fire()
+    with pytest.raises(UnknownAlarmError, match=r"^no alarm has this id or fingerprint$"):
+        await book.ledger.read(lambda c: read.show(c, name))
 
 
 async def test_equal_labels_of_two_sources_stay_two_alarms(book):

@@ -1,8 +1,8 @@
 """What an operator changes by hand: retry, clear, discard; one transaction for some alarms.
 
-In: ids, their beginnings or the alarms' numbers, and how an alert is mapped today. Out: for each what was done, as a
-sentence. Nobody else adds an alarm meanwhile, and nothing here lets two alarms of one alert be delivered at the same
-time.
+In: ids, their beginnings, fingerprints or the alarms' numbers, and how an alert is mapped today. Out: for each what was
+done, as a sentence. Nobody else adds an alarm meanwhile, and nothing here lets two alarms of one alert be delivered at
+the same time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
+from bridge.errors import UnknownAlarmError
 from bridge.event import Mapped
 from bridge.ledger import read, rules, tables
 from bridge.ledger.alarm import Alarm, Context
@@ -63,7 +64,7 @@ class Editor:
         self._codec = tables.codec()
 
     def run(self, edit: Edit, names: Sequence[str | int]) -> list[Edited]:
-        """Do one kind of edit to some alarms, each named by its id, the beginning of it, or its number."""
+        """Do one kind of edit to some alarms, each named as `read.named` reads it, or by its number."""
         tables.lock_puts(self._connection)
         step = {"retry": self._retry, "clear": self._clear, "discard": self._discard}[edit]
         results = [self._one(name, step) for name in names]
@@ -83,13 +84,14 @@ class Editor:
         return Edited(alarm.id, done=True, text=text)
 
     def _find(self, name: str | int) -> Alarm:
-        seqs = [name] if isinstance(name, int) else read.seqs_of(self._connection, name)
-        if len(seqs) > 1:
-            raise _Refusal("more than one alarm has an id that begins so", found=False)
-        found = tables.load(self._connection, seqs)
+        try:
+            seq = name if isinstance(name, int) else read.named(self._connection, name)
+        except UnknownAlarmError as error:
+            raise _Refusal(str(error), found=False) from None
+        found = tables.load(self._connection, [seq])
         if not found:
-            raise _Refusal("no alarm has this id", found=False)
-        return found[seqs[0]]
+            raise _Refusal("the alarm is no longer in the ledger", found=False)
+        return found[seq]
 
     def _retry(self, alarm: Alarm) -> tuple[Alarm, str]:
         if alarm.due_at is not None:

@@ -308,7 +308,7 @@ class Ledger:
         return await self._transactions.read(step)
 
     async def edit(self, edit: Edit, names: Sequence[str | int], map_anew: MapAnew) -> list[Edited]:
-        """Retry, clear or discard alarms, each named by its id, the beginning of it, or its number."""
+        """Retry, clear or discard alarms, each named as `read.named` reads it, or by its number."""
         now = self._clock()
         results = await self.write(lambda connection: Editor(connection, map_anew, now).run(edit, names))
         await self._edited()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
+from bridge.errors import UnknownAlarmError
 from bridge.event import Event
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Context, State
 from bridge.ledger.schema import alarms, contents, counters
@@ -17,6 +19,8 @@ from bridge.ledger.tables import Codec, is_behind_another
 from bridge.ledger.tables import codec as own_codec
 from bridge.notification import Alert, Group
 
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+_CANDIDATES = 10
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
 
 
@@ -89,20 +93,33 @@ def listing(
     return _views(connection, query)
 
 
-def show(connection: Connection, alarm_id: str) -> AlarmView | None:
-    """Return the alarm with this id, or the only one whose id begins so."""
-    query = sa.select(*_columns, contents.c.kept)
-    query = query.outerjoin(contents, contents.c.seq == alarms.c.seq)
-    found = _views(connection, query.where(alarms.c.seq.in_(seqs_of(connection, alarm_id))))
-    return found[0] if len(found) == 1 else None
+def show(connection: Connection, name: str) -> AlarmView:
+    """Return the alarm that a name means; as `named`."""
+    query = sa.select(*_columns, contents.c.kept).outerjoin(contents, contents.c.seq == alarms.c.seq)
+    (view,) = _views(connection, query.where(alarms.c.seq == named(connection, name)))
+    return view
 
 
-def seqs_of(connection: Connection, alarm_id: str) -> list[int]:
-    """Return the number of the alarm with this id; without one, those of up to two whose ids begin so."""
-    begins = alarms.c.id.startswith(alarm_id, autoescape=True)
-    query = sa.select(alarms.c.seq, alarms.c.id).where(begins).order_by(sa.func.length(alarms.c.id)).limit(2)
-    found = [(int(seq), str(own_id)) for seq, own_id in connection.execute(query)] if alarm_id else []
-    return [seq for seq, own_id in found if own_id == alarm_id] or [seq for seq, _ in found]
+def named(connection: Connection, name: str) -> int:
+    """Return the number of the alarm with this id, else of this fingerprint, else with an id that begins so.
+
+    Of the alarms of one alert the newest is meant: it is the open one where one is open.
+
+    Raises:
+        UnknownAlarmError: none is meant, or several are.
+    """
+    is_id, is_alert = alarms.c.id == name, sa.and_(alarms.c.fingerprint == name, alarms.c.is_newest)
+    meant = sa.or_(is_id, is_alert, alarms.c.id.startswith(name, autoescape=True))
+    rank = sa.case((is_id, 0), (is_alert, 1), else_=2)
+    query = sa.select(rank, alarms.c.seq, alarms.c.id, alarms.c.source).where(meant).order_by(rank, alarms.c.seq.desc())
+    rows = connection.execute(query.limit(_CANDIDATES)).all() if _NAME.fullmatch(name) else []
+    best = [(int(seq), f"{own_id} of {source}") for found, seq, own_id, source in rows if found == rows[0][0]]
+    if not best:
+        raise UnknownAlarmError("no alarm has this id or fingerprint")
+    if len(best) > 1:
+        listed = ", ".join(text for _, text in best) + (", ..." if len(best) == _CANDIDATES else "")
+        raise UnknownAlarmError(f"more than one alarm is meant: {listed}. Fix: give the id of one of them")
+    return best[0][0]
 
 
 def _views(connection: Connection, query: sa.Select[tuple[Any, ...]]) -> list[AlarmView]:

@@ -10,7 +10,7 @@ import yaml
 from aiohttp import web
 
 from bridge.envelope import answer, failure
-from bridge.errors import LedgerUnavailableError
+from bridge.errors import LedgerUnavailableError, UnknownAlarmError
 from bridge.ledger import STATES, Ledger, read
 from bridge.status.views import as_json
 
@@ -67,12 +67,12 @@ class AlarmsApi:
         return answer([as_json(view) for view in views])
 
     async def show(self, request: web.Request) -> web.Response:
-        """Answer with one alarm, named by its id or the beginning of it."""
+        """Answer with one alarm, named by its id, its fingerprint or the beginning of its id."""
         own_id = request.match_info["id"]
         try:
             view = await self._ledger.read(lambda connection: read.show(connection, own_id))
         except LedgerUnavailableError as error:
             return failure(str(error), 503)
-        if view is None:
-            return failure(f"no alarm, or more than one, has an id that begins with {own_id[:64]!r}", 404)
+        except UnknownAlarmError as error:
+            return failure(str(error), 404)
         return answer(as_json(view))
