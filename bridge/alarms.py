@@ -19,7 +19,7 @@ from bridge import config
 from bridge.clock import format_rfc3339, system_clock
 from bridge.errors import BridgeError, UnknownAlarmError
 from bridge.event import Mapped
-from bridge.ledger import EDITS, AlarmView, Context, Edit, Edited, Editor, editing, looking_at, read, rejected
+from bridge.ledger import EDITS, AlarmView, Context, Edit, Edited, Editor, editing, looking_at, read, rejected, trace
 from bridge.status import as_json
 from bridge.terminal import pretty, printable, say
 
@@ -93,7 +93,9 @@ def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
     with editing(settings.store.url) as engine:
         for names in _names(arguments, engine):
             with engine.begin() as connection:
-                some = Editor(connection, map_anew, system_clock()).run(edit, names)
+                now = system_clock()
+                some = Editor(connection, map_anew, now).run(edit, names)
+                trace.keep(connection, edit, some, now)
             for result in some:
                 say(f"{result.id[:12]}: {result.text}", file=sys.stdout if result.done else sys.stderr)
             results += some

@@ -1,5 +1,8 @@
 """What an operator changes by hand: retry, clear, discard; in the ledger, on the command line and over HTTP."""
 
+import re
+import socket
+
 import pytest
 from book import T0, Book
 from conftest import alert, until
@@ -210,6 +213,31 @@ async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
         assert (code, out) == (0, "no alarm is rejected\n")
         code, _, err = await alarms("retry")
         assert (code, "Fix: give ids" in err) == (2, True)
+
+
+async def test_the_command_line_leaves_a_trace_in_the_log(tmp_path):
+    """What the command line changes is a line in the running bridge's log, once, with who; else in that of the next."""
+    command = [*bridge_command("alarms", "discard"), f"--config.file={tmp_path / 'bridge.yaml'}"]
+
+    def told(bridge):
+        return [line for line in bridge.output.splitlines() if 'msg="alarm edited by the command line"' in line]
+
+    async with cloud() as aom:
+        async with serving(tmp_path, aom.url) as (bridge, url):
+            assert await post(url, alert("A"), alert("B")) == 200
+            await until(lambda: len(aom.snapshot()["active"]) == 2)
+            code, _, err = await run(*command, fingerprint(alert("A")["labels"]), "nonsense")
+            assert (code, "no alarm has this id" in err) == (1, True)
+            await until(lambda: told(bridge))
+        (line,) = told(bridge)
+        shown = r' edit=discard id=[0-9a-f]{32} text="given up .*" who="?\S.*@' + re.escape(socket.gethostname())
+        assert re.search(shown, line)
+        assert (await run(*command, fingerprint(alert("B")["labels"])))[0] == 0
+        async with serving(tmp_path, aom.url) as (bridge, _):
+            await until(lambda: told(bridge))
+        (later,) = told(bridge)
+        assert re.search(shown, later)
+        assert later.partition(" id=")[2][:32] != line.partition(" id=")[2][:32]
 
 
 async def test_http_lists_shows_and_edits(rig):

@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import HOUR, SECOND, Clock, Millis, format_duration
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
-from bridge.ledger import read, rules, work
+from bridge.ledger import read, rules, trace, work
 from bridge.ledger.alarm import FINISHED, Action, Alarm, Claim, Key, Outcome, Receipt, State
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
@@ -346,10 +346,12 @@ class Ledger:
                 await self.upkeep()
 
     async def _look_for_edits(self) -> None:
-        edits = await self.read(read.edits)
+        edits, is_untold = await self.read(lambda c: (read.edits(c), trace.is_untold(c)))
         is_old = self._database.is_shared and not 0 <= self._clock() - self._counted_at < _RECOUNT
         if edits != self._edits or is_old:
             await self._edited()
+        if is_untold:
+            await self.write(trace.tell)
 
     async def _recount(self) -> None:
         """Count anew; where nobody else writes, behind the writes under way, so that the counts stay exact."""

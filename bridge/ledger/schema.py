@@ -96,3 +96,15 @@ counters = Table(
 )
 """``alarm_seq``: the last seq given out; its row is also the lock that puts take one after another.
 ``edits``: how often the command line changed something. ``probed_at``: when readiness last wrote."""
+
+changes = Table(
+    "ledger_changes",
+    metadata,
+    Column("seq", _SEQ, primary_key=True),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("edit", String(16), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+)
+"""What the command line has changed, until a running bridge has logged it."""
