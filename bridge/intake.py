@@ -15,6 +15,7 @@ from bridge.event import Mapped
 from bridge.ledger import Arrival, Opened
 from bridge.mapping import Fallback, Mapper
 from bridge.notification import Alert, Notification, Status, parse
+from bridge.replicas import Sighting, sightings
 
 _SHORTEST_ALERT = 60
 """Bytes of a body; none with labels and a time is shorter."""
@@ -27,7 +28,7 @@ class Notes(msgspec.Struct, array_like=True):
 
     ``statuses``: of its alerts, in their order. ``matched`` and ``dropped``: so many alerts by rule. ``left_out``: the
     names of the labels and annotations that found no place within AOM's limits; and ``fallbacks``: each with its
-    alert's fingerprint.
+    alert's fingerprint. ``replicas``: those that have the label of a Prometheus replica.
     """
 
     receiver: str
@@ -37,6 +38,7 @@ class Notes(msgspec.Struct, array_like=True):
     dropped: dict[str, int] = {}
     left_out: list[tuple[str, tuple[str, ...]]] = []
     fallbacks: list[tuple[str, Fallback]] = []
+    replicas: list[Sighting] = []
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Notes:
@@ -78,7 +80,12 @@ class Intake:
         self._group = notification.group
         self._mapper = mapper
         statuses = [alert.status for alert in notification.alerts]
-        self.notes = Notes(notification.group.receiver, notification.truncated_alerts, statuses)
+        self.notes = Notes(
+            notification.group.receiver,
+            notification.truncated_alerts,
+            statuses,
+            replicas=sightings(notification.alerts),
+        )
 
     def arrival(self, alert: Alert) -> Arrival:
         """Return one of its alerts for the ledger, to be mapped when it is asked for."""

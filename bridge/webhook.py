@@ -30,6 +30,7 @@ from bridge.log import logger, together
 from bridge.mapping import Fallback, Mapper
 from bridge.metrics import Metrics
 from bridge.notification import Status, parse
+from bridge.replicas import ReplicaWatch
 from bridge.scalars import SizeField
 from bridge.turns import Turns
 
@@ -103,6 +104,7 @@ class Webhook:
         self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
         self._lines = Allowance(lambda: clock() / 1000)
         self._turns = Turns(_MAP_AT_ONCE)
+        self._replicas = ReplicaWatch()
         self._noted: set[tuple[str, str, str]] = set()
         self._untold: list[dict[str, object]] = []
         self._under_way: set[asyncio.Future[None]] = set()
@@ -213,6 +215,7 @@ class Webhook:
             words[outcome] = words.get(outcome, 0) + count
         self._tell({"source": source, "receiver": notes.receiver, "alerts": len(outcomes), **words})
         self._note_mapping(notes)
+        self._note_replicas(source, notes)
         if notes.truncated_alerts > 0:
             self._truncated(source, notes)
         return _answer(200, "kept: " + (_words(words) or "no alerts"))
@@ -240,6 +243,18 @@ class Webhook:
                 field=fallback.field,
                 problem=fallback.problem,
                 fingerprint=fingerprint,
+            )
+
+    def _note_replicas(self, source: str, notes: Notes) -> None:
+        pair = self._replicas.see(source, notes.replicas)
+        if pair is not None:
+            _log.warning(
+                "two alerts differ in one label alone, and each is an alarm of its own. Fix, if two Prometheus servers "
+                "watch the same: in both, alerting: {alert_relabel_configs: [{action: labeldrop, regex: LABEL}]}",
+                source=source,
+                receiver=notes.receiver,
+                label=pair.label,
+                values=", ".join(pair.values),
             )
 
     def _tell(self, kept: dict[str, object]) -> None:
