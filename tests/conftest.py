@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import aiohttp
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from bridge.app import App
 from bridge.clock import format_rfc3339, system_clock
@@ -19,6 +21,10 @@ from bridge.config import loads
 from bridge.emulator import Emulator, Options
 from bridge.ledger import WritingProcess
 from bridge.notification import fingerprint
+
+# A machine that others use as well may be slow at any example.
+hypothesis_settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("house")
 
 DATA = Path(__file__).parent / "data"
 NO_END = "0001-01-01T00:00:00Z"

@@ -167,7 +167,7 @@ async def test_a_full_disk_is_a_503_and_mends_itself(tmp_path, aom, kind):
         status, text = await ready(url)
         assert (status, text.startswith("aom-bridge is not ready: the ledger cannot be used now")) == (503, True)
         disk.relieve(bridge.process.pid)
-        await until(lambda: is_ready(url), limit=5)
+        await until(lambda: is_ready(url))
         assert (await sender.send())[0] == 200
         await until(lambda: active(aom) == sorted(sender.kept), limit=30)
         assert not sender.refused & set(active(aom))

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
-from conftest import alert, running, until
+from conftest import PATIENCE, alert, running, until
 
-from bridge.clock import DAY, SECOND, system_clock
+from bridge.clock import DAY, system_clock
 from bridge.ledger.schema import contents
 
 MODES = [
@@ -307,12 +307,10 @@ async def test_a_large_event_goes_out_in_requests_that_the_gateway_takes(tmp_pat
 async def test_a_stop_while_aom_hangs_puts_the_alarm_back(tmp_path):
     """A bridge that stops while a push hangs leaves the alarm due, and delivers it after the next start."""
     async with running(tmp_path / "l.db") as outer:
-        async with running(tmp_path / "m.db", emulator=outer.emulator) as rig:
+        async with asyncio.timeout(PATIENCE), running(tmp_path / "m.db", emulator=outer.emulator) as rig:
             await rig.arm({"on": "report", "hang": True})
             await rig.send(alert())
             await until(lambda: _hits(rig) >= 1)
-            begun = system_clock()
-        assert system_clock() - begun < 8 * SECOND
         await outer.disarm()
         async with running(tmp_path / "m.db", emulator=outer.emulator) as rig:
             await until(lambda: rig.count("reported") == 1)

