@@ -224,13 +224,15 @@ def _alert(index: int, wire: _WireAlert) -> Alert:
 
 def _with_links(annotations: Labels, wire: _WireAlert) -> Labels:
     """Add Grafana's links; an annotation that the sender has set itself stays."""
+    if not (wire.dashboard_url or wire.panel_url or wire.image_url or wire.silence_url):
+        return annotations
     links = {
         "dashboard_url": wire.dashboard_url,
         "panel_url": wire.panel_url,
         "image_url": wire.image_url,
         "silence_url": wire.silence_url,
     }
-    return {**{name: url for name, url in links.items() if url}, **annotations} if any(links.values()) else annotations
+    return {**{name: url for name, url in links.items() if url}, **annotations}
 
 
 def _time(index: int, name: str, text: str) -> Millis:

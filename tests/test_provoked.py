@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 import aiohttp
+import pytest
 from aomclient import PASSWORD
 from conftest import alert, need, payload, settings_text, until
 from doors import OTHER, TOKEN, bearer
@@ -17,7 +18,7 @@ from test_end_to_end import arm, cloud, disarm
 from test_observability import ALERTS, RULES
 
 PROMETHEUS = """
-global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}}
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 200ms}}
 rule_files: [rules.yaml]
 scrape_configs:
   - job_name: aom-bridge
@@ -69,7 +70,7 @@ class Rehearsal:
             await asyncio.sleep(0.1)
             return name in self.seen
 
-        await until(is_firing, 30)
+        await until(is_firing, 60)
 
     async def firing(self):
         """Give the names of the alerts that Prometheus fires now."""
@@ -84,6 +85,7 @@ class Rehearsal:
             connection.execute("UPDATE alarms SET last_seen = 1, reported_at = 1 WHERE state = 'reported'")
 
 
+@pytest.mark.timeout(300)
 async def test_every_alert_fires_when_its_trouble_is_there(tmp_path):
     """One trouble after the other: Prometheus fires just the alert that tells of it, for each alert that there is."""
     async with cloud(token_ttl_s=600) as aom:
