@@ -95,7 +95,7 @@ def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
             with engine.begin() as connection:
                 now = system_clock()
                 some = Editor(connection, map_anew, now).run(edit, names)
-                trace.keep(connection, edit, some, now)
+                trace.keep(connection, edit, some, now, is_of_all=getattr(arguments, "all", False))
             for result in some:
                 say(f"{result.id[:12]}: {result.text}", file=sys.stdout if result.done else sys.stderr)
             results += some

@@ -36,6 +36,8 @@ from bridge.turns import Turns
 
 CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
 
+_OF_A_SOURCE = "/webhook/{source}"
+
 _MAP_AT_ONCE = 100
 """Alerts mapped in a row, of one request or several, before the ledger and the network get their turn."""
 
@@ -54,7 +56,6 @@ _MAX_NAMES_LOGGED = 100
 _MAX_NOTED = 1_000
 """Kinds of fallback that are logged: senders choose the words of severities."""
 
-_OF_A_SOURCE = "/webhook/{source}"
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 _log = logger("webhook")
@@ -104,10 +105,10 @@ class Webhook:
         self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
         self._lines = Allowance(lambda: clock() / 1000)
         self._turns = Turns(_MAP_AT_ONCE)
-        self._replicas = ReplicaWatch()
         self._noted: set[tuple[str, str, str]] = set()
         self._untold: list[dict[str, object]] = []
         self._under_way: set[asyncio.Future[None]] = set()
+        self._replicas = ReplicaWatch()
         self._answered = cache(metrics.webhook_requests.labels)
         self._taken_in = cache(metrics.alerts.labels)
         self._matched = cache(metrics.rule_matches.labels)

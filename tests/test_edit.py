@@ -2,6 +2,7 @@
 
 import re
 import socket
+from functools import partial
 
 import pytest
 from book import T0, Book
@@ -10,6 +11,7 @@ from process import bridge_command, run, serving
 from test_end_to_end import arm, cloud, disarm, post
 
 from bridge.event import Event, Mapped
+from bridge.ledger import Edited, trace
 from bridge.notification import fingerprint
 
 
@@ -197,6 +199,7 @@ async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
         code, out, err = await alarms("retry", "--all")
         assert (code, out.count("its report is tried again")) == (0, 3), err
         await until(lambda: len(aom.snapshot()["active"]) == 3)
+        await until(lambda: 'command line" edit=retry text="3 alarm(s)"' in bridge.output)
         ids = [line.partition(":")[0] for line in out.splitlines()]
         code, out, _ = await alarms("clear", ids[0], ids[1])
         assert (code, out.count("its clear is due")) == (0, 2)
@@ -238,6 +241,25 @@ async def test_the_command_line_leaves_a_trace_in_the_log(tmp_path):
         (later,) = told(bridge)
         assert re.search(shown, later)
         assert later.partition(" id=")[2][:32] != line.partition(" id=")[2][:32]
+
+
+async def test_a_trace_is_told_once_and_in_its_order(book, monkeypatch, capsys):
+    """However many changes wait for a log, each is one line, the oldest first, some in each transaction."""
+    monkeypatch.setattr(trace, "_TOLD_AT_ONCE", 2)
+    results = [Edited(f"id{number}", done=number != 1, text="t") for number in range(4)]
+    keep = partial(trace.keep, edit="clear", now=T0, is_of_all=False)
+    await book.ledger.write(lambda connection: keep(connection, results=results))
+    await book.ledger.write(lambda connection: keep(connection, results=results, is_of_all=True))
+    while await book.ledger.read(trace.is_untold):
+        await book.ledger.write(trace.tell)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "by the command line" in line]
+    assert [(re.findall(r"\bid=(\S+)", line), "text=t" in line) for line in lines] == [
+        (["id0"], True),
+        (["id2"], True),
+        (["id3"], True),
+        ([], False),
+    ]
+    assert "3 alarm(s)" in lines[-1]
 
 
 async def test_http_lists_shows_and_edits(rig):

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import sqlalchemy as sa
 from book import T0, Book
 from conftest import alert, running, until
 from process import bridge_command, run, serving
@@ -11,8 +12,9 @@ from test_replica_processes import post, replica
 
 from bridge.emulator import Emulator, Options
 from bridge.errors import LedgerStartError
-from bridge.ledger import looking_at, read
+from bridge.ledger import Edited, editing, looking_at, read, trace
 from bridge.ledger.backup import back_up
+from bridge.ledger.schema import changes
 from bridge.ledger.transfer import copy
 
 
@@ -46,6 +48,26 @@ async def test_everything_is_copied(way, database, tmp_path):
     async with Book(there) as book:
         await book.fire("new")
         assert sum(book.ledger.counts().values()) == 1_201
+
+
+def edited(url, *ids):
+    """Keep the trace of changes by the command line; give what no log has a line of yet."""
+    results = [Edited(own_id, done=True, text="t") for own_id in ids]
+    with editing(url) as engine, engine.begin() as connection:
+        trace.keep(connection, "clear", results, T0, is_of_all=False)
+        return list(connection.execute(sa.select(changes.c.id).order_by(changes.c.seq)).scalars())
+
+
+@pytest.mark.parametrize("way", ["to PostgreSQL", "to SQLite"])
+async def test_the_trace_of_changes_is_copied(way, database, tmp_path):
+    """What the command line has changed, and no log has a line of, goes along, and more may follow."""
+    file = f"sqlite:///{tmp_path}/l.db"
+    here, there = (file, database) if way == "to PostgreSQL" else (database, file)
+    async with Book(here):
+        pass
+    assert edited(here, "a", "b") == ["a", "b"]
+    copy(here, there, T0)
+    assert edited(there, "c") == ["a", "b", "c"]
 
 
 async def test_the_bridge_goes_on_with_the_copy(database, tmp_path):

@@ -20,19 +20,21 @@ from bridge.ledger.schema import changes
 from bridge.log import logger
 
 _MAX_WHO_CHARACTERS = 255
+_TOLD_AT_ONCE = 1_000
+"""Changes in one transaction: others wait for it."""
 
 _log = logger("ledger")
 
 
-def keep(connection: Connection, edit: Edit, results: Sequence[Edited], now: Millis) -> None:
-    """Keep who changed which alarms; what was refused changed nothing."""
-    rows = [
-        {"changed_at": now, "who": _who(), "edit": edit, "id": result.id, "text": result.text}
-        for result in results
-        if result.done
-    ]
-    if rows:
-        connection.execute(sa.insert(changes), rows)
+def keep(connection: Connection, edit: Edit, results: Sequence[Edited], now: Millis, *, is_of_all: bool) -> None:
+    """Keep who changed which alarms, or how many where all were asked for; what was refused changed nothing."""
+    done = [{"id": result.id, "text": result.text} for result in results if result.done]
+    if done and is_of_all:
+        done = [{"id": "", "text": f"{len(done)} alarm(s)"}]
+    if done:
+        connection.execute(
+            sa.insert(changes), [{**one, "changed_at": now, "who": _who(), "edit": edit} for one in done]
+        )
 
 
 def is_untold(connection: Connection) -> bool:
@@ -41,17 +43,26 @@ def is_untold(connection: Connection) -> bool:
 
 
 def tell(connection: Connection) -> None:
-    """Log every change that no log has a line of, and forget it."""
-    taken = sa.delete(changes).returning(*changes.c)
-    for row in sorted(connection.execute(taken).all(), key=lambda row: row.seq):
+    """Log the oldest changes that no log has a line of, and forget them."""
+    oldest = sa.select(changes.c.seq).order_by(changes.c.seq).limit(_TOLD_AT_ONCE)
+    taken = connection.execute(sa.delete(changes).where(changes.c.seq.in_(oldest)).returning(*changes.c)).all()
+    for row in sorted(taken, key=lambda row: int(row.seq)):
         _log.info(
             "alarm edited by the command line",
             edit=row.edit,
-            id=row.id,
+            **({"id": row.id} if row.id else {}),
             text=row.text,
             who=row.who,
             at=format_rfc3339(row.changed_at),
         )
+
+
+def copy(there: Connection, here: Connection) -> None:
+    """Copy what no log has a line of to another database, which numbers it anew."""
+    columns = [column for column in changes.c if column is not changes.c.seq]
+    rows = there.execute(sa.select(*columns).order_by(changes.c.seq)).mappings().all()
+    if rows:
+        here.execute(sa.insert(changes), [dict(row) for row in rows])
 
 
 def _who() -> str:

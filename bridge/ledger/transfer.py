@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.clock import Millis
 from bridge.errors import LedgerStartError
-from bridge.ledger import work
+from bridge.ledger import trace, work
 from bridge.ledger.database import Database, address, database
-from bridge.ledger.schema import alarms, changes, contents, counters
+from bridge.ledger.schema import alarms, contents, counters
 
 _ROWS_AT_ONCE = 500
 
@@ -40,7 +40,7 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
             _check_empty(here, target.place)
             count = _copy_table(there, here, alarms)
             _copy_table(there, here, contents)
-            _copy_table(there, here, changes)
+            trace.copy(there, here)
             here.execute(sa.delete(counters))
             _copy_table(there, here, counters)
             work.give_back(here, None, now)
