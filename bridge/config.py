@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from bridge.aom.settings import TargetSettings
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
-from bridge.reader import ConfigError, Problem, Reader, UnreadableError, compose, read_as, read_file, suggest
+from bridge.problems import ConfigError, Problem, UnreadableError, read_file, suggest
+from bridge.reader import Reader, read_as
 from bridge.settler import DeliverySettings
 from bridge.webhook import WebSettings
+from bridge.yamltext import compose
 
 __all__ = [
     "ConfigError",

@@ -4,7 +4,7 @@ In: bytes, a dataclass to read them as, and the variables. Out: an instance, or 
 each as ``file:line:column: path: problem. Fix: …``. Scalars are read as text and typed by the field that they fill, so
 YAML's own guesses (``no``, ``on``, digits-only ids) never happen. ``${VAR}`` and ``${VAR:-default}`` are expanded once,
 in scalar values, after the YAML is parsed; ``$$`` is a literal ``$``; what comes out is never expanded again nor read
-as a template. Which settings there are is none of its business.
+as a template. A line break at the end of a value is taken off. Which settings there are is none of its business.
 """
 
 from __future__ import annotations
@@ -14,71 +14,23 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 
-from bridge.errors import BridgeError
+from bridge import nodehints, variables
 from bridge.mapping.matcher import Matchers
 from bridge.mapping.template import Template
+from bridge.problems import ConfigError, Problem, suggest
 from bridge.scalars import Secret
+from bridge.yamlmistakes import called, invisible
+from bridge.yamltext import compose, problem_at
 
 T = TypeVar("T")
-LARGEST_FILE = 1 << 20
-DEEPEST = 64
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 """What no file system, terminal, database or network takes."""
 
 _PASSWORD_IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)\S*@")
-_VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
-    """One mistake and its place; line and column count from 1."""
-
-    line: int
-    column: int
-    path: str
-    text: str
-
-    def line_of(self, file: str) -> str:
-        """Return the problem as one line: ``file:line:column: path: problem. Fix: …``."""
-        return _one_line(f"{file}:{self.line}:{self.column}: {self.path + ': ' if self.path else ''}{self.text}")
-
-
-class ConfigError(BridgeError):
-    """A configuration file that cannot be used.
-
-    Attributes:
-        file: its name, as it was given.
-        problems: every mistake, in the order of the file.
-    """
-
-    def __init__(self, file: str, problems: list[Problem]) -> None:
-        self.file = file
-        self.problems = sorted(problems)
-        super().__init__("\n".join(self.lines()))
-
-    def lines(self) -> list[str]:
-        """Return one line for each mistake: ``file:line:column: path: problem. Fix: …``."""
-        return [problem.line_of(self.file) for problem in self.problems]
-
-
-class UnreadableError(ConfigError):
-    """The file could not be read at all."""
-
-
-def read_file(file: str) -> bytes:
-    """Return the bytes of a file; raises `ConfigError` when it cannot be read."""
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        text = f"the file cannot be read: {error.strerror}. Fix: check the path and its permissions."
-        raise UnreadableError(file, [Problem(1, 1, "", text)]) from None
 
 
 def read_as(kind: type[T], raw: bytes, file: str) -> T:
@@ -92,58 +44,6 @@ def read_as(kind: type[T], raw: bytes, file: str) -> T:
     if reader.problems or not isinstance(found, kind):
         raise ConfigError(file, reader.problems)
     return found
-
-
-def compose(raw: bytes, file: str, fix: str = "describe a target under targets.default") -> yaml.Node:
-    """Parse to a node tree, which knows its places; aliases and deep nesting are refused before they cost anything.
-
-    Args:
-        raw: the file's bytes.
-        file: its name.
-        fix: what to do about an empty one.
-
-    Raises:
-        ConfigError: it is not such a file.
-    """
-    if len(raw) > LARGEST_FILE:
-        raise ConfigError(file, [Problem(1, 1, "", "the file is over 1 MiB. Fix: a configuration is smaller.")])
-    try:
-        _check_events(raw, file)
-        node = yaml.compose(raw, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise ConfigError(file, [Problem(line, column, "", f"not YAML: {error.problem}. Fix: correct it.")]) from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        text = " ".join(str(error).split())
-        raise ConfigError(file, [Problem(1, 1, "", f"not YAML: {text}. Fix: save it as UTF-8 text.")]) from None
-    if node is None:
-        raise ConfigError(file, [Problem(1, 1, "", f"the file is empty. Fix: {fix}.")])
-    return node
-
-
-def _check_events(raw: bytes, file: str) -> None:
-    depth = 0
-    for event in yaml.parse(raw, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > DEEPEST:
-            raise ConfigError(file, [_problem(event, "", f"nested deeper than {DEEPEST}. Fix: flatten it.")])
-        if isinstance(event, yaml.AliasEvent):
-            text = f"*{event.anchor} is an alias, and aliases are not read. Fix: write the value out."
-            raise ConfigError(file, [_problem(event, "", text)])
-
-
-def _problem(place: yaml.Node | yaml.Event, path: str, text: str) -> Problem:
-    mark = place.start_mark
-    return Problem(mark.line + 1, mark.column + 1, path, text) if mark else Problem(1, 1, path, text)
-
-
-def _one_line(text: str) -> str:
-    """Escape what a key or a value could steer a terminal or a log with."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class _Missing:
@@ -173,7 +73,8 @@ class Reader:
         if origin is Annotated:
             if args[1].conceal is not None and isinstance(node, yaml.ScalarNode):
                 self._concealed.append((node, args[1].conceal))
-            return self._scalar(node, args[1].name, args[1].parse, path)
+            is_secret = args[1].conceal is not None
+            return self._scalar(node, args[1].name, args[1].parse, path, is_secret=is_secret)
         if origin in (types.UnionType, typing.Union):
             return self._union(node, args, path)
         if origin is Literal:
@@ -189,7 +90,7 @@ class Reader:
 
     def note(self, node: yaml.Node, path: str, text: str) -> _Missing:
         """Note a problem at the node's place."""
-        self.problems.append(_problem(node, path, text))
+        self.problems.append(problem_at(node, path, text))
         return _MISSING
 
     def shown(self, node: yaml.Node) -> str:
@@ -209,44 +110,60 @@ class Reader:
             place = place.rpartition(".")[0]
         self.note(self._nodes[place], path, text)
 
-    def _scalar(self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str) -> Any:  # noqa: ANN401
+    def _scalar(
+        self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str, *, is_secret: bool = False
+    ) -> Any:  # noqa: ANN401 - typed by its arguments
         if not isinstance(node, yaml.ScalarNode):
-            return self.note(node, path, f"{name} is expected here, not {_called(node)}. Fix: write one value.")
+            is_matcher = parse == Matchers.parse
+            text = nodehints.not_a_matcher(node) if is_matcher else nodehints.not_a_value(node, name)
+            return self.note(node, path, text)
         if _UNFIT.search(node.value):
             return self.note(node, path, "it holds a NUL or half of a surrogate pair. Fix: write whole characters.")
+        wrong = self._wrong_variable(node, parse, path, is_secret=is_secret)
+        if wrong:
+            return self.note(node, path, wrong)
         try:
             if parse == Template.parse:
                 return parse(node.value, lambda text: self._expand(node, text, path))
-            value = parse(self._expand(node, node.value, path))
+            value = parse(self._expand(node, node.value, path).rstrip("\r\n"))
         except ValueError as error:
             return self.note(node, path, str(error))
         warning = _warning(node, value) if isinstance(value, Matchers) else ""
         if warning:
-            self.doubts.append(_problem(node, path, warning))
+            self.doubts.append(problem_at(node, path, warning))
         return value
 
+    def _wrong_variable(
+        self, node: yaml.ScalarNode, parse: Callable[..., Any], path: str, *, is_secret: bool
+    ) -> str | None:
+        """Return what is wrong with a value that looks like a variable; note what may be wrong."""
+        is_plain = parse not in (Template.parse, Matchers.parse)
+        unseen = invisible(node.value) if is_plain else None
+        if unseen:
+            self.doubts.append(problem_at(node, path, called(unseen)))
+        if self._env is None:
+            return None
+        text = node.value.strip()
+        doubt = None
+        if is_secret:
+            doubt = variables.doubtful_secret(text)
+        elif is_plain:
+            likely = variables.likely_variable(text)
+            if likely:
+                return likely
+            doubt = variables.possible_variable(text)
+        if doubt:
+            self.doubts.append(problem_at(node, path, doubt))
+        return variables.broken_variable(text)
+
     def _expand(self, node: yaml.Node, text: str, path: str) -> str:
-        env = self._env
-        if env is None:
+        if self._env is None:
             return text
-
-        def value(found: re.Match[str]) -> str:
-            if found["name"] is None:
-                return "$"
-            known = env.get(found["name"])
-            if found["default"] is not None:
-                known = known or found["default"]  # as in a shell: the default stands for an empty variable too
-            if known is not None:
-                return known
-            name = found["name"]
-            text = f"${{{name}}} is not set. Fix: export {name}, or write ${{{name}:-default}}."
-            if self._allow_unset:
-                self.missing.append(_problem(node, path, text))
-            else:
-                self.note(node, path, text)
-            return "unset"
-
-        return _VARIABLE.sub(value, text)
+        expanded, unset = variables.expand(text, self._env)
+        for name in unset:
+            problem = f"${{{name}}} is not set. Fix: export {name}, or write ${{{name}:-default}}."
+            (self.missing if self._allow_unset else self.problems).append(problem_at(node, path, problem))
+        return expanded
 
     def _union(self, node: yaml.Node, kinds: tuple[Any, ...], path: str) -> Any:  # noqa: ANN401
         rest = [kind for kind in kinds if kind is not type(None)]
@@ -265,30 +182,43 @@ class Reader:
 
     def _list(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
         if not isinstance(node, yaml.SequenceNode):
-            return self.note(node, path, f"a list is expected here, not {_called(node)}. Fix: begin lines with '- '.")
+            text = f"a list is expected here, not {nodehints.called(node)}. Fix: begin lines with '- '."
+            return self.note(node, path, nodehints.not_matchers(node) if kind is Matchers else text)
         values = [self.read(child, kind, f"{path}[{index}]") for index, child in enumerate(node.value)]
         return tuple(value for value in values if value is not _MISSING)
 
     def _map(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
         pairs = self._pairs(node, path)
+        fields = nodehints.keys_of(kind) if dataclasses.is_dataclass(kind) else []
+        strays = {key: child for key, (_, child) in pairs.items() if key in fields}
+        if any(isinstance(child, yaml.ScalarNode) for child in strays.values()):
+            return self._note_strays(pairs, strays, path)
         values = {key: self.read(child, kind, _join(path, key)) for key, (_, child) in pairs.items()}
         return {key: value for key, value in values.items() if value is not _MISSING}
+
+    def _note_strays(self, pairs: nodehints.Pairs, strays: typing.Iterable[str], path: str) -> _Missing:
+        """Note the keys of a section that stand where its name belongs."""
+        names = [key for key in pairs if key not in strays]
+        text = nodehints.below(names[0] if names else "default", is_there=bool(names))
+        for key in strays:
+            self.note(pairs[key][0], _join(path, key), text)
+        return _MISSING
 
     def _section(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
         before = len(self.problems)
         pairs = self._pairs(node, path)
         if len(self.problems) > before and not pairs:
             return _MISSING
-        hints = typing.get_type_hints(kind, include_extras=True)
+        types_by_name = typing.get_type_hints(kind, include_extras=True)
         fields = {f.metadata.get("key", f.name): f for f in dataclasses.fields(kind)}
         for key, (key_node, _) in pairs.items():
             if key not in fields:
                 fix = getattr(kind, "instead", {}).get(key) or suggest(key, fields)
                 self.note(key_node, _join(path, key), f"unknown key. Fix: {fix}")
         read = {
-            fields[key].name: self.read(child, hints[fields[key].name], _join(path, key))
+            fields[key].name: self.read(child, hints[key], _join(path, key))
             for key, (_, child) in pairs.items()
-            if key in fields
+            if key in fields and key not in robbed
         }
         values = {name: value for name, value in read.items() if value is not _MISSING}
         for key, one in fields.items():
@@ -310,15 +240,17 @@ class Reader:
         for name, noted in (("missing", self.missing), ("doubts", self.doubts)):
             for key, text in getattr(section, name, list)():
                 where = _join(path, key)
-                noted.append(_problem(self._nodes.get(where, node), where, text))
+                noted.append(problem_at(self._nodes.get(where, node), where, text))
 
-    def _pairs(self, node: yaml.Node, path: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+    def _pairs(self, node: yaml.Node, path: str) -> nodehints.Pairs:
         if isinstance(node, yaml.ScalarNode) and node.value == "":
             return {}
         if not isinstance(node, yaml.MappingNode):
-            self.note(node, path, f"keys and values are expected here, not {_called(node)}. Fix: write 'key: value'.")
+            self.note(
+                node, path, f"keys and values are expected here, not {nodehints.called(node)}. Fix: write 'key: value'."
+            )
             return {}
-        pairs: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        pairs: nodehints.Pairs = {}
         for key_node, child in node.value:
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
             if not key or _UNFIT.search(key):
@@ -367,21 +299,6 @@ _PLAIN: dict[Any, tuple[str, Callable[[str], Any]]] = {
     int: ("a whole number", _whole_number),
     float: ("a number", _number),
 }
-
-
-def suggest(word: str, known: typing.Iterable[str]) -> str:
-    """Return what was probably meant, or all that there is."""
-    names = list(known)
-    if not names:
-        return "it takes none."
-    near = get_close_matches(word, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(names)}."
-
-
-def _called(node: yaml.Node) -> str:
-    if isinstance(node, yaml.ScalarNode):
-        return "a single value" if node.value else "nothing"  # never the value itself: it may be a secret
-    return "a list" if isinstance(node, yaml.SequenceNode) else "a section"
 
 
 def _join(path: str, key: str) -> str:

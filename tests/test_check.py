@@ -215,4 +215,4 @@ async def test_exit_codes_tell_wrong_from_could_not_run(tmp_path):
     assert (await run(*bridge_command("check-config", str(bad))))[0] == 1
     code, _, err = await run(*bridge_command("check-config", str(good), str(tmp_path / "none.yaml")))
     assert code == 2
-    assert "the file cannot be read: No such file or directory" in err
+    assert "the file cannot be read: it is not there" in err

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.config import ConfigError, Settings, load, loads
 from bridge.mapping import MappingSettings
-from bridge.reader import LARGEST_FILE
 from bridge.scalars import Secret
+from bridge.yamltext import LARGEST_FILE
 
 CONFIG = Path(__file__).parent / "data" / "config"
 BAD = sorted((CONFIG / "bad").glob("*.yaml"))
@@ -145,14 +145,12 @@ def test_utf_8_and_a_byte_order_mark_are_read():
         ("$${A}", "${A}"),
         ("$$$${A}", "$${A}"),
         ("$$", "$"),
-        ("$A", "$A"),
+        ("1$A", "1$A"),
         ("5$", "5$"),
-        ("${", "${"),
-        ("${1A}", "${1A}"),
-        ("${A-b}", "${A-b}"),
+        ("$${", "${"),
+        ("$${A-b}", "${A-b}"),
         ("${NESTED}", "${A}"),
         ("${DOLLARS}", "$$"),
-        ("${NO:-${A}", "${A"),
         ("${YAML}", "{a: [b"),
         ("${LINES}", "a\nb: c"),
     ],
@@ -236,11 +234,11 @@ def test_every_bad_file_has_its_lines():
 def test_a_file_that_cannot_be_read_says_so(tmp_path):
     """A missing file, and a folder in its place, are mistakes like any other, under the name that was given."""
     missing = str(tmp_path / "none.yaml")
-    for file, reason in [(missing, "No such file or directory"), (str(tmp_path), "Is a directory")]:
+    there, folder = "it is not there. Fix: mount it, or correct the path.", "it is a folder. Fix: name a file in it."
+    for file, reason in [(missing, there), (str(tmp_path), folder)]:
         with pytest.raises(ConfigError) as caught:
             load(file, {})
-        text = f"the file cannot be read: {reason}. Fix: check the path and its permissions."
-        assert caught.value.lines() == [f"{file}:1:1: {text}"]
+        assert caught.value.lines() == [f"{file}:1:1: the file cannot be read: {reason}"]
 
 
 def test_a_file_over_1_mib_is_refused(tmp_path):

@@ -25,7 +25,7 @@ from bridge.door.policy import Policy, read_policy
 from bridge.door.settings import Right
 from bridge.log import logger
 from bridge.metrics import Metrics
-from bridge.reader import ConfigError
+from bridge.problems import ConfigError
 from bridge.watch import changes, look
 
 _log = logger("door")

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from bridge.door.settings import DEFAULT_RIGHTS, DoorSettings, Right, TlsSettings, TokenField
 from bridge.door.tls import Pem, TlsError, server_context
-from bridge.reader import ConfigError, Problem, Reader, compose, read_file, suggest
+from bridge.problems import ConfigError, Problem, read_file, suggest
+from bridge.reader import Reader
 from bridge.scalars import Secret
+from bridge.yamltext import compose
 
 _EMPTY = "say who may speak to the bridge, or leave --web.config.file out"
 

@@ -1,0 +1,77 @@
+"""Forms that look like variables and are none are told, and what a variable holds is used as a person meant it."""
+
+import pytest
+from test_check import check
+
+from bridge.config import examine_text, loads
+
+TARGET = "targets: {{default: {{region: cn-north-4, project_id: p1, auth: {{token: {{value: {}}}}}{}}}}}\n"
+
+
+def doubts(value, more=""):
+    """Give what is doubtful about a file whose token is written so."""
+    found = examine_text(TARGET.format(value, more).encode(), "f", {"A": "a"})
+    return [problem.text for problem in found.doubts]
+
+
+SECRETS = {
+    "two dollars": ("'Pa$$w0rd'", "$$ stands for a single $ here. Fix: write $$$$ for two, or keep it in a file"),
+    "a shell's variable": ("$AOM_TOKEN", "it looks like a variable, and only ${NAME}"),
+    "a variable of Kubernetes": ("$(AOM_TOKEN)", "it looks like a variable, and only ${NAME}"),
+    "a variable of Windows": ("'%AOM_TOKEN%'", "it looks like a variable, and only ${NAME}"),
+    "a template": ("'{{ .Values.token }}'", "a template stands here, where none is read"),
+    "a no-break space": ("'hunter2\u00a0'", "U+00A0 (no-break space) stands here"),
+    "a zero width space": ("'\u200bhunter2'", "U+200B (zero width space) stands here"),
+}
+
+
+@pytest.mark.parametrize(("value", "sentence"), SECRETS.values(), ids=SECRETS.keys())
+def test_a_secret_that_looks_like_something_else_is_doubted(value, sentence):
+    """A secret may look like anything, so it is taken as it stands, with a warning that does not repeat it."""
+    (text,) = doubts(value)
+    assert text.startswith(sentence)
+    assert not [word for word in ("AOM_TOKEN", "hunter2", "w0rd") if word in text]
+
+
+@pytest.mark.parametrize("value", ["'Pa$w0rd'", "'a$'", "'50%'", "'a%b%c'", "'{a}'", "'${A}'", "'${NO:-a}'", "'a{{b'"])
+def test_a_secret_that_looks_like_nothing_else_is_not_doubted(value):
+    """A dollar, a percent or a brace within a password is the password's own."""
+    assert doubts(value) == []
+
+
+@pytest.mark.parametrize("value", ["/run/$HOST/ca.pem", "'/run/%HOST%/ca.pem'", "/run/$(HOST)/ca.pem"])
+def test_a_part_of_a_value_that_looks_like_a_variable_is_doubted(value):
+    """A shell's variable within a longer text is replaced by nobody, and a warning says so."""
+    (text,) = doubts("t", f", ca_file: {value}")
+    assert text.startswith("a part of it looks like a variable")
+
+
+def test_a_line_break_at_the_end_of_a_value_is_taken_off(tmp_path):
+    """A Secret made with echo ends with a line break: in a variable, in a file and in a block it is not part of it."""
+    (tmp_path / "password").write_text("secret\r\n")
+    text = (
+        "targets:\n  default:\n    region: ${REGION}\n    project_id: |\n      p1\n    auth:\n      password:\n"
+        f"        domain: ${{DOMAIN}}\n        user: ${{USER}}\n        password_file: {tmp_path}/password\n"
+        "store: {lease: '${LEASE}'}\nmapping: {annotations: {a: 'x${USER}', b: \"{{ labels.a }}${USER}\"}}\n"
+    )
+    env = {"REGION": "cn-north-4\n", "DOMAIN": "d\n", "USER": "u\r\n", "LEASE": "90s\n"}
+    found = loads(text.encode(), "f", env)
+    target = found.targets["default"]
+    assert (target.region, target.project_id) == ("cn-north-4", "p1")
+    password = target.auth.password
+    assert (password.domain, password.user, password.secret().reveal()) == ("d", "u", "secret")
+    scope = {"labels": {"a": "1"}}
+    assert [found.mapping.annotations[key].render(scope) for key in ("a", "b")] == ["xu", "1u"]
+
+
+def test_warnings_do_not_fail_the_check(tmp_path):
+    """A doubtful secret is a warning of check-config, with its place."""
+    problems, (warning,) = check(tmp_path, TARGET.format("'Pa$$w0rd'", ""))
+    assert problems == []
+    assert warning.startswith("f:1:79: targets.default.auth.token.value: $$ stands for a single $ here.")
+
+
+def test_a_dollar_before_a_template_is_a_dollar():
+    """A currency's sign before a template is no broken variable."""
+    text = TARGET.format("t", "") + "mapping: {annotations: {a: 'costs ${{ labels.a }}'}}"
+    assert loads(text.encode(), "f", {}).mapping.annotations["a"].render({"labels": {"a": "5"}}) == "costs $5"
