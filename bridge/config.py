@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bridge.aom.settings import TargetSettings
+from bridge.aom.settings import TargetSettings, reassert_doubt
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
 from bridge.problems import ConfigError, Problem, UnreadableError, read_file, suggest
@@ -77,6 +77,15 @@ class Settings:
             if rule.target is not None and rule.target not in self.targets:
                 text = f"no target is called {rule.target!r}. Fix: {suggest(rule.target, self.targets)}"
                 found.append((f"mapping.rules[{index}].target", text))
+        return found
+
+    def doubts(self) -> list[tuple[str, str]]:
+        """Return what is doubtful between the sections: pairs of the path and the sentence."""
+        found = []
+        for index, rule in enumerate(self.mapping.rules):
+            target = self.targets.get(rule.target or self.default_target)
+            if rule.timeout is not None and target is not None and target.reassert_after * 2 > rule.timeout:
+                found.append((f"mapping.rules[{index}].timeout", reassert_doubt(rule.timeout)))
         return found
 
 

@@ -63,13 +63,13 @@ class Setup:
 
 
 @asynccontextmanager
-async def client(*, auth=PASSWORD, target="rate_limit: 1000", **options):
-    """Run an emulator and a client of it."""
+async def client(*, auth=PASSWORD, target="rate_limit: 1000", aom="", **options):
+    """Run an emulator and a client of it, or of another server at ``aom``."""
     made = Setup(None)
     made.emulator = Emulator(Options(port=0, **options), made.clock)
     await made.emulator.start()
     auth = auth.replace("%s", made.emulator.url)
-    settings = loads(settings_text(made.emulator.url, "x.db", auth=auth, target=target).encode(), "t.yaml", {})
+    settings = loads(settings_text(aom or made.emulator.url, "x.db", auth=auth, target=target).encode(), "t.yaml", {})
     made.client = AomClient("default", settings.targets["default"], made.clients_clock, 5 * SECOND)
     await made.client.start()
     try:

@@ -153,8 +153,8 @@ def test_rules_are_checked_in_linear_time():
 
 MISSING = {
     "variable": (TARGET % "value: '${NO_SUCH}'", "targets.default.auth.token.value: ${NO_SUCH} is not set"),
-    "secret file": (TARGET % "file: /no/such", "targets.default.auth.token.file: the file /no/such is not there"),
-    "CA file": (GOOD.replace("auth", "ca_file: /no/ca, auth"), "targets.default.ca_file: the file /no/ca is not there"),
+    "secret file": (TARGET % "file: /no/such", "targets.default.auth.token.file: /no/such: it is not there"),
+    "CA file": (GOOD.replace("auth", "ca_file: /no/ca, auth"), "targets.default.ca_file: /no/ca: it is not there"),
 }
 
 

@@ -159,11 +159,12 @@ def test_variables_are_expanded_once(text, expected):
     """${VAR}, ${VAR:-default} and $$ are replaced in one pass; what comes out is neither expanded nor read as YAML."""
     env = {"A": "a", "B": "b", "EMPTY": "", "NESTED": "${A}", "DOLLARS": "$$", "YAML": "{a: [b", "LINES": "a\nb: c"}
     quoted = text.replace("'", "''")
-    found = read(
-        f"targets: {{default: {{region: r, project_id: '{quoted} ', auth: {{token: {{value: 'x{quoted}'}}}}}}}}", env
+    auth = f"{{password: {{domain: d, user: '{quoted} ', password: 'x{quoted}'}}}}"
+    password = (
+        read(f"targets: {{default: {{region: r, project_id: p, auth: {auth}}}}}", env).targets["default"].auth.password
     )
-    assert found.targets["default"].auth.token.value.reveal() == "x" + expected
-    assert found.targets["default"].project_id == expected + " "
+    assert password.password.reveal() == "x" + expected
+    assert password.user == expected + " "
 
 
 def test_variables_are_expanded_in_values_of_every_kind():

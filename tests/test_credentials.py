@@ -12,7 +12,7 @@ from aiohttp import web
 from aomclient import PASSWORD, client
 from conftest import alert, running, until
 
-from bridge.aom.settings import REGIONS
+from bridge.aom.regions import REGIONS
 from bridge.clock import MINUTE, SECOND, system_clock
 from bridge.emulator import Emulator, Options
 
@@ -94,7 +94,7 @@ async def test_temporary_keys_in_files_are_rotated(tmp_path):
         write(2)
         assert (await it.push()).accepted
         files["secret_key"].unlink()
-        assert "No such file" in (await it.push()).detail
+        assert "it is not there" in (await it.push()).detail
 
 
 @pytest.mark.parametrize(("minutes", "word"), [(20, "ahead of"), (-20, "behind")])

@@ -118,7 +118,7 @@ BAD = {
     "config: bridge.yaml\ntests:\n  - {name: a, expect: {rule: x}}": "alert: it is missing. Fix: add it.",
     failing("{rule: x}", "{labels: {}, starts_at: soon}"): "starts_at: it is not a time. Fix: such as",
     failing("{rule: x}", "{labels: {}, status: open}"): "'open' is not known here. Fix: use one of firing, resolved.",
-    "config: none.yaml\ntests: []": "none.yaml:1:1: the file cannot be read: No such file",
+    "config: none.yaml\ntests: []": "none.yaml:1:1: the file cannot be read: it is not there",
 }
 
 

@@ -213,7 +213,7 @@ class AomClient:
     ) -> tuple[Outcome, bytes]:
         headers = {
             "Content-Type": "application/json",
-            "enterprise-project-id": self._settings.enterprise_project_id,
+            self._settings.enterprise_project_header: self._settings.enterprise_project_id,
         }
         url = f"{self._settings.aom_url}/v2/{self._settings.project_id}{path}"
         try:

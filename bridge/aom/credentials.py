@@ -52,8 +52,8 @@ class Fixed:
         """Return the grant; files are read anew each time."""
         try:
             return _grant(self._settings)
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise CredentialError(Outcome("unauthorized", message=f"auth: {error}"[:500])) from None
+        except ValueError as error:
+            raise CredentialError(Outcome("unauthorized", message=str(error)[:500])) from None
 
     async def renew(self, refused: Grant) -> bool:
         """Return whether the files hold something else by now."""
@@ -83,7 +83,7 @@ def credentials(name: str, target: TargetSettings, session: aiohttp.ClientSessio
     if auth.password is not None:
         return Renewed(Password(target, auth.password, session), name, clock)
     if auth.sdk is not None:
-        return Renewed(SdkChain(), name, clock)
+        return Renewed(SdkChain(target.sdk_region), name, clock)
     fixed = auth.token or auth.aksk
     if fixed is None:
         raise ValueError("a target without credentials passed the configuration")

@@ -52,8 +52,8 @@ class Password:
         """Return the password; raises `CredentialError` when its file cannot be read."""
         try:
             return self._settings.secret()
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise CredentialError(Outcome("unauthorized", message=f"auth.password: {error}"[:500])) from None
+        except ValueError as error:
+            raise CredentialError(Outcome("unauthorized", message=str(error)[:500])) from None
 
     async def obtain(self, now: Millis) -> Obtained:
         """Ask IAM for a token; raises `CredentialError`."""

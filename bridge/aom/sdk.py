@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bridge.aom.grant import CredentialError, KeyGrant
 from bridge.aom.outcome import Outcome
+from bridge.aom.regions import address
 from bridge.aom.renewed import Obtained, renew_at
 from bridge.clock import MINUTE, SECOND, Millis
 from bridge.scalars import Secret
@@ -27,9 +30,16 @@ _LONGEST_WORD = 160
 
 
 class SdkChain:
-    """The SDK's providers, asked one after the other."""
+    """The SDK's providers, asked one after the other.
+
+    Args:
+        region: the target's; empty where it is not known, and the SDK's own default counts.
+    """
 
     name = "the SDK's provider chain"
+
+    def __init__(self, region: str) -> None:
+        self._region = region
 
     def revision(self) -> object:
         """Return nothing that changes: what the providers look at is not known here."""
@@ -37,13 +47,13 @@ class SdkChain:
 
     async def obtain(self, now: Millis) -> Obtained:
         """Ask the providers for access keys; raises `CredentialError`."""
-        keys, expires_at = await _on_a_thread(_first_that_has_keys)
+        keys, expires_at = await _on_a_thread(partial(_first_that_has_keys, self._region))
         if expires_at is None:
             return Obtained(keys, None, now + _LOOK_AGAIN)
         return Obtained(keys, expires_at, renew_at(now, expires_at))
 
 
-def _first_that_has_keys() -> tuple[KeyGrant, Millis | None]:
+def _first_that_has_keys(region: str) -> tuple[KeyGrant, Millis | None]:
     """Ask each provider; unlike the SDK's own chain, one that breaks does not keep the next one from being asked."""
     # Imported where it is used: it takes a third of a second and 22 MB, and most users never sign.
     from huaweicloudsdkcore.auth import provider  # noqa: PLC0415
@@ -57,14 +67,15 @@ def _first_that_has_keys() -> tuple[KeyGrant, Millis | None]:
         provider.MetadataCredentialProvider,
     ):
         try:
-            return _keys_of(kind.get_basic().get_credentials())
+            return _keys_of(kind.get_basic().get_credentials(), region)
         except Exception as error:  # noqa: BLE001 - the SDK raises its own, requests' and Python's
             words = " ".join(str(error).split()) or type(error).__name__
             lacking.append(f"{kind.__name__.removesuffix('CredentialProvider')}: {words[:_LONGEST_WORD]}")
     raise CredentialError(Outcome("unauthorized", message="no provider has keys: " + "; ".join(lacking)))
 
 
-def _keys_of(credentials: Any) -> tuple[KeyGrant, Millis | None]:  # noqa: ANN401 - the SDK has no types
+def _keys_of(credentials: Any, region: str) -> tuple[KeyGrant, Millis | None]:  # noqa: ANN401 - the SDK has no types
+    _lead_to(credentials, region)
     credentials.process_sts(_http_client())
     if not credentials.ak or not credentials.sk:
         raise ValueError("it gave no keys")
@@ -72,6 +83,22 @@ def _keys_of(credentials: Any) -> tuple[KeyGrant, Millis | None]:  # noqa: ANN40
     keys = KeyGrant(credentials.ak, Secret(credentials.sk), Secret(token) if token else None)
     expires_at = credentials._expired_at  # noqa: SLF001 - the SDK tells it nowhere else
     return keys, int(expires_at * SECOND) if expires_at else None
+
+
+def _lead_to(credentials: Any, region: str) -> None:  # noqa: ANN401 - as above
+    """Let STS and IAM be asked in the target's region; the SDK's providers do not know it."""
+    from huaweicloudsdkcore.auth.internal import IamHelper, StsHelper  # noqa: PLC0415 - as above
+
+    if region:
+        credentials.sts_endpoint = credentials.sts_endpoint or _endpoint("sts", region, StsHelper.get_sts_endpoint)
+        credentials.iam_endpoint = credentials.iam_endpoint or _endpoint("iam", region, IamHelper.get_iam_endpoint)
+
+
+def _endpoint(service: str, region: str, of_sdk: Callable[[str], str]) -> str:
+    """Return the SDK's address, which may be another region's, except where another site needs its own."""
+    own, variable = address(service, region), f"HUAWEICLOUD_SDK_{service.upper()}_ENDPOINT"
+    is_known_to_sdk = own.endswith(".myhuaweicloud.com") or variable in os.environ
+    return of_sdk(region) if is_known_to_sdk else own
 
 
 def _http_client() -> Any:  # noqa: ANN401 - as above

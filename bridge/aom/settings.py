@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
+import ssl
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from yarl import URL
 
-from bridge.clock import DAY, MINUTE
+from bridge.aom import regions
+from bridge.clock import DAY, MINUTE, Millis, format_duration
 from bridge.event import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
+from bridge.failures import of_file
 from bridge.scalars import DurationField, Secret, SecretField
 
 _LEAST_RATE = 0.1
 """Requests per second; at a slower pace the lease of an alarm ends before its turn comes."""
 
-REGIONS = (
-    "ae-ad-1", "af-north-1", "af-south-1", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4",
-    "ap-southeast-5", "cn-east-2", "cn-east-3", "cn-east-4", "cn-east-5", "cn-north-1", "cn-north-2", "cn-north-4",
-    "cn-north-9", "cn-north-11", "cn-north-12", "cn-south-1", "cn-south-2", "cn-southwest-2", "cn-southwest-3",
-    "la-north-2", "la-south-2", "me-east-1", "my-kualalumpur-1", "na-mexico-1", "ru-moscow-1", "ru-northwest-2",
-    "sa-brazil-1", "tr-west-1",
-)  # fmt: skip
-"""Where AOM is, and with it IAM, at addresses of one form (the official SDK's `huaweicloudsdkaom.v2.region`)."""
-
-_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_API_PATH = re.compile(r"/v[0-9]+(\.[0-9]+)?(/.*)?$")
+_NO_PART_OF_A_PATH = re.compile(r"[\s/?#%\\]")
+_MAX_FILE_BYTES = 1 << 20
 
 Problems = list[tuple[str, str]]
 
@@ -49,7 +43,7 @@ class TokenSettings:
 
     def secret(self) -> Secret:
         """Return the token; as `_read`."""
-        return _read(self.value, self.file)
+        return _read("auth.token", self.value, self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +70,7 @@ class PasswordSettings:
 
     def secret(self) -> Secret:
         """Return the password; as `_read`."""
-        return _read(self.password, self.password_file)
+        return _read("auth.password.password", self.password, self.password_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +114,9 @@ class AkskSettings:
         """Return the keys; as `_read`."""
         has_token = self.security_token is not None or self.security_token_file is not None
         return Keys(
-            _read(self._access_key(), self.access_key_file).reveal(),
-            _read(self.secret_key, self.secret_key_file),
-            _read(self.security_token, self.security_token_file) if has_token else None,
+            _read("auth.aksk.access_key", self._access_key(), self.access_key_file).reveal(),
+            _read("auth.aksk.secret_key", self.secret_key, self.secret_key_file),
+            _read("auth.aksk.security_token", self.security_token, self.security_token_file) if has_token else None,
         )
 
     def _access_key(self) -> Secret | None:
@@ -157,6 +151,7 @@ class TargetSettings:
 
     ``reassert_after``: a repeat is reported again when AOM's last acceptance is older; 0s is every repeat.
     ``lookup_wait``: an alarm that the list does not show is a lag until then.
+    ``enterprise_project_header``: older deployments of AOM read the other one, so spelt.
     """
 
     project_id: str
@@ -164,6 +159,7 @@ class TargetSettings:
     endpoint: str = ""
     region: str = ""
     enterprise_project_id: str = "0"
+    enterprise_project_header: Literal["enterprise-project-id", "x-enterprise-prject-id"] = "enterprise-project-id"
     alarm_timeout: DurationField = 5 * DAY
     reassert_after: DurationField = 30 * MINUTE
     clear_by: Literal["lookup", "id"] = "lookup"
@@ -175,13 +171,13 @@ class TargetSettings:
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
         found: Problems = []
-        if not self.project_id:
-            found.append(("project_id", "it is empty. Fix: the project's id, from the console's My Credentials page."))
+        found += _project_problems(self.project_id)
         if not self.endpoint and not self.region:
             found.append(("", "neither endpoint nor region is set. Fix: set one, such as region: cn-north-4."))
         found += _url_problems("endpoint", self.endpoint)
-        if not self.endpoint:
-            found += _region_problems(self.region)
+        wrong = regions.mistake(self.region)
+        if wrong:
+            found.append(("region", wrong))
         if self.proxy_url is not None and _url_problems("", self.proxy_url.reveal()):
             found.append(("proxy_url", "it is not a web address. Fix: such as http://proxy.example:3128."))
         if not SHORTEST_TIMEOUT <= self.alarm_timeout <= LONGEST_TIMEOUT:
@@ -203,14 +199,39 @@ class TargetSettings:
 
     def missing(self) -> Problems:
         """Return which file is not there: pairs of the key and the sentence."""
-        return _missing(ca_file=self.ca_file)
+        found = _missing(ca_file=self.ca_file)
+        if self.ca_file is not None and not found:
+            found += [("ca_file", text) for text in _ca_problems(self.ca_file)]
+        return found
 
     def doubts(self) -> Problems:
-        """Return which addresses would show credentials to everybody on the way: pairs of the key and the sentence."""
+        """Return what can be right, and seldom is: pairs of the key and the sentence."""
         iam = self.auth.password.iam_endpoint if self.auth.password else ""
         addresses = {"endpoint": self.endpoint, "auth.password.iam_endpoint": iam}
         text = "http:// shows credentials and alarms to everybody on the way. Fix: https://, and ca_file for an own CA."
-        return [(key, text) for key, url in addresses.items() if _is_clear(url)]
+        found = [(key, text) for key, url in addresses.items() if _is_clear(url)]
+        if self.enterprise_project_id == "default":
+            found.append(("enterprise_project_id", 'default is a name, and its id is 0. Fix: write "0".'))
+        if self.reassert_after * 2 > self.alarm_timeout:
+            found.append(("reassert_after", reassert_doubt(self.alarm_timeout)))
+        return found + self._region_doubts()
+
+    def _region_doubts(self) -> Problems:
+        if not self.endpoint:
+            doubt = regions.doubt(self.region)
+            return [("region", doubt)] if doubt else []
+        other = regions.region_of(self.endpoint)
+        password = self.auth.password
+        is_used = self.auth.sdk is not None or (password is not None and not password.iam_endpoint)
+        if not self.region or (is_used and other in ("", self.region)):
+            return []
+        text = f"endpoint is an address in {other}" if other else "it is not used where endpoint is set"
+        return [("region", f"{text}. Fix: remove endpoint or region.")]
+
+    @property
+    def sdk_region(self) -> str:
+        """The region for the SDK's provider chain; empty where neither region nor endpoint names one."""
+        return self.region or regions.region_of(self.endpoint)
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -220,13 +241,13 @@ class TargetSettings:
     @property
     def aom_url(self) -> str:
         """The base address of AOM, without a slash at the end."""
-        return (self.endpoint or f"https://aom.{self.region}.myhuaweicloud.com").rstrip("/")
+        return (self.endpoint or regions.address("aom", self.region)).rstrip("/")
 
     @property
     def iam_url(self) -> str:
         """The base address of IAM, without a slash at the end; only where `auth.password` is set."""
         own = self.auth.password.iam_endpoint if self.auth.password else ""
-        return (own or f"https://iam.{self.region}.myhuaweicloud.com").rstrip("/")
+        return (own or regions.address("iam", self.region)).rstrip("/")
 
 
 def _one_problems(key: str, value: Secret | None, file_key: str, file: Path | None) -> Problems:
@@ -238,49 +259,83 @@ def _one_problems(key: str, value: Secret | None, file_key: str, file: Path | No
     return []
 
 
+def reassert_doubt(timeout: Millis) -> str:
+    """Return why alarms with this timeout need more reports than `reassert_after` gives them."""
+    most = format_duration(timeout // 2)
+    text = f"AOM clears an alarm after {format_duration(timeout)}, maybe before a repeat is reported again"
+    return f"{text}. Fix: a reassert_after of at most {most}, or a longer timeout."
+
+
 def _missing(**files: Path | None) -> Problems:
-    """Return which of these files cannot be read now."""
+    """Return which of these files cannot be read now, or hold nothing."""
     found = []
     for key, file in files.items():
-        if file is not None and not os.access(file, os.R_OK):
-            problem = "is not there" if not file.exists() else "cannot be read"
-            found.append((key, f"the file {file} {problem}. Fix: mount it, or correct the path."))
+        try:
+            if file is not None and not file.is_fifo() and not _bytes_of(file).strip():
+                found.append((key, f"{file}: it is empty. Fix: write what belongs there into it."))
+        except OSError as error:
+            found.append((key, f"{file}: {of_file(error)}"))
     return found
 
 
-def _read(value: Secret | None, file: Path | None) -> Secret:
+def _bytes_of(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(_MAX_FILE_BYTES)
+
+
+def _ca_problems(file: Path) -> list[str]:
+    """Say whether a file that can be read holds certificates."""
+    try:
+        ssl.create_default_context(cafile=str(file))
+    except (OSError, ValueError):
+        return [f"{file}: it holds no certificate. Fix: the CA's certificate in PEM form."]
+    return []
+
+
+def _read(key: str, value: Secret | None, file: Path | None) -> Secret:
     """Return a secret; a file is read anew each time, since Kubernetes and others rotate it.
 
     Raises:
-        OSError, ValueError: the file cannot be read, or does not hold one line that a header can carry; the text never
-            holds the secret.
+        ValueError: the file cannot be read, or does not hold one line that a header can carry; the text names the fix,
+            and never holds the secret.
     """
-    place = f"{file}: it" if file is not None else "a secret"
-    text = (file.read_text(encoding="utf-8") if file is not None else value.reveal() if value else "").strip()
+    place = f"{key}: {file}" if file is not None else key
+    try:
+        text = (file.read_text(encoding="utf-8") if file is not None else value.reveal() if value else "").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{place}: it is no UTF-8 text. Fix: write the secret as text.") from None
+    except OSError as error:
+        raise ValueError(f"{place}: {of_file(error)}") from None
     if not text:
-        raise ValueError(f"{place} is empty")
+        raise ValueError(f"{place}: it is empty. Fix: write the secret into it.")
     if not text.isprintable():
-        raise ValueError(f"{place} has more than one line, or characters that cannot be sent")
+        raise ValueError(f"{place}: it has more than one line, or characters that cannot be sent. Fix: one line.")
     return Secret(text)
 
 
-def _region_problems(region: str) -> Problems:
-    """Return what is wrong with a region's name; one that resembles none may be newer than our list."""
-    if not region or region in REGIONS:
-        return []
-    near = get_close_matches(region, REGIONS, n=1)
-    if near:
-        text = f"no region is called {region!r}. Fix: did you mean {near[0]!r}? For a newer one set endpoint instead."
-        return [("region", text)]
-    if not _REGION.fullmatch(region):
-        return [("region", f"{region!r} is no region's name. Fix: such as cn-north-4.")]
+def _project_problems(project: str) -> Problems:
+    if not project:
+        return [("project_id", "it is empty. Fix: the project's id, from the console's My Credentials page.")]
+    if regions.is_like_a_region(project):
+        text = f"{project!r} is a project's name. Fix: its id, from the console's My Credentials page."
+        return [("project_id", text)]
+    if _NO_PART_OF_A_PATH.search(project):
+        text = f"{project!r} is no project's id. Fix: the one on the console's My Credentials page, digits and letters."
+        return [("project_id", text)]
     return []
 
 
 def _url_problems(key: str, url: str) -> Problems:
-    if not url or _is_web_address(url):
+    if not url:
         return []
-    return [(key, f"{url!r} is not a web address. Fix: begin with https:// (or http:// for an emulator).")]
+    if not _is_web_address(url):
+        return [(key, f"{url!r} is not a web address. Fix: begin with https:// (or http:// for an emulator).")]
+    found = URL(url)
+    base = str(found.with_path(_API_PATH.sub("", found.path.rstrip("/"))).with_query(None).with_fragment(None))
+    if base.rstrip("/") != url.rstrip("/") and (found.query or found.fragment or _API_PATH.search(found.path)):
+        text = "it ends in a path of the API, which the bridge adds itself"
+        return [(key, f"{text}. Fix: write {base.rstrip('/')}.")]
+    return []
 
 
 def _is_web_address(text: str) -> bool:

@@ -116,6 +116,12 @@ def address(text: str) -> sa.URL:
         raise LedgerStartError(f"{error}. Fix: {ADDRESSES}.") from None
 
 
+def file_of(text: str) -> Path | None:
+    """Return the file that a readable `store.url` names; None for a server."""
+    url = read_url(text)
+    return Path(url.database or "") if url.drivername == "sqlite" else None
+
+
 def conceal_url(text: str) -> str:
     """Return what anybody may see of `store.url`: a file's place; elsewhere a secret may stand anywhere."""
     return text if text.startswith("sqlite:") else repr(Secret(""))
@@ -128,7 +134,8 @@ def database(text: str) -> Database:
         LedgerStartError: the address cannot be read.
     """
     url = address(text)
-    return SqliteDatabase(Path(url.database or "")) if url.drivername == "sqlite" else PostgresDatabase(url)
+    file = file_of(text)
+    return PostgresDatabase(url) if file is None else SqliteDatabase(file)
 
 
 @contextlib.contextmanager

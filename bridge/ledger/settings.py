@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from bridge.clock import DAY, MINUTE, SECOND
-from bridge.ledger.database import ADDRESSES, conceal_url, read_url
+from bridge.failures import of_file
+from bridge.ledger.database import ADDRESSES, conceal_url, file_of, read_url
 from bridge.scalars import DurationField, Scalar
 
 
@@ -36,3 +39,22 @@ class LedgerSettings:
         if self.lease < 10 * SECOND:
             found.append(("lease", "it must be at least 10s, twice what a request may take. Fix: such as 60s."))
         return found
+
+    def missing(self) -> list[tuple[str, str]]:
+        """Return what a ledger's file lacks here: pairs of the key and the sentence."""
+        try:
+            file = file_of(self.url)
+        except ValueError:
+            return []  # `problems` tells it
+        if file is None:
+            return []
+        folder = file.parent
+        try:
+            os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+        except OSError as error:
+            return [("url", f"the ledger's folder {folder.absolute()}: {of_file(error)}")]
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return [("url", f"the ledger's folder {folder.absolute()}: {of_file(PermissionError(errno.EACCES, ''))}")]
+        if file.is_dir():
+            return [("url", f"the ledger's file {file.absolute()}: {of_file(IsADirectoryError(errno.EISDIR, ''))}")]
+        return []
