@@ -85,7 +85,7 @@ def test_certificates_may_stand_in_the_file(folder):
         (TLS % "curve_preferences: [CurveP256, X25519]", "curve_preferences: Python's TLS takes one curve. Fix: "),
         (
             "tls_server_config: {cert_file: none.pem, key_file: server.key}",
-            "cert_file: none.pem cannot be read: No such file or directory. Fix: check the path and its permissions.",
+            "cert_file: none.pem: it is not there. Fix: mount it, or correct the path.",
         ),
         (
             "tls_server_config: {cert_file: text.pem, key_file: server.key}",
@@ -115,7 +115,7 @@ def test_certificates_may_stand_in_the_file(folder):
         (f"basic_auth_users: {{a: {HASH}, a: {HASH}}}", "the key stands at line 1 already. Fix: remove one."),
         (f"basic_auth_users: {{alice: {HASH}}}\nrights: {{alcie: [admin]}}", "2:17: rights.alcie: no user and no tok"),
         (f"basic_auth_users: {{a: {HASH}}}\nrights: {{a: [amdin]}}", "rights.a[0]: 'amdin' is not known here. Fix: "),
-        ("bearer_tokens_file: none.yml", "bearer_tokens_file: none.yml:1:1: the file cannot be read: No such file or"),
+        ("bearer_tokens_file: none.yml", "bearer_tokens_file: none.yml:1:1: the file cannot be read: it is not "),
         ("http_server_config: {headers: {X-Frame-Options: never}}", "'never' is no value of X-Frame-Options. Fix: us"),
         ('http_server_config: {headers: {X-XSS-Protection: "a\\r\\nb"}}', "it holds what no HTTP header can. Fix: pr"),
     ],

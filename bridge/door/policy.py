@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bridge.door.settings import DEFAULT_RIGHTS, DoorSettings, Right, TlsSettings, TokenField
 from bridge.door.tls import Pem, TlsError, server_context
+from bridge.failures import of_file
 from bridge.problems import ConfigError, Problem, read_file, suggest
 from bridge.reader import Reader
 from bridge.scalars import Secret
@@ -129,9 +130,7 @@ class _Reading:
         try:
             return self._path(file).read_bytes()
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            path = f"tls_server_config.{key}_file"
-            self._note(path, f"{file} cannot be read: {why}. Fix: check the path and its permissions.")
+            self._note(f"tls_server_config.{key}_file", f"{file}: {of_file(error)}")
             return b""
 
     def _path(self, file: str) -> Path:
