@@ -211,10 +211,8 @@ class Reader:
             return _MISSING
         types_by_name = typing.get_type_hints(kind, include_extras=True)
         fields = {f.metadata.get("key", f.name): f for f in dataclasses.fields(kind)}
-        for key, (key_node, _) in pairs.items():
-            if key not in fields:
-                fix = getattr(kind, "instead", {}).get(key) or suggest(key, fields)
-                self.note(key_node, _join(path, key), f"unknown key. Fix: {fix}")
+        hints = {key: types_by_name[one.name] for key, one in fields.items()}
+        robbed = self._note_unknown(pairs, hints, path, getattr(kind, "instead", {}))
         read = {
             fields[key].name: self.read(child, hints[key], _join(path, key))
             for key, (_, child) in pairs.items()
@@ -230,6 +228,25 @@ class Reader:
             if len(self.problems) == before:
                 return section
         return _MISSING
+
+    def _note_unknown(
+        self, pairs: nodehints.Pairs, hints: dict[str, Any], path: str, instead: Mapping[str, str]
+    ) -> set[str]:
+        """Note keys that the section does not take; return the keys whose lines they are."""
+        robbed = set()
+        for key, (key_node, _) in pairs.items():
+            if key in hints:
+                continue
+            parent = nodehints.holder_of(key, hints) or nodehints.empty_before(pairs, key, hints)
+            hint = instead.get(key) or suggest(key, hints)
+            is_meant = parent not in pairs and (key in instead or hint.startswith("did you mean"))
+            if parent is not None and not is_meant:
+                robbed.add(parent)
+                self.note(key_node, _join(path, key), nodehints.below(parent, is_there=parent in pairs))
+            else:
+                unseen = invisible(key)
+                self.note(key_node, _join(path, key), called(unseen) if unseen else f"unknown key. Fix: {hint}")
+        return robbed
 
     def _check(self, section: Any, node: yaml.Node, path: str, known: set[str]) -> None:  # noqa: ANN401
         """Note what is wrong with the section as a whole, except where a worse problem of it is known already."""
