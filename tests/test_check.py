@@ -102,6 +102,13 @@ DOUBTS = {
         GOOD + "mapping: {annotations: {alarm_probable_cause_en_us: x}}",
         ["f:2:53: mapping.annotations.alarm_probable_cause_en_us: 'alarm_probable_cause_en_us' is a name of its own"],
     ),
+    "templates without braces": (
+        GOOD + "mapping: {vars: {a: labels.x}, defaults: {resource_id: $labels.instance}}\n",
+        [
+            "f:2:21: mapping.vars.a: 'labels.x' is that very text, no template. Fix: write {{ labels.x }}.",
+            "f:2:56: mapping.defaults.resource_id: '$labels.instance' is that very text, no template. Fix: write {{ ",
+        ],
+    ),
     "an expression over two lines": (
         GOOD + "mapping:\n  rules:\n    - name: r\n      match: ['a=~\"Disk\n        Full.*\"']\n      drop: true\n",
         ['f:5:15: mapping.rules[0].match[0]: a=~"Disk Full.*" holds a space where YAML joined two lines. Fix: '],
@@ -129,6 +136,7 @@ SOUND = {
     "fewer conditions later": rules("{name: one, match: [a=b, c=d]}", "{name: two, match: [a=b]}"),
     "a choice that is left": rules("{name: one, match: ['a=~\"b|c\"', 'a!=\"b\"', 'a=~\"c.*\"']}"),
     "an exception from a drop": GOOD + "mapping: {rules: [{name: keep, match: [a=b]}, {name: noise, drop: true}]}",
+    "texts about labels": rules("{name: r, set: {x: labels, y: see labels.instance, z: a.labels.x}}"),
     "fields of one's own": rules("{name: r, set: {resource_name: x, event_id: x, message: x, zone: x}}"),
     "a text over two lines": GOOD + "mapping: {rules: [{name: r, drop: true, match: ['a=\"Disk\n    Full\"']}]}",
     "a value that the expression takes": rules("{name: one, match: [a=b, 'a=~\"b|c\"']}"),

@@ -655,6 +655,7 @@ def test_whatever_the_alert_and_the_rules_aom_takes_the_event(labels, annotation
     [
         rule("r"),
         rule("r", drop=True),
+        rule("r", sets={"event_severity": " critical ", "event_type": "EVENT"}),
         rule("r", sets={"event_severity": "Info", "event_type": "event", "any": ""}, timeout=MINUTE, go_on=True),
         rule("r", sets={"event_severity": "{{ labels.level }}", "event_type": "${TYPE}"}, timeout=15 * DAY),
     ],

@@ -172,6 +172,7 @@ MISREAD = [
     ('severity!="critical|page"', 'for a regular expression write severity!~"critical|page"'),
     ('a=~"Bgp.*| .*Fan"', 'write it on one line, a=~"Bgp.*|.*Fan"'),
     ('a!~"x |y"', 'write it on one line, a!~"x|y"'),
+    ('cluster="{{ vars.cluster }}"', "write the value itself"),
     ("a=~x\ny", 'write it on one line, a=~"xy"'),
 ]
 

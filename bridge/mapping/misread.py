@@ -27,7 +27,8 @@ class Parts(NamedTuple):
 
 def misread(text: str, parts: list[Parts]) -> str:
     """Return what is doubtful about a matcher that is read so; empty if nothing is."""
-    return next((found for part in parts if (found := _quotes(text, part) or _bare(text, part) or _regex(part))), "")
+    found = (_braces(part) or _quotes(text, part) or _bare(text, part) or _regex(part) for part in parts)
+    return next(filter(None, found), "")
 
 
 def folded(parts: list[Parts]) -> str:
@@ -38,6 +39,12 @@ def folded(parts: list[Parts]) -> str:
             meant = f"write it on one line, such as {_written(without)}"
             return f"{_written(part)} holds a space where YAML joined two lines. Fix: {meant}."
     return ""
+
+
+def _braces(part: Parts) -> str:
+    if "{{" not in part.value:
+        return ""
+    return f"{_written(part)} compares with that very text: a matcher is no template. Fix: write the value itself."
 
 
 def _quotes(text: str, part: Parts) -> str:

@@ -61,6 +61,7 @@ _GO_WORDS = ("if", "range", "with", "end", "else", "template", "define", "block"
 _GO_STATEMENT = re.compile(rf"\{{\{{-?\s*(?:{'|'.join(_GO_WORDS)})\b")
 _NOT_GO = "write Jinja2, not Go: {% if labels.a %}...{% endif %}, {% for name in labels %}...{% endfor %}"
 _GO_CALL = re.compile(r"\{\{-?\s*(?P<filter>[A-Za-z]\w*)\s+[$.\w(]")
+_NO_BRACES = re.compile(r"\s*[$.]?\{?\s*[$.]?(?P<name>(?:[Ll]abels|[Aa]nnotations|vars)\.[\w.-]+)\s*\}?\s*")
 _METHODS = {
     **{name: f"| {name}" for name in ("upper", "lower", "title", "capitalize", "replace", "join")},
     "strip": "| trim",
@@ -140,6 +141,15 @@ def fix_of_go(text: str) -> str:
         return _NOT_GO
     call = _GO_CALL.search(inside)
     return _FILTER.format(call["filter"]) if call and call["filter"] in FILTERS else ""
+
+
+def without_braces(text: str) -> str:
+    """Return what is doubtful about a text that looks like a template without its braces; empty if nothing is."""
+    found = _NO_BRACES.fullmatch(text)
+    if found is None:
+        return ""
+    name, _, key = found["name"].partition(".")
+    return f"{text!r} is that very text, no template. Fix: write {{{{ {spelled(name.lower(), key)} }}}}."
 
 
 def spelled(name: str, key: str) -> str:

@@ -113,6 +113,8 @@ def timeout_problems(timeout: Millis) -> list[str]:
 
 
 def _choice_problems(template: Template | None, choices: tuple[str, ...]) -> list[str]:
-    if template is None or "{" in template.text or "$" in template.text or template.text in choices:
+    if template is None or "{" in template.text or "$" in template.text:
+        return []
+    if template.text.strip().casefold() in {choice.casefold() for choice in choices}:
         return []
     return [f"{template.text!r} is not one of {', '.join(choices)}. Fix: AOM knows only these."]

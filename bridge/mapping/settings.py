@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from bridge.event import MANDATORY
 from bridge.mapping.console import CONSOLE
 from bridge.mapping.doubts import doubts_of
+from bridge.mapping.names import without_braces
 from bridge.mapping.near_misses import near_misses
 from bridge.mapping.rule_settings import DEFAULTS_RULE, DropLabels, Labels, RuleSettings
 from bridge.mapping.severity import SeveritySettings
@@ -101,6 +102,8 @@ class MappingSettings:
     def doubts(self) -> list[tuple[str, str]]:
         """Return which rules do nothing: pairs of the key and the sentence."""
         found = [(f"annotations.{name}", text) for name, text in near_misses(self.annotations, CONSOLE)]
+        found += [(f"vars.{name}", text) for name, one in self.vars.items() if (text := without_braces(one.text))]
+        found += [(key, text) for key, one in self.templates() if (text := without_braces(one.text))]
         return found + [(f"rules[{index}]", text) for index, text in doubts_of(self.rules)]
 
 
