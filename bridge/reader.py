@@ -30,6 +30,7 @@ T = TypeVar("T")
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 """What no file system, terminal, database or network takes."""
 
+_INDEX = re.compile(r"\[([0-9]+)\]")
 _PASSWORD_IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)\S*@")
 
 
@@ -64,6 +65,7 @@ class Reader:
         self._env = env
         self._allow_unset = allow_unset
         self._nodes: dict[str, yaml.Node] = {}
+        self._kept: dict[str, list[int]] = {}
         self._concealed: list[tuple[yaml.ScalarNode, Callable[[str], str]]] = []
 
     def read(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - typed by its argument
@@ -185,6 +187,7 @@ class Reader:
             text = f"a list is expected here, not {nodehints.called(node)}. Fix: begin lines with '- '."
             return self.note(node, path, nodehints.not_matchers(node) if kind is Matchers else text)
         values = [self.read(child, kind, f"{path}[{index}]") for index, child in enumerate(node.value)]
+        self._kept[path] = [index for index, value in enumerate(values) if value is not _MISSING]
         return tuple(value for value in values if value is not _MISSING)
 
     def _map(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
@@ -251,13 +254,22 @@ class Reader:
     def _check(self, section: Any, node: yaml.Node, path: str, known: set[str]) -> None:  # noqa: ANN401
         """Note what is wrong with the section as a whole, except where a worse problem of it is known already."""
         for key, text in getattr(section, "problems", list)():
-            where = _join(path, key) if key else path
+            where = self._place(_join(path, key) if key else path)
             if not any(place == where or place.startswith((where + ".", where + "[")) for place in known):
                 self.note(self._nodes.get(where, node), where, text)
         for name, noted in (("missing", self.missing), ("doubts", self.doubts)):
             for key, text in getattr(section, name, list)():
-                where = _join(path, key)
+                where = self._place(_join(path, key))
                 noted.append(problem_at(self._nodes.get(where, node), where, text))
+
+    def _place(self, path: str) -> str:
+        """Return where something stands in the file: a list is read without the entries that have problems."""
+        parts = _INDEX.split(path)
+        found = parts[0]
+        for index, rest in zip(parts[1::2], parts[2::2], strict=True):
+            kept = self._kept.get(found)
+            found += f"[{kept[int(index)] if kept else index}]{rest}"
+        return found
 
     def _pairs(self, node: yaml.Node, path: str) -> nodehints.Pairs:
         if isinstance(node, yaml.ScalarNode) and node.value == "":

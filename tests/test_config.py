@@ -232,6 +232,18 @@ def test_every_bad_file_has_its_lines():
             assert " Fix: " in text or "did you mean" in text
 
 
+def test_a_mistake_between_rules_has_its_line_behind_one_that_cannot_be_read():
+    """What is wrong with a rule is told at that rule, also where one above it is left out for a mistake of its own."""
+    rules = ["{nam: a}", "{name: b}", "{name: c}", "{name: c}", '{name: d, set: {x: "{{ vars.v }}"}}']
+    lines = problems(TARGETS + "mapping:\n  rules:\n" + "".join(f"    - {rule}\n" for rule in rules))
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["test.yaml:4:7", "mapping.rules[0].name"],
+        ["test.yaml:4:8", "mapping.rules[0].nam"],
+        ["test.yaml:7:14", "mapping.rules[3].name"],
+        ["test.yaml:8:26", "mapping.rules[4].set.x"],
+    ]
+
+
 def test_a_file_that_cannot_be_read_says_so(tmp_path):
     """A missing file, and a folder in its place, are mistakes like any other, under the name that was given."""
     missing = str(tmp_path / "none.yaml")
