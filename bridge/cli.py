@@ -25,6 +25,7 @@ from bridge.check import Check
 from bridge.clock import Millis, format_duration, system_clock
 from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError
+from bridge.failures import of_listening
 from bridge.sendtest import SendTest
 from bridge.terminal import pretty, say
 
@@ -96,8 +97,9 @@ def _emulator(arguments: argparse.Namespace) -> int:
         try:
             await emulator.start()
         except OSError as error:
-            text = f"{arguments.listen_address} cannot be listened on: {error.strerror}"
-            raise BridgeError(f"{text}. Fix: choose another --listen-address.") from None
+            what, fix = of_listening(error, port)
+            text = f"{arguments.listen_address} cannot be listened on: {what}"
+            raise BridgeError(f"{text}. Fix: {fix} --listen-address.") from None
         project = options.project_id or "demo"
         say(*_EMULATOR_HINT.format(url=emulator.url, token=options.tokens[0], project=project).splitlines())
 

@@ -20,7 +20,7 @@ _PROXY = "a firewall or network policy stands between, or a proxy is needed: pro
 _NO_WAY = ("has no way there", "check routes and firewalls, or set proxy_url")
 _BROKEN = ("was broken off", _PROXY)
 _BY_NUMBER: dict[int | None, tuple[str, str]] = {
-    errno.ECONNREFUSED: ("is refused", "correct host and port, or start what should listen there"),
+    errno.ECONNREFUSED: ("is refused", "correct host and port, or start what should listen there; or set proxy_url"),
     errno.ETIMEDOUT: ("got no answer in time", _PROXY),
     **dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN), _NO_WAY),
     **dict.fromkeys((errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED), _BROKEN),
@@ -57,7 +57,7 @@ def of_file(error: Exception) -> Failure:
 
 
 def of_connection(error: BaseException, place: str) -> Failure:
-    """Explain why a connection to ``HOST:PORT`` failed, or broke."""
+    """Explain why a connection to ``HOST:PORT`` failed, or broke; the place is empty where it is not known."""
     if isinstance(error, ssl.SSLError):
         return _of_tls(error, place)
     if isinstance(error, socket.gaierror):
@@ -65,7 +65,7 @@ def of_connection(error: BaseException, place: str) -> Failure:
         return Failure(f"no name server knows the address of {place}", text)
     number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else getattr(error, "errno", None)
     what, fix = _BY_NUMBER.get(number, (f"failed: {_words(error)}", _PROXY))
-    return Failure(f"the connection to {place} {what}", fix)
+    return Failure(f"the connection{f' to {place}' if place else ''} {what}", fix)
 
 
 def of_listening(error: OSError, port: int) -> Failure:

@@ -20,6 +20,7 @@ from bridge import event
 from bridge.aom import AomClient, Found, ListKind, Outcome, Query, TargetSettings
 from bridge.clock import HOUR, MINUTE, SECOND, Clock, Millis, format_duration
 from bridge.event import FINGERPRINT_KEY, SOURCE_KEY, Event
+from bridge.failures import of_connection
 
 SOURCE = "aom-bridge-send-test"
 _LIFE: Millis = 10 * MINUTE
@@ -139,8 +140,9 @@ class SendTest:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            fix = "endpoint, region or proxy_url is misspelt, or the name server does not know it"
-            raise _FailedError(f"{hop.host}: {error.strerror or error}", fix) from None
+            what, _ = of_connection(error, f"{hop.host}:{hop.port}")
+            fix = "correct endpoint, region or proxy_url, or the name server that this machine asks"
+            raise _FailedError(what, fix) from None
         addresses = sorted({str(one[4][0]) for one in found})
         which = "the proxy " if self._settings.proxy_url else ""
         return f"{which}{hop.host} is {', '.join(addresses)}"
@@ -152,13 +154,8 @@ class SendTest:
             context = ssl.create_default_context(cafile=str(file) if file else None) if hop.scheme == "https" else None
             async with asyncio.timeout(_CONNECT_SECONDS):
                 _, writer = await asyncio.open_connection(hop.host, hop.port, ssl=context)
-        except ssl.SSLCertVerificationError as error:
-            fix = "the endpoint's own CA goes into ca_file; an endpoint of another name needs the right one"
-            raise _FailedError(f"the certificate is not trusted: {error.verify_message}", fix) from None
-        except (OSError, TimeoutError) as error:
-            words = getattr(error, "strerror", None) or str(error) or "no answer in time"
-            fix = "a firewall or network policy stands between, or a proxy is needed: proxy_url"
-            raise _FailedError(f"{hop.host}:{hop.port}: {words}", fix) from None
+        except OSError as error:
+            raise _FailedError(*of_connection(error, f"{hop.host}:{hop.port}")) from None
         secured = writer.get_extra_info("ssl_object")
         version = f"{secured.version()}, certificate trusted" if secured else "without TLS"
         writer.close()
@@ -167,8 +164,8 @@ class SendTest:
     async def _credentials(self) -> str:
         outcome = await self._client.authenticate()
         if outcome.reason == "unavailable":
-            fix = "IAM must be reachable: iam_endpoint or region, a firewall, a proxy (proxy_url); or IAM is in trouble"
-            raise _FailedError(outcome.detail, fix)
+            what, _, fix = outcome.detail.partition(". Fix: ")
+            raise _FailedError(what, f"{fix.rstrip('.')}; iam_endpoint, or region, leads there".lstrip("; "))
         self._check(outcome, "")
         expires_at = self._client.credentials.expires_at
         life = f", for {format_duration(expires_at - self._clock())}" if expires_at else ""
@@ -252,4 +249,5 @@ class SendTest:
             fix = _FIXES.get(outcome.reason, "AOM or IAM is in trouble; try again later").format(action=action)
             if outcome.reason == "unauthorized":
                 fix = _CREDENTIALS[self._kind()]
-            raise _FailedError(outcome.detail, fix)
+            what, _, own = outcome.detail.partition(". Fix: ")
+            raise _FailedError(what, own.rstrip(".") or fix)

@@ -69,7 +69,7 @@ async def test_a_scope_may_name_the_project():
         assert (await issue(it, by_name))[0] == 201
         assert (await issue(it))[0] == 201
         wrong = login("auth", "scope", "project", value={"id": "p2"})
-        assert (await issue(it, wrong))[0] == 401
+        assert (await issue(it, wrong))[0] == 400
 
 
 USER = ("auth", "identity", "password", "user")

@@ -43,7 +43,7 @@ FAULTS = {
     "no permission to report": ({"on": "report", "status": 403}, "report", "aom:alarm:put"),
     "no permission to list": ({"on": "list", "status": 403}, "list", "aom:alarm:list"),
     "wrong project": ({"on": "report", "status": 404}, "report", "My Credentials"),
-    "dead token": ({"on": "report", "status": 401}, "report", "whatever renews it"),
+    "dead token": ({"on": "report", "status": 401}, "report", "mount it"),
     "trouble": ({"on": "report", "status": 500}, "report", "try again later"),
     "too many requests": ({"on": "report", "status": 429}, "report", "rate_limit"),
     "no clear": ({"on": "clear", "status": 403}, "clear", "aom:alarm:put"),
@@ -92,7 +92,7 @@ async def test_ids_that_are_not_kept_rule_out_clear_by_id():
 @pytest.mark.parametrize(
     ("aom", "name", "fix"),
     [
-        ("http://no-such-host.invalid", "address", "misspelt"),
+        ("http://no-such-host.invalid", "address", "name server"),
         ("http://127.0.0.1:1", "connection", "proxy_url"),
     ],
 )

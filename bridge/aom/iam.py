@@ -22,6 +22,8 @@ LONGEST_TOKEN = 64 * 1024
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=5)
 _DEFAULT_LIFE: Millis = 24 * HOUR
+_MAX_WORDS = 160
+_WHO = "correct the one that is wrong: domain is the account's name, user an IAM user's (no HUAWEI ID, no mail address)"
 
 
 class _IamToken(msgspec.Struct):
@@ -67,7 +69,11 @@ class Password:
             ) as response:
                 body = await response.read()
                 token = response.headers.get("X-Subject-Token", "")
-                return _obtained(response.status, token, body, response.headers.get("Retry-After"), now)
+                if response.status < 300 and token:
+                    expires_at = _expiry(body, now)
+                    return Obtained(TokenGrant(Secret(token)), expires_at, renew_at(now, expires_at))
+                answer = read_outcome(response.status, body, response.headers.get("Retry-After"), now)
+                raise CredentialError(self._refused(response.status, answer))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             message = f"IAM at {self._target.iam_url}: {words_of(error)}"
             # Not "connection": what never had a token was never sent to AOM, so nothing is in doubt.
@@ -80,16 +86,36 @@ class Password:
         project = {"name": settings.project_name} if settings.project_name else {"id": self._target.project_id}
         return {"auth": {"identity": identity, "scope": {"project": project}}}
 
-
-def _obtained(status: int, token: str, body: bytes, retry_after: str | None, now: Millis) -> Obtained:
-    if status >= 300 or not token:
-        answer = read_outcome(status if status >= 300 else 502, body, retry_after, now)
-        reason: Reason = "unauthorized" if status in (400, 401, 403, 404) else "unavailable"
-        message = f"IAM gave no token: {answer.detail}"[:500]
+    def _refused(self, status: int, answer: Outcome) -> Outcome:
+        """Return the outcome of a request that IAM gave no token for, with the fix for what it names."""
+        reason: Reason = "unauthorized" if status in (400, 401, 403, 404, 405) else "unavailable"
+        words = f" ({answer.message[:_MAX_WORDS]})" if answer.message else ""
+        what, fix = self._why(status, answer.message.lower())
+        message = f"IAM gave no token, {status}{words}: {what}. Fix: {fix}."
         # Its status is IAM's, not AOM's, and would say of a 502 that AOM may have taken what was never sent.
-        raise CredentialError(Outcome(reason, message=message, retry_after=answer.retry_after))
-    expires_at = _expiry(body, now)
-    return Obtained(TokenGrant(Secret(token)), expires_at, renew_at(now, expires_at))
+        return Outcome(reason, message=message[:500], retry_after=answer.retry_after)
+
+    def _why(self, status: int, words: str) -> tuple[str, str]:
+        settings, url = self._settings, self._target.iam_url
+        project = f"project_name {settings.project_name!r}" if settings.project_name else None
+        project = project or f"project_id {self._target.project_id!r}"
+        who = f"user {settings.user!r} of the account {settings.domain!r}"
+        no_project = f"{project} is no project of {who} at {url}"
+        cases = (
+            (
+                "project" in words,
+                no_project,
+                "take its id from the console's My Credentials page, and its region's IAM",
+            ),
+            ("lock" in words, f"{who} is locked", "correct the password, and wait for 15 minutes, IAM's default"),
+            (status == 401, f"{who} has another password, or is not there", _WHO),
+            (status == 403, f"{who} may not use {project}", "let its groups use that project, by programmatic access"),
+            (status in (404, 405), f"{url}/v3/auth/tokens is no address of IAM's", "correct iam_endpoint, or region"),
+            (status < 400, f"what answers at {url} is not IAM", "correct iam_endpoint, or region"),
+            (status == 400, f"IAM cannot read domain, user, password or {project}", "correct the odd one of them"),
+            (True, f"IAM at {url} is in trouble", "wait; the bridge tries again"),
+        )
+        return next((what, fix) for holds, what, fix in cases if holds)
 
 
 def _expiry(body: bytes, now: Millis) -> Millis:

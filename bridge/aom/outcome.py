@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from bridge.aom.words import of_request
 from bridge.clock import SECOND, Millis
 
 Reason = Literal[
@@ -131,14 +132,13 @@ def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis)
 
 
 def words_of(error: Exception, mask: Callable[[str], str] = str) -> str:
-    """Return an exception's own words in one line, capped, without the password that a proxy's address may carry.
+    """Return why a request got no answer, in one line, capped, without the password that a proxy's address may carry.
 
     Args:
         error: the exception.
         mask: takes further secrets out of a text.
     """
-    words = f"{type(error).__name__}: {str(error) or 'no answer in time'}"
-    return _one_line(mask(_PASSWORD.sub(r"\1<secret>@", words)))
+    return _one_line(mask(_PASSWORD.sub(r"\1<secret>@", of_request(error))))
 
 
 def _is_success(body: bytes) -> bool:

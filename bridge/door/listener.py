@@ -18,6 +18,7 @@ from bridge.allowance import Allowance
 from bridge.door.answers import ServerLog
 from bridge.door.guard import is_loopback
 from bridge.errors import BridgeError
+from bridge.failures import of_listening
 
 BACKLOG = 4_096
 """Connections that may wait to be accepted: a storm of single-alert groups opens thousands at once."""
@@ -72,8 +73,9 @@ class Listener:
             server = await self._serve(tls, {"host": self._host or None, "port": self._port})
         except OSError as error:
             await self._runner.cleanup()
-            text = f"{self._host or '*'}:{self._port} cannot be listened on: {error.strerror}"
-            raise BridgeError(f"{text}. Fix: choose another {self._flag}.") from None
+            what, fix = of_listening(error, self._port)
+            text = f"{self._host or '*'}:{self._port} cannot be listened on: {what}"
+            raise BridgeError(f"{text}. Fix: {fix} {self._flag}.") from None
         self._servers = [server]
         self.port = int(server.sockets[0].getsockname()[1])
         for one in self._same_sockets():

@@ -4,6 +4,8 @@ In: a token request's JSON, or a request's credentials, and the time. Out: a tok
 the tokens it issued and nothing else; it does no I/O. Rules:
 
 - the token request's form, 201, `X-Subject-Token`, `token.expires_at`, 24 hours [iam];
+- a wrong user, password or domain is 401 in one and the same sentence, since IAM does not say which [iam]; for a
+  project that is not there, the words of IAM's error table (IAM.0004) with 400: the page names no status for it [iam];
 - a token may be very long [cn];
 - without credentials the gateway answers `APIGW.0301` [gw], with a wrong token AOM answers `AOM.0401` [seed];
 - the signature is what the official SDK's own signer makes of the same request [sdk]; a date more than 15
@@ -69,7 +71,7 @@ class Access:
         """Sell a token for user, password and domain.
 
         Raises:
-            RefusedError: 400 for a malformed request, 401 for wrong credentials.
+            RefusedError: 400 for a malformed request and a project that is not there, 401 for wrong credentials.
         """
         self._check_login(body)
         expires_at = now + self._options.token_ttl_s * 1_000
@@ -106,8 +108,10 @@ class Access:
             raise _malformed("auth.identity.methods and auth.scope.project are needed")
         project = _text_member(scope, "id" if "id" in scope else "name")
         right = (self._options.user, self._options.password, self._options.domain)
-        if given != right or ("id" in scope and self._options.project_id not in (None, project)):
+        if given != right:
             raise RefusedError(401, "IAM.0101", "The username or password is wrong.")
+        if "id" in scope and self._options.project_id not in (None, project):
+            raise RefusedError(400, "IAM.0004", f"Could not find project: {project}.")
 
     def _about(self, body: object, now: int, expires_at: int) -> dict[str, object]:
         project = _member(body, "auth", "scope", "project")

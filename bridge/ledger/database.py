@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger.migrate import check_version
 from bridge.ledger.postgres import PostgresDatabase
+from bridge.ledger.refusals import of_database
 from bridge.ledger.sqlite import Identity, SqliteDatabase, read_only_engine
 from bridge.scalars import Secret
 
@@ -175,7 +176,6 @@ def _beside(text: str, *, can_write: bool) -> Iterator[Engine]:
     try:
         yield engine
     except SQLAlchemyError as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise LedgerUnavailableError(f"the ledger at {found.place} cannot be used: {reason}") from error
+        raise LedgerUnavailableError(f"the ledger at {found.place} cannot be used: {of_database(error)}") from error
     finally:
         engine.dispose()

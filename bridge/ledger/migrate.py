@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.errors import LedgerStartError
+from bridge.ledger.refusals import of_database
 
 VERSION_TABLE = "ledger_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -38,9 +39,7 @@ def migrate(engine: Engine, place: str, migrations: Path = _MIGRATIONS) -> None:
             _lock(connection)
             _upgrade(connection, config, place)
     except (SQLAlchemyError, OSError) as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        text = f"the ledger at {place} cannot be opened: {reason}"
-        raise LedgerStartError(f"{text}. Fix: let store.url name a database that is up and ours to write in.") from None
+        raise LedgerStartError(f"the ledger at {place} cannot be opened: {of_database(error)}") from None
 
 
 def check_version(connection: Connection, place: str) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from bridge.errors import LedgerStartError, LedgerUnavailableError
+from bridge.failures import of_file
 from bridge.ledger.migrate import VERSION_TABLE, migrate
 
 _LOG_PAGES = 8_000
@@ -155,8 +156,9 @@ class FileLock:
             raise LedgerStartError(f"{held}. Fix: stop it, or give each its own store.url.") from None
         except OSError as error:
             self.release()
-            text = f"{self._path}: {error.strerror}. Fix: the folder of store.url must exist and be ours to write in."
-            raise LedgerStartError(text) from None
+            what, fix = of_file(error)
+            text = f"the ledger's folder {self._path.parent.absolute()} cannot be written: {what}"
+            raise LedgerStartError(f"{text}. Fix: {fix}, in store.url.") from None
 
     def release(self) -> None:
         """Give the lock back."""
@@ -241,7 +243,7 @@ def _examine(path: Path) -> None:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise _unusable(path, "it is no SQLite database", "name another file in store.url")
     except OSError as error:
-        raise _unusable(path, str(error.strerror), "let the bridge read and write it") from None
+        raise _unusable(path, *of_file(error)) from None
     engine = read_only_engine(path)
     try:
         with engine.connect() as connection:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger.database import Database, HeldConnection
+from bridge.ledger.refusals import of_database
 from bridge.ledger.writer import Steps, WriterGoneError, WritingProcess
 
 T = TypeVar("T")
@@ -193,5 +194,4 @@ class Transactions:
 
 
 def _unavailable(error: SQLAlchemyError) -> LedgerUnavailableError:
-    reason = " ".join(str(getattr(error, "orig", None) or error).split())
-    return LedgerUnavailableError(f"the ledger cannot be used now: {reason}")
+    return LedgerUnavailableError(f"the ledger cannot be used now: {of_database(error).what}")

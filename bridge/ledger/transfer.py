@@ -15,6 +15,7 @@ from bridge.clock import Millis
 from bridge.errors import LedgerStartError
 from bridge.ledger import trace, work
 from bridge.ledger.database import Database, address, database
+from bridge.ledger.refusals import of_database
 from bridge.ledger.schema import alarms, contents, counters
 
 _ROWS_AT_ONCE = 500
@@ -46,8 +47,8 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
             work.give_back(here, None, now)
             target.before_commit()
     except SQLAlchemyError as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise LedgerStartError(f"the ledger could not be copied: {reason}. Nothing was kept of it.") from None
+        what, fix = of_database(error)
+        raise LedgerStartError(f"the ledger could not be copied: {what}. Nothing was kept of it. Fix: {fix}.") from None
     finally:
         _close(source, target)
     return count

@@ -1,0 +1,61 @@
+"""Why a request got no answer, in the words of the person who must mend it.
+
+In: an exception of aiohttp's or of the system's. Out: a sentence with its fix, which names host and port where they
+are known, and no class of Python's. Facts: aiohttp's client exceptions.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+
+import aiohttp
+
+from bridge.failures import Failure, of_connection
+
+_PROXY = "a firewall or network policy stands between, or a proxy is needed: proxy_url"
+_BROKEN = {
+    aiohttp.ServerDisconnectedError: Failure("the connection was closed before an answer came", _PROXY),
+    aiohttp.ClientPayloadError: Failure("the answer broke off before its end", _PROXY),
+}
+_TLS_REASON = re.compile(r"\[SSL: (?P<reason>\w+)\]")
+
+
+def of_request(error: Exception) -> str:
+    """Return why a request failed, and the fix."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return str(_of_connector(error))
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return str(_of_proxy(error))
+    tls = _TLS_REASON.search(str(error))
+    if tls:
+        return str(Failure(f"TLS failed: {tls['reason'].lower().replace('_', ' ')}", _PROXY))
+    if isinstance(error, (TimeoutError, aiohttp.ClientOSError)):
+        return str(of_connection(error, ""))
+    return str(next((failure for kind, failure in _BROKEN.items() if isinstance(error, kind)), None) or _other(error))
+
+
+def _of_connector(error: aiohttp.ClientConnectorError) -> Failure:
+    place = f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        place = f"the proxy {place}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return of_connection(error.certificate_error, place)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        text = "correct the address, or the name server that this machine asks"
+        return Failure(f"no name server knows the address of {place}", text)
+    cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error.os_error
+    return of_connection(cause, place)
+
+
+def _of_proxy(error: aiohttp.ClientHttpProxyError) -> Failure:
+    if error.status == 407:
+        fix = "write them into proxy_url: http://USER:PASSWORD@HOST:PORT"
+        return Failure("the proxy asks for another user and password (407)", fix)
+    return Failure(f"the proxy lets nothing through ({error.status} {error.message})", "let it lead to this address")
+
+
+def _other(error: Exception) -> Failure | str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        return Failure(f"the answer is no HTTP that can be read: {error.message}", "correct the address")
+    return str(error) or "it failed without a word"
