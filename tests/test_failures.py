@@ -232,6 +232,23 @@ async def test_each_answer_of_iam_has_its_own_fix(status, message, words):
     assert is_plain(detail)
 
 
+async def test_what_the_sdks_providers_lack_is_told_in_the_same_words(monkeypatch, capfd):
+    """Where the SDK cannot reach STS or the host's metadata, host and port are named, and nothing else is printed."""
+    port = free_port()
+    for name, value in {"OIDC_PROVIDER_URN": "p", "OIDC_AGENCY_URN": "a", "OIDC_ID_TOKEN": "t"}.items():
+        monkeypatch.setenv(f"HUAWEICLOUD_{name}", value)
+    monkeypatch.setenv("HUAWEICLOUD_SDK_STS_ENDPOINT", "http://no-such-host.invalid")
+    monkeypatch.setattr(
+        "huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", f"http://127.0.0.1:{port}"
+    )
+    async with client(auth="{sdk: {}}") as it:
+        detail = (await it.push()).detail
+    assert "OidcSts: no name server knows the address of no-such-host.invalid:80" in detail
+    assert f"Metadata: the connection to 127.0.0.1:{port} is refused" in detail
+    assert not PYTHONS.search(detail)
+    assert "Exception" not in capfd.readouterr().err
+
+
 def test_a_file_without_permission_is_told_apart_from_one_that_is_missing(tmp_path):
     """check-config says of each secret's file whether it is missing, closed to us, a folder or empty."""
     kinds = {

@@ -43,7 +43,7 @@ FAULTS = {
     "no permission to report": ({"on": "report", "status": 403}, "report", "aom:alarm:put"),
     "no permission to list": ({"on": "list", "status": 403}, "list", "aom:alarm:list"),
     "wrong project": ({"on": "report", "status": 404}, "report", "My Credentials"),
-    "dead token": ({"on": "report", "status": 401}, "report", "mount it"),
+    "dead token": ({"on": "report", "status": 401}, "report", "whatever renews it"),
     "trouble": ({"on": "report", "status": 500}, "report", "try again later"),
     "too many requests": ({"on": "report", "status": 429}, "report", "rate_limit"),
     "no clear": ({"on": "clear", "status": 403}, "clear", "aom:alarm:put"),
@@ -107,7 +107,7 @@ async def test_an_address_that_leads_nowhere_is_said(aom, name, fix):
     ("auth", "fix"),
     [
         ("{password: {domain: emulator, user: emulator, password: hunter2, iam_endpoint: '%s'}}", "account's name"),
-        ("{token: {file: /no/such/file}}", "whatever renews it"),
+        ("{token: {file: /no/such/file}}", "mount it"),
         ("{password: {domain: d, user: u, password: hunter2, iam_endpoint: 'http://127.0.0.1:1'}}", "iam_endpoint"),
     ],
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ from bridge.aom.outcome import Outcome
 from bridge.aom.regions import address
 from bridge.aom.renewed import Obtained, renew_at
 from bridge.clock import MINUTE, SECOND, Millis
+from bridge.failures import of_connection
 from bridge.scalars import Secret
 
 _LOOK_AGAIN: Millis = 5 * MINUTE
@@ -27,6 +29,8 @@ _LOOK_AGAIN: Millis = 5 * MINUTE
 
 _TIMEOUT_SECONDS = (3, 5)
 _LONGEST_WORD = 160
+_PLACE = re.compile(r"host='(?P<host>[^']+)', port=(?P<port>\d+)")
+_CLASS = re.compile(r"^\w+Exception - ")
 
 
 class SdkChain:
@@ -69,9 +73,18 @@ def _first_that_has_keys(region: str) -> tuple[KeyGrant, Millis | None]:
         try:
             return _keys_of(kind.get_basic().get_credentials(), region)
         except Exception as error:  # noqa: BLE001 - the SDK raises its own, requests' and Python's
-            words = " ".join(str(error).split()) or type(error).__name__
-            lacking.append(f"{kind.__name__.removesuffix('CredentialProvider')}: {words[:_LONGEST_WORD]}")
+            lacking.append(f"{kind.__name__.removesuffix('CredentialProvider')}: {_words_of(error)[:_LONGEST_WORD]}")
     raise CredentialError(Outcome("unauthorized", message="no provider has keys: " + "; ".join(lacking)))
+
+
+def _words_of(error: BaseException) -> str:
+    """Return why a provider has no keys: the system's reason, where one lies below the SDK's and urllib3's."""
+    place, below = _PLACE.search(str(error)), error
+    while below.__cause__ or below.__context__:
+        below = below.__cause__ or below.__context__ or below
+    if place and isinstance(below, OSError):
+        return of_connection(below, f"{place['host']}:{place['port']}").what
+    return " ".join(_CLASS.sub("", str(error)).split()) or "it failed without a word"
 
 
 def _keys_of(credentials: Any, region: str) -> tuple[KeyGrant, Millis | None]:  # noqa: ANN401 - the SDK has no types
@@ -108,7 +121,8 @@ def _http_client() -> Any:  # noqa: ANN401 - as above
     from huaweicloudsdkcore.http.http_handler import HttpHandler  # noqa: PLC0415
 
     config = HttpConfig(timeout=_TIMEOUT_SECONDS)
-    return HttpClient(config, HttpHandler(), DefaultExceptionHandler(), logging.getLogger("huaweicloudsdkcore"))
+    quiet = logging.Logger("sdk", logging.CRITICAL + 1)  # noqa: LOG001 - our errors say what it would print itself
+    return HttpClient(config, HttpHandler(), DefaultExceptionHandler(), quiet)
 
 
 async def _on_a_thread(call: Callable[[], tuple[KeyGrant, Millis | None]]) -> tuple[KeyGrant, Millis | None]:
