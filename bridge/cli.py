@@ -25,7 +25,7 @@ from bridge.check import Check
 from bridge.clock import Millis, format_duration, system_clock
 from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError
-from bridge.failures import of_listening
+from bridge.failures import of_file, of_listening
 from bridge.sendtest import SendTest
 from bridge.terminal import pretty, say
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        _complain(f"aom-bridge: {error}")
+        _complain(f"aom-bridge: {f'{error.filename}: ' if error.filename else ''}{of_file(error)}")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import socket
 
+from bridge.failures import of_connection
+
 _SECONDS = 5
 
 
@@ -26,7 +28,7 @@ def ask(host: str, port: int) -> tuple[bool, str]:
     except ConnectionError:
         answer = b""
     except OSError as error:
-        return False, f"{place}: {error.strerror or error}"
+        return False, of_connection(error, place).what
     if not answer.startswith(b"HTTP/"):
         return True, f"{place} is alive, and speaks TLS"
     status = answer.split(b" ", 2)[1].decode(errors="replace")

@@ -17,6 +17,7 @@ from bridge.clock import system_clock
 from bridge.config import Settings
 from bridge.errors import BridgeError, PayloadError
 from bridge.event import report
+from bridge.failures import of_file
 from bridge.ledger import alarm_id, looking_at, read
 from bridge.mapping import Mapper, MapResult
 from bridge.mapping.origins import origins
@@ -148,8 +149,7 @@ def _read(name: str) -> Notification:
     try:
         return parse(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
     except OSError as error:
-        raise BridgeError(
-            f"{name}: {error.strerror}. Fix: name a file with a webhook's body, or - for stdin."
-        ) from None
+        what, fix = of_file(error)
+        raise BridgeError(f"{name}: {what}. Fix: {fix}, or write - for standard input.") from None
     except PayloadError as error:
         raise BridgeError(f"{name}: {error}") from None

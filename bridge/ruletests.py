@@ -16,6 +16,7 @@ from typing import Literal
 from bridge import config
 from bridge.clock import MINUTE, format_rfc3339, parse_rfc3339, system_clock
 from bridge.errors import BridgeError
+from bridge.failures import of_file
 from bridge.mapping import Mapper
 from bridge.notification import Alert, Group, fingerprint
 
@@ -176,4 +177,4 @@ def write_junit(file: str, results: Sequence[tuple[str, Sequence[Result]]]) -> N
     try:
         Path(file).write_text(junit(results), encoding="utf-8")
     except OSError as error:
-        raise BridgeError(f"{file}: {error.strerror}. Fix: name a file that can be written.") from None
+        raise BridgeError(f"{file}: {of_file(error)}") from None

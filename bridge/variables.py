@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping
 
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})")
-_OTHER_BRACES = re.compile(r"\$\{(?!\{)")
+_OTHER_BRACES = re.compile(r"\$\{(?![{0-9])")
+"""Before a template, and before the number of a regular expression's group, it is no variable."""
+
 _OTHER_FORM = re.compile(
     r"\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\$\((?P<round>[A-Za-z_][A-Za-z0-9_.-]*)\)|%(?P<percent>[A-Za-z_][A-Za-z0-9_]{2,})%"
 )

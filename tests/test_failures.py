@@ -17,7 +17,8 @@ from aomclient import PASSWORD, client
 from nobody import as_nobody
 from test_credentials import serving
 
-from bridge.config import examine_text
+from bridge.config import ConfigError, examine_text
+from bridge.door import read_policy
 from bridge.door.listener import Listener
 from bridge.errors import BridgeError
 from bridge.failures import of_file, of_listening
@@ -272,6 +273,21 @@ def test_a_file_without_permission_is_told_apart_from_one_that_is_missing(tmp_pa
         assert problem.text.startswith(f"{tmp_path / name}: ")
         assert words in problem.text
         assert is_plain(problem.text)
+
+
+def test_a_web_configurations_files_are_told_in_the_same_words(tmp_path):
+    """A key that the bridge may not read, and a certificate that is not there, are told by their setting."""
+    (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: none.pem, key_file: closed.key}\n")
+    (tmp_path / "closed.key").write_text("key")
+    (tmp_path / "closed.key").chmod(0)
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    with as_nobody(), pytest.raises(ConfigError) as caught:
+        read_policy(str(tmp_path / "web.yml"))
+    cert, key = caught.value.lines()
+    assert cert.endswith("cert_file: none.pem: it is not there. Fix: mount it, or correct the path.")
+    assert "key_file: closed.key: the bridge (user " in key
+    assert is_plain(key)
 
 
 async def test_a_secrets_file_that_goes_away_is_told_with_its_setting(tmp_path):

@@ -71,6 +71,13 @@ def test_warnings_do_not_fail_the_check(tmp_path):
     assert warning.startswith("f:1:79: targets.default.auth.token.value: $$ stands for a single $ here.")
 
 
+def test_a_group_of_a_regular_expression_is_no_broken_variable():
+    """In a replacement ${1} is a group, as in Prometheus."""
+    text = "mapping: {annotations: {a: \"{{ labels.a | reReplaceAll('(.*):.*', '${1}x') }}\"}}"
+    found = loads((TARGET.format("t", "") + text).encode(), "f", {})
+    assert found.mapping.annotations["a"].render({"labels": {"a": "host:9100"}}) == "hostx"
+
+
 def test_a_dollar_before_a_template_is_a_dollar():
     """A currency's sign before a template is no broken variable."""
     text = TARGET.format("t", "") + "mapping: {annotations: {a: 'costs ${{ labels.a }}'}}"

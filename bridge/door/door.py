@@ -23,6 +23,7 @@ from bridge.door.guard import ON_LOOPBACK, Guard
 from bridge.door.listener import Listener
 from bridge.door.policy import Policy, read_policy
 from bridge.door.settings import Right
+from bridge.failures import of_listening
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.problems import ConfigError
@@ -144,7 +145,7 @@ class Door:
                 return self._failed(error.lines())
             except OSError as error:
                 self._is_to_try_again = True
-                return self._failed([f"the listeners could not go over to it: {error.strerror or error}"])
+                return self._failed([f"the listeners could not go over to it: {of_listening(error, 0).what}"])
             except Exception as error:  # noqa: BLE001 - whatever it was, the next file may do better
                 _log.exception("reload of the web configuration stumbled")
                 return self._failed([f"the reload failed: {type(error).__name__}"])

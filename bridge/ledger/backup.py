@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from bridge.errors import LedgerStartError
 from bridge.ledger.database import address
+from bridge.ledger.refusals import of_database
 
 
 def back_up(url: str, file: Path) -> int:
@@ -39,7 +40,7 @@ def back_up(url: str, file: Path) -> int:
         count = _copy(path, unfinished)
         unfinished.rename(file)
     except (sqlite3.Error, OSError) as error:
-        raise LedgerStartError(f"the ledger at {path} could not be copied to {file}: {error}.") from None
+        raise LedgerStartError(f"the ledger at {path} could not be copied to {file}: {of_database(error)}") from None
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
