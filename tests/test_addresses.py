@@ -110,7 +110,7 @@ async def test_the_older_header_of_the_enterprise_project_can_be_sent():
             lines = f"enterprise_project_header: {header}\nenterprise_project_id: '7'"
             async with client(auth="{token: {value: t}}", target=lines, aom=url) as it:
                 assert (await it.push()).accepted
-                assert (await it.find())[0].accepted
+                assert (await it.find()).outcome.accepted
     assert seen == [{"enterprise-project-id": "7"}] * 2 + [{"x-enterprise-prject-id": "7"}] * 2
 
 
