@@ -17,8 +17,8 @@ from conftest import alert, payload
 
 from bridge.clock import DAY, SECOND, ZERO_TIME
 
-GROUP_INTERVAL = 5.0
-PEER_WAIT = 3.0
+GROUP_INTERVAL = 4.0
+PEER_WAIT = 2.5
 REPEAT_INTERVAL = 45.0
 GOOD = range(200, 300)
 
@@ -46,7 +46,7 @@ class Alert:
             self.starts_at = ZERO_TIME
         elif self.kind == "of long ago":
             self.starts_at = self.starts_at or now - 20 * DAY
-        elif not self.starts_at or random.random() > 0.35:
+        elif not self.starts_at or random.random() > 0.5:
             self.starts_at = random.randint(max(self.ends_at + 1, now - 20 * SECOND), now)
         self.is_firing = True
 

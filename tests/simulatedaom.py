@@ -294,7 +294,7 @@ class Aom:
         slow = random.uniform(0.2, 0.85) * self._attempt
         if self.weather == "rough" and random.random() < 0.2:
             return Fate("answered slowly", random.uniform(0.01, slow), slow)
-        if random.random() < 0.45:
+        if random.random() < 0.3:
             return self._plain_fate(soon, is_list=is_list)
         how, heard, answer = random.choice(
             (
@@ -307,7 +307,8 @@ class Aom:
             )
         )
         seen = self._attempt if heard is None else heard
-        effect = random.choice((None, random.uniform(0, seen), seen + random.uniform(0, self.switches.late)))
+        late = seen + random.uniform(0, self.switches.late)
+        effect = random.choice((None, random.uniform(0, seen), late, late))
         return Fate(how, effect if self.switches.late or effect is None or effect < seen else None, heard, answer)
 
     def _plain_fate(self, soon, *, is_list):

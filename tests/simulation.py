@@ -32,11 +32,12 @@ LOOKUP_WAIT, LEASE = 12.0, 16.0
 ATTEMPT = LEASE / 2 / 3 - 0.5
 """How long the bridge waits for one answer, with that lease."""
 SHORT_SECONDS = 40.0
+"""How long alerts fire and resolve in the small size."""
 SETTLING_SECONDS = 180.0
 QUIET_SECONDS = 3 * LOOKUP_WAIT
 """What is in doubt is looked at after `lookup_wait`; so long after all is right, nothing is in doubt any more."""
 
-_WEATHERS = ("calm", "calm", "rough", "rough", "rough", "down")
+_CLIMATES = (("calm", "calm", "calm", "rough"), ("calm", "calm", "rough", "rough", "rough", "down"))
 
 CONFIG = """
 targets:
@@ -77,7 +78,7 @@ class Mode:
 
     def switches(self, chance):
         """Give what AOM is like for one seed: late and lag together stay below `lookup_wait`."""
-        lag = chance.uniform(0.2, 6.0) if self.has_lag else 0.0
+        lag = chance.uniform(*chance.choice(((0.2, 5), (5, 10), (7, 10)))) if self.has_lag else 0.0
         made = Switches(
             ids=chance.choice(("assigned", "supplied")),
             same_alarm=chance.choice(("metadata", "id")),
@@ -206,16 +207,16 @@ class World:
         self.note("", "all is calm, and the truth stands still")
 
     async def _change(self):
+        """Change the truth; what goes wrong with an alert's last change is not mended by a later one."""
         chance = self._chance("truth")
 
         async def live(one):
-            await asyncio.sleep(chance.uniform(0, 60))
-            while True:
+            await asyncio.sleep(chance.uniform(0, 0.7) * self.seconds)
+            for _ in range(chance.randint(1, 6)):
                 one.resolve(self.now()) if one.is_firing else one.fire(chance, self.now())
                 self._changed(one)
-                await asyncio.sleep(
-                    chance.choice((chance.uniform(0.5, 8), chance.uniform(4, 20), chance.uniform(15, 70)))
-                )
+                pauses = chance.uniform(0.5, 8), chance.uniform(4, 12), chance.uniform(6, 40)
+                await asyncio.sleep(chance.choice(pauses))
 
         async with asyncio.TaskGroup() as tasks:
             for one in self.alerts:
@@ -223,8 +224,9 @@ class World:
 
     async def _turn_weather(self):
         chance = self._chance("weather")
+        climate = chance.choice(_CLIMATES)
         while True:
-            self.aom.weather = chance.choice(_WEATHERS)
+            self.aom.weather = chance.choice(climate)
             self.note("", f"AOM: {self.aom.weather}")
             await asyncio.sleep(chance.uniform(3, 25))
 
@@ -369,7 +371,9 @@ def run_world(made, seed=0):
 
     async def run():
         world = made()
-        with mock.patch.object(aiohttp, "TCPConnector", partial(SimulatedConnector, world.aom.connect)):
+        connector = mock.patch.object(aiohttp, "TCPConnector", partial(SimulatedConnector, world.aom.connect))
+        age = mock.patch.object(aiohttp.connector, "monotonic", asyncio.get_running_loop().time)
+        with connector, age:
             return await world.run()
 
     random.seed(seed)

@@ -15,9 +15,11 @@ IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 ASKED = os.environ.get("AOM_BRIDGE_SIMULATION_SEEDS")
 SEEDS = seeds_of(ASKED or ("0:10" if IS_FULL else "0:3"))
 SIZE = {} if ASKED or IS_FULL else {"seconds": SHORT_SECONDS, "alerts": 9}
+PATIENT = pytest.mark.timeout(900)  # virtual time costs seconds of real time, unless the machine is busy
 ON_SQLITE = [name for name, mode in MODES.items() if mode.replicas == 1]
 
 
+@PATIENT
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("mode", ON_SQLITE)
 def test_aom_ends_with_exactly_what_fires(tmp_path, mode, seed):
@@ -25,6 +27,7 @@ def test_aom_ends_with_exactly_what_fires(tmp_path, mode, seed):
     assert not (wrong := simulate(mode, seed, f"sqlite:///{tmp_path / 'ledger.db'}", **SIZE)), wrong
 
 
+@PATIENT
 @pytest.mark.parametrize("seed", SEEDS)
 def test_aom_ends_with_exactly_what_fires_with_two_replicas(database, seed):
     """The same with two replicas on one PostgreSQL, whose clocks differ."""
