@@ -5,8 +5,9 @@ an HA pair whose timers differ: each takes a snapshot, the second one waits `PEE
 log whether anything is new, and posts the snapshot that is old by then. So stale firings and stale resolves come as
 measured with real ones. Times are those of Alertmanager, scaled down.
 
-One thing is kinder than the real one: what was posted and got no answer, so that the bridge may have kept it, is posted
-until it is answered, also where the real one would fall silent; no bridge could know better by webhooks alone.
+One thing is kinder than the real one: where the bridge last heard otherwise, or may have, since there was no answer or
+since a peer was late, the truth is posted, also where the real one would fall silent; no bridge could know better by
+webhooks alone.
 """
 
 import asyncio
@@ -78,6 +79,7 @@ class Group:
         self.alerts = alerts
         self.unsure = set()
         self.is_parted = False
+        self._heard = {}
         self._random = random
         self._post = post
         self._note = note
@@ -106,6 +108,13 @@ class Group:
             if other is peer or not self.is_parted:
                 other.log = entry
 
+    def is_owed(self, snapshot):
+        """Say whether the bridge last heard otherwise of something, or may have."""
+        heard = self._heard
+        return bool(self.unsure & snapshot.keys()) or any(
+            heard.get(f, word[0]) != word[0] for f, word in snapshot.items()
+        )
+
     async def send(self, peer, snapshot):
         """Post once; say whether it was acknowledged."""
         body = json.dumps(payload(*(wire for _, wire in snapshot.values()))).encode()
@@ -122,6 +131,7 @@ class Group:
                 other.log = Entry(firing, resolved, other.log.at)
         elif status in GOOD:
             self.unsure -= snapshot.keys()
+            self._heard |= {fingerprint: is_firing for fingerprint, (is_firing, _) in snapshot.items()}
         return status in GOOD if status is not None else False
 
 
@@ -164,12 +174,11 @@ class Peer:
     def _needs_update(self, snapshot):
         firing, resolved = _parts(snapshot)
         entry = self.log
-        if self.group.unsure & snapshot.keys() or not firing <= entry.firing:
+        if self.group.is_owed(snapshot) or not firing <= entry.firing:
             return True
-        if not firing and not resolved & entry.firing:
-            return False
-        is_due = asyncio.get_running_loop().time() - entry.at >= REPEAT_INTERVAL
-        return not resolved <= entry.resolved or (bool(firing) and is_due)
+        if not firing:
+            return bool(entry.firing)
+        return not resolved <= entry.resolved or asyncio.get_running_loop().time() - entry.at >= REPEAT_INTERVAL
 
     def _forget_resolved(self, snapshot):
         for fingerprint, (is_firing, wire) in snapshot.items():

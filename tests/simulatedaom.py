@@ -187,7 +187,7 @@ class Aom:
         metadata = event.get("metadata", {})
         is_good = (
             metadata.keys() >= MANDATORY
-            and YEAR_2000 < event.get("starts_at", 0) <= self._clock() + 60_000
+            and event.get("starts_at", 0) > YEAR_2000
             and 0 < event.get("timeout", 0) <= LONGEST_TIMEOUT
         )
         if not is_good:
@@ -224,7 +224,8 @@ class Aom:
         shown = []
         for alarm in self.alarms:
             is_meant = alarm.state(now - int(self.switches.lag * 1000)) == kind and self._wants(query, alarm)
-            if is_meant and alarm.starts_at <= until and max(alarm.starts_at, alarm.arrives_at) >= since:
+            times = alarm.starts_at, alarm.arrives_at
+            if is_meant and min(times) <= until and max(times) >= since:
                 shown.append(alarm)
         shown = [] if self.shows_nothing else sorted(shown, key=lambda alarm: -alarm.starts_at)
         size = min(limit, self.switches.page)
