@@ -111,6 +111,24 @@ async def test_a_broken_connection_is_tried_again_by_our_retries_alone():
         assert gate.count("push/events") == 1 + 3
 
 
+async def test_an_answer_that_breaks_off_is_a_doubt():
+    """The status has come and the rest of the answer has not: AOM may have taken what was sent."""
+    async with client() as it, gateway(it.emulator) as gate:
+        object.__setattr__(it.client._settings, "endpoint", gate.url)
+
+        async def meddle(request, _body):
+            if not is_report(request):
+                return
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"{")
+            request.transport.abort()
+
+        gate.meddle = meddle
+        outcome = await it.push()
+        assert (outcome.accepted, outcome.in_doubt) == (False, True)
+
+
 async def test_aiohttps_own_switch_is_still_there():
     """The switch is private to aiohttp: with a version that has lost it, this fails instead of repeating in silence."""
     async with aiohttp.ClientSession() as session:
@@ -451,7 +469,7 @@ async def test_a_proxy_that_refuses_everything_rejects_nothing(tmp_path):
 
 async def test_an_answer_without_an_end_is_cut_off(monkeypatch):
     """An answer longer than any of AOM is not read to its end, and is no success."""
-    monkeypatch.setattr("bridge.aom.client.MAX_ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr("bridge.aom.answer.MAX_BYTES", 1 << 20)
     async with client() as it, gateway(it.emulator) as gate:
         object.__setattr__(it.client._settings, "endpoint", gate.url)
 

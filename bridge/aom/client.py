@@ -19,6 +19,7 @@ from aiohttp_retry import ExponentialRetry, RetryClient
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
+from bridge.aom.answer import TooLongError, read_answer
 from bridge.aom.credentials import credentials
 from bridge.aom.grant import MOST_SKEW, Call, CredentialError, Grant
 from bridge.aom.iam import LONGEST_TOKEN
@@ -34,9 +35,6 @@ LARGEST_BODY = 12 * 1000 * 1000
 
 _ATTEMPTS = 3
 MAX_PAGES = 100
-MAX_ANSWER_BYTES = 64 << 20
-"""Of one answer, decompressed: far above any page of AOM's list."""
-
 _MAX_ERROR_BYTES = 1 << 16
 
 
@@ -53,6 +51,10 @@ class _Doubt:
 
     def __init__(self) -> None:
         self.is_left = False
+
+    def note(self, error: Exception) -> None:
+        """Note an attempt without a whole answer: AOM may have taken it, unless no connection was made."""
+        self.is_left = self.is_left or not isinstance(error, _NEVER_SENT)
 
 
 class _Paced:
@@ -88,7 +90,7 @@ class _Paced:
         try:
             response = await self._session.request(method, target, data=io.BytesIO(body), headers=headers, **arguments)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            doubt.is_left = doubt.is_left or not isinstance(error, _NEVER_SENT)
+            doubt.note(error)
             raise
         doubt.is_left = doubt.is_left or response.status in (502, 504)
         return response
@@ -227,17 +229,19 @@ class AomClient:
                 deadline=deadline,
                 doubt=doubt,
             ) as response:
-                answer = await _read(response)
+                answer = await read_answer(response)
                 now = self._clock()
-                if answer is None:
-                    return _too_long(response), b""
                 return self._outcome(response, answer, grant, now), answer
         except _TooLateError:
             return Outcome("not_sent", message="no time was left within the lease"), b""
-        except TimeoutError:
+        except TooLongError as error:
+            doubt.note(error)
+            return Outcome("foreign", message=str(error)), b""
+        except TimeoutError as error:
+            doubt.note(error)
             return Outcome("timeout", message="no answer in time"), b""
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            doubt.is_left = doubt.is_left or not isinstance(error, _NEVER_SENT)
+            doubt.note(error)
             return Outcome("connection", message=words_of(error, grant.mask)), b""
 
     def _outcome(self, response: aiohttp.ClientResponse, answer: bytes, grant: Grant, now: Millis) -> Outcome:
@@ -246,22 +250,6 @@ class AomClient:
         if outcome.reason == "unauthorized" and grant.is_signed:
             outcome = _with_skew(outcome, response.headers.get("Date"), now)
         return outcome
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return an answer's body; None where it is longer than any answer of AOM."""
-    body = bytearray()
-    async for part in response.content.iter_any():
-        body += part
-        if len(body) > MAX_ANSWER_BYTES:
-            response.close()
-            return None
-    return bytes(body)
-
-
-def _too_long(response: aiohttp.ClientResponse) -> Outcome:
-    text = f"the answer is longer than {MAX_ANSWER_BYTES >> 20} MiB, and no answer of AOM is"
-    return Outcome("foreign", status=response.status, message=text, in_doubt=True)
 
 
 def _with_skew(outcome: Outcome, date: str | None, now: Millis) -> Outcome:

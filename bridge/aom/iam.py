@@ -10,6 +10,7 @@ from __future__ import annotations
 import aiohttp
 import msgspec
 
+from bridge.aom.answer import read_answer
 from bridge.aom.grant import CredentialError, TokenGrant
 from bridge.aom.outcome import Outcome, Reason, read_outcome, words_of
 from bridge.aom.renewed import Obtained, renew_at
@@ -67,7 +68,7 @@ class Password:
                 timeout=_TIMEOUT,
                 allow_redirects=False,
             ) as response:
-                body = await response.read()
+                body = await read_answer(response)
                 token = response.headers.get("X-Subject-Token", "")
                 if response.status < 300 and token:
                     expires_at = _expiry(body, now)

@@ -119,7 +119,8 @@ def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis)
         reason = "unauthorized"
     elif (200 <= status < 300 or reason in ("refused", "too_large")) and not error.error_code:
         reason = "foreign"
-        message = f"not an answer of AOM or its gateway; is a proxy or a portal between? {message}".strip()
+        if error.error is None:  # it is IAM's shape that has one
+            message = f"not an answer of AOM or its gateway; is a proxy or a portal between? {message}".strip()
     return Outcome(
         reason=reason,
         status=status,
