@@ -310,3 +310,13 @@ def test_classic_matchers_mean_what_amtool_says(tmp_path):
         asked += len(good)
     assert asked > 500
     assert [text for text in bad if routes(amtool, tmp_path, [text], {"x": "a"}) is not None] == []
+
+
+@given(st.lists(st.sampled_from(VALUES) | st.text(max_size=120), min_size=1, max_size=80))
+def test_a_remembered_answer_is_the_right_one(values):
+    """A regular expression that has seen many values, and some of them again, answers as a fresh one does."""
+    seen, opposite = Matchers.parse('x=~"a.*|.{101,}"'), Matchers.parse('x!~"a.*|.{101,}"')
+    for value in values + values:
+        fresh = Matchers.parse('x=~"a.*|.{101,}"').failing({"x": value}) is None
+        assert (seen.failing({"x": value}) is None) is fresh
+        assert (opposite.failing({"x": value}) is None) is not fresh

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import re2
 
@@ -42,6 +43,11 @@ _IN_REGEX = re.compile(
     r"\\Q.*?(?:\\E|$)|(?P<byte>\\C)|\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\(\?P?<(?P<name>\w+)>", re.DOTALL
 )
 """What matters in a regular expression: what is quoted or escaped, classes, and groups with a name."""
+
+_MAX_REMEMBERED = 32
+"""Values for which a regular expression keeps its answer: alerts come in storms of few names and jobs."""
+
+_MAX_REMEMBERED_CHARACTERS = 100
 
 _QUIET = re2.Options()
 _QUIET.log_errors = False
@@ -260,9 +266,13 @@ def _condition(operator: Operator, value: str) -> Callable[[str], bool]:
         return lambda found: found != value
     compile_regex(value)  # by itself first, for its own words of what is wrong
     pattern = compile_regex(f"^(?:{value})$")
-    if operator == "=~":
-        return lambda found: pattern.fullmatch(found) is not None
-    return lambda found: pattern.fullmatch(found) is None
+    is_wanted = operator == "=~"
+
+    @lru_cache(maxsize=_MAX_REMEMBERED)
+    def remembered(found: str) -> bool:
+        return (pattern.fullmatch(found) is not None) is is_wanted
+
+    return lambda found: (remembered if len(found) <= _MAX_REMEMBERED_CHARACTERS else remembered.__wrapped__)(found)
 
 
 def compile_regex(text: str) -> re2._Regexp:
