@@ -129,7 +129,8 @@ class Reader:
                 return parse(node.value, lambda text: self._expand(node, text, path))
             value = parse(self._expand(node, node.value, path).rstrip("\r\n"))
         except ValueError as error:
-            return self.note(node, path, str(error))
+            missing = self.note(node, path, str(error))
+            return Template.parse("") if parse == Template.parse else missing  # so that its name stays known
         warning = _warning(node, value) if isinstance(value, Matchers) else ""
         if warning:
             self.doubts.append(problem_at(node, path, warning))

@@ -112,6 +112,12 @@ def test_a_name_that_is_none_is_a_mistake(text, sentence):
     assert sentence in line
 
 
+def test_one_that_cannot_be_read_is_the_only_mistake():
+    """Templates that use a var with a mistake of its own are not told as well."""
+    (line,) = problems(TARGETS + 'mapping: {vars: {a: "{{ x }}"}, annotations: {b: "{{ vars.a }}"}}')
+    assert line.startswith("test.yaml:2:21: mapping.vars.a: unknown name 'x'")
+
+
 def test_what_runs_shows_them():
     """The view of the configuration shows vars as they were written, with variables by their names."""
     shown = examine_text((TARGETS + VARS).encode(), "f", {"CLUSTER": "x"}).shown
