@@ -1,7 +1,10 @@
 """Forms that look like variables and are none are told, and what a variable holds is used as a person meant it."""
 
 import pytest
+from conftest import until
+from process import bridge_command, serving
 from test_check import check
+from test_cli import run
 
 from bridge.config import examine_text, loads
 
@@ -69,6 +72,27 @@ def test_warnings_do_not_fail_the_check(tmp_path):
     problems, (warning,) = check(tmp_path, TARGET.format("'Pa$$w0rd'", ""))
     assert problems == []
     assert warning.startswith("f:1:79: targets.default.auth.token.value: $$ stands for a single $ here.")
+
+
+async def test_serve_says_at_its_start_what_is_doubtful(tmp_path):
+    """What check-config warns of stands in serve's log as well, once it starts and at each reload."""
+    auth = "{token: {value: 'emulator-t$$ken'}}"
+    async with serving(tmp_path, "http://127.0.0.1:1", auth=auth, arguments=["--config.watch"]) as (process, _):
+        (line,) = [line for line in process.output.splitlines() if "doubtful configuration" in line]
+        assert "$$ stands for a single $ here. Fix: " in line
+        assert "t$ken" not in process.output
+        with (tmp_path / "bridge.yaml").open("a") as file:
+            file.write("# changed\n")
+        await until(lambda: process.output.count("doubtful configuration") == 2)
+
+
+async def test_serve_without_its_ledgers_folder_names_it(tmp_path):
+    """A ledger without a folder ends the start with the folder and the fix."""
+    file = tmp_path / "bridge.yaml"
+    file.write_text(TARGET.format("t", "") + f"store: {{url: 'sqlite:///{tmp_path}/none/a.db'}}\n")
+    code, _, err = await run(*bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0"))
+    assert code == 2
+    assert f"the ledger's folder {tmp_path}/none cannot be written: it is not there. Fix: mount it, or correct" in err
 
 
 def test_a_group_of_a_regular_expression_is_no_broken_variable():
