@@ -89,11 +89,11 @@ def test_certificates_may_stand_in_the_file(folder):
         ),
         (
             "tls_server_config: {cert_file: text.pem, key_file: server.key}",
-            "1:32: tls_server_config.cert_file: it cannot be used (",
+            "1:32: tls_server_config.cert_file: it cannot be used (it is no PEM). Fix: a certificate in PEM form.",
         ),
         (
             "tls_server_config: {cert_file: server.pem, key_file: text.pem}",
-            "tls_server_config.key_file: it cannot be used (",
+            "tls_server_config.key_file: it cannot be used (it is no PEM). Fix: a key in PEM form.",
         ),
         (
             "tls_server_config: {cert_file: server.pem, key_file: other/server.key}",

@@ -70,13 +70,21 @@ def _load_chain(context: ssl.SSLContext, pem: Pem) -> None:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsError("key", "it is not the key of this certificate. Fix: the key that it was made for.") from None
         key = "cert" if b"PRIVATE KEY-----" in pem.key else "key"
-        reason = (error.reason or "not PEM").lower().replace("_", " ")
+        reason = _REASONS.get(error.reason or "") or str(error.reason).lower().replace("_", " ")
         raise TlsError(key, f"it cannot be used ({reason}). Fix: a {_CALLED[key]} in PEM form.") from None
     finally:
         os.close(memory)
 
 
 _CALLED = {"cert": "certificate", "key": "key"}
+_REASONS = {
+    "": "it is no PEM",
+    "NO_START_LINE": "it is no PEM",
+    "PEM_LIB": "its PEM is not whole",
+    "EE_KEY_TOO_SMALL": "its key is too short",
+    "CA_MD_TOO_WEAK": "it is signed with a hash that is too weak",
+}
+"""What OpenSSL's reasons mean to whoever made the file."""
 
 
 class _EncryptedError(Exception):
