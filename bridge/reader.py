@@ -23,7 +23,7 @@ from bridge.mapping.matcher import Matchers
 from bridge.mapping.template import Template
 from bridge.problems import ConfigError, Problem, suggest
 from bridge.scalars import Secret
-from bridge.yamlmistakes import called, invisible
+from bridge.yamlmistakes import called, in_typographic_quotes, invisible
 from bridge.yamltext import compose, problem_at
 
 T = TypeVar("T")
@@ -142,8 +142,9 @@ class Reader:
         """Return what is wrong with a value that looks like a variable; note what may be wrong."""
         is_plain = parse not in (Template.parse, Matchers.parse)
         unseen = invisible(node.value) if is_plain else None
-        if unseen:
-            self.doubts.append(problem_at(node, path, called(unseen)))
+        odd = called(unseen) if unseen else in_typographic_quotes(node.value)
+        if odd:
+            self.doubts.append(problem_at(node, path, odd))
         if self._env is None:
             return None
         text = node.value.strip()

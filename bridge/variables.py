@@ -17,7 +17,6 @@ _OTHER_BRACES = re.compile(r"\$\{(?![{0-9])")
 _OTHER_FORM = re.compile(
     r"\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\$\((?P<round>[A-Za-z_][A-Za-z0-9_.-]*)\)|%(?P<percent>[A-Za-z_][A-Za-z0-9_]{2,})%"
 )
-_TEMPLATE = re.compile(r"\{\{.*\}\}|\{%.*%\}", re.DOTALL)
 _ONLY = "only ${NAME} and ${NAME:-default} are read as variables"
 _AS_IT_IS = "or keep it in a file or in a variable, whose text is taken as it is"
 UNSET = "unset"
@@ -63,7 +62,7 @@ def likely_variable(text: str) -> str | None:
     if found:
         name = re.sub(r"\W", "_", found["bare"] or found["round"] or found["percent"])
         return f"it looks like a variable, and {_ONLY}. Fix: write ${{{name}}}."
-    if _TEMPLATE.search(text):
+    if _holds_template(text):
         return "a template stands here, where none is read. Fix: write the value itself, or ${NAME}."
     return None
 
@@ -81,6 +80,10 @@ def doubtful_secret(text: str) -> str | None:
         return f"it looks like a variable, and {_ONLY}. Fix: write ${{NAME}}; {_AS_IT_IS}."
     if "$$" in text:
         return f"$$ stands for a single $ here. Fix: write $$$$ for two, {_AS_IT_IS}."
-    if _TEMPLATE.search(text):
+    if _holds_template(text):
         return "a template stands here, where none is read. Fix: write the secret itself, or ${NAME}."
     return None
+
+
+def _holds_template(text: str) -> bool:
+    return any(begin >= 0 and end in text[begin:] for begin, end in ((text.find("{{"), "}}"), (text.find("{%"), "%}")))

@@ -26,6 +26,7 @@ BRACES = (
 _INVISIBLE = re.compile("[\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202e\u202f\u205f-\u2064\u3000\ufeff]")
 """Spaces that are none to YAML, and characters that cannot be seen; a file's byte order mark stands before all."""
 
+_TYPOGRAPHIC = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\uff02\uff07"
 _BEFORE_VALUE = re.compile(r"[^'\"]*?(?::\ |$)")
 _KEY_AND_VALUE = re.compile(r"(?P<indent>[ ]*(?:- +)*)(?P<key>[^\s:'\"\[\]{}#&*!|>%@`,][^:#]*?):\s+(?P<value>\S.*)")
 _NO_SPACE = re.compile(r"\s*(?:- +)*[A-Za-z_][\w.-]*(?P<colon>:)[^\s/:]")
@@ -114,6 +115,13 @@ def called(char: str) -> str:
     name = unicodedata.name(char, "a character that cannot be seen").lower()
     fix = "replace it by a space" if unicodedata.category(char) == "Zs" else "delete it"
     return f"U+{ord(char):04X} ({name}) stands here, and YAML takes it for a letter. Fix: {fix}."
+
+
+def in_typographic_quotes(text: str) -> str | None:
+    """Return the sentence about a value in quotes that are none to YAML."""
+    if len(text) < 2 or text[0] not in _TYPOGRAPHIC or text[-1] not in _TYPOGRAPHIC:
+        return None
+    return "its typographic quotes are part of the value. Fix: write ' or \" instead of them."
 
 
 def invisible(text: str) -> str | None:

@@ -250,6 +250,25 @@ async def test_what_the_sdks_providers_lack_is_told_in_the_same_words(monkeypatc
     assert "Exception" not in capfd.readouterr().err
 
 
+async def test_what_sts_refuses_is_told_with_its_status(monkeypatch):
+    """An answer of STS that is a refusal is told by its status and words, not as the SDK's own record."""
+
+    async def refuse(_request):
+        return web.json_response({"error_code": "STS.0403", "error_msg": "no such agency"}, status=403)
+
+    async with serving(web.post("/v5/agencies/assume-with-oidc", refuse)) as url:
+        for name, value in {"OIDC_PROVIDER_URN": "p", "OIDC_AGENCY_URN": "a", "OIDC_ID_TOKEN": "t"}.items():
+            monkeypatch.setenv(f"HUAWEICLOUD_{name}", value)
+        monkeypatch.setenv("HUAWEICLOUD_SDK_STS_ENDPOINT", url)
+        monkeypatch.setattr(
+            "huaweicloudsdkcore.auth.internal.MetadataAccessor._METADATA_ENDPOINT", "http://127.0.0.1:1"
+        )
+        async with client(auth="{sdk: {}}") as it:
+            detail = (await it.push()).detail
+    assert "OidcSts: 403 no such agency; " in detail
+    assert not PYTHONS.search(detail)
+
+
 def test_a_file_without_permission_is_told_apart_from_one_that_is_missing(tmp_path):
     """check-config says of each secret's file whether it is missing, closed to us, a folder or empty."""
     kinds = {

@@ -24,6 +24,7 @@ SECRETS = {
     "a variable of Windows": ("'%AOM_TOKEN%'", "it looks like a variable, and only ${NAME}"),
     "a template": ("'{{ .Values.token }}'", "a template stands here, where none is read"),
     "a no-break space": ("'hunter2\u00a0'", "U+00A0 (no-break space) stands here"),
+    "typographic quotes": ("\u201chunter2\u201d", "its typographic quotes are part of the value. Fix: write"),
     "a zero width space": ("'\u200bhunter2'", "U+200B (zero width space) stands here"),
 }
 
@@ -100,6 +101,13 @@ def test_a_group_of_a_regular_expression_is_no_broken_variable():
     text = "mapping: {annotations: {a: \"{{ labels.a | reReplaceAll('(.*):.*', '${1}x') }}\"}}"
     found = loads((TARGET.format("t", "") + text).encode(), "f", {})
     assert found.mapping.annotations["a"].render({"labels": {"a": "host:9100"}}) == "hostx"
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("piece", ["{{", "{%", "%a", "$(a", "${{", "$$"])
+def test_a_value_of_200_kb_of_signs_is_looked_at_fast(piece):
+    """No form that looks like a variable or a template takes longer than its text is long."""
+    examine_text(TARGET.format("'" + piece * (200_000 // len(piece)) + "'", "").encode(), "f", {})
 
 
 def test_a_dollar_before_a_template_is_a_dollar():

@@ -78,13 +78,15 @@ def _first_that_has_keys(region: str) -> tuple[KeyGrant, Millis | None]:
 
 
 def _words_of(error: BaseException) -> str:
-    """Return why a provider has no keys: the system's reason, where one lies below the SDK's and urllib3's."""
-    place, below = _PLACE.search(str(error)), error
-    while below.__cause__ or below.__context__:
-        below = below.__cause__ or below.__context__ or below
-    if place and isinstance(below, OSError):
-        return of_connection(below, f"{place['host']}:{place['port']}").what
-    return " ".join(_CLASS.sub("", str(error)).split()) or "it failed without a word"
+    """Return why a provider has no keys: what lies below the errors of the SDK and of urllib3, if anything does."""
+    place, chain = _PLACE.search(str(error)), [error]
+    while below := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(below)
+    if place and isinstance(chain[-1], OSError):
+        return of_connection(chain[-1], f"{place['host']}:{place['port']}").what
+    answers = [(getattr(one, "status_code", None), getattr(one, "error_msg", "")) for one in chain]
+    words = next((f"{status} {text}" for status, text in answers if status), _CLASS.sub("", str(error)))
+    return " ".join(words.split()) or "it failed without a word"
 
 
 def _keys_of(credentials: Any, region: str) -> tuple[KeyGrant, Millis | None]:  # noqa: ANN401 - the SDK has no types
