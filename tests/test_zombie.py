@@ -56,7 +56,7 @@ async def metric(url, name):
 def request_of(*alerts):
     """Give a whole webhook as it stands on the wire."""
     body = json.dumps(payload(*alerts)).encode()
-    return b"POST /webhook HTTP/1.1\r\nHost: bridge\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    return b"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 def connected(url):
@@ -68,7 +68,7 @@ def connected(url):
 def served(url):
     """Give a connection on which a request was answered already, as Alertmanager keeps them."""
     connection = connected(url)
-    connection.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: bridge\r\n\r\n")
+    connection.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert connection.recv(4_096).startswith(b"HTTP/1.1 200")
     return connection
 
