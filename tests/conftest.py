@@ -19,6 +19,7 @@ from bridge.app import App
 from bridge.clock import format_rfc3339, system_clock
 from bridge.config import loads
 from bridge.emulator import Emulator, Options
+from bridge.emulator.faults import read_faults
 from bridge.ledger import WritingProcess
 from bridge.notification import fingerprint
 
@@ -127,6 +128,11 @@ class Rig:
     async def disarm(self):
         async with self.session.delete(self.emulator.url + "/emulator/faults") as response:
             assert response.status in (200, 204)
+
+    def rearm(self, *faults):
+        """Put these faults in the place of all others, so that no request passes in between."""
+        self.emulator._memory.faults.remove_all()
+        self.emulator._memory.faults.arm(read_faults(list(faults)))
 
     def aom(self):
         return self.emulator.snapshot()

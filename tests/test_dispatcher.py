@@ -372,8 +372,7 @@ async def test_a_poisoned_event_is_still_found_after_a_pause(tmp_path):
         await rig.arm({"on": "report", "status": 400, "error_code": "AOM.04040001"})
         await rig.send(alert("Poison"), *(alert(instance=f"node-{i}") for i in range(30)))
         await until(lambda: rig.aom()["counts"]["report"] >= 40 and rig.count("rejected") == 0)
-        await rig.disarm()
-        await rig.arm({"on": "report", "poison": "Poison"})
+        rig.rearm({"on": "report", "poison": "Poison"})
         await until(lambda: len(rig.aom()["active"]) == 30)
         await until(lambda: (rig.count("rejected"), rig.count("report_due")) == (1, 0))
 
