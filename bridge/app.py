@@ -24,6 +24,7 @@ from bridge.ledger import ACTIONS, OUTCOMES, STATES, Alarm, Ledger, WritingProce
 from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
+from bridge.opening import Opening
 from bridge.reload import Reload
 from bridge.status import AlarmsApi, ConfigView, Exposition, Landing, Probes
 from bridge.webhook import CODES, Webhook
@@ -64,13 +65,15 @@ class App:
         self._is_watching = watch
         self._metrics = Metrics(__version__, platform.python_version())
         if writer is not None:
-            self._metrics.watch_writer(writer.pid)
+            self._metrics.watch_writer(lambda: writer.pid)
         mapper = settings.mapper()
         self.ledger = Ledger(settings.store, _reassert_after(settings), clock, writer)
         self._webhook = Webhook(
             settings.all_sources, mapper, self.ledger, settings.web, metrics=self._metrics, clock=clock
         )
         self._delivery = Delivery(settings, self.ledger, self._metrics, clock)
+        self._opening = Opening(self.ledger, self._delivery, self._opened)
+        self._is_listening = False
         self._reload = Reload(file, self.change, self._metrics, clock)
         self._admin = Admin(self.ledger, mapper, self.reload)
         self._door = Door(*address, door or DoorOptions(), self._metrics)
@@ -104,6 +107,8 @@ class App:
     async def start(self) -> None:
         """Start from the far end: ledger, AOM's clients, dispatcher, and the door last.
 
+        A ledger that cannot be opened now, since its disk is full, say, is opened later; the door does not wait for it.
+
         Raises:
             BridgeError: something cannot start; what had started is stopped again.
         """
@@ -112,13 +117,19 @@ class App:
         self._preset_metrics(self._settings)
         self.ledger.on_expired(self._count_expired)
         try:
-            await self._begin(self.ledger.open, self.ledger.close)
-            await self._begin(self._delivery.start, self._delivery.stop)
+            await self._begin(self._opening.start, self._opening.stop)
             await self._begin(partial(self._reload.start, watch=self._is_watching), self._reload.stop)
             await self._begin(self._open_door, self._door.stop)
         except BaseException:
             await self.stop()
             raise
+        self._is_listening = True
+        self._opened()
+
+    def _opened(self) -> None:
+        """Say that the bridge is ready, once it listens and the ledger is open."""
+        if not (self._is_listening and self._opening.is_done):
+            return
         counts = self.ledger.counts()
         _log.info(
             "ready",
@@ -134,6 +145,7 @@ class App:
         """Stop in the opposite order: no new webhook, finish what is in flight, close the ledger."""
         if self._running:
             _log.info("stopping")
+            self.ledger.hurry(self._settings.delivery.shutdown_timeout / 1000)
         while self._running:
             step = self._running.pop()
             try:
@@ -152,6 +164,8 @@ class App:
         Raises:
             BridgeError: they cannot be changed so while the bridge runs; nothing was changed, and every reason is told.
         """
+        if not self._opening.is_done:
+            raise BridgeError("the ledger is not open, and may hold alarms of a target that goes. Fix: reload later.")
         self._check(settings)
         ready = await self._delivery.prepare(settings)
         before, old_mapper, mapper = self._settings, self._settings.mapper(), settings.mapper()

@@ -6,7 +6,7 @@ day. Names and labels are a contract with dashboards and alert rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
@@ -182,9 +182,9 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
-    def watch_writer(self, pid: int) -> None:
-        """Show what the ledger's writing process uses, too."""
-        ProcessCollector(namespace="aom_bridge_ledger_writer", pid=lambda: pid, registry=self.registry)
+    def watch_writer(self, pid: Callable[[], int]) -> None:
+        """Show what the ledger writer process uses, too; ``pid`` gives its number, which changes with each restart."""
+        ProcessCollector(namespace="aom_bridge_ledger_writer", pid=pid, registry=self.registry)
 
     def forget(self, target: str, states: Iterable[str], severities: Iterable[str], actions: Iterable[str]) -> None:
         """Show nothing more of a target that has gone: a gauge would keep its last value for ever."""

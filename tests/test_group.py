@@ -22,7 +22,7 @@ class Transactions:
     def __init__(self, *, room=1_000_000, can_overlap=True):
         self.sizes = []
         self.under_way = []
-        self.group = GroupCommit(self.commit, lambda: room, lambda: can_overlap)
+        self.group = GroupCommit(self.commit, lambda: room, lambda: True, can_overlap=can_overlap)
 
     async def commit(self, parcels):
         done = asyncio.get_running_loop().create_future()

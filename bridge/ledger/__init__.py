@@ -23,7 +23,7 @@ from bridge.ledger.parcel import Opened, Parcel, Sealed
 from bridge.ledger.read import AlarmView
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.work import Settlement
-from bridge.ledger.writer import WritingProcess, writing_process
+from bridge.ledger.writing import WritingProcess, writing_process
 
 __all__ = [
     "ACTIONS",

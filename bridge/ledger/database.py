@@ -6,20 +6,23 @@ All statements are the same for both; what differs is how a file or a server is 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bridge.errors import LedgerStartError, LedgerUnavailableError
+from bridge.ledger.files import Identity
 from bridge.ledger.migrate import check_version
 from bridge.ledger.postgres import PostgresDatabase
 from bridge.ledger.refusals import of_database
-from bridge.ledger.sqlite import Identity, SqliteDatabase, read_only_engine
+from bridge.ledger.sqlite import SqliteDatabase, read_only_engine
 from bridge.scalars import Secret
+
+T = TypeVar("T")
 
 ADDRESSES = "sqlite:///FILE, sqlite:////ABSOLUTE/FILE, or postgresql://USER@HOST/DATABASE"
 """What an address looks like, for whoever wrote none."""
@@ -53,8 +56,17 @@ class Database(Protocol):
     def close(self) -> None:
         """Leave it."""
 
-    def before_commit(self) -> None:
-        """Raise `LedgerUnavailableError` when a commit would be kept where nobody finds it."""
+    def check(self) -> None:
+        """Raise `LedgerUnavailableError` when a commit would be kept where it is not found again."""
+
+    def relieve(self, error: Exception, /) -> bool:
+        """Mend what a transaction failed of, if that can be; say whether it may do better now."""
+
+    def is_log_long(self) -> bool:
+        """Say whether the log of what was written should have been copied back."""
+
+    def cut(self) -> None:
+        """End what is under way and may wait for ever; called from another thread."""
 
     def size(self, connection: Connection, /) -> int:
         """Return how many bytes it takes."""
@@ -85,6 +97,18 @@ class HeldConnection:
         held, self._connection = self._connection, None
         if held is not None:
             held.close()
+
+
+def checked(database: Database, step: Callable[[Connection], T], connection: Connection) -> T:
+    """Run a step on an open transaction that writes, between two looks at the database's files.
+
+    Raises:
+        LedgerUnavailableError: what is committed now would not be found again.
+    """
+    database.check()
+    result = step(connection)
+    database.check()
+    return result
 
 
 def read_url(text: str) -> sa.URL:

@@ -8,7 +8,8 @@ does not serve, all are told so at once.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
 from bridge.errors import BridgeError, LedgerUnavailableError
@@ -23,6 +24,12 @@ _LARGEST_GROUP = 10_000
 
 _WORTH_ANOTHER = 12
 """Rows for which a second transaction begins while one is under way: for fewer it costs more than it gains."""
+
+MAX_PUT_SECONDS = 8.0
+"""From the call of a put to its answer."""
+
+_COMMIT_SECONDS = 1.0
+"""Of these, for a commit that has begun: a notification that is as old as the rest is not committed any more."""
 
 _log = logger("ledger")
 
@@ -57,14 +64,18 @@ class GroupCommit:
     Args:
         commit: takes in these notifications in one transaction; raises when nothing of them was kept.
         room: says how many alarms may still be added.
-        can_overlap: says whether one transaction can be on its way while another runs.
+        can_begin: says whether a transaction can begin now; `go` when it can again.
+        can_overlap: whether one transaction can be on its way while another runs.
     """
 
-    def __init__(self, commit: Commit, room: Callable[[], int], can_overlap: Callable[[], bool]) -> None:
+    def __init__(
+        self, commit: Commit, room: Callable[[], int], can_begin: Callable[[], bool], *, can_overlap: bool
+    ) -> None:
         self._commit = commit
         self._room = room
+        self._can_begin = can_begin
         self._can_overlap = can_overlap
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: OrderedDict[_Waiting, None] = OrderedDict()
         self._rows = 0
         self._is_called = False
         self._under_way: dict[asyncio.Task[None], list[_Waiting]] = {}
@@ -73,7 +84,7 @@ class GroupCommit:
     async def stop(self) -> None:
         """Finish what was put; puts from now on are refused."""
         self._closing = True
-        self._go()
+        self.go()
         while self._under_way:
             await asyncio.wait(self._under_way)
 
@@ -81,15 +92,22 @@ class GroupCommit:
         """Wait for the commit of one notification; as `Ledger.put`."""
         if self._closing:
             raise LedgerUnavailableError("the bridge is shutting down")
+        parcel.expires_at = time.monotonic() + MAX_PUT_SECONDS - _COMMIT_SECONDS
         waiting = _Waiting(parcel, is_wanted)
-        self._waiting.append(waiting)
+        self._waiting[waiting] = None
         self._rows += parcel.rows
         if not self._is_called:
             self._is_called = True
-            asyncio.get_running_loop().call_soon(self._go)
-        return await waiting.done
+            asyncio.get_running_loop().call_soon(self.go)
+        try:
+            async with asyncio.timeout(MAX_PUT_SECONDS):
+                return await waiting.done
+        except TimeoutError:
+            raise LedgerUnavailableError(f"the ledger did not commit within {MAX_PUT_SECONDS:.0f} s") from None
+        finally:
+            self._forget(waiting)
 
-    def _go(self) -> None:
+    def go(self) -> None:
         """Begin as many transactions as can be under way."""
         self._is_called = False
         while self._waiting and self._is_free():
@@ -102,27 +120,35 @@ class GroupCommit:
 
     def _is_free(self) -> bool:
         """Say whether one more transaction may begin."""
+        if not self._can_begin():
+            return False
         if not self._under_way:
             return True
-        return self._can_overlap() and len(self._under_way) == 1 and self._rows >= _WORTH_ANOTHER
+        return self._can_overlap and len(self._under_way) == 1 and self._rows >= _WORTH_ANOTHER
+
+    def _forget(self, waiting: _Waiting) -> None:
+        """Leave out what is still waiting although its sender has been answered."""
+        if waiting in self._waiting:
+            del self._waiting[waiting]
+            self._rows -= waiting.parcel.rows
 
     def _next_group(self) -> list[_Waiting]:
         """Take what can go now: the first ones that wait, and nothing past one that has to wait."""
         group: list[_Waiting] = []
         left, share = min(_LARGEST_GROUP, self._room_left()), self._share()
-        while self._waiting:
-            parcel = self._waiting[0].parcel
-            left -= parcel.most
+        for waiting in self._waiting:
+            left -= waiting.parcel.most
             if (left < 0 and (group or self._under_way)) or (share <= 0 and group):
                 break
-            group.append(self._waiting.popleft())
-            share -= parcel.rows
-            self._rows -= parcel.rows
+            group.append(waiting)
+            share -= waiting.parcel.rows
+        for waiting in group:
+            self._forget(waiting)
         return group
 
     def _share(self) -> int:
         """Return how many rows the next transaction takes: with all of them, there would be none beside it."""
-        if not self._can_overlap():
+        if not self._can_overlap:
             return self._rows
         under_way = sum(waiting.parcel.rows for group in self._under_way.values() for waiting in group)
         return max(_WORTH_ANOTHER, (self._rows + under_way) // 2)
@@ -140,7 +166,7 @@ class GroupCommit:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         del self._under_way[task]
-        self._go()
+        self.go()
 
     async def _transaction(self, group: list[_Waiting]) -> None:
         try:

@@ -18,12 +18,11 @@ from functools import partial
 from itertools import starmap
 from typing import TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.clock import HOUR, SECOND, Clock, Millis, format_duration
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
-from bridge.ledger import read, rules, trace, work
+from bridge.ledger import read, rules, trace, upkeep, work
 from bridge.ledger.alarm import FINISHED, Action, Alarm, Claim, Key, Outcome, Receipt, State
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
@@ -31,12 +30,11 @@ from bridge.ledger.group import GroupCommit
 from bridge.ledger.parcel import Parcel, Parcels
 from bridge.ledger.put import Terms, put, put_one_by_one
 from bridge.ledger.retention import Retention
-from bridge.ledger.schema import counters
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.tally import Tally
 from bridge.ledger.transactions import Transactions
 from bridge.ledger.work import Settlement
-from bridge.ledger.writer import WritingProcess
+from bridge.ledger.writing import WritingProcess
 from bridge.log import logger
 from bridge.turns import unhurried
 
@@ -76,7 +74,10 @@ class Ledger:
         self._settings = settings
         self._reassert_after = reassert_after
         self._clock = clock
-        self._group = GroupCommit(self._commit, self._room, lambda: self.has_writer)
+        self._database: Database = database(settings.url)
+        self._transactions = Transactions(self._database, writer)
+        can_begin = (lambda: True) if writer is None else (lambda: writer.is_there)
+        self._group = GroupCommit(self._commit, self._room, can_begin, can_overlap=self.has_writer)
         self._tally = Tally()
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
@@ -97,22 +98,23 @@ class Ledger:
 
         Raises:
             LedgerStartError: the ledger cannot be used; the text names the fix.
+            LedgerUnavailableError: it cannot be used now; a later try may succeed.
         """
-        self._database: Database = database(self._settings.url)
-        self._transactions = Transactions(self._database, self._writer)
         await self._transactions.open()
         try:
             if not self._database.is_shared:
                 await self.write(partial(work.give_back, holder=None, now=self._clock()))
             await self._recount()
             self._check_targets()
-        except LedgerUnavailableError as error:
-            await self._transactions.close()
-            raise LedgerStartError(f"{error}. Fix: see to {self._database.place}.") from error
-        except BaseException:
-            await self._transactions.close()
+            await self._transactions.travel(self._returned)
+        except BaseException as error:
+            await self._transactions.close(error)
             raise
         self._watcher = asyncio.create_task(self._watch(), name="ledger-watch")
+
+    def hurry(self, seconds: float) -> None:
+        """Wait for nothing that stands still longer than a part of this many seconds, since the bridge stops."""
+        self._transactions.hurry(seconds)
 
     async def close(self) -> None:
         """Finish what was put, then close; puts from now on are refused."""
@@ -124,11 +126,11 @@ class Ledger:
     @property
     def has_writer(self) -> bool:
         """Whether puts run in a process of their own."""
-        return self._writer is not None and self._writer.is_there
+        return self._writer is not None
 
     @property
     def place(self) -> str:
-        """The database's address without secrets; valid after `open`."""
+        """The database's address without secrets."""
         return self._database.place
 
     def _check_targets(self) -> None:
@@ -157,7 +159,7 @@ class Ledger:
             PayloadError: it is no notification.
             LedgerFullError: it would have added an alarm to a full ledger.
             AbandonedError: it was no longer wanted.
-            LedgerUnavailableError: the transaction failed, or the ledger is closing.
+            LedgerUnavailableError: the transaction failed or was not committed within 8 s, or the ledger is closing.
         """
         return await self._group.put(parcel, is_wanted)
 
@@ -261,13 +263,12 @@ class Ledger:
         await self.write(partial(work.give_back, holder=holder, now=self._clock()))
 
     async def probe(self) -> None:
-        """Write for real.
+        """Write for real, on the way of a put.
 
         Raises:
             LedgerUnavailableError: the ledger cannot commit now.
         """
-        mark = sa.update(counters).where(counters.c.name == "probed_at").values(value=self._clock())
-        await self.write(lambda connection: connection.execute(mark))
+        await self._transactions.write(partial(upkeep.mark_probed, now=self._clock()), 1, can_travel=True)
 
     def counts(self) -> Mapping[tuple[State, str], int]:
         """Return how many alarms there are in each (state, target)."""
@@ -344,6 +345,13 @@ class Ledger:
             with contextlib.suppress(LedgerUnavailableError):  # puts and probes say so
                 await self._look_for_edits()
                 await self.upkeep()
+                if self._database.is_log_long():  # claims and settles leave it to others to copy it back
+                    await self.probe()
+
+    def _returned(self) -> None:
+        """Go on with a new writer process; what the last one was doing may have been kept, so count anew."""
+        self._edits = -1
+        self._group.go()
 
     async def _look_for_edits(self) -> None:
         edits, is_untold = await self.read(lambda c: (read.edits(c), trace.is_untold(c)))

@@ -39,7 +39,7 @@ def migrate(engine: Engine, place: str, migrations: Path = _MIGRATIONS) -> None:
             _lock(connection)
             _upgrade(connection, config, place)
     except (SQLAlchemyError, OSError) as error:
-        raise LedgerStartError(f"the ledger at {place} cannot be opened: {of_database(error)}") from None
+        raise LedgerStartError(f"the ledger at {place} cannot be opened: {of_database(error)}") from error
 
 
 def check_version(connection: Connection, place: str) -> None:

@@ -7,16 +7,23 @@ mapped, is the sender's business.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+from bridge.errors import LedgerUnavailableError
 from bridge.ledger.alarm import Arrival, Context, Entry
 from bridge.ledger.tables import codec
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[list[Entry] | None])
+
+
+class ExpiredError(LedgerUnavailableError):
+    """The sender of a notification is being told by now that nothing of it was kept."""
 
 
 class Opened:
@@ -71,9 +78,11 @@ class Parcel:
 
     Attributes:
         entries: its alerts, once it is open.
+        expires_at: seconds on the clock that all processes of a machine share; later it is not committed any more.
     """
 
     def __init__(self, sealed: Sealed | None, opened: Opened | None = None) -> None:
+        self.expires_at = math.inf
         self.sealed = sealed
         self.entries = None if opened is None else opened.entries()
         self._opened = opened
@@ -89,6 +98,11 @@ class Parcel:
     def rows(self) -> int:
         """How many alerts are in it, as far as anybody knows: of a sealed one that there is one."""
         return 1 if self.entries is None else len(self.entries)
+
+    def check(self) -> None:
+        """Raise `ExpiredError` if its sender is being told by now that nothing of it was kept."""
+        if time.monotonic() >= self.expires_at:
+            raise ExpiredError("the ledger did not commit in time")
 
     def open(self) -> list[Entry]:
         """Return its alerts.
@@ -123,13 +137,14 @@ class Parcels(list[Parcel]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Say how to make them again; a notification of which every alert is mapped stays behind."""
         sealed = [None if _is_mapped(parcel) else parcel.sealed for parcel in self]
-        return _arrived, (_encoder.encode([parcel.entries for parcel in self]), sealed)
+        times = [parcel.expires_at for parcel in self]
+        return _arrived, (_encoder.encode([parcel.entries for parcel in self]), sealed, times)
 
 
-def _arrived(packed: bytes, sealed: Sequence[Sealed | None]) -> Parcels:
+def _arrived(packed: bytes, sealed: Sequence[Sealed | None], times: Sequence[float]) -> Parcels:
     parcels = Parcels(map(Parcel, sealed))
-    for parcel, entries in zip(parcels, _decoder.decode(packed), strict=True):
-        parcel.entries = entries
+    for parcel, entries, expires_at in zip(parcels, _decoder.decode(packed), times, strict=True):
+        parcel.entries, parcel.expires_at = entries, expires_at
     return parcels
 
 

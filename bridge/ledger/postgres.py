@@ -7,8 +7,13 @@ works behind PgBouncer in transaction mode.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import weakref
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
@@ -58,9 +63,14 @@ class PostgresDatabase:
             pool_timeout=5,
             pool_pre_ping=True,  # a connection that a restart of the database has cut costs nobody his webhook
         )
-        event.listen(self.engine, "connect", _on_connect)
+        self._connections: weakref.WeakSet[psycopg.Connection[Any]] = weakref.WeakSet()
+        event.listen(self.engine, "connect", self._on_connect)
         event.listen(self.engine, "begin", _on_begin)
         self.reads = self.engine
+
+    def _on_connect(self, driver_connection: Any, _record: object) -> None:  # noqa: ANN401 - any DBAPI connection
+        driver_connection.autocommit = True  # the driver begins nothing: `_on_begin` does, in one round trip
+        self._connections.add(driver_connection)
 
     def open(self) -> None:
         """Migrate the schema, under a lock that all replicas respect.
@@ -74,8 +84,22 @@ class PostgresDatabase:
         """Close every connection."""
         self.engine.dispose()
 
-    def before_commit(self) -> None:
+    def check(self) -> None:
         """Do nothing: PostgreSQL itself answers for its files."""
+
+    def relieve(self, _error: Exception) -> bool:
+        """Do nothing: PostgreSQL copies its log back by itself."""
+        return False
+
+    def is_log_long(self) -> bool:
+        """Do nothing, as above."""
+        return False
+
+    def cut(self) -> None:
+        """Break every connection: what waits for a server that stands still would wait for as long as that does."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
 
     def size(self, connection: Connection) -> int:
         """Return the bytes of our tables with their indexes."""
@@ -85,10 +109,6 @@ class PostgresDatabase:
     def trim(self, _connection: Connection) -> bool:
         """Do nothing: autovacuum gives purged space back to later rows."""
         return False
-
-
-def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN401 - any DBAPI connection
-    driver_connection.autocommit = True  # the driver begins nothing: `_on_begin` does, in one round trip
 
 
 def _on_begin(connection: Connection) -> None:

@@ -70,15 +70,27 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 def put(connection: Connection, parcels: Sequence[Parcel], terms: Terms) -> PutResult:
-    """Take in these notifications, in a transaction that the caller commits."""
-    return Put(connection, terms).run(parcels)
+    """Take in these notifications, in a transaction that the caller commits at once.
+
+    Raises:
+        ExpiredError: one of them is too old to be committed.
+    """
+    result = Put(connection, terms).run(parcels)
+    for parcel in parcels:
+        parcel.check()
+    return result
 
 
 def put_one_by_one(connection: Connection, parcels: Sequence[Parcel], terms: Terms) -> PutResult:
-    """Take in these notifications, each as if it came alone: one that fails is refused, and its neighbours are kept."""
-    total = PutResult()
+    """Take in these notifications, each as if it came alone: one that fails is refused, and its neighbours are kept.
+
+    Raises:
+        ExpiredError: one became too old to be committed after it had been taken in.
+    """
+    total, kept = PutResult(), []
     for parcel in parcels:
         try:
+            parcel.check()
             with connection.begin_nested():
                 result = put(connection, [parcel], replace(terms, room=terms.room - total.added))
         except OperationalError:
@@ -86,11 +98,17 @@ def put_one_by_one(connection: Connection, parcels: Sequence[Parcel], terms: Ter
         except Exception as error:  # noqa: BLE001 - whatever it was, its sender must get an answer
             result = PutResult()
             result.outcomes, result.notes = [_failed(error)], [b""]
+        else:
+            kept.append(parcel)
         total.add(result)
+    for parcel in kept:
+        parcel.check()
     return total
 
 
 def _failed(error: Exception) -> LedgerUnavailableError:
+    if isinstance(error, LedgerUnavailableError):
+        return error
     problem = " ".join(str(getattr(error, "orig", "")).split())
     return LedgerUnavailableError(f"the ledger failed: {problem or type(error).__name__}")
 

@@ -7,9 +7,11 @@ before anything is written to it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,13 +19,17 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from bridge.errors import LedgerStartError, LedgerUnavailableError
+from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
 from bridge.failures import of_file
+from bridge.ledger.files import Files, GoneError, Identity, narrow
 from bridge.ledger.migrate import VERSION_TABLE, migrate
 
 _LOG_PAGES = 8_000
 """So long may the write-ahead log grow, 32 MB: in a storm the same pages are written again and again."""
+
+_LONG_LOG_BYTES = _LOG_PAGES * 4_096
 
 _PREPARED = 512
 """Statements that a connection keeps ready: those that write rows have a text for each number of them."""
@@ -39,15 +45,13 @@ _PRAGMAS = (
     "PRAGMA temp_store=MEMORY",  # or each statement of many rows keeps its way back in files
     "PRAGMA journal_size_limit=67108864",  # a log that a storm or a long reader made large shrinks again
 )
+_OF_THE_DISK = frozenset((sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR))
+_MENDED_BY_TIME = _OF_THE_DISK | {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM}
 _MAGIC = b"SQLite format 3\0"
 _MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK_FILE_SYSTEMS = re.compile(r"(nfs|nfs4|cifs|smb\w*|9p|afs|ceph|lustre|ocfs2|gfs2|glusterfs|beegfs|fuse\..+)")
 _LEAST_FREE_PAGES = 256
 _PAGES_PER_TRIM = 512
-
-
-Identity = tuple[int, int]
-"""Which file stands at a path: its device and number."""
 
 
 class SqliteDatabase:
@@ -56,8 +60,6 @@ class SqliteDatabase:
     Args:
         path: the file; its folder exists.
 
-    Attributes:
-        identity: which file that is, once it is open.
     """
 
     is_shared = False
@@ -65,52 +67,82 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self.place = str(path)
         self._path = path
+        self._log = path.with_name(path.name + "-wal")
         self._lock = FileLock(path)
-        self.identity: Identity | None = None
+        self._files = Files(path)
         # Reads have connections of their own: a connection forgets its pages whenever another one has written.
         self.engine, self.reads = _engine(path), _engine(path)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Which files they are, once they are open."""
+        return self._files.identity
 
     def open(self) -> None:
         """Lock, examine and migrate the file.
 
         Raises:
             LedgerStartError: it cannot be used, and was left untouched; the text names the fix.
+            LedgerUnavailableError: it cannot be used now; the disk is full, say.
         """
         _check_file_system(self._path)
         self._lock.take()
         try:
             _examine(self._path)
-            migrate(self.engine, self.place)
+            self._files.create()
+            self._migrate()
+            self._files.remember()
+        except OSError as error:
+            self.close()
+            raise _of_system(f"the ledger at {self._path} cannot be used", error) from None
         except BaseException:
             self.close()
             raise
-        self.identity = self._present()
 
     def join(self, identity: Identity | None) -> None:
-        """Work on the file that another process has opened, beside it and under its lock."""
-        self.identity = identity
+        """Work on the files that another process has opened, beside it and under its lock."""
+        self._files.identity = identity
 
     def close(self) -> None:
         """Close every connection and give the lock back."""
+        self._files.before_close()
         self.engine.dispose()
         self.reads.dispose()
+        self._files.close()
         self._lock.release()
 
-    def before_commit(self) -> None:
-        """Compare the file with the one that was opened: it may be deleted, replaced, or unmounted under us.
-
-        SQLite goes on writing into a file that nobody will find again, and a 200 for that would be a lie.
+    def check(self) -> None:
+        """Compare the files with those that were opened: one may be deleted, replaced, cut, or unmounted under us.
 
         Raises:
-            LedgerUnavailableError: the path leads somewhere else now.
+            LedgerUnavailableError: what is committed now would not be found again.
         """
-        if self.identity is not None and self._present() != self.identity:
-            raise LedgerUnavailableError(f"the ledger's file {self._path} has gone or was replaced. Fix: restart")
+        self._files.check()
+
+    def relieve(self, error: Exception) -> bool:
+        """Copy the log back into the database, which may end what a transaction failed of; nothing else may write.
+
+        Args:
+            error: what it failed of: a full disk, or a log that was removed, and what it holds would go with it.
+
+        Returns:
+            Whether the transaction may do better now.
+        """
+        if isinstance(error, GoneError):
+            self._checkpoint("PASSIVE")
+            return False
+        return _code(error) in _OF_THE_DISK and self._checkpoint("TRUNCATE")
+
+    def is_log_long(self) -> bool:
+        """Say whether the log should have been copied back: what does not wait for the disk leaves that to others."""
+        return self._log.exists() and self._log.stat().st_size > _LONG_LOG_BYTES
+
+    def cut(self) -> None:
+        """Do nothing: a transaction ends by itself within two seconds."""
 
     def size(self, _connection: Connection) -> int:
         """Return the bytes of the file and of the log beside it."""
-        files = (self._path, self._path.with_name(self._path.name + "-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        return sum(file.stat().st_size for file in (self._path, self._log) if file.exists())
 
     def trim(self, connection: Connection) -> bool:
         """Give some of the space that purged rows have left back to the disk; say whether more is to give."""
@@ -122,12 +154,25 @@ class SqliteDatabase:
         connection.connection.cursor().execute(f"PRAGMA incremental_vacuum({_PAGES_PER_TRIM})").fetchall()
         return True
 
-    def _present(self) -> Identity:
+    def _migrate(self) -> None:
         try:
-            found = self._path.stat()
-        except OSError:
-            return 0, 0
-        return found.st_dev, found.st_ino
+            migrate(self.engine, self.place)
+        except LedgerStartError as error:
+            cause = error.__cause__
+            is_full = _code(cause) == sqlite3.SQLITE_CANTOPEN and os.statvfs(self._path.parent).f_bavail == 0
+            if is_full or _code(cause) in _MENDED_BY_TIME:
+                reason = " ".join(str(getattr(cause, "orig", cause)).split())
+                raise LedgerUnavailableError(f"the ledger at {self._path} cannot be opened now: {reason}") from None
+            raise
+
+    def _checkpoint(self, kind: str) -> bool:
+        """Copy the log back; say whether all of it was."""
+        try:
+            with self.engine.connect() as connection:
+                (is_busy, _, _) = connection.connection.cursor().execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
+        except (SQLAlchemyError, sqlite3.Error):
+            return False
+        return not is_busy
 
 
 class FileLock:
@@ -146,9 +191,11 @@ class FileLock:
 
         Raises:
             LedgerStartError: another process has it, or the folder cannot be written.
+            LedgerUnavailableError: it cannot be made now; the disk is full, say.
         """
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            narrow(self._path)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
@@ -156,9 +203,7 @@ class FileLock:
             raise LedgerStartError(f"{held}. Fix: stop it, or give each its own store.url.") from None
         except OSError as error:
             self.release()
-            what, fix = of_file(error)
-            text = f"the ledger's folder {self._path.parent.absolute()} cannot be written: {what}"
-            raise LedgerStartError(f"{text}. Fix: {fix}, in store.url.") from None
+            raise _of_system(f"the ledger's folder {self._path.parent.absolute()} cannot be written", error) from None
 
     def release(self) -> None:
         """Give the lock back."""
@@ -243,13 +288,13 @@ def _examine(path: Path) -> None:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise _unusable(path, "it is no SQLite database", "name another file in store.url")
     except OSError as error:
-        raise _unusable(path, *of_file(error)) from None
+        raise _of_system(f"the ledger at {path} cannot be used", error) from None
     engine = read_only_engine(path)
     try:
         with engine.connect() as connection:
             _examine_tables(path, connection)
-    except sa.exc.DatabaseError as error:
-        raise _damaged(path, str(error.orig)) from None
+    except SQLAlchemyError as error:
+        raise _of_examination(path, error) from None
     finally:
         engine.dispose()
 
@@ -261,6 +306,30 @@ def _examine_tables(path: Path, connection: Connection) -> None:
     names = set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
     if names and VERSION_TABLE not in names:
         raise _unusable(path, "it is another program's database", "name another file in store.url")
+
+
+def _of_examination(path: Path, error: SQLAlchemyError) -> BridgeError:
+    """Say what an error means for the file: only some say that it is damaged."""
+    reason = " ".join(str(getattr(error, "orig", None) or error).split())
+    code = _code(error)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return _damaged(path, reason)
+    if code in _MENDED_BY_TIME:
+        return LedgerUnavailableError(f"the ledger at {path} cannot be read now: {reason}")
+    return _unusable(path, reason, "let the bridge read and write it, its folder, and its -wal and -shm files")
+
+
+def _of_system(begin: str, error: OSError) -> BridgeError:
+    what, fix = of_file(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return LedgerUnavailableError(f"{begin}: {what}. Fix: {fix}")
+    return LedgerStartError(f"{begin}: {what}. Nothing was changed. Fix: {fix}, in store.url.")
+
+
+def _code(error: BaseException | None) -> int | None:
+    """Return SQLite's primary code of an error; None where it has none."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    return None if code is None else int(code) & 0xFF
 
 
 def _damaged(path: Path, reason: str) -> LedgerStartError:

@@ -3,10 +3,10 @@
 In: a step to run on an open transaction. Out: its result once it is committed, or `LedgerUnavailableError` and nothing
 of it was kept. Which step it is, is none of this module's business.
 
-The steps of a storm can travel, and run in the writing process where there is one. Else a small write to a SQLite file
-runs in the event loop, and only its commit, which waits for the disk, on the writing thread: two threads that take
-turns at the interpreter's lock cost three times as much as one. Everything else, and whatever finds the file locked by
-another process, runs on the writing thread as a whole.
+The steps of a storm can travel, and run in the ledger writer process where there is one. Without one a small write to
+a SQLite file runs in the event loop, and only its commit, which waits for the disk, on the writing thread: two threads
+that take turns at the interpreter's lock cost three times as much as one. Everything else, and whatever finds the file
+locked by another process, runs on the writing thread as a whole.
 """
 
 from __future__ import annotations
@@ -15,21 +15,26 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from bridge.errors import LedgerUnavailableError
-from bridge.ledger.database import Database, HeldConnection
+from bridge.errors import BridgeError, LedgerUnavailableError
+from bridge.ledger.database import Database, HeldConnection, checked
 from bridge.ledger.refusals import of_database
-from bridge.ledger.writer import Steps, WriterGoneError, WritingProcess
+from bridge.ledger.writer import Steps
+from bridge.ledger.writing import WriterGoneError, WritingProcess
 
 T = TypeVar("T")
 Step = Callable[[Connection], T]
 
 MOST_ROWS = 1_000
 """Of a small write: some 50 ms, for which other webhooks wait."""
+
+
+_NOT_OPEN = "the ledger is not open"
 
 
 class Transactions:
@@ -48,28 +53,50 @@ class Transactions:
         self._all_back = asyncio.Event()
         self._all_back.set()
         self._held = HeldConnection(database)
+        self._is_hurried = False
+        self._is_travelling = False
+        self._refusal: BridgeError | None = LedgerUnavailableError(_NOT_OPEN)
 
     async def open(self) -> None:
-        """Start the threads, and open the database on the one that writes.
+        """Start the threads, and open the database on the one that writes; nothing travels yet.
 
         Raises:
             LedgerStartError: it cannot be used.
+            LedgerUnavailableError: it cannot be used now; a later try may succeed.
         """
         self._writer = ThreadPoolExecutor(1, "ledger-write")
         self._reader = ThreadPoolExecutor(1, "ledger-read")
         try:
             await self._on(self._writer, self._database.open)
-        except BaseException:
+        except BaseException as error:
+            self._refusal = error if isinstance(error, BridgeError) else self._refusal
             self._end_threads()
             self._database.close()
             raise
-        if self._elsewhere is not None:
-            await self._elsewhere.open(self._database.identity)
+        self._refusal = None
 
-    async def close(self) -> None:
-        """Finish what was begun, then leave the database."""
+    async def travel(self, on_return: Callable[[], None]) -> None:
+        """Let steps travel from now on.
+
+        Args:
+            on_return: is called when the ledger writer process is there again after its end.
+        """
+        if self._elsewhere is not None:
+            await self._elsewhere.open(self._database.identity, on_return)
+            self._is_travelling = True
+
+    def hurry(self, seconds: float) -> None:
+        """Wait for nothing that stands still longer than a part of this many seconds: all of it has to end by then."""
+        self._is_hurried = True
+        if self._elsewhere is not None:
+            self._elsewhere.hurry(seconds)
+        asyncio.get_running_loop().call_later(seconds, self._database.cut)
+
+    async def close(self, reason: BaseException | None = None) -> None:
+        """Finish what was begun, then leave the database; what is asked from now on is refused for this reason."""
         async with self._alone():
-            if self._elsewhere is not None:
+            self._refusal = reason if isinstance(reason, BridgeError) else LedgerUnavailableError(_NOT_OPEN)
+            if self._elsewhere is not None and self._is_travelling:
                 await self._elsewhere.close()
             self._held.let_go()
             await asyncio.to_thread(self._end_threads)
@@ -96,11 +123,13 @@ class Transactions:
         Raises:
             LedgerUnavailableError: it failed, and nothing of it was kept.
         """
+        self._check()
         try:
-            if can_travel and self._elsewhere is not None and self._elsewhere.is_there:
+            if can_travel and self._elsewhere is not None:
                 steps = Steps(step, otherwise)
                 return await self._there(self._elsewhere, steps, is_durable=is_durable, is_large=rows > MOST_ROWS)
             async with self._alone():
+                self._check()
                 try:
                     return await self._by_ourselves(step, rows, is_durable=is_durable)
                 except Exception as error:
@@ -108,7 +137,10 @@ class Transactions:
                         raise
                     return await self._by_ourselves(otherwise, rows, is_durable=is_durable)
         except SQLAlchemyError as error:
-            raise _unavailable(error) from error
+            unavailable = _unavailable(error)
+            if self._is_hurried:  # who comes next would wait as long, for the same
+                self._refusal = unavailable
+            raise unavailable from error
 
     async def read(self, step: Step[T]) -> T:
         """Run one read beside the writes.
@@ -116,6 +148,7 @@ class Transactions:
         Raises:
             LedgerUnavailableError: the database does not answer.
         """
+        self._check()
 
         def transaction() -> T:
             with self._database.reads.connect().execution_options(read_only=True) as connection:
@@ -133,6 +166,10 @@ class Transactions:
             await self._all_back.wait()
             yield
 
+    def _check(self) -> None:
+        if self._refusal is not None:
+            raise LedgerUnavailableError(str(self._refusal))
+
     async def _by_ourselves(self, step: Step[T], rows: int, *, is_durable: bool) -> T:
         if rows > MOST_ROWS or self._database.is_shared:
             return await self._on(self._writer, lambda: self._transaction(step))
@@ -143,9 +180,11 @@ class Transactions:
             self._travelling += 1
             self._all_back.clear()
         try:
+            if not elsewhere.is_there:
+                raise LedgerUnavailableError("the ledger writer process is being restarted")
             return await elsewhere.run(steps, is_durable=is_durable, is_large=is_large)
         except WriterGoneError:
-            text = "the writing process ended; what it was doing may have been kept"
+            text = "the ledger writer process ended; what it was doing may have been kept"
             raise LedgerUnavailableError(text) from None
         finally:
             self._travelling -= 1
@@ -153,10 +192,17 @@ class Transactions:
                 self._all_back.set()
 
     def _transaction(self, step: Step[T]) -> T:
+        """Run a write, and once more where what it failed of could be mended."""
+        try:
+            return self._once(step)
+        except (OperationalError, LedgerUnavailableError) as error:
+            if not self._database.relieve(error):
+                raise
+        return self._once(step)
+
+    def _once(self, step: Step[T]) -> T:
         with self._database.engine.begin() as connection:
-            result = step(connection)
-            self._database.before_commit()
-            return result
+            return checked(self._database, step, connection)
 
     async def _here(self, step: Step[T], *, is_durable: bool) -> T:
         """Run a write in the event loop; its commit on the writing thread if that waits for the disk."""
@@ -167,12 +213,16 @@ class Transactions:
             self._held.let_go()
             return await self._on(self._writer, lambda: self._transaction(step))
         try:
-            result = step(connection)
-            self._database.before_commit()
+            result = checked(self._database, step, connection)
             if is_durable:
                 await self._on(self._writer, transaction.commit)
             else:
                 transaction.commit()
+        except (OperationalError, LedgerUnavailableError) as error:
+            self._held.let_go()
+            if not await self._on(self._writer, partial(self._database.relieve, error)):
+                raise
+            return await self._on(self._writer, lambda: self._once(step))
         except BaseException:
             self._held.let_go()
             raise

@@ -45,7 +45,7 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
             here.execute(sa.delete(counters))
             _copy_table(there, here, counters)
             work.give_back(here, None, now)
-            target.before_commit()
+            target.check()
     except SQLAlchemyError as error:
         what, fix = of_database(error)
         raise LedgerStartError(f"the ledger could not be copied: {what}. Nothing was kept of it. Fix: {fix}.") from None

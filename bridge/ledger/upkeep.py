@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from bridge.clock import Millis
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import Alarm
-from bridge.ledger.schema import alarms, contents
+from bridge.ledger.schema import alarms, contents, counters
 from bridge.ledger.statements import chunks
 from bridge.ledger.tally import Tally
 
@@ -78,6 +78,11 @@ def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -
         connection.execute(sa.delete(contents).where(contents.c.seq.in_(some)))
         connection.execute(sa.delete(alarms).where(alarms.c.seq.in_(some)))
     return changes
+
+
+def mark_probed(connection: Connection, now: Millis) -> None:
+    """Write down that readiness was asked for."""
+    connection.execute(sa.update(counters).where(counters.c.name == "probed_at").values(value=now))
 
 
 def is_purgeable(connection: Connection, before: Millis) -> bool:

@@ -1,7 +1,7 @@
 """Healthy and ready, as every Prometheus component has them; reads only.
 
-Healthy: the process runs. Ready: the configuration is loaded and the ledger can really commit. AOM being down does not
-make the bridge unready: that is when Alertmanager needs it most.
+Healthy: the process runs. Ready: the configuration is loaded and the ledger can really commit, on the way of a webhook.
+AOM being down does not make the bridge unready: that is when Alertmanager needs it most.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aiohttp import web
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger import Ledger
 
-_LONGEST_PROBE_SECONDS = 5
+_MAX_PROBE_SECONDS = 5
 
 
 class Probes:
@@ -44,17 +44,16 @@ class Probes:
         """
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._probe())
-        problem = await asyncio.shield(self._probing)
+        probing = self._probing
+        done, _ = await asyncio.wait({probing}, timeout=_MAX_PROBE_SECONDS)
+        problem = probing.result() if done else "the ledger does not commit in time"
         if problem:
             return web.Response(status=503, text=f"aom-bridge is not ready: {problem}\n")
         return web.Response(text="aom-bridge is Ready.\n")
 
     async def _probe(self) -> str:
         try:
-            async with asyncio.timeout(_LONGEST_PROBE_SECONDS):
-                await self._ledger.probe()
+            await self._ledger.probe()
         except LedgerUnavailableError as error:
             return str(error)
-        except TimeoutError:
-            return "the ledger does not commit in time"
         return ""
