@@ -143,16 +143,17 @@ def clear(event: Event, *, aom_id: str, starts_at: Millis, ends_at: Millis, now:
 
 def metadata_value(text: str, longest: int = LONGEST_VALUE) -> str:
     """Return the text as one line that AOM's metadata can hold; empty stays empty."""
-    if text.isprintable() and len(text) * 2 <= longest:
+    if len(text) * 2 <= longest and text.isprintable():
         return text
+    text = text[: 2 * longest + 2]  # all that can be left of it: the longest break is two characters
     return cut(_CONTROLS.sub("\ufffd", _BREAKS.sub(" ", text)), longest)
 
 
 def annotation_value(text: str) -> str:
     """Return the text as an annotation can hold it: line breaks and tabs stay."""
-    if text.isprintable() and len(text) * 2 <= LONGEST_ANNOTATION:
+    if len(text) * 2 <= LONGEST_ANNOTATION and text.isprintable():
         return text
-    return cut(_CONTROLS_BUT_BREAKS.sub("\ufffd", text), LONGEST_ANNOTATION)
+    return cut(_CONTROLS_BUT_BREAKS.sub("\ufffd", text[: LONGEST_ANNOTATION + 1]), LONGEST_ANNOTATION)
 
 
 def cut(text: str, longest: int) -> str:

@@ -10,15 +10,19 @@ import pickle
 from functools import lru_cache, partial
 
 import msgspec
+from msgspec.structs import replace
 
 from bridge.event import Mapped
 from bridge.ledger import Arrival, Opened
 from bridge.mapping import Fallback, Mapper
-from bridge.notification import Alert, Notification, Status, parse
+from bridge.notification import Alert, Group, Labels, Notification, Status, parse
 from bridge.replicas import Sighting, sightings
 
 _SHORTEST_ALERT = 60
 """Bytes of a body; none with labels and a time is shorter."""
+
+_MIN_SHARE = 512
+"""Characters of a text of the group that are kept beside each alert, however short the body."""
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -68,16 +72,18 @@ class Intake:
         source: where it came from.
         notification: the notification.
         mapper: the rules.
+        size: bytes of its body.
 
     Attributes:
         alerts: its alerts.
         notes: what is to be told of it; complete once all is mapped that has to be.
     """
 
-    def __init__(self, source: str, notification: Notification, mapper: Mapper) -> None:
+    def __init__(self, source: str, notification: Notification, mapper: Mapper, size: int) -> None:
         self.alerts = notification.alerts
         self._source = source
         self._group = notification.group
+        self._kept_group = _shortened(notification.group, max(_MIN_SHARE, 4 * size // (len(self.alerts) or 1)))
         self._mapper = mapper
         statuses = [alert.status for alert in notification.alerts]
         self.notes = Notes(
@@ -89,12 +95,25 @@ class Intake:
 
     def arrival(self, alert: Alert) -> Arrival:
         """Return one of its alerts for the ledger, to be mapped when it is asked for."""
-        return Arrival(source=self._source, alert=alert, group=self._group, mapped=partial(self.map, alert))
+        return Arrival(source=self._source, alert=alert, group=self._carried(alert), mapped=partial(self.map, alert))
 
     def mapped_arrival(self, alert: Alert) -> Arrival:
         """Return one of its alerts for the ledger, mapped."""
         mapped = self.map(alert)
-        return Arrival(source=self._source, alert=alert, group=self._group, mapped=lambda: mapped)
+        return Arrival(source=self._source, alert=alert, group=self._carried(alert), mapped=lambda: mapped)
+
+    def _carried(self, alert: Alert) -> Group:
+        """Return what is kept of the group beside an alert: what the alert itself carries, which honest senders share.
+
+        So what is kept of a body is no more than a multiple of it, however many alerts share a large group.
+        """
+        group = self._kept_group
+        return replace(
+            group,
+            group_labels=_common(group.group_labels, alert.labels),
+            common_labels=_common(group.common_labels, alert.labels),
+            common_annotations=_common(group.common_annotations, alert.annotations),
+        )
 
     def map(self, alert: Alert) -> Mapped:
         """Map one of its alerts, and note how."""
@@ -132,8 +151,18 @@ class Unread(msgspec.Struct, frozen=True):
             PayloadError: it is no payload of Alertmanager.
         """
         notification = parse(self.body)
-        intake = Intake(self.source, notification, _mapper(self.rules))
+        intake = Intake(self.source, notification, _mapper(self.rules), len(self.body))
         return Opened([intake.arrival(alert) for alert in notification.alerts], intake.notes.packed)
+
+
+def _shortened(group: Group, longest: int) -> Group:
+    texts = {name: getattr(group, name)[:longest] for name in ("receiver", "group_key", "external_url")}
+    return replace(group, **texts)
+
+
+def _common(shared: Labels, own: Labels) -> Labels:
+    common = {name: value for name, value in own.items() if shared.get(name) == value}
+    return shared if len(common) == len(shared) else common
 
 
 @lru_cache(maxsize=2)

@@ -30,8 +30,10 @@ from bridge.log import logger, together
 from bridge.mapping import Fallback, Mapper
 from bridge.metrics import Metrics
 from bridge.notification import Status, parse
+from bridge.pieces import TooManyAlertsError, parse_in_pieces
 from bridge.replicas import ReplicaWatch
 from bridge.scalars import SizeField
+from bridge.seldom import Seldom
 from bridge.turns import Turns
 
 CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
@@ -46,6 +48,9 @@ _ENCODED_AT_ONCE = 1_000
 
 _SMALL = 8 << 10
 """Bytes of a body that the ledger's writing process opens; a larger one is parsed and mapped while that one writes."""
+
+_LARGE = 1 << 20
+"""Bytes of a body that is parsed on a thread, and encoded there: more would hold up the event loop."""
 
 _LARGEST_RULES = 64 << 10
 """Bytes of packed rules that travel with each transaction of unread notifications."""
@@ -105,6 +110,7 @@ class Webhook:
         self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
         self._lines = Allowance(lambda: clock() / 1000)
         self._turns = Turns(_MAP_AT_ONCE)
+        self._refused = Seldom(partial(_log.error, "notification refused"))
         self._noted: set[tuple[str, str, str]] = set()
         self._untold: list[dict[str, object]] = []
         self._under_way: set[asyncio.Future[None]] = set()
@@ -160,6 +166,8 @@ class Webhook:
     async def _read(self, request: web.Request, source: str, body: Body) -> web.Response:
         try:
             notes, outcomes = await self._keep(source, await body.read(request), partial(_is_connected, request))
+        except TooManyAlertsError as error:
+            raise BodyError(413, f"{error}; nothing of it was kept") from None
         except PayloadError as error:
             self._complain(request, "payload refused", source=source, error=str(error), bytes=body.held)
             return _answer(400, str(error))
@@ -167,7 +175,7 @@ class Webhook:
             self._metrics.abandoned_requests.inc()
             return _answer(503, "the sender has gone; nothing was kept")
         except LedgerUnavailableError as error:
-            _log.error("notification refused", source=source, bytes=body.held, error=str(error))
+            self._refused.tell(source=source, error=str(error))
             return _answer(503, f"nothing was kept: {error}")
         return self._accepted(source, notes, outcomes)
 
@@ -183,10 +191,12 @@ class Webhook:
             if self._ledger.has_writer and len(raw) <= _SMALL and len(self._rules) <= _LARGEST_RULES:
                 outcomes, packed = await self._ledger.put(Parcel(Unread(source, raw, self._rules)), is_wanted)
                 return Notes.unpacked(packed), outcomes
-            intake = Intake(source, parse(raw), self._mapper)
+            size = len(raw)
+            notification = parse(raw) if size <= _LARGE else await asyncio.to_thread(parse_in_pieces, raw)
+            intake = Intake(source, notification, self._mapper, size)
             later = Unread(source, raw, self._rules) if "resolved" in intake.notes.statuses else None
             del raw  # the parsed alerts hold what is needed, and a storm's bodies are large
-            parcel = await self._map(intake, later)
+            parcel = await self._map(intake, later, is_large=size > _LARGE)
             outcomes, packed = await self._ledger.put(parcel, is_wanted)
             if packed:
                 intake.notes.add(Notes.unpacked(packed))
@@ -195,14 +205,14 @@ class Webhook:
             self._under_way.discard(kept)
             kept.set_result(None)
 
-    async def _map(self, intake: Intake, later: Unread | None) -> Parcel:
+    async def _map(self, intake: Intake, later: Unread | None, *, is_large: bool) -> Parcel:
         """Map what fires; a resolve is mapped only if the ledger has no row for it."""
         arrivals = []
         for index, alert in enumerate(intake.alerts):
             if index % _MAP_AT_ONCE == 0:
                 await self._turns.take(min(_MAP_AT_ONCE, len(intake.alerts) - index))
             arrivals.append(intake.mapped_arrival(alert) if alert.status == "firing" else intake.arrival(alert))
-        if len(arrivals) <= _ENCODED_AT_ONCE:
+        if len(arrivals) <= _ENCODED_AT_ONCE and not is_large:
             return Parcel(later, Opened(arrivals))
         return await asyncio.to_thread(Parcel, later, Opened(arrivals))
 

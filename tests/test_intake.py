@@ -2,8 +2,10 @@
 
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 from conftest import alert, payload, running, settings_text
 from test_golden import WEBHOOKS
@@ -11,6 +13,7 @@ from test_golden import WEBHOOKS
 from bridge import config
 from bridge.clock import HOUR
 from bridge.intake import Intake, Notes, Unread
+from bridge.ledger import Context
 from bridge.mapping import Mapper, MappingSettings
 from bridge.notification import parse
 
@@ -43,7 +46,7 @@ PLAIN = Mapper(MappingSettings(), {"default": HOUR}, "default")
 def read_here(source, body, mapper):
     """Parse and map with these rules themselves; give the entries and what is to be told."""
     notification = parse(body)
-    intake = Intake(source, notification, mapper)
+    intake = Intake(source, notification, mapper, 1_000)
     return [intake.map(one) for one in notification.alerts], intake.notes
 
 
@@ -73,7 +76,7 @@ def test_a_notification_that_is_opened_elsewhere_has_the_same_entries():
     body = json.dumps(payload(one, {**alert("B"), "labels": {"alertname": "B", "severity": "none"}})).encode()
     opened = Unread("east", body, pickle.dumps(MAPPER)).open()
     notification = parse(body)
-    intake = Intake("east", notification, MAPPER)
+    intake = Intake("east", notification, MAPPER, 1_000)
     entries = opened.entries()
     assert [entry.outline is None for entry in entries] == [False, True]
     assert [entry.key for entry in entries] == [("east", alert.fingerprint) for alert in notification.alerts]
@@ -115,3 +118,64 @@ async def test_what_was_left_out_is_logged_at_debug_and_counted(tmp_path, capsys
         assert "debug" in line
         assert "label_26, label_27" in line
         assert await rig.metric("aom_bridge_mapping_left_out_total") == line.count("label_")
+
+
+def entries_of(body):
+    """Give what the ledger puts of a body."""
+    return Unread("east", body, pickle.dumps(PLAIN)).open().entries()
+
+
+def kept_bytes(body):
+    """Give how many bytes of a body's alerts and their group lie beside their rows."""
+    return sum(len(entry.outline.kept.context) for entry in entries_of(body))
+
+
+def test_what_is_kept_of_a_group_is_linear_in_its_body():
+    """A large text that all alerts share is not kept for each: what is kept is a small multiple of the body."""
+    alerts = [alert(n=str(number)) for number in range(200)]
+    large = "x" * 100_000
+    for more in ({"commonAnnotations": {"x": large}}, {"commonLabels": {"x": large}}, {"groupLabels": {"x": large}}):
+        body = json.dumps(payload(*alerts, **more)).encode()
+        assert kept_bytes(body) < 3 * len(body)
+    for name in ("receiver", "groupKey", "externalURL"):
+        body = json.dumps(payload(*alerts, **{name: large})).encode()
+        assert kept_bytes(body) < 10 * len(body)
+
+
+def test_memory_for_a_body_is_linear_in_it():
+    """Four times as many alerts with a shared text four times as long take at most some five times the memory."""
+    peaks = []
+    for size in (50, 200):
+        alerts = [alert(n=str(number)) for number in range(size)]
+        body = json.dumps(payload(*alerts, commonAnnotations={"x": "x" * 2_000 * size})).encode()
+        entries_of(body)
+        tracemalloc.start()
+        entries_of(body)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 6 * peaks[0]
+
+
+def test_an_honest_group_is_kept_whole():
+    """What all alerts of a group have in common, each of them carries, and is there when it is mapped anew."""
+    body = json.dumps(
+        payload(
+            alert(zone="a"),
+            alert("B", zone="a"),
+            groupLabels={"zone": "a"},
+            commonLabels={"zone": "a", "severity": "critical"},
+            commonAnnotations={},
+        )
+    ).encode()
+    for entry in entries_of(body):
+        kept = msgspec.json.decode(entry.outline.kept.context, type=Context)
+        assert kept.group == parse(body).group
+
+
+def test_rules_see_the_whole_group():
+    """What is not kept beside the row is there all the same when the alert is mapped at first."""
+    body = json.dumps(payload(alert(), commonAnnotations={"only": "in the group"})).encode()
+    settings = "mapping: {rules: [{name: r, set: {resource_type: '{{ group.common_annotations.only }}'}}]}"
+    mapper = config.loads(settings_text("http://aom.example", "l.db", more=settings).encode(), "t.yaml", {}).mapper()
+    mapped, _ = read_here("east", body, mapper)
+    assert mapped[0].event.metadata["resource_type"] == "in the group"

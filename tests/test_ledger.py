@@ -1,17 +1,20 @@
 """The ledger: every row of its table of rules, its promises about commits, order and holders."""
 
 import asyncio
+import time
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from book import GROUP, REASSERT, T0, Book
+from book import GROUP, REASSERT, T0, Book, Handful, parcel
 
 from bridge.clock import HOUR, MINUTE
 from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError, UnknownAlarmError
-from bridge.ledger import AbandonedError, Alarm, Arrival, Parcel, read
+from bridge.ledger import AbandonedError, Alarm, Arrival, Parcel, read, tables
 from bridge.ledger.database import database as connect
+from bridge.ledger.parcel import ExpiredError
+from bridge.ledger.put import Put, Terms, next_free, put, put_one_by_one
 from bridge.ledger.schema import alarms, metadata
 
 
@@ -562,3 +565,80 @@ def test_the_migrations_make_the_schema_that_the_code_uses(place):
     database.close()
     assert differences == []
     assert [column.name for column in alarms.c] == list(Alarm.__struct_fields__)
+
+
+async def test_a_notification_that_is_too_old_is_refused_and_its_neighbours_are_kept(book):
+    """A transaction that holds one rolls back; one by one it is left out, and the others are kept."""
+    parcels = [parcel([book.arrival("firing", name)]) for name in "abc"]
+    parcels[1].expires_at = 0
+    terms = Terms({}, 10, T0)
+    with pytest.raises(ExpiredError):
+        await book.ledger.write(lambda connection: put(connection, parcels, terms))
+    assert await book.rows() == []
+    result = await book.ledger.write(lambda connection: put_one_by_one(connection, parcels, terms))
+    assert [type(outcome) for outcome in result.outcomes] == [list, ExpiredError, list]
+    assert [row.fingerprint for row in await book.rows()] == ["a", "c"]
+
+
+class Slow(Handful):
+    """A notification that takes long to read."""
+
+    def open(self):
+        time.sleep(0.2)
+        return super().open()
+
+
+async def test_nothing_is_committed_that_became_too_old_meanwhile(book):
+    """What was taken in in time and is too old just before the commit is not kept, nor is what came with it."""
+    parcels = [parcel([book.arrival("firing", "a")]), Parcel(Slow([book.arrival("firing", "b")]))]
+    parcels[0].expires_at = time.monotonic() + 0.1
+    with pytest.raises(ExpiredError):
+        await book.ledger.write(lambda connection: put_one_by_one(connection, parcels, Terms({}, 10, T0)))
+    assert await book.rows() == []
+
+
+async def test_a_large_put_gives_up_while_it_is_under_way(book):
+    """A put that cannot be in time stops at the next alert that is looked at; others need not wait for its end."""
+    late = Parcel(Slow([book.arrival("firing", str(n)) for n in range(10)]))
+    late.expires_at = time.monotonic() + 0.1
+    late.map = None  # nothing of it is asked for any more
+    with pytest.raises(ExpiredError):
+        await book.ledger.write(lambda connection: Put(connection, Terms({}, 10, T0)).run([late]))
+
+
+async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each_alarm(book, monkeypatch):
+    """However often it has fired with one start, a free id is found at once: the cost is linear in the notification."""
+    asked = []
+    real = tables.past_ids
+    monkeypatch.setattr("bridge.ledger.put.tables.past_ids", lambda *args: asked.append(args) or real(*args))
+    flaps = [book.arrival(status, "a", end=T0 + n) for n in range(1, 101) for status in ("firing", "resolved")]
+    for expected in (200, 120):
+        asked.clear()
+        parcels = [parcel(flaps)]
+        await book.ledger.write(lambda connection, some=parcels: put(connection, some, Terms({}, 1_000, T0)))
+        assert len(asked) <= expected
+    assert len({row.id for row in await book.rows()}) == 200
+
+
+def test_a_free_number_is_found_in_few_questions():
+    """Also behind a hundred thousand that are held, and where the first ones have been purged."""
+    for held in (set(range(100_000)), set(range(50_000, 100_000)), {1}, {1, 2, 3, 5}):
+        asked = []
+        free = next_free(1, lambda number, held=held, asked=asked: asked.append(number) or number in held)
+        assert free not in held
+        assert free > 1
+        assert len(asked) <= 40
+
+
+async def test_a_refused_notification_leaves_no_trace_in_its_transaction(place):
+    """At `max_open` what a refused notification changed of others' alarms is taken back, each change once."""
+    async with Book(place, max_open=2) as book:
+        await book.fire("a")
+        both = [[book.arrival("firing", "a", note="kept?"), *(book.arrival("firing", n) for n in "bcd")]]
+        both.append([book.arrival("firing", "b", note="kept"), book.arrival("firing", "a", note="kept")])
+        terms = Terms({"default": REASSERT}, 1, T0)
+        result = await book.ledger.write(lambda connection: put(connection, [parcel(some) for some in both], terms))
+        assert isinstance(result.outcomes[0], LedgerFullError)
+        assert result.outcomes[1] == ["new", "repeat"]
+        views = await book.ledger.read(read.listing)
+        assert [view.event.annotations for view in views] == [{"message": "kept"}] * 2

@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import hashlib
 import re
 import sqlite3
+from pathlib import Path
 
 import pytest
 from book import Book
+from sqlalchemy.exc import OperationalError
 
 from bridge.errors import LedgerStartError, LedgerUnavailableError
+from bridge.ledger import migrations
 
 
 @pytest.fixture
@@ -163,3 +167,88 @@ async def test_no_transaction_of_the_storm_reads_a_whole_table(book):
         for text in statements:
             plan = " / ".join(row[3] for row in other.execute(f"EXPLAIN QUERY PLAN {text}"))
             assert not re.search(r"SCAN (alarms|earlier|alarm_contents)\b", plan), f"{text}: {plan}"
+
+
+class Refusing:
+    """A connection that fails as SQLite does when it cannot read."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def __call__(self, _path, _connection):
+        error = sqlite3.OperationalError("no")
+        error.sqlite_errorcode = self.code
+        raise OperationalError("SELECT", {}, error)
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_READ])
+async def test_a_good_file_that_cannot_be_read_now_is_not_called_damaged(tmp_path, monkeypatch, code):
+    """A full disk, a lock or a failing read says so, and that it may pass; nobody is told to move the ledger away."""
+    async with Book(tmp_path / "l.db") as book:
+        await book.fire()
+    monkeypatch.setattr("bridge.ledger.sqlite._examine_tables", Refusing(code))
+    with pytest.raises(LedgerUnavailableError, match="cannot be read now"):
+        await Book(tmp_path / "l.db").ledger.open()
+    monkeypatch.undo()
+    async with Book(tmp_path / "l.db") as book:
+        assert len(await book.rows()) == 1
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY])
+async def test_a_file_without_the_rights_is_not_called_damaged(tmp_path, monkeypatch, code):
+    """Missing rights are told as such."""
+    async with Book(tmp_path / "l.db"):
+        pass
+    monkeypatch.setattr("bridge.ledger.sqlite._examine_tables", Refusing(code))
+    with pytest.raises(LedgerStartError, match=r"Fix: let the bridge read and write it"):
+        await Book(tmp_path / "l.db").ledger.open()
+
+
+OTHERS = {
+    "the columns of alarms differ: more": "ALTER TABLE alarms ADD COLUMN more INTEGER",
+    "the columns of alarms differ: detail": "ALTER TABLE alarms DROP COLUMN detail",
+    "indexes of alarms are missing or others: alarms_due": "DROP INDEX alarms_due",
+    "the table ledger_counters is missing": "DROP TABLE ledger_counters",
+}
+
+
+@pytest.mark.parametrize(("difference", "change"), OTHERS.items(), ids=OTHERS)
+async def test_a_ledger_of_our_version_with_another_schema_is_refused(tmp_path, difference, change):
+    """One that a development version has made would refuse every webhook: the start says what differs, and the fix."""
+    path = tmp_path / "l.db"
+    async with Book(path):
+        pass
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute(change)
+        other.commit()
+    with pytest.raises(LedgerStartError, match=rf"another schema: {difference}\. Nothing was changed\. Fix:"):
+        await Book(path).ledger.open()
+
+
+LANDED = {"0001_alarms.py": "610b703f28469bb05a29d8b3dba0af1ef9bb96a901ce0d16be24a16137ab5454"}
+"""A migration that has landed is never edited: ledgers that it has made would bear its number with another schema."""
+
+
+def test_no_migration_that_has_landed_is_edited():
+    """A change of the schema is a migration of its own; a new one is added here with its sum when it lands."""
+    folder = Path(migrations.__file__).parent / "versions"
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.glob("[0-9]*.py")}
+    assert sums == LANDED
+
+
+async def test_a_log_that_fills_the_disk_is_copied_back_and_the_put_is_kept(tmp_path):
+    """Where the log cannot grow any more but can be copied back, nobody is refused: it is tried once more."""
+    async with Book(tmp_path / "ledger.db") as book:
+        for number in range(30):
+            await book.fire(f"a{number}")
+        log = book.path.with_name("ledger.db-wal")
+        large = log.stat().st_size
+        steps = iter([sqlite3.SQLITE_FULL])
+
+        def full_at_first(connection):
+            for code in steps:
+                Refusing(code)(None, connection)
+            return connection.exec_driver_sql("UPDATE ledger_counters SET value = 5 WHERE name = 'probed_at'").rowcount
+
+        assert await book.ledger.write(full_at_first) == 1
+        assert log.stat().st_size < large

@@ -11,11 +11,13 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from bridge.errors import BridgeError, LedgerUnavailableError
 from bridge.ledger.alarm import Receipt
 from bridge.ledger.parcel import Parcel
 from bridge.log import logger
+from bridge.seldom import Seldom
 
 Result = Receipt | BridgeError
 Commit = Callable[[list[Parcel]], Awaitable[list[Result]]]
@@ -30,6 +32,9 @@ MAX_PUT_SECONDS = 8.0
 
 _COMMIT_SECONDS = 1.0
 """Of these, for a commit that has begun: a notification that is as old as the rest is not committed any more."""
+
+_REST_SECONDS = 3.0
+"""The same for a notification that is larger than a group: those who come right behind it must have time, too."""
 
 _log = logger("ledger")
 
@@ -80,6 +85,7 @@ class GroupCommit:
         self._is_called = False
         self._under_way: dict[asyncio.Task[None], list[_Waiting]] = {}
         self._closing = False
+        self._failed = Seldom(partial(_log.error, "a transaction of the ledger failed"))
 
     async def stop(self) -> None:
         """Finish what was put; puts from now on are refused."""
@@ -92,7 +98,8 @@ class GroupCommit:
         """Wait for the commit of one notification; as `Ledger.put`."""
         if self._closing:
             raise LedgerUnavailableError("the bridge is shutting down")
-        parcel.expires_at = time.monotonic() + MAX_PUT_SECONDS - _COMMIT_SECONDS
+        is_large = parcel.rows > _LARGEST_GROUP
+        parcel.expires_at = time.monotonic() + MAX_PUT_SECONDS - (_REST_SECONDS if is_large else _COMMIT_SECONDS)
         waiting = _Waiting(parcel, is_wanted)
         self._waiting[waiting] = None
         self._rows += parcel.rows
@@ -173,7 +180,8 @@ class GroupCommit:
             results: Sequence[Result] = await self._commit([waiting.parcel for waiting in group])
         except Exception as error:  # noqa: BLE001 - whatever it was, every sender must get its answer
             results = [_refusal(error)] * len(group)
-            _log.error("the ledger cannot commit", error=str(results[0]), notifications=len(group))
+            if not isinstance(error, LedgerUnavailableError):  # logged where its senders are answered
+                self._failed.tell(error=str(results[0]), notifications=len(group))
         for waiting, result in zip(group, results, strict=True):
             waiting.settle(result)
 

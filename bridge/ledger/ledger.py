@@ -70,14 +70,12 @@ class Ledger:
         clock: Clock,
         writer: WritingProcess | None = None,
     ) -> None:
-        self._writer = writer
         self._settings = settings
         self._reassert_after = reassert_after
         self._clock = clock
         self._database: Database = database(settings.url)
         self._transactions = Transactions(self._database, writer)
-        can_begin = (lambda: True) if writer is None else (lambda: writer.is_there)
-        self._group = GroupCommit(self._commit, self._room, can_begin, can_overlap=self.has_writer)
+        self._group = GroupCommit(self._commit, self._room, self._transactions.can_travel, can_overlap=self.has_writer)
         self._tally = Tally()
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
@@ -126,7 +124,7 @@ class Ledger:
     @property
     def has_writer(self) -> bool:
         """Whether puts run in a process of their own."""
-        return self._writer is not None
+        return self._transactions.has_writer
 
     @property
     def place(self) -> str:

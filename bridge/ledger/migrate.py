@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.errors import LedgerStartError
 from bridge.ledger.refusals import of_database
+from bridge.ledger.schema import metadata
 
 VERSION_TABLE = "ledger_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -38,6 +39,8 @@ def migrate(engine: Engine, place: str, migrations: Path = _MIGRATIONS) -> None:
         with engine.begin() as connection:
             _lock(connection)
             _upgrade(connection, config, place)
+            if migrations == _MIGRATIONS:
+                check_schema(connection, place)
     except (SQLAlchemyError, OSError) as error:
         raise LedgerStartError(f"the ledger at {place} cannot be opened: {of_database(error)}") from error
 
@@ -53,6 +56,34 @@ def check_version(connection: Connection, place: str) -> None:
     if _revision(connection) != ScriptDirectory.from_config(config).get_current_head():
         text = f"the ledger at {place} is not of this version of aom-bridge"
         raise LedgerStartError(f"{text}. Fix: use the version that serve runs, or start serve once to migrate it.")
+
+
+def check_schema(connection: Connection, place: str) -> None:
+    """Refuse a ledger that bears our version and has other tables, columns or indexes all the same.
+
+    Raises:
+        LedgerStartError: what differs, and the fix.
+    """
+    inspector = sa.inspect(connection)
+    present = set(inspector.get_table_names())
+    for table in metadata.sorted_tables:
+        if table.name not in present:
+            raise _other_schema(place, f"the table {table.name} is missing")
+        columns = {column["name"] for column in inspector.get_columns(table.name)}
+        if columns != set(table.c.keys()):
+            names = ", ".join(sorted(columns ^ set(table.c.keys())))
+            raise _other_schema(place, f"the columns of {table.name} differ: {names}")
+        indexes = {(index["name"], *index["column_names"]) for index in inspector.get_indexes(table.name)}
+        missing = [index for index in table.indexes if (index.name, *index.columns.keys()) not in indexes]
+        if missing:
+            names = ", ".join(sorted(str(index.name) for index in missing))
+            raise _other_schema(place, f"indexes of {table.name} are missing or others: {names}")
+
+
+def _other_schema(place: str, difference: str) -> LedgerStartError:
+    text = f"the ledger at {place} bears our version and has another schema: {difference}. Nothing was changed"
+    fix = "run the version of aom-bridge that has made it, or move it away; what fires comes back with the next repeats"
+    return LedgerStartError(f"{text}. Fix: {fix}.")
 
 
 def _lock(connection: Connection) -> None:

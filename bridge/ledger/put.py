@@ -8,6 +8,8 @@ first, so each row is written once. A transaction that failed as a whole is trie
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -19,11 +21,16 @@ from bridge.errors import BridgeError, LedgerFullError, LedgerUnavailableError, 
 from bridge.ledger import rules, tables
 from bridge.ledger.alarm import Action, Alarm, Entry, Kept, Key, Outcome, Outline, action_of, alarm_id
 from bridge.ledger.parcel import Parcel
+from bridge.ledger.statements import chunks
 from bridge.ledger.tally import Tally
 
 _Lasts = dict[Key, Alarm]
 _Rows = dict[int, Alarm]
 _Contents = dict[int, Kept]
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+_CHECKED_EACH = 1_000
+"""Alerts after which the time is looked at."""
 
 
 class PutResult:
@@ -134,12 +141,19 @@ class Put:
         self._annotated: _Contents = {}
         self._remapped: _Contents = {}
         self._ids: set[str] = set()
+        self._numbers: dict[str, int] = {}
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] | None = None
         self._rare: dict[str, Millis] = {}
         self._seq = 0
 
     def run(self, parcels: Sequence[Parcel]) -> PutResult:
-        """Take in these notifications."""
+        """Take in these notifications.
+
+        Raises:
+            ExpiredError: one of them has become too old to be committed.
+        """
         result = PutResult()
+        self._parcels = parcels
         notifications = [_entries_of(parcel) for parcel in parcels]
         entries = [entry for some in notifications if not isinstance(some, PayloadError) for entry in some]
         if entries:
@@ -162,17 +176,36 @@ class Put:
         self._ids.update(alarm.id for alarm in self._before.values())
 
     def _notification(self, parcel: Parcel, entries: Sequence[Entry]) -> list[Outcome] | LedgerFullError:
-        tight = len(self._new) + len(entries) > self._room
-        kept = self._snapshot() if tight else None
+        self._undo = [] if len(self._new) + len(entries) > self._room else None
         added_before = len(self._new)
-        outcomes = [self._outcome(parcel, number, entry) for number, entry in enumerate(entries)]
-        if kept is not None and len(self._new) > max(self._room, added_before):
-            self._last, self._rows, self._new, self._annotated, self._remapped = kept
+        outcomes = []
+        for number, entry in enumerate(entries):
+            if number % _CHECKED_EACH == 0:
+                self._check()
+            outcomes.append(self._outcome(parcel, number, entry))
+        if self._undo is not None and len(self._new) > max(self._room, added_before):
+            self._take_back(self._undo)
             return LedgerFullError("the ledger holds as many open alarms as store.max_open allows")
         return outcomes
 
-    def _snapshot(self) -> tuple[_Lasts, _Rows, _Contents, _Contents, _Contents]:
-        return dict(self._last), dict(self._rows), dict(self._new), dict(self._annotated), dict(self._remapped)
+    def _check(self) -> None:
+        """Give up where the answers are due: who waits behind us need not wait for what is not committed."""
+        for parcel in self._parcels:
+            parcel.check()
+
+    def _set(self, values: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+        """Set one of our values, so that the whole notification can be taken back."""
+        if self._undo is not None:
+            self._undo.append((values, key, values.get(key)))
+        values[key] = value
+
+    @staticmethod
+    def _take_back(undo: Sequence[tuple[dict[Any, Any], Any, Any]]) -> None:
+        for values, key, before in reversed(undo):
+            if before is None:
+                del values[key]
+            else:
+                values[key] = before
 
     def _outcome(self, parcel: Parcel, number: int, entry: Entry) -> Outcome:
         last = self._last.get(entry.key)
@@ -198,7 +231,7 @@ class Put:
             if last.state == "expired" and entry.status == "firing":
                 self._repeated_rarely(last, self._now - max(last.last_seen, last.received_at))
             self._keep(rules.succeeded(last, self._now))
-        self._new[alarm.seq] = outline.kept
+        self._set(self._new, alarm.seq, outline.kept)
         self._keep(alarm)
 
     def _repeat(self, last: Alarm, entry: Entry) -> None:
@@ -218,23 +251,27 @@ class Put:
 
     def _contents_changed(self, last: Alarm, alarm: Alarm, kept: Kept) -> None:
         if last.seq in self._new:
-            self._new[last.seq] = replace(kept, event=self._new[last.seq].event)
+            self._set(self._new, last.seq, replace(kept, event=self._new[last.seq].event))
         elif last.seq in self._remapped:
-            self._remapped[last.seq] = replace(kept, event=self._remapped[last.seq].event)
+            self._set(self._remapped, last.seq, replace(kept, event=self._remapped[last.seq].event))
         elif last.state == "rejected" and alarm.state == "report_due":
-            self._remapped[last.seq] = kept
+            self._set(self._remapped, last.seq, kept)
         else:
-            self._annotated[last.seq] = kept
+            self._set(self._annotated, last.seq, kept)
 
     def _keep(self, alarm: Alarm) -> None:
-        self._last[alarm.key] = alarm
-        self._rows[alarm.seq] = alarm
+        self._set(self._last, alarm.key, alarm)
+        self._set(self._rows, alarm.seq, alarm)
 
     def _free_id(self, entry: Entry) -> str:
         first = alarm_id(entry.key, entry.starts_at)
-        return first if first not in self._ids else next_free(first, self._is_held)
+        if first not in self._ids:
+            return first
+        number = self._numbers[first] = next_free(self._numbers.get(first, 1), partial(self._is_held, first))
+        return f"{first}-{number}"
 
-    def _is_held(self, own_id: str) -> bool:
+    def _is_held(self, first: str, number: int) -> bool:
+        own_id = f"{first}-{number}"
         return own_id in self._ids or bool(tables.past_ids(self._connection, [own_id]))
 
     def _write(self, result: PutResult) -> None:
@@ -242,7 +279,9 @@ class Put:
         # Updates first: a re-fire may only be inserted once the alarm before it has its end.
         tables.update(self._connection, [(before[seq], alarm) for seq, alarm in self._rows.items() if seq in before])
         pack = self._codec.pack
-        tables.insert(self._connection, [(self._rows[seq], pack(kept)) for seq, kept in self._new.items()])
+        for some in chunks(list(self._new)):
+            self._check()
+            tables.insert(self._connection, [(self._rows[seq], pack(self._new[seq])) for seq in some])
         self._write_contents()
         result.added = len(self._new)
         for seq, alarm in self._rows.items():
@@ -268,9 +307,17 @@ def _entries_of(parcel: Parcel) -> list[Entry] | PayloadError:
         return error
 
 
-def next_free(first: str, is_held: Callable[[str], bool]) -> str:
-    """Return the first of ``first-2``, ``first-3``, … that is free."""
-    number = 2
-    while is_held(f"{first}-{number}"):
-        number += 1
-    return f"{first}-{number}"
+def next_free(held: int, is_held: Callable[[int], bool]) -> int:
+    """Return a number that is free and follows one that is held, in as few questions as there are bits in it.
+
+    Args:
+        held: a number that is held.
+        is_held: says whether another one is.
+    """
+    free, step = held + 1, 1
+    while is_held(free):
+        held, free, step = free, free + step, step * 2
+    while free - held > 1:
+        between = (held + free) // 2
+        held, free = (between, free) if is_held(between) else (held, between)
+    return free

@@ -85,6 +85,15 @@ class Transactions:
             await self._elsewhere.open(self._database.identity, on_return)
             self._is_travelling = True
 
+    @property
+    def has_writer(self) -> bool:
+        """Whether steps that can travel run in another process."""
+        return self._elsewhere is not None
+
+    def can_travel(self) -> bool:
+        """Say whether such a step would run now."""
+        return self._elsewhere is None or self._elsewhere.is_there or self._refusal is not None
+
     def hurry(self, seconds: float) -> None:
         """Wait for nothing that stands still longer than a part of this many seconds: all of it has to end by then."""
         self._is_hurried = True
