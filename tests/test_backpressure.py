@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from conftest import alert, payload, until
-from process import bridge_command, children, started
+from process import bridge_command, children, free_port, started
 from rehearsal import CONFIG
 
 from bridge.emulator import Emulator, Options
@@ -52,12 +52,13 @@ class SmallFileSystem:
     """A file system of 2 MiB in a mount namespace of the process's own; SQLite gets ENOSPC."""
 
     needs_mount = True
+    before = ""  # what the shell does before the bridge starts
 
     def __init__(self, folder):
         self.folder = folder
 
     def command(self, command):
-        script = 'mount -t tmpfs -o size=2m none "$0" && exec "$@"'
+        script = f'mount -t tmpfs -o size=2m none "$0" && {self.before} exec "$@"'
         return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(self.folder), *command]
 
     def fill(self, pid):
@@ -70,6 +71,12 @@ class SmallFileSystem:
 
     def _filler(self, pid):
         return Path(f"/proc/{pid}/root{self.folder.resolve()}/filler")
+
+
+class FullFromTheStart(SmallFileSystem):
+    """The same, with a file that fills it when the bridge starts."""
+
+    before = 'cat /dev/zero > "$0/filler" 2>/dev/null;'
 
 
 def full_disk(kind, folder):
@@ -88,6 +95,7 @@ class Sender:
 
     def __init__(self, url):
         self.kept, self.refused = set(), set()
+        self.refusals = 0
         self._url = url
         self._count = 0
 
@@ -97,7 +105,14 @@ class Sender:
         self._count += 1
         status, text = await post(self._url, *(alert(name) for name in names))
         (self.kept if status == 200 else self.refused).update(names)
+        self.refusals += status != 200
         return status, text
+
+
+def refusals_told(bridge):
+    """Give of how many refused notifications each line of the log tells."""
+    lines = [line for line in bridge.output.splitlines() if "notification refused" in line]
+    return [int(line.partition(" count=")[2].split()[0]) for line in lines]
 
 
 async def post(url, *alerts):
@@ -124,13 +139,20 @@ def active(aom):
 
 
 @contextlib.asynccontextmanager
-async def bridge_on(disk, folder, aom):
-    """Run the bridge with its ledger on a disk; the log lies elsewhere."""
+async def started_on(disk, folder, aom, port=0):
+    """Start the bridge with its ledger on a disk; the log lies elsewhere."""
     file, log = folder / "bridge.yaml", folder / "bridge.log"
     file.write_text(CONFIG.format(aom=aom.url, ledger=f"sqlite:///{disk.folder / 'ledger.db'}", target=""))
     log.write_bytes(b"")
-    command = bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
+    command = bridge_command("serve", f"--config.file={file}", f"--web.listen-address=127.0.0.1:{port}")
     with started(log, *disk.command(command)) as bridge:
+        yield bridge
+
+
+@contextlib.asynccontextmanager
+async def bridge_on(disk, folder, aom):
+    """Run the bridge on a disk; yields the process and its address, once it is ready."""
+    async with started_on(disk, folder, aom) as bridge:
         await until(lambda: "msg=ready" in bridge.output or bridge.process.poll() is not None)
         assert "address=" in bridge.output, bridge.output
         yield bridge, bridge.output.partition("address=")[2].split()[0]
@@ -171,8 +193,67 @@ async def test_a_full_disk_is_a_503_and_mends_itself(tmp_path, aom, kind):
         assert (await sender.send())[0] == 200
         await until(lambda: active(aom) == sorted(sender.kept), limit=30)
         assert not sender.refused & set(active(aom))
+        await until(lambda: sum(refusals_told(bridge)) == sender.refusals)
+        assert len(refusals_told(bridge)) < sender.refusals / 2
         assert "Traceback" not in bridge.output
         assert bridge.terminate() == 0
+
+
+async def test_a_bridge_starts_on_a_full_disk_and_is_ready_when_there_is_room(tmp_path, aom):
+    """No crash loop: webhooks get 503, the probe says why, metrics are there; with room all works by itself."""
+    (tmp_path / "disk").mkdir()
+    disk = full_disk(FullFromTheStart, tmp_path / "disk")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with started_on(disk, tmp_path, aom, port) as bridge:
+        await until(lambda: "the ledger cannot be opened" in bridge.output)
+        await until(lambda: listens(url))
+        status, text = await post(url, alert("Refused"))
+        assert (status, text.startswith("nothing was kept: the ledger")) == (503, True)
+        status, text = await ready(url)
+        assert (status, "full" in text) == (503, True)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{url}/metrics") as response:
+                assert 'aom_bridge_webhook_requests_total{code="503"} 1.0' in await response.text()
+            async with session.get(f"{url}/api/v1/alarms") as response:
+                assert response.status == 503
+            async with session.post(f"{url}/-/reload") as response:
+                assert "the ledger is not open" in await response.text()
+        disk.relieve(bridge.process.pid)
+        await until(lambda: is_ready(url))
+        assert (await post(url, alert("Kept")))[0] == 200
+        await until(lambda: active(aom) == ["Kept"])
+        assert bridge.output.count("msg=ready") == 1
+        assert "Traceback" not in bridge.output
+        assert bridge.terminate() == 0
+
+
+async def test_a_stop_before_the_disk_has_room_is_clean(tmp_path, aom):
+    """SIGTERM while the ledger could not be opened yet: exit code 0, and no process is left."""
+    (tmp_path / "disk").mkdir()
+    disk = full_disk(FullFromTheStart, tmp_path / "disk")
+    async with started_on(disk, tmp_path, aom, free_port()) as bridge:
+        await until(lambda: "the ledger cannot be opened" in bridge.output)
+        assert await asyncio.to_thread(bridge.terminate) == 0
+        assert "Traceback" not in bridge.output
+
+
+async def test_a_log_that_could_be_copied_back_never_fills_a_small_volume(tmp_path, aom):
+    """On 2 MiB many repeats of few alerts all get 200: what they write again fits, if the log is copied back."""
+    (tmp_path / "disk").mkdir()
+    disk = full_disk(SmallFileSystem, tmp_path / "disk")
+    async with bridge_on(disk, tmp_path, aom) as (bridge, url):
+        for number in range(300):
+            status, text = await post(url, alert("Repeated", annotations={"number": str(number)}))
+            assert status == 200, text
+        assert await is_ready(url)
+        assert bridge.terminate() == 0
+
+
+async def listens(url):
+    """Say whether somebody answers there."""
+    with contextlib.suppress(aiohttp.ClientError):
+        return await ready(url)
 
 
 async def _is_503(url):

@@ -26,10 +26,13 @@ from bridge.failures import of_file
 from bridge.ledger.files import Files, GoneError, Identity, narrow
 from bridge.ledger.migrate import VERSION_TABLE, migrate
 
-_LOG_PAGES = 8_000
+_MAX_LOG_PAGES = 8_000
 """So long may the write-ahead log grow, 32 MB: in a storm the same pages are written again and again."""
 
-_LONG_LOG_BYTES = _LOG_PAGES * 4_096
+_LOG_SHARE = 16
+"""At most this part of a small volume: a log that fills it cannot be copied back, for the database has to grow then."""
+
+_PAGE_BYTES = 4_096
 
 _PREPARED = 512
 """Statements that a connection keeps ready: those that write rows have a text for each number of them."""
@@ -72,6 +75,9 @@ class SqliteDatabase:
         self._files = Files(path)
         # Reads have connections of their own: a connection forgets its pages whenever another one has written.
         self.engine, self.reads = _engine(path), _engine(path)
+        event.listen(self.engine, "begin", self._on_begin)
+        event.listen(self.reads, "begin", self._on_begin)
+        self._log_pages = _MAX_LOG_PAGES
 
     @property
     def identity(self) -> Identity | None:
@@ -90,6 +96,7 @@ class SqliteDatabase:
         try:
             _examine(self._path)
             self._files.create()
+            self._measure_volume()
             self._migrate()
             self._files.remember()
         except OSError as error:
@@ -102,6 +109,7 @@ class SqliteDatabase:
     def join(self, identity: Identity | None) -> None:
         """Work on the files that another process has opened, beside it and under its lock."""
         self._files.identity = identity
+        self._measure_volume()
 
     def close(self) -> None:
         """Close every connection and give the lock back."""
@@ -135,7 +143,7 @@ class SqliteDatabase:
 
     def is_log_long(self) -> bool:
         """Say whether the log should have been copied back: what does not wait for the disk leaves that to others."""
-        return self._log.exists() and self._log.stat().st_size > _LONG_LOG_BYTES
+        return self._log.exists() and self._log.stat().st_size > 2 * self._log_pages * _PAGE_BYTES
 
     def cut(self) -> None:
         """Do nothing: a transaction ends by itself within two seconds."""
@@ -153,6 +161,25 @@ class SqliteDatabase:
         # Below SQLAlchemy: it moves one page for each row that is fetched, and the rows have no columns.
         connection.connection.cursor().execute(f"PRAGMA incremental_vacuum({_PAGES_PER_TRIM})").fetchall()
         return True
+
+    def _measure_volume(self) -> None:
+        volume = os.statvfs(self._path.parent)
+        self._log_pages = min(_MAX_LOG_PAGES, volume.f_blocks * volume.f_frsize // _LOG_SHARE // _PAGE_BYTES)
+
+    def _on_begin(self, connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get("read_only", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        is_durable, at_once = options.get("is_durable", True), options.get("at_once", False)
+        cursor = connection.connection.cursor()
+        if connection.info.get(_MODE) != (is_durable, at_once):
+            cursor.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
+            # What does not wait for the disk must not be the one that copies the log back, either.
+            cursor.execute(f"PRAGMA wal_autocheckpoint={self._log_pages if is_durable else 0}")
+            cursor.execute("PRAGMA busy_timeout=0" if at_once else _PATIENCE)
+            connection.info[_MODE] = is_durable, at_once
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _migrate(self) -> None:
         try:
@@ -225,7 +252,6 @@ def _engine(path: Path) -> Engine:
         connect_args={"cached_statements": _PREPARED},
     )
     event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
     return engine
 
 
@@ -235,22 +261,6 @@ def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN40
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
-
-
-def _on_begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    if options.get("read_only", False):
-        connection.exec_driver_sql("BEGIN")
-        return
-    is_durable, at_once = options.get("is_durable", True), options.get("at_once", False)
-    cursor = connection.connection.cursor()
-    if connection.info.get(_MODE) != (is_durable, at_once):
-        cursor.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
-        # What does not wait for the disk must not be the one that copies the log back, either.
-        cursor.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES if is_durable else 0}")
-        cursor.execute("PRAGMA busy_timeout=0" if at_once else _PATIENCE)
-        connection.info[_MODE] = is_durable, at_once
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _check_file_system(path: Path) -> None:
