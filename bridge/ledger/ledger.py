@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 
-from bridge.clock import HOUR, SECOND, Clock, Millis, format_duration
+from bridge.clock import HOUR, SECOND, Clock, Millis
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
 from bridge.ledger import read, rules, trace, upkeep, work
 from bridge.ledger.alarm import FINISHED, Action, Alarm, Claim, Key, Outcome, Receipt, State
@@ -29,6 +29,7 @@ from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.group import GroupCommit
 from bridge.ledger.parcel import Parcel, Parcels
 from bridge.ledger.put import Terms, put, put_one_by_one
+from bridge.ledger.rare import RareRepeats
 from bridge.ledger.retention import Retention
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.tally import Tally
@@ -79,7 +80,7 @@ class Ledger:
         self._tally = Tally()
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
-        self._warned: set[str] = set()
+        self._rare_repeats = RareRepeats()
         self._edits = 0
         self._counted_at: Millis = 0
         self._retention = Retention(
@@ -375,20 +376,9 @@ class Ledger:
             otherwise=partial(put_one_by_one, parcels=parcels, terms=terms),
         )
         self._count(result.changes)
-        self._warn_of_rare_repeats(result.rare)
+        self._rare_repeats.warn(result.rare)
         asyncio.get_running_loop().call_soon(self._wake, result.due)
         return list(starmap(_receipt, zip(result.outcomes, result.notes, strict=True)))
-
-    def _warn_of_rare_repeats(self, rare: Mapping[str, Millis]) -> None:
-        for target, gap in rare.items():
-            if target not in self._warned:
-                self._warned.add(target)
-                _log.warning(
-                    "an open alarm was repeated so late that AOM may clear it by age while it fires. Fix: an "
-                    "alarm_timeout of at least 2 x (repeat_interval + group_interval), or a shorter repeat_interval",
-                    target=target,
-                    since_last_firing=format_duration(gap),
-                )
 
     def _room(self) -> int:
         """Return how many alarms may still be added."""
