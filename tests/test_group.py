@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bridge.errors import LedgerUnavailableError
 from bridge.ledger.alarm import Receipt
 from bridge.ledger.group import GroupCommit
 from bridge.ledger.parcel import Parcel
@@ -19,10 +20,11 @@ class Sealed:
 class Transactions:
     """Commits what it is given when it is told to; keeps how many notifications each transaction had."""
 
-    def __init__(self, *, room=1_000_000, can_overlap=True):
+    def __init__(self, *, room=1_000_000, can_overlap=True, can_begin=True):
+        self.can_begin = can_begin
         self.sizes = []
         self.under_way = []
-        self.group = GroupCommit(self.commit, lambda: room, lambda: True, can_overlap=can_overlap)
+        self.group = GroupCommit(self.commit, lambda: room, lambda: self.can_begin, can_overlap=can_overlap)
 
     async def commit(self, parcels):
         done = asyncio.get_running_loop().create_future()
@@ -92,3 +94,43 @@ async def test_an_unread_notification_counts_for_as_many_alerts_as_it_may_hold()
     storm = Transactions(room=100)
     await storm.put(32, most=5)
     assert storm.sizes == [16, 4]
+
+
+async def test_who_gave_up_while_it_waited_is_in_no_transaction(monkeypatch):
+    """A put that was refused for its age before its transaction began is left out, and takes no room there."""
+    monkeypatch.setattr("bridge.ledger.group.MAX_PUT_SECONDS", 0.05)
+    storm = Transactions(can_overlap=False)
+    await storm.put(1)
+    waiting = asyncio.create_task(storm.group.put(Parcel(Sealed()), lambda: True))
+    with pytest.raises(LedgerUnavailableError, match="did not commit within"):
+        await waiting
+    assert storm.group._rows == 0
+    monkeypatch.undo()
+    await storm.put(2)
+    storm.under_way[0].cancel()
+    await storm.rounds()
+    assert storm.sizes == [1, 2]
+
+
+async def test_nothing_begins_while_nothing_can_be_written():
+    """While there is no process that writes, notifications wait, and go together when it is there."""
+    storm = Transactions(can_begin=False)
+    await storm.put(20)
+    assert storm.sizes == []
+    storm.can_begin = True
+    storm.group.go()
+    await storm.rounds()
+    assert storm.sizes == [12]
+
+
+async def test_a_notification_that_is_larger_than_a_group_leaves_time_for_those_behind_it():
+    """It is too old sooner, so that who has to wait for its end is not refused for it."""
+    storm = Transactions()
+    small, large = Parcel(Sealed()), Parcel(Sealed())
+    large.entries = [None] * 10_001
+    puts = [asyncio.create_task(storm.group.put(one, lambda: True)) for one in (small, large)]
+    await storm.rounds()
+    assert small.expires_at - large.expires_at > 1.5
+    for put in puts:
+        put.cancel()
+    await asyncio.gather(*puts, return_exceptions=True)
