@@ -16,14 +16,16 @@ import msgspec
 
 from bridge.aom import AomClient, Found, Listing, ListKind, Outcome, Query
 from bridge.clock import DAY, HOUR, Clock, Millis
-from bridge.ledger import Alarm, Claim, rules, unpack_ids
+from bridge.ledger import Alarm, Claim, rules, unpack_ids, unpack_starts
 from bridge.metrics import Metrics
-from bridge.verdict import Verdict
+from bridge.verdict import Kind, Verdict
 
 ORPHAN_RANGE: Millis = 16 * DAY
 """How far back AOM may hold an alarm that we never saw fire: its longest timeout and a day."""
 
 _LOOKUP_MARGIN: Millis = HOUR
+_AHEAD: Millis = DAY
+"""So far beyond our now a look-up asks, for our clock may be behind; AOM cuts the end to its own now."""
 
 _BLIND = (
     "AOM has accepted this alarm, yet its lists show it neither open nor cleared, nor anything else of ours; a clear"
@@ -99,11 +101,13 @@ class Finder:
 
         A list that lags may show an earlier alarm of the alert, cleared since, and not yet this one; and a report of
         unknown outcome may reach AOM late. Both are over after `lookup_wait`; until then only an entry with a start
-        that we reported, and an id that no clear before has named, is believed.
+        that we reported, and an id that no clear before has named, is believed. Where AOM has accepted a clear of this
+        alarm before, the doubt that this has left is the alarm's own.
         """
         alarm, now = claim.alarm, self._clock()
+        is_listed = alarm.reason == rules.CONFIRMING or any(_is_own(alarm, hit) for hit in matches)
         left = [alarm.doubt_at] if _is_since(alarm.doubt_at, now, self._lookup_wait) else []
-        if _is_since(alarm.reported_at, now, self._lookup_wait) and not any(_is_own(alarm, hit) for hit in matches):
+        if _is_since(alarm.reported_at, now, self._lookup_wait) and not is_listed:
             left.append(alarm.reported_at)
         return max((at for at in left if at is not None), default=None)
 
@@ -143,10 +147,10 @@ class Finder:
                 yield self._sighting(claim, matches, is_whole=alone.is_whole)
             elif not alone.is_whole and not claim.has_successor:
                 yield Verdict(claim, "later", _undecided(alone))
+            elif claim.alarm.reason == rules.CONFIRMING:
+                yield self._confirmed(claim, alone.outcome)
             elif not self._waited_enough(claim):
                 yield Verdict(claim, "not_listed", alone.outcome)
-            elif claim.alarm.reason == rules.CONFIRMING:
-                yield Verdict(claim, "accepted", alone.outcome, doubt_at=self.doubt_left(claim))
             else:
                 absent.append(claim)
         async for decided in self._absent(absent, deadline):
@@ -172,6 +176,12 @@ class Finder:
                 yield Verdict(claim, "unseen", Outcome("not_found", message=_UNSEEN))
             else:
                 yield Verdict(claim, "blind", Outcome("not_found", message=_BLIND))
+
+    def _confirmed(self, claim: Claim, outcome: Outcome) -> Verdict:
+        """Decide about an alarm whose clear AOM has accepted, and that its list does not show."""
+        doubt_at = self.doubt_left(claim)
+        kind: Kind = "accepted" if doubt_at is None or claim.has_successor else "confirm"
+        return Verdict(claim, kind, outcome, doubt_at=doubt_at)
 
     def _guess(self, claim: Claim) -> Sighting:
         """Return our own id; where the next alarm waits, whether AOM holds this one is not known, however long ago."""
@@ -206,7 +216,7 @@ class Finder:
             source=claims[0].alarm.source,
             fingerprints=tuple(sorted({claim.alarm.fingerprint for claim in claims})),
             since=max(0, min(_begin(claim.alarm, now) for claim in claims)),
-            until=max(now, *(claim.alarm.newest_fired_at for claim in claims)),
+            until=now + _AHEAD,
         )
         listing = await self._client.find(query, deadline, kind)
         self._sees = self._sees or bool(listing.found)
@@ -237,7 +247,9 @@ def _starts(alarm: Alarm) -> tuple[Millis | None, ...]:
 
 def _is_own(alarm: Alarm, hit: Found) -> bool:
     """Say whether an entry of AOM's list can only be this alarm's."""
-    return hit.starts_at in _starts(alarm) and hit.id not in unpack_ids(alarm.earlier_ids)
+    is_alike = hit.starts_at in _starts(alarm) and hit.id not in unpack_ids(alarm.earlier_ids)
+    # Where an earlier alarm was perhaps missed, its id was never seen: there a start is none of this alarm alone.
+    return is_alike and (alarm.doubt_at is None or hit.starts_at not in unpack_starts(alarm.earlier_starts))
 
 
 def _begin(alarm: Alarm, now: Millis) -> Millis:

@@ -150,9 +150,15 @@ class Settler:
                 return partial(
                     rules.refused, action=claim.action, reason=outcome.reason, detail=outcome.detail, now=now
                 )
+        due_at = now + self._wait(verdict, now)
+        if verdict.kind == "confirm":
+            doubt_at, named = verdict.doubt_at, verdict.named
+            return partial(
+                rules.confirming, due_at=due_at, detail=outcome.detail, named=named, doubt_at=doubt_at, now=now
+            )
         return partial(
             rules.released,
-            due_at=now + self._wait(verdict, now),
+            due_at=due_at,
             reason=_reason(verdict),
             detail=outcome.detail,
             in_doubt=outcome.in_doubt and claim.action == "report",
@@ -232,12 +238,12 @@ class Settler:
 def _reason(verdict: Verdict) -> str:
     """Return why an alarm waits; some of the reasons steer what the next try does."""
     match verdict.kind:
-        case "confirm":
-            return rules.CONFIRMING
         case "paused" | "blind":
             return rules.PAUSED
         case "unseen":
             return rules.UNSEEN
         case "not_listed":
             return rules.REFUSED_ONCE if verdict.outcome.bad_events else "not_listed"
-    return verdict.outcome.reason
+    # A clear that AOM has accepted stays one, whatever a later look-up comes to.
+    is_confirming = verdict.claim.alarm.reason == rules.CONFIRMING
+    return rules.CONFIRMING if is_confirming else verdict.outcome.reason

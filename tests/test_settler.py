@@ -49,7 +49,7 @@ async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(bo
         (view.alarm.fingerprint, view.alarm.state): (view.alarm.doubt_at, view.alarm.earlier_ids) for view in views
     }
     assert found == {
-        ("slow", "clear_due"): (None, None),
+        ("slow", "clear_due"): (T0, None),
         ("hurried", "cleared"): (T0 - 5, None),
         ("hurried", "report_due"): (T0 - 5, '["y"]'),
     }

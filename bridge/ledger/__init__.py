@@ -14,6 +14,7 @@ from bridge.ledger.alarm import (
     State,
     alarm_id,
     unpack_ids,
+    unpack_starts,
 )
 from bridge.ledger.database import editing, looking_at
 from bridge.ledger.edit import EDITS, Edit, Edited, Editor, MapAnew, rejected
@@ -56,5 +57,6 @@ __all__ = [
     "looking_at",
     "rejected",
     "unpack_ids",
+    "unpack_starts",
     "writing_process",
 ]

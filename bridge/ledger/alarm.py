@@ -101,6 +101,8 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True):
     """The ids under which its clears named it to AOM; as `pack_ids` packs them."""
     earlier_ids: str | None = None
     """The ids that clears of earlier alarms of its alert have named: if AOM's list shows one, that proves nothing."""
+    earlier_starts: str | None = None
+    """The starts that AOM was told of earlier alarms of its alert whose clears have perhaps missed them."""
 
     @property
     def key(self) -> Key:
@@ -204,13 +206,27 @@ _MAX_IDS = 20
 
 def pack_ids(*some: Iterable[str]) -> str | None:
     """Return ids of AOM as a row keeps them: the last ones, each once; None where there is none."""
-    ids = list(dict.fromkeys(chain.from_iterable(some)))[-_MAX_IDS:]
-    return json.dumps(ids) if ids else None
+    return _packed(chain.from_iterable(some))
 
 
 def unpack_ids(packed: str | None) -> tuple[str, ...]:
     """Return what `pack_ids` packed."""
     return tuple(json.loads(packed)) if packed else ()
+
+
+def pack_starts(*some: Iterable[Millis | None]) -> str | None:
+    """Return starts as a row keeps them, like ids."""
+    return _packed(start for start in chain.from_iterable(some) if start is not None)
+
+
+def unpack_starts(packed: str | None) -> tuple[Millis, ...]:
+    """Return what `pack_starts` packed."""
+    return tuple(json.loads(packed)) if packed else ()
+
+
+def _packed(some: Iterable[str | Millis]) -> str | None:
+    last = list(dict.fromkeys(some))[-_MAX_IDS:]
+    return json.dumps(last) if last else None
 
 
 def alarm_id(key: Key, starts_at: Millis) -> str:

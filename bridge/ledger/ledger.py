@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import HOUR, SECOND, Clock, Millis
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
-from bridge.ledger import read, rules, trace, upkeep, work
+from bridge.ledger import doubts, read, rules, trace, upkeep, work
 from bridge.ledger.alarm import FINISHED, Action, Alarm, Claim, Key, Outcome, Receipt, State
 from bridge.ledger.database import Database, database
 from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
@@ -229,14 +229,14 @@ class Ledger:
         """
         now = self._clock()
         found = await self.read(lambda connection: work.doubted(connection, target, before, now, limit))
-        ahead = [claim.alarm for claim in found if rules.pulled_back(claim.alarm, now) is not claim.alarm]
+        ahead = [claim.alarm for claim in found if doubts.pulled_back(claim.alarm, now) is not claim.alarm]
         if ahead:
-            await self._change_newest(ahead, partial(rules.pulled_back, now=now))
+            await self._change_newest(ahead, partial(doubts.pulled_back, now=now))
         return [claim for claim in found if claim.alarm not in ahead]
 
     async def trust(self, alarms: Sequence[Alarm], before: Millis) -> None:
         """Note that a look into AOM has ended the doubts about these alarms that are older than that."""
-        await self._change_newest(alarms, partial(rules.trusted, before=before))
+        await self._change_newest(alarms, partial(doubts.trusted, before=before))
 
     async def take_back(self, alarms: Sequence[Alarm], action: Action, due_at: Millis) -> None:
         """Make rejected alarms due again, whose refusal was their target's fault."""

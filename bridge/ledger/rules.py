@@ -15,7 +15,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from bridge.clock import HOUR, ZERO_TIME, Millis
-from bridge.ledger.alarm import Action, Alarm, Entry, Outcome, Outline, pack_ids, unpack_ids
+from bridge.ledger.alarm import Action, Alarm, Entry, Outcome, Outline, pack_ids, pack_starts, unpack_ids, unpack_starts
+from bridge.ledger.doubts import left_ids, left_starts, named_ids, told
 
 REFUSED_ONCE = "refused"
 """The reason of a clear that AOM refused, while its list is asked whether the alarm is still there."""
@@ -88,7 +89,8 @@ def born(entry: Entry, outline: Outline, *, seq: int, alarm_id: str, now: Millis
         due_at=now,
     )
     if last is not None and last.finished_at is not None and now - last.finished_at < INHERITED_FOR:
-        alarm = replace(alarm, doubt_at=last.doubt_at, earlier_ids=_left_ids(last))
+        starts = left_starts(last)
+        alarm = replace(alarm, doubt_at=last.doubt_at, earlier_ids=left_ids(last), earlier_starts=starts)
     if entry.status == "firing":
         return alarm
     orphan = replace(alarm, state="clear_due", ends_at=end_of(entry, now), resolved_at=now)
@@ -139,7 +141,7 @@ def reported(
         in_doubt: an attempt of the report has an unknown outcome, too: AOM may apply it later.
     """
     settled = replace(
-        _told(_freed(alarm), sent_start, in_doubt=in_doubt, now=now),
+        told(_freed(alarm), sent_start, in_doubt=in_doubt, now=now),
         first_reported_at=alarm.first_reported_at or now,
         reported_at=now,
         reported_starts_at=sent_starts_at,
@@ -164,7 +166,7 @@ def cleared(
         named: the ids that the clear named.
         doubt_at: since when it is in doubt whether AOM will hold it all the same; it is left to the next alarm.
     """
-    settled = replace(_freed(alarm), reason=reason, doubt_at=doubt_at, named_ids=_named(alarm, named))
+    settled = replace(_freed(alarm), reason=reason, doubt_at=doubt_at, named_ids=named_ids(alarm, named))
     if not named and doubt_at is None:  # by id, and settled: the next clear need not name what this one has cleared
         settled = replace(settled, named_ids=None, earlier_ids=None)
     return _finish(settled, "cleared", now)
@@ -172,7 +174,9 @@ def cleared(
 
 def succeeding(alarm: Alarm, before: Alarm, now: Millis) -> Alarm:
     """Return an alarm with what the one before it, which has finished, leaves to it: ids, and a doubt with its time."""
-    heir = replace(alarm, earlier_ids=pack_ids(unpack_ids(_left_ids(before)), unpack_ids(alarm.earlier_ids)))
+    ids = pack_ids(unpack_ids(left_ids(before)), unpack_ids(alarm.earlier_ids))
+    starts = pack_starts(unpack_starts(left_starts(before)), unpack_starts(alarm.earlier_starts))
+    heir = replace(alarm, earlier_ids=ids, earlier_starts=starts)
     return heir if before.doubt_at is None else doubted(heir, before.doubt_at, now)
 
 
@@ -210,18 +214,34 @@ def released(
         sent_start: the start that its report carried.
         named: the ids that its clear named.
     """
-    told = _told(alarm, sent_start, in_doubt=True, now=now) if in_doubt else alarm
     return replace(
-        told,
+        told(alarm, sent_start, in_doubt=True, now=now) if in_doubt else alarm,
         claimed_by=None,
         due_since=now if alarm.due_since is None else alarm.due_since,
         due_at=due_at,
         # A refusal is counted by itself: what an outage had cost before says nothing about it.
         attempts=1 if reason == REFUSED_ONCE and alarm.reason != reason else alarm.attempts + 1,
-        named_ids=_named(alarm, named),
+        named_ids=named_ids(alarm, named),
         reason=reason,
         detail=detail,
     )
+
+
+def confirming(
+    alarm: Alarm, due_at: Millis, detail: str, *, named: Sequence[str], doubt_at: Millis | None, now: Millis
+) -> Alarm:
+    """Return the alarm after AOM accepted its clear while it is in doubt whether it will hold the alarm all the same.
+
+    Args:
+        alarm: the alarm.
+        due_at: when AOM's list is looked at again.
+        detail: AOM's words.
+        named: the ids that the clear named.
+        doubt_at: since when it is in doubt.
+        now: the time.
+    """
+    waiting = released(alarm, due_at, CONFIRMING, detail, in_doubt=False, now=now, named=named)
+    return replace(waiting, doubt_at=doubt_at)
 
 
 def doubted(last: Alarm, doubt_at: Millis, now: Millis) -> Alarm:
@@ -240,21 +260,6 @@ def doubted(last: Alarm, doubt_at: Millis, now: Millis) -> Alarm:
     reason = last.reason if last.state == "clear_due" else CONFIRMING if last.state == "cleared" else None
     # A clear in flight may have gone out before that report: its claim is void, and it goes out anew.
     return _due(replace(doubted, claimed_by=None), now, state="clear_due", finished_at=None, reason=reason)
-
-
-def trusted(last: Alarm, before: Millis) -> Alarm:
-    """Return the open alarm of an alert after a look into AOM has ended the doubts about it that are older."""
-    is_settled = last.state == "reported" and last.is_open
-    if not is_settled or last.doubt_at is None or last.doubt_at > before:
-        return last
-    return replace(last, doubt_at=None)
-
-
-def pulled_back(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm without times that lie ahead: a clock has stepped back since, and nobody knows how long ago."""
-    names = ("doubt_at", "first_reported_at", "reported_at")
-    ahead = {name: now for name in names if (getattr(alarm, name) or 0) > now}
-    return replace(alarm, **ahead) if ahead else alarm
 
 
 def expired(alarm: Alarm, now: Millis) -> Alarm:
@@ -333,26 +338,6 @@ def _refresh_needed(alarm: Alarm, reassert_after: Millis, now: Millis) -> bool:
         return False
     # A last acceptance that lies far ahead is as old as one far behind: the clock has stepped back since.
     return alarm.starts_at != alarm.reported_starts_at or abs(now - alarm.reported_at) >= reassert_after
-
-
-def _told(alarm: Alarm, sent_start: Millis | None, *, in_doubt: bool, now: Millis) -> Alarm:
-    """Return the alarm after a report that AOM has taken, or may have taken."""
-    alarm = replace(alarm, doubt_at=now if in_doubt else alarm.doubt_at)
-    if sent_start is None:
-        return alarm
-    first = sent_start if alarm.first_sent_start is None else alarm.first_sent_start
-    return replace(alarm, first_sent_start=first, sent_start=sent_start)
-
-
-def _named(alarm: Alarm, ids: Sequence[str]) -> str | None:
-    return pack_ids(unpack_ids(alarm.named_ids), ids) if ids else alarm.named_ids
-
-
-def _left_ids(alarm: Alarm) -> str | None:
-    """Return the ids that the next alarm of the alert must not take for its own."""
-    if alarm.named_ids is None:
-        return alarm.earlier_ids
-    return pack_ids(unpack_ids(alarm.earlier_ids), unpack_ids(alarm.named_ids))
 
 
 def _mapped_anew(alarm: Alarm, outline: Outline | None, now: Millis) -> Alarm:

@@ -21,6 +21,7 @@ _INTERNAL = (
     "sent_start",
     "named_ids",
     "earlier_ids",
+    "earlier_starts",
 )
 
 
