@@ -81,4 +81,6 @@ class Opening:
                 continue  # the probe says why
             except BridgeError as error:
                 _log.error("the bridge cannot start; it is tried again", error=str(error))
+            except Exception:  # noqa: BLE001 - whatever it was, the next try may do better
+                _log.exception("the bridge cannot start; it is tried again")
         self._on_ready()

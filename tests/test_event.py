@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bridge import event as module
 from bridge.clock import DAY, HOUR, MINUTE, format_rfc3339
 from bridge.emulator.validation import read_events, units
 from bridge.event import (
@@ -410,3 +411,16 @@ def test_an_event_knows_its_severity_and_type():
     """Severity and type are read from the metadata, so they cannot differ from it."""
     assert (event().severity, event().event_type) == ("Major", "alarm")
     assert event(event_type="event").event_type == "event"
+
+
+@pytest.mark.parametrize("text", ["x", "\r\n", "a\r\n", "\u00e9\t", "\U0001f600", "\x00", "\r\nb\n"])
+@pytest.mark.parametrize("longest", [1, 2, 3, 7, 64])
+def test_only_the_part_that_can_be_left_of_a_text_is_cleaned(text, longest):
+    """A value of megabytes costs no more than its limit, and what is left of it is as if all of it had been cleaned."""
+    whole = text * 10_000
+    assert metadata_value(whole, longest) == module.cut(
+        module._CONTROLS.sub("\ufffd", module._BREAKS.sub(" ", whole)), longest
+    )
+    assert annotation_value(whole) == module.cut(
+        module._CONTROLS_BUT_BREAKS.sub("\ufffd", whole), module.LONGEST_ANNOTATION
+    )

@@ -34,6 +34,9 @@ MOST_ROWS = 1_000
 """Of a small write: some 50 ms, for which other webhooks wait."""
 
 
+_GRACE_SECONDS = 1.0
+"""After the end of what was in flight, to write down what became of it."""
+
 _NOT_OPEN = "the ledger is not open"
 
 
@@ -99,7 +102,7 @@ class Transactions:
         self._is_hurried = True
         if self._elsewhere is not None:
             self._elsewhere.hurry(seconds)
-        asyncio.get_running_loop().call_later(seconds, self._database.cut)
+        asyncio.get_running_loop().call_later(seconds + _GRACE_SECONDS, self._database.cut)
 
     async def close(self, reason: BaseException | None = None) -> None:
         """Finish what was begun, then leave the database; what is asked from now on is refused for this reason."""
