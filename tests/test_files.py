@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from book import Book
+from sqlalchemy.exc import OperationalError
 
 from bridge.errors import LedgerUnavailableError
 
@@ -104,6 +105,17 @@ async def test_a_log_that_was_cut_leaves_a_whole_ledger(tmp_path, share):
         assert kept == BEFORE[: len(kept)]
         assert kept
         assert await again.fire("after") == "new"
+
+
+async def test_a_full_disk_copies_nothing_back_from_a_log_that_was_cut(book):
+    """What SQLite says of a cut log may sound like a full disk: the cut is what is told, and nothing is copied."""
+    before = summed(book.path)
+    os.truncate(beside(book, "-wal"), beside(book, "-wal").stat().st_size // 2)
+    full = OperationalError("COMMIT", {}, sqlite3.OperationalError("disk I/O error"))
+    full.orig.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHORT_READ
+    with pytest.raises(LedgerUnavailableError, match="was cut"):
+        book.ledger._database.relieve(full)
+    assert summed(book.path) == before
 
 
 async def test_checkpoints_and_a_shrinking_file_are_no_cuts(book):

@@ -161,6 +161,17 @@ async def test_a_claim_that_nobody_waits_for_any_more_is_ended_all_the_same(book
     assert await book.deliver() == ["report"] * 20
 
 
+async def test_a_writer_process_that_is_started_again_makes_no_other_ledger(book):
+    """Where the ledger's file has gone meanwhile, the new process says so and leaves nothing in its place."""
+    await book.fire("before")
+    book.path.rename(book.path.with_name("moved.db"))
+    os.kill(book.writer.pid, signal.SIGKILL)
+    await until(lambda: not book.writer.is_there)
+    with pytest.raises(LedgerUnavailableError):
+        await book.fire("after")
+    assert not book.path.exists()
+
+
 async def test_a_killed_bridge_takes_its_writing_process_along(tmp_path):
     """After `kill -9` of the bridge nobody writes the ledger any more, and the next start finds it free at once."""
     async with cloud() as aom:

@@ -60,7 +60,11 @@ class Database(Protocol):
         """Raise `LedgerUnavailableError` when a commit would be kept where it is not found again."""
 
     def relieve(self, error: Exception, /) -> bool:
-        """Mend what a transaction failed of, if that can be; say whether it may do better now."""
+        """Mend what a transaction failed of, if that can be; say whether it may do better now.
+
+        Raises:
+            LedgerUnavailableError: what it really failed of.
+        """
 
     def is_log_long(self) -> bool:
         """Say whether the log of what was written should have been copied back."""

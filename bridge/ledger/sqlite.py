@@ -135,11 +135,17 @@ class SqliteDatabase:
 
         Returns:
             Whether the transaction may do better now.
+
+        Raises:
+            LedgerUnavailableError: it failed because a file has gone or was cut.
         """
         if isinstance(error, GoneError):
             self._checkpoint("PASSIVE")
             return False
-        return _code(error) in _OF_THE_DISK and self._checkpoint("TRUNCATE")
+        if _code(error) not in _OF_THE_DISK:
+            return False
+        self._files.check()  # from a log that was cut a part of a transaction would be copied
+        return self._checkpoint("TRUNCATE")
 
     def is_log_long(self) -> bool:
         """Say whether the log should have been copied back: what does not wait for the disk leaves that to others."""
@@ -246,7 +252,7 @@ def read_only_engine(path: Path) -> Engine:
 
 def _engine(path: Path) -> Engine:
     engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)),
+        f"sqlite:///file:{quote(str(path.absolute()))}?mode=rw&uri=true",  # never a new file: `Files.create` makes it
         pool_size=1,
         pool_use_lifo=True,
         connect_args={"cached_statements": _PREPARED},

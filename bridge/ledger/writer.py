@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
+from bridge.errors import LedgerUnavailableError
 from bridge.ledger.database import HeldConnection, address, checked
 from bridge.ledger.sqlite import SqliteDatabase
 
@@ -87,8 +88,11 @@ def _run(held: HeldConnection, request: bytes) -> tuple[bool, Any]:
 def _relieved(held: HeldConnection, step: Callable[[Connection], Any], *, is_durable: bool) -> tuple[bool, Any]:
     """Run a transaction, and once more where what it failed of could be mended."""
     is_done, result = _transaction(held, step, is_durable=is_durable)
-    if is_done or not held.database.relieve(result):
-        return is_done, result
+    try:
+        if is_done or not held.database.relieve(result):
+            return is_done, result
+    except LedgerUnavailableError as error:
+        return False, error
     return _transaction(held, step, is_durable=is_durable)
 
 
