@@ -14,7 +14,7 @@ from functools import partial
 from bridge import __version__
 from bridge.admin import Admin
 from bridge.aom import REASONS
-from bridge.clock import SECOND, Clock, Millis, system_clock
+from bridge.clock import SECOND, Clock, Millis, SharedClock, system_clock
 from bridge.config import Settings
 from bridge.delivery import Delivery
 from bridge.door import Door, DoorOptions, Room
@@ -67,6 +67,7 @@ class App:
         if writer is not None:
             self._metrics.watch_writer(lambda: writer.pid)
         mapper = settings.mapper()
+        clock = SharedClock(clock)
         self.ledger = Ledger(settings.store, _reassert_after(settings), clock, writer)
         self._webhook = Webhook(
             settings.all_sources, mapper, self.ledger, settings.web, metrics=self._metrics, clock=clock

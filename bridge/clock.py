@@ -35,6 +35,32 @@ def system_clock() -> Millis:
     return time.time_ns() // 1_000_000
 
 
+class SharedClock:
+    """This process's clock, kept equal to that of a database which several processes share.
+
+    They compare the times that each of them has written; where their own clocks differ, a lag that has just begun would
+    seem to be over. Without a database to follow it is this process's clock as it is.
+
+    Args:
+        own: this process's clock.
+
+    Attributes:
+        ahead: how far that one is ahead of the database's, in milliseconds.
+    """
+
+    def __init__(self, own: Clock) -> None:
+        self.own = own
+        self.ahead: Millis = 0
+
+    def __call__(self) -> Millis:
+        """Return the time."""
+        return self.own() - self.ahead
+
+    def follow(self, shared: Millis, asked_at: Millis) -> None:
+        """Take the database's time, asked for when our own clock showed ``asked_at``."""
+        self.ahead = (asked_at + self.own()) // 2 - shared
+
+
 def parse_rfc3339(text: str) -> Millis:
     """Read a time as Go writes it: 0 to 9 fraction digits, ``Z`` or an offset; without a zone it is UTC.
 

@@ -155,7 +155,7 @@ targets:
     auth: {auth}
 {target}
   {others}
-store: {{url: "sqlite:///{ledger}"}}
+store: {{url: "{ledger}"}}
 {delivery}
 {more}
 """
@@ -168,6 +168,7 @@ def settings_text(
     aom, ledger, *, target="", others="", more="", delivery=QUICK, auth="{token: {value: emulator-token}}"
 ):
     """Give a configuration file for tests: one target, quick retries; ``target`` adds lines to the target."""
+    ledger = ledger if "://" in str(ledger) else f"sqlite:///{ledger}"
     lines = "\n".join(f"    {line}" for line in target.strip().splitlines())
     return CONFIG.format(aom=aom, ledger=ledger, target=lines, others=others, more=more, auth=auth, delivery=delivery)
 

@@ -13,6 +13,7 @@ from bridge.clock import (
     MINUTE,
     SECOND,
     ZERO_TIME,
+    SharedClock,
     format_duration,
     format_rfc3339,
     parse_rfc3339,
@@ -141,3 +142,15 @@ def test_the_system_clock_gives_milliseconds():
 def test_a_span_is_written_as_prometheus_writes_it(span, text):
     """At most two units, the largest first."""
     assert format_duration(span) == text
+
+
+def test_a_shared_clock_shows_the_time_that_it_follows():
+    """It shows its own time until it has one to follow, then that one, from the middle between question and answer."""
+    now = 5_000
+    clock = SharedClock(lambda: now)
+    assert clock() == 5_000
+    asked_at, now = now, 5_020
+    clock.follow(1_000, asked_at)
+    assert (clock(), clock.ahead) == (1_010, 4_010)
+    now += 500
+    assert clock() == 1_510

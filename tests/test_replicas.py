@@ -10,10 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from book import T0, Book
-from conftest import PATIENCE, until
+from conftest import PATIENCE, alert, running, until
 from postgres import pgbouncer
+from test_end_to_end import cloud
 
 import bridge.ledger.migrate
+from bridge.clock import HOUR, SECOND, system_clock
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger import ACTIONS, Settlement, read, rules
 from bridge.ledger.database import database as connect
@@ -254,3 +256,14 @@ async def test_an_old_replica_that_starts_on_a_newer_schema_says_so(database, tm
     ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with psycopg.connect(database) as connection:
         assert connection.execute(ours).fetchone() == (0,)  # a start that fails leaves no connection behind
+
+
+async def test_a_replica_whose_clock_is_wrong_goes_by_the_databases(database, capfd):
+    """What a replica writes down, and how long it waits, goes by the time that all share; its own clock is told."""
+    async with cloud() as aom, running(database, emulator=aom, clock=lambda: system_clock() + 3 * HOUR) as rig:
+        begun = system_clock()
+        await rig.send(alert())
+        await until(lambda: rig.active() == ["DiskFull"])
+        (view,) = await rig.app.ledger.read(read.listing)
+        assert begun - SECOND <= view.alarm.received_at <= system_clock() + SECOND
+    assert "the clock of this replica is wrong" in "".join(capfd.readouterr())

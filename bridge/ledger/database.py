@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from bridge.clock import Millis
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger.files import Identity
 from bridge.ledger.migrate import check_version
@@ -71,6 +72,9 @@ class Database(Protocol):
 
     def cut(self) -> None:
         """End what is under way and may wait for ever; called from another thread."""
+
+    def now(self, connection: Connection, /) -> Millis | None:
+        """Return its own time; None where it has none."""
 
     def size(self, connection: Connection, /) -> int:
         """Return how many bytes it takes."""

@@ -30,11 +30,11 @@ from bridge.ledger.group import GroupCommit
 from bridge.ledger.parcel import Parcel, Parcels
 from bridge.ledger.put import Terms, put, put_one_by_one
 from bridge.ledger.rare import RareRepeats
+from bridge.ledger.replica_clock import ReplicaClock
 from bridge.ledger.retention import Retention
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.tally import Tally
 from bridge.ledger.transactions import Transactions
-from bridge.ledger.work import Settlement
 from bridge.ledger.writing import WritingProcess
 from bridge.log import logger
 from bridge.turns import unhurried
@@ -83,10 +83,11 @@ class Ledger:
         self._rare_repeats = RareRepeats()
         self._edits = 0
         self._counted_at: Millis = 0
+        self._replica_clock = ReplicaClock(clock, self.read, self._database.now)
         self._retention = Retention(
             self.read,
             self.write,
-            lambda connection: self._database.trim(connection),  # noqa: PLW0108 - there is none before `open`
+            self._database.trim,
             history=settings.history,
             clock=clock,
             count=self._count,
@@ -101,6 +102,7 @@ class Ledger:
         """
         await self._transactions.open()
         try:
+            await self._replica_clock.follow()
             if not self._database.is_shared:
                 await self.write(partial(work.give_back, holder=None, now=self._clock()))
             await self._recount()
@@ -192,13 +194,13 @@ class Ledger:
                 claims.append(work.opened(one, action))
             except ValueError as error:
                 detail = f"the stored event: {error}"
-                unreadable.append(Settlement(one.alarm, partial(rules.set_aside, detail=detail, now=now)))
+                unreadable.append(work.Settlement(one.alarm, partial(rules.set_aside, detail=detail, now=now)))
                 _log.error("alarm rejected", id=one.alarm.id, target=target, reason="unreadable", detail=detail)
         with contextlib.suppress(LedgerUnavailableError):  # then they are claimed, and found unreadable, once more
             await self.settle(unreadable)
         return claims
 
-    async def settle(self, settlements: Sequence[Settlement]) -> set[int]:
+    async def settle(self, settlements: Sequence[work.Settlement]) -> set[int]:
         """Apply what became of the alarms of one claim; return the numbers of those that it still held."""
         if not settlements:
             return set()
@@ -342,6 +344,7 @@ class Ledger:
         while True:
             await asyncio.sleep(_WATCH / 1000)
             with contextlib.suppress(LedgerUnavailableError):  # puts and probes say so
+                await self._replica_clock.follow()
                 await self._look_for_edits()
                 await self.upkeep()
                 if self._database.is_log_long():  # claims and settles leave it to others to copy it back

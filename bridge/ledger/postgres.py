@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
+from bridge.clock import Millis
 from bridge.ledger.migrate import migrate
 from bridge.ledger.schema import alarms, contents
 
@@ -100,6 +101,12 @@ class PostgresDatabase:
         for connection in list(self._connections):
             with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as same:
                 same.shutdown(socket.SHUT_RDWR)
+
+    def now(self, connection: Connection) -> Millis:
+        """Return the database's time."""
+        return int(
+            connection.exec_driver_sql("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)").scalar_one()
+        )
 
     def size(self, connection: Connection) -> int:
         """Return the bytes of our tables with their indexes."""

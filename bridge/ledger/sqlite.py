@@ -154,6 +154,9 @@ class SqliteDatabase:
     def cut(self) -> None:
         """Do nothing: a transaction ends by itself within two seconds."""
 
+    def now(self, _connection: Connection) -> None:
+        """Return nothing: a file has no time of its own, and no other process to differ from."""
+
     def size(self, _connection: Connection) -> int:
         """Return the bytes of the file and of the log beside it."""
         return sum(file.stat().st_size for file in (self._path, self._log) if file.exists())
