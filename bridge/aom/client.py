@@ -29,6 +29,7 @@ from bridge.aom.settings import TargetSettings
 from bridge.clock import MINUTE, Clock, Millis, format_duration
 from bridge.errors import BridgeError
 from bridge.event import AomEvent
+from bridge.failures import Failure, of_file
 
 LARGEST_BODY = 12 * 1000 * 1000
 """The gateway refuses more than 12 MB; whether that means 10^6 or 2^20 is not said, so the smaller one."""
@@ -125,8 +126,9 @@ class AomClient:
             try:
                 context = ssl.create_default_context(cafile=str(settings.ca_file))
             except OSError as error:  # what ssl itself raises is one, too
-                text = f"target {self._name!r}: ca_file {settings.ca_file}: {error.strerror or error}"
-                raise BridgeError(f"{text}. Fix: name a PEM file with certificates.") from None
+                no_certificate = Failure("it holds no certificate in PEM", "name a file that does")
+                why = no_certificate if isinstance(error, ssl.SSLError) else of_file(error)
+                raise BridgeError(f"target {self._name!r}: ca_file {settings.ca_file}: {why}") from None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context),
             proxy=settings.proxy_url.reveal() if settings.proxy_url else None,
