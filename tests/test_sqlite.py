@@ -225,14 +225,18 @@ async def test_a_ledger_of_our_version_with_another_schema_is_refused(tmp_path, 
         await Book(path).ledger.open()
 
 
-LANDED = {"0001_alarms.py": "610b703f28469bb05a29d8b3dba0af1ef9bb96a901ce0d16be24a16137ab5454"}
+LANDED = {
+    "0001_alarms.py": "610b703f28469bb05a29d8b3dba0af1ef9bb96a901ce0d16be24a16137ab5454",
+    "0002_what_aom_was_told.py": "48670f8c32016af9ee90f873b0d033e0de4f0a42b74148f094083ce3b44739ac",
+    "0003_changes.py": "04a1d804e70d1664a2d141bc17c5f4da68ac069b6384cef7576cfa906379327d",
+}
 """A migration that has landed is never edited: ledgers that it has made would bear its number with another schema."""
 
 
 def test_no_migration_that_has_landed_is_edited():
     """A change of the schema is a migration of its own; a new one is added here with its sum when it lands."""
     folder = Path(migrations.__file__).parent / "versions"
-    assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in LANDED} == LANDED
+    assert {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.glob("0*.py")} == LANDED
 
 
 async def test_a_log_that_fills_the_disk_is_copied_back_and_the_put_is_kept(tmp_path):

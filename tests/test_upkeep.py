@@ -162,3 +162,15 @@ async def test_repeats_that_come_too_rarely_are_warned_of(book):
     assert quiet == []
     assert [line["since_last_firing"] for line in lines] == ["30m1s"]
     assert "Fix: an alarm_timeout of at least 2 x (repeat_interval + group_interval)" in lines[0]["event"]
+
+
+async def test_a_repeat_that_comes_after_the_expiry_is_warned_of(book):
+    """Where repeats come so rarely that AOM has ended the alarm by age, the firing that opens the next one says so."""
+    await book.fire("a")
+    await book.deliver()
+    book.now += TIMEOUT + HOUR
+    await book.ledger.upkeep()
+    assert await book.states() == ["expired"]
+    with capture_logs() as lines:
+        assert await book.fire("a") == "new"
+    assert [line["since_last_firing"] for line in lines if "since_last_firing" in line] == ["2h"]
