@@ -246,7 +246,9 @@ def _starts(alarm: Alarm) -> tuple[Millis | None, ...]:
 
 
 def _is_own(alarm: Alarm, hit: Found) -> bool:
-    """Say whether an entry of AOM's list can only be this alarm's."""
+    """Say whether an entry of AOM's list can only be this alarm's: by our id, where AOM keeps it, or by a start."""
+    if hit.id == alarm.id:
+        return True
     is_alike = hit.starts_at in _starts(alarm) and hit.id not in unpack_ids(alarm.earlier_ids)
     # Where an earlier alarm was perhaps missed, its id was never seen: there a start is none of this alarm alone.
     return is_alike and (alarm.doubt_at is None or hit.starts_at not in unpack_starts(alarm.earlier_starts))
@@ -260,7 +262,7 @@ def _begin(alarm: Alarm, now: Millis) -> Millis:
 
 def _spare(alarm: Alarm, same: Sequence[Found]) -> tuple[str, ...]:
     """Return the ids of all but one of what AOM holds open of an alert that fires; the alarm's own stays."""
-    last_is_own = sorted(same, key=lambda hit: (_is_own(alarm, hit), hit.starts_at, hit.arrives_at))
+    last_is_own = sorted(same, key=lambda hit: (hit.id == alarm.id, _is_own(alarm, hit), hit.starts_at, hit.arrives_at))
     return tuple(hit.id for hit in last_is_own[:-1] if hit.id)
 
 

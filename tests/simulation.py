@@ -287,7 +287,9 @@ class World:
         await asyncio.sleep(QUIET_SECONDS)
         before = self.aom.requests["active_alert"]
         await asyncio.sleep(LOOKUP_WAIT)
-        wrong = await self._wrong()
+        if wrong := await self._wrong():
+            await asyncio.sleep(2)  # a repeat may just be on its way
+            wrong = await self._wrong()
         if looks := self.aom.requests["active_alert"] - before:
             wrong[""] = f"{looks} looks at AOM's list although there is nothing to look for"
         if wrong:
