@@ -288,6 +288,12 @@ async def test_a_list_that_is_forbidden_pauses_nothing_by_id(tmp_path):
 # A list that is cut off, empty or odd
 
 
+async def cut_off(request, _body):
+    """Answer a look with an empty page that names another one."""
+    cut = {"events": [], "page_info": {"next_marker": "7"}}
+    return web.json_response(cut) if is_list(request) else None
+
+
 async def test_a_list_that_is_cut_off_decides_nothing(tmp_path):
     """An empty page that names another one is no end: the clear waits, and goes out once the list is whole."""
     async with behind(tmp_path, target="lookup_wait: 1ms") as rig:
@@ -295,11 +301,7 @@ async def test_a_list_that_is_cut_off_decides_nothing(tmp_path):
         await rig.send(one)
         await until(lambda: rig.active() == ["DiskFull"])
 
-        async def meddle(request, _body):
-            cut = {"events": [], "page_info": {"next_marker": "7"}}
-            return web.json_response(cut) if is_list(request) else None
-
-        rig.gate.meddle = meddle
+        rig.gate.meddle = cut_off
         await rig.send(resolved(one))
         await until(lambda: rig.gate.count("type=active_alert") >= 6)
         assert (rig.count("clear_due"), rig.count("cleared")) == (1, 0)
@@ -338,11 +340,7 @@ async def test_a_successor_is_not_held_up_by_a_list_that_is_cut_off(tmp_path):
         await rig.send(one)
         await until(lambda: rig.active() == ["DiskFull"])
 
-        async def meddle(request, _body):
-            cut = {"events": [], "page_info": {"next_marker": "7"}}
-            return web.json_response(cut) if is_list(request) else None
-
-        rig.gate.meddle = meddle
+        rig.gate.meddle = cut_off
         await rig.send(resolved(one))
         await until(lambda: rig.gate.count("type=active_alert") >= 4)
         await rig.send({**one, "startsAt": format_rfc3339(system_clock())})
