@@ -35,30 +35,45 @@ def system_clock() -> Millis:
     return time.time_ns() // 1_000_000
 
 
+def elapsed_clock() -> Millis:
+    """Return the milliseconds since some moment: no step of the system's time is in it."""
+    return time.monotonic_ns() // 1_000_000
+
+
 class SharedClock:
-    """This process's clock, kept equal to that of a database which several processes share.
+    """The time of a database that several processes share.
 
     They compare the times that each of them has written; where their own clocks differ, a lag that has just begun would
-    seem to be over. Without a database to follow it is this process's clock as it is.
+    seem to be over. Between two looks at the database's time, what has elapsed counts, whatever our own clock does.
+    Without a database to follow it is this process's clock as it is.
 
     Args:
         own: this process's clock.
-
-    Attributes:
-        ahead: how far that one is ahead of the database's, in milliseconds.
+        elapsed: a clock that never steps.
     """
 
-    def __init__(self, own: Clock) -> None:
-        self.own = own
-        self.ahead: Millis = 0
+    def __init__(self, own: Clock, elapsed: Clock = elapsed_clock) -> None:
+        self._own = own
+        self._elapsed = elapsed
+        self._shared: Millis | None = None
+        self._since: Millis = 0
 
     def __call__(self) -> Millis:
         """Return the time."""
-        return self.own() - self.ahead
+        return self._own() if self._shared is None else self._shared + self._elapsed() - self._since
+
+    @property
+    def ahead(self) -> Millis:
+        """How far this process's own clock is ahead of the database's."""
+        return self._own() - self()
+
+    def ask(self) -> Millis:
+        """Return what `follow` needs to know of the moment at which the database is asked."""
+        return self._elapsed()
 
     def follow(self, shared: Millis, asked_at: Millis) -> None:
-        """Take the database's time, asked for when our own clock showed ``asked_at``."""
-        self.ahead = (asked_at + self.own()) // 2 - shared
+        """Take the database's time, as it was half-way between ``asked_at`` and now."""
+        self._shared, self._since = shared, (asked_at + self._elapsed()) // 2
 
 
 def parse_rfc3339(text: str) -> Millis:

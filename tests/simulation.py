@@ -27,6 +27,7 @@ from simulatedwire import SimulatedConnector
 from structlog.testing import capture_logs
 from virtualtime import VirtualLoop
 
+from bridge.clock import SharedClock
 from bridge.ledger.postgres import PostgresDatabase
 
 EPOCH = 1_800_000_000_000
@@ -374,7 +375,8 @@ def run_world(made, seed=0):
         connector = mock.patch.object(aiohttp, "TCPConnector", partial(SimulatedConnector, world.aom.connect))
         age = mock.patch.object(aiohttp.connector, "monotonic", asyncio.get_running_loop().time)
         shared = mock.patch.object(PostgresDatabase, "now", mock.Mock(side_effect=lambda _: world.now()))
-        with connector, age, shared:
+        never_steps = partial(SharedClock, elapsed=lambda: int(asyncio.get_running_loop().time() * 1000))
+        with connector, age, shared, mock.patch("bridge.app.SharedClock", never_steps):
             return await world.run()
 
     random.seed(seed)

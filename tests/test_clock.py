@@ -145,12 +145,14 @@ def test_a_span_is_written_as_prometheus_writes_it(span, text):
 
 
 def test_a_shared_clock_shows_the_time_that_it_follows():
-    """It shows its own time until it has one to follow, then that one, from the middle between question and answer."""
-    now = 5_000
-    clock = SharedClock(lambda: now)
-    assert clock() == 5_000
-    asked_at, now = now, 5_020
+    """It shows its own time until it has one to follow, then that one, whatever its own clock does meanwhile."""
+    own, elapsed = 5_000, 70
+    clock = SharedClock(lambda: own, lambda: elapsed)
+    assert (clock(), clock.ahead) == (5_000, 0)
+    asked_at = clock.ask()
+    elapsed += 20
     clock.follow(1_000, asked_at)
-    assert (clock(), clock.ahead) == (1_010, 4_010)
-    now += 500
+    assert (clock(), clock.ahead) == (1_010, 3_990)
+    elapsed += 500
+    own -= 100_000
     assert clock() == 1_510

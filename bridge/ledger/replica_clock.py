@@ -48,7 +48,7 @@ class ReplicaClock:
         clock = self._clock
         if not isinstance(clock, SharedClock):
             return
-        asked_at = clock.own()
+        asked_at = clock.ask()
         shared = await self._read(self._now)
         if shared is None:
             return
