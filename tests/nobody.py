@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import tempfile
+from pathlib import Path
 
 _NOBODY = 65_534
 
@@ -19,3 +21,12 @@ def as_nobody():
     finally:
         os.seteuid(0)
         os.setegid(0)
+
+
+def open_to_all(folder):
+    """Let everybody into a test's folder, and into those above it that pytest has made."""
+    top = Path(tempfile.gettempdir()).resolve()
+    for one in (folder, *folder.parents):
+        if one.resolve() in (top, *top.parents):
+            return
+        one.chmod(0o755)

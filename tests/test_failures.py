@@ -14,7 +14,7 @@ import trustme
 import wires
 from aiohttp import web
 from aomclient import PASSWORD, client
-from nobody import as_nobody
+from nobody import as_nobody, open_to_all
 from test_credentials import serving
 
 from bridge.config import ConfigError, examine_text
@@ -281,8 +281,7 @@ def test_a_file_without_permission_is_told_apart_from_one_that_is_missing(tmp_pa
     (tmp_path / "closed").chmod(0)
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty").write_text("\n")
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     for name, words in kinds.items():
         auth = f"{{password: {{domain: d, user: u, password_file: {tmp_path / name}}}}}"
         text = f"targets: {{default: {{region: cn-north-4, project_id: p1, auth: {auth}}}}}"
@@ -299,8 +298,7 @@ def test_a_web_configurations_files_are_told_in_the_same_words(tmp_path):
     (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: none.pem, key_file: closed.key}\n")
     (tmp_path / "closed.key").write_text("key")
     (tmp_path / "closed.key").chmod(0)
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     with as_nobody(), pytest.raises(ConfigError) as caught:
         read_policy(str(tmp_path / "web.yml"))
     cert, key = caught.value.lines()

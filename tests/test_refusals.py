@@ -4,7 +4,7 @@ import re
 import socket
 
 import pytest
-from nobody import as_nobody
+from nobody import as_nobody, open_to_all
 from process import free_port
 from test_failures import PYTHONS
 
@@ -109,8 +109,7 @@ def test_a_ledgers_folder_that_cannot_be_used_is_told(tmp_path):
     assert f"the ledger's folder {tmp_path}/none cannot be written: it is not there. Fix: mount it, or " in missing
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     with as_nobody():
         text = refused(f"sqlite:///{closed}/a.db")
     assert f"the ledger's folder {closed} cannot be written: the bridge (user " in text

@@ -342,7 +342,7 @@ def _of_system(begin: str, error: OSError) -> BridgeError:
     what, fix = of_file(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         return LedgerUnavailableError(f"{begin}: {what}. Fix: {fix}")
-    return LedgerStartError(f"{begin}: {what}. Nothing was changed. Fix: {fix}, in store.url.")
+    return LedgerStartError(f"{begin}: {what}. Fix: {fix}, in store.url.")
 
 
 def _code(error: BaseException | None) -> int | None:
