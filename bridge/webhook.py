@@ -167,7 +167,8 @@ class Webhook:
         try:
             notes, outcomes = await self._keep(source, await body.read(request), partial(_is_connected, request))
         except TooManyAlertsError as error:
-            raise BodyError(413, f"{error}; nothing of it was kept") from None
+            fix = "more labels in group_by of Alertmanager's route, so that its groups are smaller"
+            raise BodyError(413, f"{error}; nothing of it was kept. Fix: {fix}") from None
         except PayloadError as error:
             self._complain(request, "payload refused", source=source, error=str(error), bytes=body.held)
             return _answer(400, str(error))
