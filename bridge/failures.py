@@ -1,7 +1,7 @@
 """What the system refused, in the words of the person who must mend it; the floor.
 
 In: an exception of Python's about a file, a connection or TLS. Out: a `Failure`: what failed, and the fix. Python's
-own texts name its classes and error numbers, which lead nobody to a cause. Facts: errno(3), getaddrinfo(3), and
+own texts name its classes and error numbers, which lead to no cause. Facts: errno(3), getaddrinfo(3), and
 OpenSSL's X509_V_ERR codes (x509_vfy.h).
 """
 

@@ -88,7 +88,7 @@ class Finder:
         """Look for what AOM holds open of an alert that fires, beside the one alarm that it should hold.
 
         Returns:
-            What came of the look-up, and the ids to clear; None where the list shows not even that one.
+            The outcome of the look-up, and the ids to clear; None where the list shows not even that one.
         """
         listing = await self._search([claim], deadline)
         same = [hit for hit in listing.found if hit.fingerprint == claim.alarm.fingerprint]

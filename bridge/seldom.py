@@ -12,7 +12,7 @@ _SECONDS = 1.0
 
 
 class Seldom:
-    """Something that is logged at most once a second; it is told in the event loop.
+    """Something that is logged at most once a second; its lines are written in the event loop.
 
     Args:
         log: writes the line with what is given.

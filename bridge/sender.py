@@ -158,7 +158,7 @@ class Sender:
         """Clear what AOM holds open beside an alarm that fires and stays as it is.
 
         Returns:
-            What came of it, and whether AOM now holds this alarm and no other of its alert.
+            The outcome, and whether AOM now holds this alarm and no other of its alert.
         """
         outcome, found = await self._finder.duplicates(claim, (self._clock() + deadline) // 2)
         if found is None or not found.aom_ids:

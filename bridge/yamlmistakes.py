@@ -111,7 +111,7 @@ def _invisible(it: _Trouble) -> Iterator[Problem]:
 
 
 def called(char: str) -> str:
-    """Return the sentence about a character that nobody sees."""
+    """Return the sentence about an invisible character."""
     name = unicodedata.name(char, "a character that cannot be seen").lower()
     fix = "replace it by a space" if unicodedata.category(char) == "Zs" else "delete it"
     return f"U+{ord(char):04X} ({name}) stands here, and YAML takes it for a letter. Fix: {fix}."
@@ -125,7 +125,7 @@ def in_typographic_quotes(text: str) -> str | None:
 
 
 def invisible(text: str) -> str | None:
-    """Return the first character of a text that nobody sees."""
+    """Return the first invisible character of a text."""
     found = _INVISIBLE.search(text)
     return found[0] if found else None
 

@@ -107,8 +107,8 @@ def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis)
     """Turn an answer into an outcome.
 
     Success is 204, or 200 with an empty body or with JSON that holds no ``error_code``: both are documented. Any other
-    2xx is somebody else's answer, such as a captive portal's, and what became of the request is not known. A 400 or 413
-    judges what was sent only in the shape of AOM and its gateway, with an ``error_code``.
+    2xx is the answer of another program, such as a captive portal, and the outcome of the request is not known. A 400
+    or 413 judges what was sent only in the shape of AOM and its gateway, with an ``error_code``.
     """
     if status == 204 or (status == 200 and _is_success(body)):
         return Outcome(reason="accepted", status=status)

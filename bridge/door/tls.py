@@ -84,7 +84,7 @@ _REASONS = {
     "EE_KEY_TOO_SMALL": "its key is too short",
     "CA_MD_TOO_WEAK": "it is signed with a hash that is too weak",
 }
-"""What OpenSSL's reasons mean to whoever made the file."""
+"""What OpenSSL's reasons mean for the file."""
 
 
 class _EncryptedError(Exception):

@@ -52,7 +52,7 @@ def trusted(last: Alarm, before: Millis) -> Alarm:
 
 
 def pulled_back(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm without times that lie ahead: a clock has stepped back since, and nobody knows how long ago."""
+    """Return the alarm without times that lie ahead: a clock has stepped back since they were written."""
     names = ("doubt_at", "first_reported_at", "reported_at")
     ahead = {name: now for name in names if (getattr(alarm, name) or 0) > now}
     return replace(alarm, **ahead) if ahead else alarm

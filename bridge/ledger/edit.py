@@ -1,8 +1,8 @@
 """What an operator changes by hand: retry, clear, discard; one transaction for some alarms.
 
 In: ids, their beginnings, fingerprints or the alarms' numbers, and how an alert is mapped today. Out: for each what was
-done, as a sentence. Nobody else adds an alarm meanwhile, and nothing here lets two alarms of one alert be delivered at
-the same time.
+done, as a sentence. No other transaction adds an alarm meanwhile, and nothing here lets two alarms of one alert be
+delivered at the same time.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Files:
         self.identity = Identity(found[0], found[1], found[2], _size(self._paths[0]))
 
     def check(self) -> None:
-        """Compare the files with those that were opened; within a transaction that writes, so that nobody else does.
+        """Compare the files with those that were opened; within a transaction that writes, so that no other one does.
 
         Raises:
             GoneError: one is missing, or is another one.

@@ -35,7 +35,7 @@ MOST_ROWS = 1_000
 
 
 _GRACE_SECONDS = 1.0
-"""After the end of what was in flight, to write down what became of it."""
+"""After the end of what was in flight, to write down its outcomes."""
 
 _NOT_OPEN = "the ledger is not open"
 
@@ -82,7 +82,7 @@ class Transactions:
         """Let steps travel from now on.
 
         Args:
-            on_return: is called when the ledger writer process is there again after its end.
+            on_return: is called when a ledger writer process runs after another one has ended.
         """
         if self._elsewhere is not None:
             await self._elsewhere.open(self._database.identity, on_return)

@@ -102,7 +102,7 @@ def opened(taken: Taken, action: Action) -> Claim:
 
 
 def doubted(connection: Connection, target: str, before: Millis, now: Millis, limit: int) -> list[Claim]:
-    """Return open alarms of a target that are in doubt, and that nobody holds.
+    """Return open alarms of a target that are in doubt, and that no worker holds.
 
     The doubt, and the first report that AOM accepted, are older than ``before``: AOM's list shows what there is. Or one
     of them lies ahead of ``now``.

@@ -80,7 +80,7 @@ class WritingProcess:
 
         Args:
             identity: which files these are.
-            on_return: is called when a process is there again.
+            on_return: is called when a process runs after another one has ended.
         """
         self._identity = identity
         self._on_return = on_return
@@ -108,7 +108,7 @@ class WritingProcess:
         try:
             is_done, result = await asyncio.shield(answer)
         except asyncio.CancelledError:
-            await asyncio.wait([answer])  # whoever writes next must not meet it
+            await asyncio.wait([answer])  # the next write must not meet it
             raise
         if not is_done:
             raise result

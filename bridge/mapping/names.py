@@ -1,7 +1,7 @@
 """Names: what a template may look at, and what was meant where it looks at something else; pure.
 
 In: a syntax tree, or a text that Jinja2 cannot read. Out: nothing, or a ValueError that names line and right spelling.
-The names are a closed set. A wrong one would be the empty text for ever, which nobody sees. People come from Go's
+The names are a closed set. A wrong one would be the empty text for ever, which stays unseen. People come from Go's
 templates (Prometheus and Alertmanager), from the payload's JSON, and from Python, so their spellings are known here.
 Sources: Prometheus' documentation, "Template reference"; Alertmanager's, "Notification template reference".
 """
