@@ -162,20 +162,22 @@ class Finder:
         for claim in claims:
             if claim not in sought:
                 yield self._guess(claim)
-        history = await self._search(sought, deadline, "history_alert") if sought else None
+        together = await self._search(sought, deadline, "history_alert") if sought else None
         for claim in sought:
-            ended = history is not None and _ends(claim, history.found)
-            if not ended and len(sought) > 1:
+            history = together
+            if history is None or (len(sought) > 1 and not _ends(claim, history.found)):
                 history = await self._search([claim], deadline, "history_alert")
-                ended = _ends(claim, history.found)
-            if history is not None and not ended and not (history.outcome.accepted and history.is_whole):
-                yield Verdict(claim, "later", _undecided(history))
-            elif ended:
-                yield self._guess(claim)
-            elif self._sees:
-                yield Verdict(claim, "unseen", Outcome("not_found", message=_UNSEEN))
-            else:
-                yield Verdict(claim, "blind", Outcome("not_found", message=_BLIND))
+            yield self._by_history(claim, history)
+
+    def _by_history(self, claim: Claim, history: Listing) -> Sighting | Verdict:
+        """Decide about an alarm that AOM has accepted and does not show as open."""
+        if _ends(claim, history.found):
+            return self._guess(claim)
+        if not (history.outcome.accepted and history.is_whole):
+            return Verdict(claim, "later", _undecided(history))
+        if self._sees:
+            return Verdict(claim, "unseen", Outcome("not_found", message=_UNSEEN))
+        return Verdict(claim, "blind", Outcome("not_found", message=_BLIND))
 
     def _confirmed(self, claim: Claim, outcome: Outcome) -> Verdict:
         """Decide about an alarm whose clear AOM has accepted, and that its list does not show."""
