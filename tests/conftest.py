@@ -32,6 +32,26 @@ NO_END = "0001-01-01T00:00:00Z"
 PATIENCE = 20.0
 
 
+LONG = (
+    "test_cli",
+    "test_rehearsal",
+    "test_replica_processes",
+    "test_writer",
+    "test_hostile",
+    "test_edit",
+    "test_sidecars",
+    "test_rollout",
+    "test_simulation",
+    "test_backpressure",
+)
+"""Modules that take longest, since they run real processes: a worker that gets one last works on alone."""
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the modules that take longest."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 def alert(name="DiskFull", *, starts_at=None, ends_at=None, annotations=None, **labels):
     """Give one alert of a webhook; with ``ends_at`` it is resolved. Times are epoch milliseconds."""
     starts_at = system_clock() - 60_000 if starts_at is None else starts_at
