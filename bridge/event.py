@@ -114,7 +114,7 @@ def report(
         starts_at: when it began, as far as AOM takes it.
         now: the time.
         first_start: the start that AOM was told first.
-        true_start: when it began by its sender's word; an annotation says so where AOM is told another start.
+        true_start: the start that its sender gave; an annotation holds it where the report carries another start.
     """
     started = max(1, min(now, max(starts_at, now - max(0, LONGEST_TIMEOUT - event.timeout))))
     is_moved = true_start is not None and true_start != started

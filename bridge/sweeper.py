@@ -21,7 +21,7 @@ _AT_ONCE = 20
 _LEAST: Millis = SECOND
 _MOST: Millis = 30 * SECOND
 _NOT_ALLOWED: Millis = 10 * MINUTE
-"""So long no list is asked for after AOM has refused it."""
+"""For how long no list is asked for after AOM has refused it."""
 
 _log = logger("dispatcher")
 
@@ -62,9 +62,7 @@ class Sweeper:
     async def _sweep(self) -> bool:
         """Look at some alarms; return whether there may be more."""
         before = self._clock() - self._lookup_wait
-        if not 0 < self._resume_at - self._clock() <= _NOT_ALLOWED:
-            self._resume_at = 0
-        else:
+        if 0 < self._resume_at - self._clock() <= _NOT_ALLOWED:  # further ahead, the clock has stepped back
             return False
         claims = await self._ledger.doubted(self.target, before, _AT_ONCE)
         if not claims:

@@ -43,7 +43,7 @@ class ReplicaClock:
         """Take the database's time.
 
         Raises:
-            LedgerUnavailableError: it does not answer; the clock goes on from the last time.
+            LedgerUnavailableError: it does not answer; the clock counts from the last time.
         """
         clock = self._clock
         if not isinstance(clock, SharedClock):

@@ -53,7 +53,7 @@ def serve(theirs: socket.socket, url: str) -> None:
     with theirs, theirs.makefile("rb") as requests, contextlib.suppress(ConnectionError):
         identity = _next(requests)
         if identity is not None:
-            database.join(pickle.loads(identity))  # noqa: S301 - it is our own other half
+            database.join(pickle.loads(identity))  # noqa: S301 - it comes from our own process
             _answer(theirs, (True, None))
             _run_all(requests, theirs, database)
     database.engine.dispose()
@@ -76,7 +76,7 @@ def _run_all(requests: BinaryIO, answers: socket.socket, database: SqliteDatabas
 def _run(held: HeldConnection, request: bytes) -> tuple[bool, Any]:
     steps: Steps[Any]
     try:
-        steps, is_durable = pickle.loads(request)  # noqa: S301 - it is our own other half
+        steps, is_durable = pickle.loads(request)  # noqa: S301 - it comes from our own process
     except Exception as error:  # noqa: BLE001 - it must not end the process, which others need
         return False, error
     is_done, result = _relieved(held, steps.first, is_durable=is_durable)

@@ -227,7 +227,7 @@ class _Answers(asyncio.Protocol):
             end = HEAD.size + int(HEAD.unpack_from(received)[0])
             if len(received) < end:
                 return
-            answer = pickle.loads(received[HEAD.size : end])  # noqa: S301 - it is our own other half
+            answer = pickle.loads(received[HEAD.size : end])  # noqa: S301 - it comes from our own process
             del received[:end]
             self._on_answer(answer)
 
