@@ -275,7 +275,7 @@ async def test_a_ledger_file_that_has_gone_is_a_503(tmp_path, aom, is_replaced):
         for name in ("A", "B", "C"):
             status, text = await post(url, alert(name))
             assert status == 503
-            assert "has gone or was replaced. Fix: restart" in text
+            assert "was deleted or replaced while it was open. Fix: restart the bridge" in text
         status, text = await ready(url)
         assert (status, "Fix: restart" in text) == (503, True)
         assert active(aom) == ["Before"]

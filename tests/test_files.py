@@ -51,9 +51,12 @@ async def test_a_file_that_has_gone_is_an_error_that_names_it(book, ending, is_r
     if is_replaced:
         shutil.copy(file.with_suffix(".away"), file)
     for _ in range(2):
-        with pytest.raises(LedgerUnavailableError, match=rf"ledger.db{ending} has gone or was replaced. Fix: restart"):
+        with pytest.raises(
+            LedgerUnavailableError,
+            match=rf"ledger.db{ending} was deleted or replaced while it was open. Fix: restart the bridge",
+        ):
             await book.fire("after")
-        with pytest.raises(LedgerUnavailableError, match="has gone or was replaced"):
+        with pytest.raises(LedgerUnavailableError, match="was deleted or replaced while it was open"):
             await book.ledger.probe()
 
 

@@ -60,7 +60,9 @@ async def test_a_ledger_file_that_vanished_is_noticed_before_the_next_commit(boo
     """SQLite would go on writing into a deleted file; a put then raises instead of promising what nobody can find."""
     await book.fire("a")
     book.path.rename(book.path.with_name("moved.db"))
-    with pytest.raises(LedgerUnavailableError, match=r"has gone or was replaced. Fix: restart"):
+    with pytest.raises(
+        LedgerUnavailableError, match=r"was deleted or replaced while it was open. Fix: restart the bridge"
+    ):
         await book.fire("b")
     book.path.with_name("moved.db").rename(book.path)
     assert await book.fire("b") == "new"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -231,6 +232,7 @@ def _is_from_a_foreign_page(request: web.Request, *, is_anonymous: bool) -> bool
     return host != request.host or (is_anonymous and not _is_fixed(host))
 
 
+@lru_cache(maxsize=64)
 def _is_fixed(host: str) -> bool:
     """Say whether a host, with its port if any, is one that no name server can give."""
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host

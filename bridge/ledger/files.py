@@ -52,6 +52,14 @@ class Identity(NamedTuple):
     size: int
 
 
+class _State(NamedTuple):
+    inode: Inode
+    size: int
+
+
+_MISSING = _State((0, 0), 0)
+
+
 class Files:
     """The files of one ledger, for one process.
 
@@ -84,8 +92,8 @@ class Files:
 
     def remember(self) -> None:
         """Take the files as they are now for the ledger's; it is open, and so all of them are there."""
-        found = [_inode(path) for path in self._paths]
-        self.identity = Identity(found[0], found[1], found[2], _size(self._paths[0]))
+        found = [_state(path) for path in self._paths]
+        self.identity = Identity(found[0].inode, found[1].inode, found[2].inode, found[0].size)
 
     def check(self) -> None:
         """Compare the files with those that were opened; within a transaction that writes, so that no other one does.
@@ -97,10 +105,15 @@ class Files:
         known = self.identity
         if known is None:
             return
-        for path, inode in zip(self._paths, known, strict=False):
-            if _inode(path) != inode:
-                raise GoneError(f"the ledger's file {path} has gone or was replaced. Fix: restart")
-        self.identity = known._replace(size=self._whole(known.size))
+        header = self._header()  # before the sizes: the log may grow in between
+        found = [_state(path) for path in self._paths]
+        for path, state, inode in zip(self._paths, found, known, strict=False):
+            if state.inode != inode:
+                raise GoneError(_gone(path))
+        size = found[0].size
+        self._expect_whole(header, known.size, database=size, log=found[1].size)
+        if size != known.size:
+            self.identity = known._replace(size=size)
 
     def before_close(self) -> None:
         """Let SQLite leave a log that was cut as it is, as after a crash: it would copy back a part of a transaction.
@@ -123,22 +136,27 @@ class Files:
         if index is not None:
             os.close(index)
 
-    def _whole(self, known: int) -> int:
-        """Return the size of the database; raise where it or the log is shorter than what was committed."""
-        database, log, _ = self._paths
+    def _header(self) -> tuple[int, int, int, int]:
+        """Return what the index says: its version, the page size, the frames of the log, the database's pages."""
         if self._index is None:
-            self._index = os.open(self._paths[2], os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self._index = os.open(self._paths[2], os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise GoneError(_gone(self._paths[2])) from error
         version, page, frames, pages = _HEADER.unpack(os.pread(self._index, _HEADER.size, 0))
-        size = _size(database)
-        if version == _VERSION:
-            page = 65_536 if page == 1 else page
-            if frames and _size(log) < _LOG_HEADER_BYTES + frames * (_FRAME_HEADER_BYTES + page):
-                raise _cut(log)
-            # It grows when the log is copied back, and shrinks with the pages that it has been told to have.
-            known = min(known, pages * page) if pages else known
-            if size < known:
-                raise _cut(database)
-        return size
+        return version, page, frames, pages
+
+    def _expect_whole(self, header: tuple[int, int, int, int], known: int, *, database: int, log: int) -> None:
+        """Raise where the database or the log is shorter than what was committed."""
+        version, page, frames, pages = header
+        if version != _VERSION:
+            return
+        page = 65_536 if page == 1 else page
+        if frames and log < _LOG_HEADER_BYTES + frames * (_FRAME_HEADER_BYTES + page):
+            raise _cut(self._paths[1])
+        # It grows when the log is copied back, and shrinks with the pages that it has been told to have.
+        if database < (min(known, pages * page) if pages else known):
+            raise _cut(self._paths[0])
 
 
 def narrow(path: Path) -> None:
@@ -155,21 +173,18 @@ def narrow(path: Path) -> None:
         _log.warning(text, file=str(path), error=error.strerror)
 
 
+def _gone(path: Path) -> str:
+    return f"the ledger's file {path} was deleted or replaced while it was open. Fix: restart the bridge"
+
+
 def _cut(path: Path) -> CutError:
     text = f"the ledger's file {path} was cut by another program, and what stood there is lost"
     return CutError(f"{text}. Fix: restart; what still fires comes back with Alertmanager's repeats")
 
 
-def _inode(path: Path) -> Inode:
+def _state(path: Path) -> _State:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - `Path.stat` takes twice as long, and each transaction asks six times
     except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+        return _MISSING
+    return _State((found.st_dev, found.st_ino), found.st_size)

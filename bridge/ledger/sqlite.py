@@ -137,7 +137,7 @@ class SqliteDatabase:
             Whether the transaction may do better now.
 
         Raises:
-            LedgerUnavailableError: it failed because a file has gone or was cut.
+            LedgerUnavailableError: it failed because a file was deleted, replaced or cut.
         """
         if isinstance(error, GoneError):
             self._checkpoint("PASSIVE")
