@@ -37,7 +37,7 @@ bench: $(VENV)/.run  ## speed and memory beside a relay that keeps nothing; the 
 	cd tests && ../$(BIN)/python -m bench --folder ../.bench --output ../.bench/report.md $(ARGS)
 
 schema: $(VENV)/.run  ## config/schema.json anew, after a change of the settings
-	$(BIN)/python -m bridge.configschema > config/schema.json
+	$(BIN)/python -m bridge.config.json_schema > config/schema.json
 
 lock: $(VENV)/.dev  ## pin the newest allowed dependencies, with hashes
 	$(BIN)/uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra build pyproject.toml -o requirements.lock

@@ -1,17 +1,18 @@
 """Logs as the Prometheus world writes them: one line each, logfmt or JSON, on standard error; the floor.
 
 Rooms take a logger by `logger(component)` and give events as constant text with key-value pairs. Nobody logs
-a secret: values that hold one are `bridge.scalars.Secret`, whose ``repr`` is ``<secret>``.
+a secret: values that hold one are `bridge.secret.Secret`, whose ``repr`` is ``<secret>``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Literal, TextIO, cast
 
@@ -20,7 +21,8 @@ import structlog
 Format = Literal["logfmt", "json"]
 LEVELS = ("debug", "info", "warn", "error")
 _LEVEL_WORDS = {"warning": "warn", "critical": "error"}
-_LONGEST_VALUE = 2_048
+_MAX_VALUE_CHARACTERS = 2_048
+_THROTTLE_SECONDS = 1.0
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What could forge a line, steer a terminal or turn its direction; logfmt's renderer escapes line feeds only."""
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
@@ -81,6 +83,36 @@ def logger(component: str) -> structlog.typing.FilteringBoundLogger:
     """Return the logger of one room; every line it writes carries the room's name."""
     bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
     return bound
+
+
+class ThrottledLine:
+    """A log line that is written at most once a second, from the event loop.
+
+    The first occurrence is logged at once; of those that follow within a second the last one, with their ``count``.
+
+    Args:
+        log: writes the line with the given fields.
+    """
+
+    def __init__(self, log: Callable[..., object]) -> None:
+        self._log = log
+        self._pending = 0
+        self._last: dict[str, object] = {}
+        self._is_waiting = False
+
+    def add(self, **fields: object) -> None:
+        """Count one more occurrence, and log it now or within a second."""
+        self._pending += 1
+        self._last = fields
+        if not self._is_waiting:
+            self._write()
+
+    def _write(self) -> None:
+        self._is_waiting = self._pending > 0
+        if self._is_waiting:
+            self._log(count=self._pending, **self._last)
+            self._pending = 0
+            asyncio.get_running_loop().call_later(_THROTTLE_SECONDS, self._write)
 
 
 def configure(level: str, fmt: Format, stream: TextIO | None = None, *, for_good: bool = False) -> None:
@@ -166,6 +198,6 @@ def _prometheus_words(_logger: object, _method: str, event: dict[str, Any]) -> d
     named["msg"] = event.pop("event", "")
     named |= event
     for key, value in named.items():
-        if isinstance(value, str) and len(value) > _LONGEST_VALUE and key != "exception":
-            named[key] = value[:_LONGEST_VALUE] + "…"
+        if isinstance(value, str) and len(value) > _MAX_VALUE_CHARACTERS and key != "exception":
+            named[key] = value[:_MAX_VALUE_CHARACTERS] + "…"
     return named

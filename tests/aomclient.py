@@ -6,7 +6,7 @@ from conftest import settings_text
 
 from bridge.aom import AomClient, Query
 from bridge.clock import DAY, SECOND
-from bridge.config import loads
+from bridge.config import load
 from bridge.emulator import Emulator, Options
 from bridge.event import Event, report
 
@@ -69,7 +69,9 @@ async def client(*, auth=PASSWORD, target="rate_limit: 1000", aom="", **options)
     made.emulator = Emulator(Options(port=0, **options), made.clock)
     await made.emulator.start()
     auth = auth.replace("%s", made.emulator.url)
-    settings = loads(settings_text(aom or made.emulator.url, "x.db", auth=auth, target=target).encode(), "t.yaml", {})
+    settings = load(
+        "t.yaml", {}, raw=settings_text(aom or made.emulator.url, "x.db", auth=auth, target=target).encode()
+    ).settings
     made.client = AomClient("default", settings.targets["default"], made.clients_clock, 5 * SECOND)
     await made.client.start()
     try:

@@ -4,7 +4,8 @@ from functools import partial
 
 from bridge.clock import HOUR, MINUTE
 from bridge.event import Event, Mapped
-from bridge.ledger import Arrival, Ledger, LedgerSettings, Opened, Parcel, Settlement, WritingProcess, read, rules
+from bridge.ledger import Arrival, Ledger, LedgerSettings, Opened, Parcel, Settlement, WritingProcess, transitions
+from bridge.ledger.operations import queries
 from bridge.notification import Alert, Group
 
 T0 = 1_800_000_000_000
@@ -90,16 +91,20 @@ class Book:
 
     async def accept(self, claim):
         if claim.action == "report":
-            return await self.settle(claim, partial(rules.reported, sent_starts_at=claim.alarm.starts_at, now=self.now))
-        return await self.settle(claim, partial(rules.cleared, reason=None, now=self.now))
+            return await self.settle(
+                claim, partial(transitions.reported, sent_starts_at=claim.alarm.starts_at, now=self.now)
+            )
+        return await self.settle(claim, partial(transitions.cleared, reason=None, now=self.now))
 
     async def refuse(self, claim):
-        step = partial(rules.refused, action=claim.action, reason="refused", detail="AOM.0400 no", now=self.now)
+        step = partial(transitions.refused, action=claim.action, reason="refused", detail="AOM.0400 no", now=self.now)
         return await self.settle(claim, step)
 
     async def release(self, claim, after=1_000, reason="timeout"):
         due_at = self.now + after
-        step = partial(rules.released, due_at=due_at, reason=reason, detail="no answer", in_doubt=True, now=self.now)
+        step = partial(
+            transitions.released, due_at=due_at, reason=reason, detail="no answer", in_doubt=True, now=self.now
+        )
         return await self.settle(claim, step)
 
     async def deliver(self):
@@ -110,7 +115,7 @@ class Book:
         return [claim.action for claim in claims]
 
     async def rows(self):
-        views = await self.ledger.read(read.listing)
+        views = await self.ledger.read(queries.listing)
         return [view.alarm for view in reversed(views)]
 
     async def states(self):

@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 
 from bridge.app import App
 from bridge.clock import format_rfc3339, system_clock
-from bridge.config import loads
+from bridge.config import load
 from bridge.emulator import Emulator, Options
 from bridge.emulator.faults import read_faults
 from bridge.ledger import WritingProcess
@@ -200,7 +200,7 @@ async def running(ledger, *, emulator=None, options=None, clock=system_clock, do
     emulator = emulator or Emulator(Options(port=0, **(options or {})), clock)
     if own:
         await emulator.start()
-    settings = loads(settings_text(emulator.url, ledger, **config).encode(), "test.yaml", {})
+    settings = load("test.yaml", {}, raw=settings_text(emulator.url, ledger, **config).encode()).settings
     writer = WritingProcess(settings.store.url) if Rig.has_writer else None
     app = App(settings, (address, 0), clock, door=door, writer=writer)
     try:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import bcrypt
 from conftest import alert, payload, running
 
-from bridge.door import DoorOptions
+from bridge.web import DoorOptions
 
 TOKEN = "a-token-of-enough-length"
 OTHER = "another-token-of-enough-length"

@@ -11,13 +11,13 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["bridge", "yaml", "jinja2"]):
-    from bridge.config import ConfigError, load, loads
-    from bridge.door.accounts import Accounts
-    from bridge.door.policy import Policy, read_policy
+    from bridge.config import ConfigError, load
     from bridge.errors import PayloadError
     from bridge.mapping.matcher import Matchers
     from bridge.notification import parse
-    from bridge.scalars import Secret
+    from bridge.typed_yaml.scalars import Secret
+    from bridge.web.accounts import Accounts
+    from bridge.web.policy import Policy, read_policy
 
 ROOT = Path(__file__).parents[1]
 HASH = Secret("$2b$04$" + "a" * 53)
@@ -26,7 +26,7 @@ ACCOUNTS = Accounts(Policy(users={"a": HASH}, tokens={b"x": "b"}), lambda: 0.0)
 
 def notification():
     """A body is a notification that maps, or a `PayloadError`."""
-    mapper = load(str(ROOT / "config/kubernetes.yaml"), {}, allow_unset=True).mapper()
+    mapper = load(str(ROOT / "config/kubernetes.yaml"), {}, allow_unset=True).settings.mapper()
 
     def run(raw):
         with contextlib.suppress(PayloadError):
@@ -42,7 +42,7 @@ def config():
 
     def run(raw):
         with contextlib.suppress(ConfigError):
-            loads(raw, "fuzz.yaml", {}, allow_unset=True)
+            load("fuzz.yaml", {}, raw=raw, allow_unset=True)
 
     return run, (ROOT / "config").glob("*.yaml")
 

@@ -18,7 +18,8 @@ from model import KINDS, Held, Model
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.event import Event, Mapped
-from bridge.ledger import ACTIONS, Arrival, Ledger, LedgerSettings, Settlement, read, rules
+from bridge.ledger import ACTIONS, Arrival, Ledger, LedgerSettings, Settlement, transitions
+from bridge.ledger.operations import queries
 from bridge.notification import Alert
 
 LEASE = MINUTE
@@ -184,7 +185,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if how == "accept":
             self.settle(self.accepted(held))
         elif how == "refuse" and not held.has_reached:
-            step = partial(rules.refused, action=held.claim.action, reason="refused", detail="", now=self.now)
+            step = partial(transitions.refused, action=held.claim.action, reason="refused", detail="", now=self.now)
             self.settle((held, step, False, partial(self.model.refused, held.episode, held.claim.action, self.now)))
         elif how == "release":
             if in_doubt and reaches:
@@ -196,19 +197,21 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model.reach(held)
         alarm, one, now = held.claim.alarm, held.episode, self.now
         if held.claim.action == "report":
-            step = partial(rules.reported, sent_starts_at=alarm.starts_at, now=now)
+            step = partial(transitions.reported, sent_starts_at=alarm.starts_at, now=now)
             return held, step, True, partial(self.model.accepted, one, alarm.starts_at, now)
         told = [alarm.doubt_at or 0, 0 if held.ids else alarm.reported_at or 0]
         left = max(told) if now - max(told) < LATEST else None
         if held.claim.has_successor or left is None:
-            step = partial(rules.cleared, reason=None, now=now, named=["x"], doubt_at=left)
+            step = partial(transitions.cleared, reason=None, now=now, named=["x"], doubt_at=left)
             return held, step, False, partial(one.clear, now, doubt=left is not None)
         return self.released(held, MINUTE, in_doubt=False)
 
     def released(self, held, wait, *, in_doubt):
         """Nothing is decided."""
         due_at = self.now + wait
-        step = partial(rules.released, due_at=due_at, reason="timeout", detail="", in_doubt=in_doubt, now=self.now)
+        step = partial(
+            transitions.released, due_at=due_at, reason="timeout", detail="", in_doubt=in_doubt, now=self.now
+        )
         return held, step, in_doubt, partial(held.episode.release, due_at, in_doubt=in_doubt)
 
     def settle(self, *ends):
@@ -261,7 +264,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_rows_are_the_models(self):
         """No row is lost or too many, one is open at most, each is as the table says, and the counts are the rows'."""
-        views, counted = self.run(self.ledgers[0].read(lambda c: (read.listing(c), read.counts(c))))
+        views, counted = self.run(self.ledgers[0].read(lambda c: (queries.listing(c), queries.counts(c))))
         rows = {name: [view.alarm for view in reversed(views) if view.alarm.fingerprint == name] for name in KINDS}
         for name, found in rows.items():
             seen = [(r.state, r.ends_at, r.refresh_due, r.claimed_by, r.doubt_at is not None) for r in found]

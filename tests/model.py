@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from book import REASSERT
 
 from bridge.clock import HOUR
-from bridge.ledger import rules
+from bridge.ledger import transitions
 
 KINDS = {"a": "alarm", "b": "alarm", "e": "event"}
 """The alerts, and what the mapping makes of each."""
@@ -128,7 +128,9 @@ class Model:
             one.clear_next(now)
         if last is not None and last.state == "clear_due" and last.holder is None:
             last.ready = min(last.ready, now)
-        one.doubt = last is not None and last.doubt and bool(last.done) and now - last.finished < rules.INHERITED_FOR
+        one.doubt = (
+            last is not None and last.doubt and bool(last.done) and now - last.finished < transitions.INHERITED_FOR
+        )
         episodes.append(one)
         return "new" if end is None else "orphan"
 
@@ -214,7 +216,7 @@ class Model:
         for name, episodes in self.alerts.items():
             for one in episodes:
                 is_quiet = one.state == "reported" and not one.refresh
-                if is_quiet and now - max(one.seen, one.reported[0]) >= HOUR + rules.EXPIRY_GRACE:
+                if is_quiet and now - max(one.seen, one.reported[0]) >= HOUR + transitions.EXPIRY_GRACE:
                     one.finish("expired", now)
                     self.aom.pop(name, None)
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import aiohttp
 from conftest import need, settings_text, until
 
-from bridge.arguments import parser
-from bridge.cli import _COMMANDS
+from bridge.cli.main import COMMANDS
+from bridge.cli.options import parser
 
 
 def parsed(words):
     """Give what the command line makes of these words; it exits where it does not take them."""
-    return parser(dict.fromkeys(_COMMANDS, print)).parse_args(words)
+    return parser(dict.fromkeys(COMMANDS, print)).parse_args(words)
 
 
 class Process:

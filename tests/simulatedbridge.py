@@ -13,9 +13,9 @@ from multidict import CIMultiDict
 from virtualtime import Life
 
 from bridge.app import App
-from bridge.config import loads
+from bridge.config import load
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger import read
+from bridge.ledger.operations import queries
 
 PATIENCE_SECONDS = 10.0
 """How long Alertmanager waits for an answer."""
@@ -54,7 +54,7 @@ class Replica:
 
     async def start(self):
         """Start a bridge; what it does from now on is one life."""
-        settings = loads(self._config.encode(), "simulation.yaml", {})
+        settings = load("simulation.yaml", {}, raw=self._config.encode()).settings
         app, self._life = App(settings, ("127.0.0.1", 0), self.clock), Life()
         await self._life.run(self._begin(app))
         self._app = app
@@ -111,7 +111,7 @@ class Replica:
 
     async def rows(self, fingerprint):
         """Give an alert's rows, the oldest first."""
-        views = await self._app.ledger.read(read.listing)
+        views = await self._app.ledger.read(queries.listing)
         return [view.alarm for view in reversed(views) if view.alarm.fingerprint == fingerprint]
 
 

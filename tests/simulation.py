@@ -28,7 +28,7 @@ from structlog.testing import capture_logs
 from virtualtime import VirtualLoop
 
 from bridge.clock import SharedClock
-from bridge.ledger.postgres import PostgresDatabase
+from bridge.ledger.storage.postgres import PostgresDatabase
 
 EPOCH = 1_800_000_000_000
 LOOKUP_WAIT, LEASE = 12.0, 16.0
@@ -376,7 +376,7 @@ def run_world(made, seed=0):
         age = mock.patch.object(aiohttp.connector, "monotonic", asyncio.get_running_loop().time)
         shared = mock.patch.object(PostgresDatabase, "now", mock.Mock(side_effect=lambda _: world.now()))
         never_steps = partial(SharedClock, elapsed=lambda: int(asyncio.get_running_loop().time() * 1000))
-        with connector, age, shared, mock.patch("bridge.app.SharedClock", never_steps):
+        with connector, age, shared, mock.patch("bridge.app.app.SharedClock", never_steps):
             return await world.run()
 
     random.seed(seed)

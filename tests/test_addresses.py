@@ -7,7 +7,7 @@ from aomclient import client
 from test_check import check
 from test_credentials import serving
 
-from bridge.config import examine_text, loads
+from bridge.config import load
 
 PASSWORD = "auth: {password: {domain: d, user: u, password: p}}"
 TOKEN = "auth: {token: {value: t}}"
@@ -15,12 +15,12 @@ TOKEN = "auth: {token: {value: t}}"
 
 def target(text):
     """Give the settings of a target."""
-    return loads(f"targets: {{default: {{project_id: p1, {text}}}}}".encode(), "f", {}).targets["default"]
+    return load("f", {}, raw=f"targets: {{default: {{project_id: p1, {text}}}}}".encode()).settings.targets["default"]
 
 
 def doubts(text, more=""):
     """Give what is doubtful about a target, with its path."""
-    found = examine_text(f"targets: {{default: {{project_id: p1, {text}}}}}\n{more}".encode(), "f", {})
+    found = load("f", {}, raw=f"targets: {{default: {{project_id: p1, {text}}}}}\n{more}".encode())
     return [(problem.path.removeprefix("targets.default."), problem.text) for problem in found.doubts]
 
 

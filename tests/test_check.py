@@ -5,7 +5,7 @@ import json
 import pytest
 from test_cli import bridge_command, run
 
-from bridge.check import Check
+from bridge.cli.check_config import Check
 from bridge.mapping.doubts import Shadows
 from bridge.mapping.matcher import Matchers
 from bridge.mapping.settings import RuleSettings

@@ -60,7 +60,7 @@ async def test_the_shipped_configuration_is_right():
     assert (code, "${AOM_PROJECT_ID} is not set" in err) == (1, True)
     code, _, _ = await run(*bridge_command("check-config", "--allow-unset", shipped), env=clean)
     assert code == 0
-    settings = load(shipped, GOOD_ENV)
+    settings = load(shipped, GOOD_ENV).settings
     assert "hunter2" not in repr(settings)
 
 
@@ -74,7 +74,7 @@ async def test_the_commented_defaults_of_the_shipped_configuration_are_the_defau
     file.write_text(kept)
     plain = tmp_path / "plain.yaml"
     plain.write_text(shipped)
-    shown, default = load(str(file), GOOD_ENV), load(str(plain), GOOD_ENV)
+    shown, default = load(str(file), GOOD_ENV).settings, load(str(plain), GOOD_ENV).settings
     assert shown.store == default.store
     assert shown.delivery == default.delivery
     assert shown.targets == default.targets

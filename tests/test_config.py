@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
-from bridge.config import ConfigError, Settings, load, loads
+from bridge.config import ConfigError, Settings, load
 from bridge.mapping import MappingSettings
-from bridge.scalars import Secret
-from bridge.yamltext import LARGEST_FILE
+from bridge.secret import Secret
+from bridge.typed_yaml.document import LARGEST_FILE
 
 CONFIG = Path(__file__).parent / "data" / "config"
 BAD = sorted((CONFIG / "bad").glob("*.yaml"))
@@ -20,7 +20,7 @@ TARGETS = "targets: {default: {region: cn-north-4, project_id: p1, auth: {token:
 
 def read(text, env=None, **options):
     """Read a configuration from text."""
-    return loads(text.encode(), "test.yaml", env or {}, **options)
+    return load("test.yaml", env or {}, raw=text.encode(), **options).settings
 
 
 def problems(text, env=None, **options):
@@ -40,7 +40,7 @@ def mapped(text, env=None):
 
 def test_the_smallest_file_has_one_target_and_nothing_else():
     """One target is enough: every other setting has its documented default."""
-    found = load(str(CONFIG / "good" / "minimal.yaml"), {"AOM_TOKEN": "secret-token"})
+    found = load(str(CONFIG / "good" / "minimal.yaml"), {"AOM_TOKEN": "secret-token"}).settings
     assert (found.source, found.sources, found.all_sources) == ("default", (), ("default",))
     assert (found.store.url, found.store.max_open) == ("sqlite:///aom-bridge.db", 1_000_000)
     assert (found.store.history, found.store.lease) == (7 * DAY, 60 * SECOND)
@@ -61,7 +61,7 @@ def test_the_smallest_file_has_one_target_and_nothing_else():
 
 def test_every_setting_can_be_set():
     """A file with every key is read, each value typed by its setting."""
-    found = load(str(CONFIG / "good" / "full.yaml"), {})
+    found = load(str(CONFIG / "good" / "full.yaml"), {}).settings
     assert found.all_sources == ("eu", "us", "no")
     assert (found.store.url, found.store.max_open, found.store.history) == ("sqlite:///other.db", 5_000, DAY)
     assert (found.web.max_body, found.web.max_body_in_flight) == (8 << 20, 16 << 20)
@@ -126,7 +126,7 @@ def test_utf_8_and_a_byte_order_mark_are_read():
     """Names and values may be any UTF-8, and an editor's byte order mark does no harm."""
     text = TARGETS + 'mapping: {rules: [{name: "\u78c1\u76d8", match: ["\u56e2\u961f=\\"\u8fd0\u7ef4\\""]}]}\n'
     for raw in (text.encode(), text.encode("utf-8-sig")):
-        assert loads(raw, "test.yaml", {}).mapping.rules[0].name == "\u78c1\u76d8"
+        assert load("test.yaml", {}, raw=raw).settings.mapping.rules[0].name == "\u78c1\u76d8"
 
 
 # Variables
@@ -204,7 +204,7 @@ def test_the_processes_own_environment_is_the_default(tmp_path, monkeypatch):
     file = tmp_path / "bridge.yaml"
     file.write_text(TARGETS.replace("p1", "'${TEST_CONFIG_PROJECT}'"))
     monkeypatch.setenv("TEST_CONFIG_PROJECT", "p7")
-    assert load(str(file)).targets["default"].project_id == "p7"
+    assert load(str(file)).settings.targets["default"].project_id == "p7"
 
 
 # Bad files
@@ -214,7 +214,7 @@ def test_the_processes_own_environment_is_the_default(tmp_path, monkeypatch):
 def test_a_bad_file_says_every_mistake_with_its_place_and_fix(file):
     """Each bad file gives exactly the lines beside it, in the order of the file."""
     with pytest.raises(ConfigError) as caught:
-        loads(file.read_bytes(), file.name, {})
+        load(file.name, {}, raw=file.read_bytes())
     assert caught.value.lines() == file.with_suffix(".expected").read_text(encoding="utf-8").splitlines()
     assert str(caught.value) == "\n".join(caught.value.lines())
 
@@ -258,7 +258,7 @@ def test_a_file_over_1_mib_is_refused(tmp_path):
     """A file over 1 MiB is not even parsed; one of exactly that size is."""
     file = tmp_path / "big.yaml"
     file.write_bytes(TARGETS.encode() + b"#" * (LARGEST_FILE - len(TARGETS)))
-    assert load(str(file), {}).default_target == "default"
+    assert load(str(file), {}).settings.default_target == "default"
     file.write_bytes(TARGETS.encode() + b"#" * (LARGEST_FILE - len(TARGETS) + 1))
     with pytest.raises(ConfigError) as caught:
         load(str(file), {})
@@ -449,7 +449,7 @@ yaml_like = st.lists(
 def either_way(raw):
     """Read, and let only a ConfigError with one line for each mistake pass."""
     try:
-        found = loads(raw, "f.yaml", {"A": "a"})
+        found = load("f.yaml", {"A": "a"}, raw=raw).settings
     except ConfigError as caught:
         mistakes = caught
     else:

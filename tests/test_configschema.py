@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import DATA
 
-from bridge.configschema import schema
+from bridge.config.json_schema import schema
 
 SHIPPED = Path(__file__).parents[1] / "config"
 GOOD = [*sorted((DATA / "config" / "good").glob("*.yaml")), SHIPPED / "bridge.yaml"]

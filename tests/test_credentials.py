@@ -377,8 +377,8 @@ class Secrets:
 async def test_fire_and_clear_through_wrong_secrets_expiry_and_rotation(kind, tmp_path, monkeypatch, capfd):
     """Wrong credentials lose nothing, expired and rotated ones are renewed, and no place shows one."""
     monkeypatch.setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", str(tmp_path / "profile"))
-    monkeypatch.setattr("bridge.aom.renewed._BETWEEN_REFUSED", 0)
-    monkeypatch.setattr("bridge.aom.renewed._AFTER_REFUSAL", 100)
+    monkeypatch.setattr("bridge.aom.auth.renewing._BETWEEN_REFUSED", 0)
+    monkeypatch.setattr("bridge.aom.auth.renewing._AFTER_REFUSAL", 100)
     emulator = Emulator(Options(port=0))
     await emulator.start()
     secrets = Secrets(tmp_path, emulator)

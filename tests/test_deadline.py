@@ -33,7 +33,7 @@ async def test_a_table_that_somebody_has_locked_refuses_and_leaves_no_ghost(data
 
 async def test_a_lock_that_ends_when_the_sender_has_been_refused_leaves_no_ghost(database, monkeypatch):
     """A transaction that gets its turn too late looks at the time before it commits."""
-    monkeypatch.setattr("bridge.ledger.group.MAX_PUT_SECONDS", 1.2)
+    monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 1.2)
     async with Book(database) as book:
         await book.fire("before")
         with psycopg.connect(database) as other:
@@ -62,7 +62,7 @@ def stopped(database):
 
 async def test_a_server_that_stands_still_holds_up_neither_an_answer_nor_the_stop(database, monkeypatch):
     """Senders are refused in time, the stop breaks the connection it waits for, and nothing refused is kept."""
-    monkeypatch.setattr("bridge.ledger.group.MAX_PUT_SECONDS", 1.2)
+    monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 1.2)
     book = Book(database)
     await book.ledger.open()
     await book.fire("before")

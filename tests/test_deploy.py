@@ -16,9 +16,9 @@ from process import parsed
 from test_image import instructions
 
 from bridge import __version__
-from bridge.arguments import DEFAULT_ADDRESS
+from bridge.cli.options import DEFAULT_ADDRESS
 from bridge.config import load
-from bridge.ledger.database import read_url
+from bridge.ledger.storage.database import read_url
 
 ROOT = Path(__file__).parents[1]
 KUSTOMIZE = ROOT / "deploy" / "kustomize"
@@ -243,7 +243,9 @@ def test_what_is_mounted_is_what_the_configuration_names(pods, tmp_path):
     (map_,) = of_kind(pods, "ConfigMap")
     file = tmp_path / "bridge.yaml"
     file.write_text(map_["data"]["bridge.yaml"])
-    settings = load(str(file), {"AOM_BRIDGE_STORE_URL": "postgresql://bridge@postgres/aom_bridge"}, allow_unset=True)
+    settings = load(
+        str(file), {"AOM_BRIDGE_STORE_URL": "postgresql://bridge@postgres/aom_bridge"}, allow_unset=True
+    ).settings
     url = read_url(settings.store.url)
     for container, pod in bridges(pods):
         mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
@@ -379,7 +381,7 @@ def test_a_sidecar_keeps_webhooks_on_loopback_and_reports_every_repeat(overlay, 
     objects = render(f"kustomize/{overlay}")
     file = tmp_path / "bridge.yaml"
     file.write_text(of_kind(objects, "ConfigMap")[0]["data"]["bridge.yaml"])
-    assert load(str(file), {}, allow_unset=True).targets["default"].reassert_after == 0
+    assert load(str(file), {}, allow_unset=True).settings.targets["default"].reassert_after == 0
     for container, _ in bridges(objects):
         assert any(arg.startswith("--web.listen-address=127.0.0.1:") for arg in container["args"])
         (mount,) = [mount for mount in container["volumeMounts"] if mount["mountPath"] == "/var/lib/aom-bridge"]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from conftest import PATIENCE, alert, running, until
 
 from bridge.clock import DAY, system_clock
-from bridge.ledger.schema import contents
+from bridge.ledger.storage.schema import contents
 
 MODES = [
     pytest.param("assigned", "lookup", id="assigned-lookup"),

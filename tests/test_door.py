@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from conftest import PATIENCE, running, until
 from doors import ADMIN, OTHER, RIGHTS, STATUS, TOKEN, USERS, WEBHOOK, ask, basic, bearer, guarded, hashed, own_address
 
-from bridge.door.accounts import Accounts, TooManyGuessesError
-from bridge.door.policy import Policy
-from bridge.scalars import Secret
+from bridge.secret import Secret
+from bridge.web.accounts import Accounts, TooManyGuessesError
+from bridge.web.policy import Policy
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from certificates import Authority
 from conftest import PATIENCE, until
 from doors import ADMIN, STATUS, USERS, WEBHOOK, ask, basic, guarded
 
-from bridge.door.listener import Listener
-from bridge.watch import look
+from bridge.file_watch import look
+from bridge.web.listener import Listener
 
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key%s}\n"
 MTLS = ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"

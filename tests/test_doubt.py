@@ -15,7 +15,8 @@ from test_dispatcher import resolved
 from test_end_to_end import cloud
 
 from bridge.clock import format_rfc3339, system_clock
-from bridge.ledger import read, unpack_ids
+from bridge.ledger import unpack_ids
+from bridge.ledger.operations import queries
 
 
 @asynccontextmanager
@@ -32,7 +33,7 @@ async def behind(tmp_path, *, clock=system_clock, target="lookup_wait: 1s", **op
 
 async def alarms_of(rig):
     """Give the ledger's alarms, the newest first."""
-    return [view.alarm for view in await rig.app.ledger.read(read.listing)]
+    return [view.alarm for view in await rig.app.ledger.read(queries.listing)]
 
 
 def break_first(gate, how, *, is_meant=is_report):

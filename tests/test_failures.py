@@ -17,11 +17,10 @@ from aomclient import PASSWORD, client
 from nobody import as_nobody, open_to_all
 from test_credentials import serving
 
-from bridge.config import ConfigError, examine_text
-from bridge.door import read_policy
-from bridge.door.listener import Listener
-from bridge.errors import BridgeError
-from bridge.failures import of_file, of_listening
+from bridge.config import ConfigError, load
+from bridge.errors import BridgeError, of_file, of_listening
+from bridge.web import read_policy
+from bridge.web.listener import Listener
 
 PYTHONS = re.compile(r"\w+(Error|Exception)\b|\[Errno|\[SSL|_ssl\.c|Cannot connect|ssl:|object at|\bNone\b")
 TOKEN = "{token: {value: emulator-token}}"
@@ -286,7 +285,7 @@ def test_a_file_without_permission_is_told_apart_from_one_that_is_missing(tmp_pa
         auth = f"{{password: {{domain: d, user: u, password_file: {tmp_path / name}}}}}"
         text = f"targets: {{default: {{region: cn-north-4, project_id: p1, auth: {auth}}}}}"
         with as_nobody():
-            (problem,) = examine_text(text.encode(), "f", {}).missing
+            (problem,) = load("f", {}, raw=text.encode()).missing
         assert problem.path == "targets.default.auth.password.password_file"
         assert problem.text.startswith(f"{tmp_path / name}: ")
         assert words in problem.text

@@ -15,7 +15,7 @@ from test_dispatcher import resolved
 
 from bridge.aom import AomClient, Query
 from bridge.clock import DAY, SECOND, format_rfc3339, system_clock
-from bridge.config import loads
+from bridge.config import load
 from bridge.emulator import CHOICES
 from bridge.event import report
 
@@ -215,7 +215,9 @@ async def test_our_requests_are_those_of_the_official_client():
         await asyncio.to_thread(official, url, entry, query)
     async with recording(ours) as url:
         text = settings_text(url, "x.db", auth="{aksk: {access_key: emulator-ak, secret_key: emulator-sk}}")
-        client = AomClient("default", loads(text.encode(), "t.yaml", {}).targets["default"], system_clock, 5 * SECOND)
+        client = AomClient(
+            "default", load("t.yaml", {}, raw=text.encode()).settings.targets["default"], system_clock, 5 * SECOND
+        )
         await client.start()
         encoded, deadline = client.encode(entry), now + 60 * SECOND
         assert (await client.push([encoded], "report", deadline)).accepted

@@ -6,8 +6,8 @@ import pytest
 
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger.alarm import Receipt
-from bridge.ledger.group import GroupCommit
-from bridge.ledger.parcel import Parcel
+from bridge.ledger.writer.group_commit import GroupCommit
+from bridge.ledger.writer.messages import Parcel
 
 
 class Sealed:
@@ -98,7 +98,7 @@ async def test_an_unread_notification_counts_for_as_many_alerts_as_it_may_hold()
 
 async def test_who_gave_up_while_it_waited_is_in_no_transaction(monkeypatch):
     """A put that was refused for its age before its transaction began is left out, and takes no room there."""
-    monkeypatch.setattr("bridge.ledger.group.MAX_PUT_SECONDS", 0.05)
+    monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 0.05)
     storm = Transactions(can_overlap=False)
     await storm.put(1)
     waiting = asyncio.create_task(storm.group.put(Parcel(Sealed()), lambda: True))

@@ -8,7 +8,7 @@ from conftest import running
 from doors import guarded
 from process import bridge_command, free_port, run
 
-from bridge import healthcheck
+from bridge.cli import healthcheck
 
 
 async def asked(port):

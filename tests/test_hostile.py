@@ -191,8 +191,8 @@ async def test_pipelined_requests_are_answered_in_order(rig):
 
 async def test_headers_that_do_not_come_end_the_connection(tmp_path, monkeypatch):
     """Who sends its headers byte by byte, or nothing, is cut off; with TLS also in the midst of the handshake."""
-    monkeypatch.setattr("bridge.door.listener.KEEPALIVE_SECONDS", 0.5)
-    monkeypatch.setattr("bridge.door.listener.HANDSHAKE_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.web.listener.KEEPALIVE_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.web.listener.HANDSHAKE_SECONDS", 0.5)
     async with running(tmp_path / "l.db") as rig:
         assert await is_cut_off(rig.app.port, POST * 10)
         assert await is_cut_off(rig.app.port, b"")
@@ -285,7 +285,7 @@ async def test_a_flood_of_wrong_requests_is_a_few_lines(tmp_path):
 
 async def test_who_reads_no_answer_is_cut_off(tmp_path, monkeypatch):
     """A client that never reads what it asked for holds its memory for a while only."""
-    monkeypatch.setattr("bridge.door.listener._UNREAD_SECONDS", 1)
+    monkeypatch.setattr("bridge.web.listener._UNREAD_SECONDS", 1)
     async with running(tmp_path / "l.db") as rig:
         await rig.send(*(alert(f"A{i}", annotations={"text": "x" * 5_000}) for i in range(1_000)))
         with socket.socket() as client:

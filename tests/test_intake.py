@@ -12,10 +12,10 @@ from test_golden import WEBHOOKS
 
 from bridge import config
 from bridge.clock import HOUR
-from bridge.intake import Intake, Notes, Unread
 from bridge.ledger import Context
 from bridge.mapping import Mapper, MappingSettings
 from bridge.notification import parse
+from bridge.receiving.intake import Intake, Notes, Unread
 
 CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.yaml"))
 RULES = """
@@ -37,9 +37,9 @@ mapping:
     - name: all
       set: {event_name: "{% if labels.pod %}pod {{ labels.pod }}{% else %}{{ labels.alertname }}{% endif %}"}
 """
-MAPPER = config.loads(
-    settings_text("http://aom.example", "l.db", more=RULES).encode(), "t.yaml", {"CLUSTER": "east"}
-).mapper()
+MAPPER = config.load(
+    "t.yaml", {"CLUSTER": "east"}, raw=settings_text("http://aom.example", "l.db", more=RULES).encode()
+).settings.mapper()
 PLAIN = Mapper(MappingSettings(), {"default": HOUR}, "default")
 
 
@@ -52,7 +52,7 @@ def read_here(source, body, mapper):
 
 def shipped(file):
     """Give the rules of a configuration file that we ship."""
-    return config.load(str(file), allow_unset=True).mapper()
+    return config.load(str(file), allow_unset=True).settings.mapper()
 
 
 MAPPERS = {"defaults": PLAIN, "rules": MAPPER, **{file.stem: shipped(file) for file in CONFIGS}}
@@ -176,6 +176,8 @@ def test_rules_see_the_whole_group():
     """What is not kept beside the row is there all the same when the alert is mapped at first."""
     body = json.dumps(payload(alert(), commonAnnotations={"only": "in the group"})).encode()
     settings = "mapping: {rules: [{name: r, set: {resource_type: '{{ group.common_annotations.only }}'}}]}"
-    mapper = config.loads(settings_text("http://aom.example", "l.db", more=settings).encode(), "t.yaml", {}).mapper()
+    mapper = config.load(
+        "t.yaml", {}, raw=settings_text("http://aom.example", "l.db", more=settings).encode()
+    ).settings.mapper()
     mapped, _ = read_here("east", body, mapper)
     assert mapped[0].event.metadata["resource_type"] == "in the group"

@@ -9,8 +9,8 @@ from conftest import alert, running, system_clock, until
 from process import serving
 from test_end_to_end import arm, cloud, disarm, post
 
-from bridge.ledger import read
-from bridge.ledger.database import looking_at
+from bridge.ledger.operations import queries
+from bridge.ledger.storage.database import looking_at
 
 
 def ended(aom):
@@ -84,5 +84,5 @@ async def test_a_merged_alarm_is_not_taken_for_its_predecessor(tmp_path):
 def doubts(rig):
     """Give the doubt about the open alarm."""
     with looking_at(rig.app._settings.store.url) as connection:
-        (view,) = read.listing(connection, states=["reported"])
+        (view,) = queries.listing(connection, states=["reported"])
     return view.alarm.doubt_at

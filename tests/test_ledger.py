@@ -11,11 +11,13 @@ from book import GROUP, REASSERT, T0, Book, Handful, parcel
 
 from bridge.clock import HOUR, MINUTE
 from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError, UnknownAlarmError
-from bridge.ledger import AbandonedError, Alarm, Arrival, Parcel, read, tables
-from bridge.ledger.database import database as connect
-from bridge.ledger.parcel import ExpiredError
-from bridge.ledger.put import Put, Terms, next_free, put, put_one_by_one
-from bridge.ledger.schema import alarms, metadata
+from bridge.ledger import AbandonedError, Alarm, Arrival, Parcel
+from bridge.ledger.operations import queries
+from bridge.ledger.operations.put import Put, Terms, next_free, put, put_one_by_one
+from bridge.ledger.storage import rows as tables
+from bridge.ledger.storage.database import database as connect
+from bridge.ledger.storage.schema import alarms, metadata
+from bridge.ledger.writer.messages import ExpiredError
 
 
 @pytest.fixture(params=["sqlite", "sqlite by a writing process", "postgresql"])
@@ -51,7 +53,7 @@ async def test_a_repeat_touches_last_seen_and_annotations_only(book):
     await book.deliver()
     book.now += MINUTE
     assert await book.fire(note="second") == "repeat"
-    (view,) = await book.ledger.read(read.listing)
+    (view,) = await book.ledger.read(queries.listing)
     assert view.alarm.last_seen == book.now
     assert view.event.annotations == {"message": "second"}
     assert await book.claim() == []
@@ -258,12 +260,12 @@ async def test_an_alarm_whose_id_begins_another_one_is_found_by_it(book):
         book.now += 1
         await book.resolve()
     for row in await book.rows():
-        view = await book.ledger.read(lambda c, own_id=row.id: read.show(c, own_id))
+        view = await book.ledger.read(lambda c, own_id=row.id: queries.show(c, own_id))
         assert view.alarm == row
     begin = row.id[:31]
     ids = [f"{row.id} of s" for row in reversed(await book.rows())]
     with pytest.raises(UnknownAlarmError, match=f"^more than one alarm is meant: {', '.join(ids)}. Fix: "):
-        await book.ledger.read(lambda c: read.show(c, begin))
+        await book.ledger.read(lambda c: queries.show(c, begin))
 
 
 async def test_an_alarm_is_found_by_its_alerts_fingerprint(book):
@@ -276,7 +278,7 @@ async def test_an_alarm_is_found_by_its_alerts_fingerprint(book):
     await book.fire("a", start=book.now)
 
     async def found(name):
-        return (await book.ledger.read(lambda c: read.show(c, name))).alarm
+        return (await book.ledger.read(lambda c: queries.show(c, name))).alarm
 
     rows = await book.rows()
     assert await found(rows[0].fingerprint) == rows[-1]
@@ -293,7 +295,7 @@ async def test_what_names_no_alarm_is_told(book, name):
     """A name that is no id, fingerprint or beginning of an id names nothing, whatever characters it has."""
     await book.fire()
     with pytest.raises(UnknownAlarmError, match=r"^no alarm has this id or fingerprint$"):
-        await book.ledger.read(lambda c: read.show(c, name))
+        await book.ledger.read(lambda c: queries.show(c, name))
 
 
 async def test_equal_labels_of_two_sources_stay_two_alarms(book):
@@ -399,7 +401,7 @@ async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
         await book.fire("b")
         with pytest.raises(LedgerFullError):
             await book.put([book.arrival("firing", "a", note="kept?"), book.arrival("firing", "c")])
-        (view,) = await book.ledger.read(lambda c: read.listing(c, limit=1))
+        (view,) = await book.ledger.read(lambda c: queries.listing(c, limit=1))
         assert view.event.annotations == {"message": "n"}
         assert await book.fire("a") == "repeat"
         assert await book.resolve("b", end=T0 + 1) == "resolved"
@@ -539,20 +541,20 @@ async def test_counts_are_those_of_the_rows(book):
     await book.resolve("orphan")
     await book.deliver()
     await book.deliver()
-    counted = await book.ledger.read(read.counts)
+    counted = await book.ledger.read(queries.counts)
     assert {key: n for key, n in book.ledger.counts().items() if n} == counted
-    still_open = await book.ledger.read(read.open_counts)
+    still_open = await book.ledger.read(queries.open_counts)
     assert {key: n for key, n in book.ledger.open_counts().items() if n} == still_open
 
 
 async def test_a_row_keeps_the_alert_its_group_and_the_event(book):
     """A row holds what a later retry needs: the alert with its group's context, and the event as mapped."""
     await book.fire("a")
-    (view,) = await book.ledger.read(read.listing)
+    (view,) = await book.ledger.read(queries.listing)
     assert view.context.alert.labels == {"alertname": "a"}
     assert view.context.group == GROUP
     assert view.event.metadata["event_name"] == "a"
-    assert await book.ledger.read(lambda c: read.show(c, view.alarm.id[:10])) == view
+    assert await book.ledger.read(lambda c: queries.show(c, view.alarm.id[:10])) == view
 
 
 def test_the_migrations_make_the_schema_that_the_code_uses(place):
@@ -610,7 +612,7 @@ async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each
     """However often it has fired with one start, a free id is found at once: the cost is linear in the notification."""
     asked = []
     real = tables.past_ids
-    monkeypatch.setattr("bridge.ledger.put.tables.past_ids", lambda *args: asked.append(args) or real(*args))
+    monkeypatch.setattr("bridge.ledger.operations.put.tables.past_ids", lambda *args: asked.append(args) or real(*args))
     flaps = [book.arrival(status, "a", end=T0 + n) for n in range(1, 101) for status in ("firing", "resolved")]
     for expected in (200, 120):
         asked.clear()
@@ -640,5 +642,5 @@ async def test_a_refused_notification_leaves_no_trace_in_its_transaction(place):
         result = await book.ledger.write(lambda connection: put(connection, [parcel(some) for some in both], terms))
         assert isinstance(result.outcomes[0], LedgerFullError)
         assert result.outcomes[1] == ["new", "repeat"]
-        views = await book.ledger.read(read.listing)
+        views = await book.ledger.read(queries.listing)
         assert [view.event.annotations for view in views] == [{"message": "kept"}] * 2

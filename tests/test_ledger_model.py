@@ -10,7 +10,7 @@ from machine import LATEST, LedgerMachine, PostgresMachine
 from structlog.testing import capture_logs
 
 from bridge.clock import MINUTE, SECOND
-from bridge.ledger.database import database as connect
+from bridge.ledger.storage.database import database as connect
 
 MANY = 20 if os.environ.get("AOM_BRIDGE_REHEARSAL") == "full" else 0
 """So many times more examples in a rehearsal, which is not the same each time and shrinks what it finds."""

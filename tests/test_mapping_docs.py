@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.ruletests import run_file
+from bridge.cli.rule_tests import run_file
 
 PAGE = (Path(__file__).parents[1] / "docs" / "mapping.md").read_text(encoding="utf-8")
 TARGET = "targets: {default: {region: cn-north-4, project_id: p, auth: {token: {value: t}}}}\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import loads
+from bridge.config import load
 
 BAD = Path(__file__).parent / "data" / "config" / "bad"
 ENV = {"AOM_PROJECT_ID": "p1", "AOM_DOMAIN": "d", "AOM_USER": "u"}
@@ -108,14 +108,14 @@ def test_what_a_message_tells_to_do_mends_the_file(name):
     for old, new in MENDS[name]:
         assert old in text
         text = text.replace(old, new)
-    assert loads(text.encode(), f"{name}.yaml", ENV).targets
+    assert load(f"{name}.yaml", ENV, raw=text.encode()).settings.targets
 
 
 @pytest.mark.parametrize("text", ["---\n{}---\n", "---\n---\n{}", "{}...\n", "{}---\n# nothing\n---\n"])
 def test_documents_that_hold_nothing_are_passed_over(text):
     """Dashes before and after the one document that holds something, as Helm writes them, do no harm."""
     target = "targets: {default: {region: cn-north-4, project_id: p1, auth: {token: {value: t}}}}\n"
-    assert loads(text.replace("{}", target).encode(), "f.yaml", {}).targets
+    assert load("f.yaml", {}, raw=text.replace("{}", target).encode()).settings.targets
 
 
 def test_a_secret_that_begins_with_a_sign_of_yaml_is_not_repeated():

@@ -6,8 +6,8 @@ from test_mapping import GROUP, alert
 
 from bridge.mapping import names
 from bridge.mapping.names import fix_of_go
-from bridge.mapping.scope import Names
 from bridge.mapping.template import Template
+from bridge.mapping.template_scope import Names
 
 MEANT = {
     # Go's templates, as Prometheus and Alertmanager have them

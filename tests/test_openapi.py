@@ -12,7 +12,7 @@ from process import run, serving
 from bridge.emulator import Emulator, Options
 from bridge.ledger import STATES
 
-DESCRIPTION = yaml.safe_load((Path(__file__).parents[1] / "bridge/status/openapi.yaml").read_text())
+DESCRIPTION = yaml.safe_load((Path(__file__).parents[1] / "bridge/web/handlers/openapi.yaml").read_text())
 EXAMPLES = 1_000 if os.environ.get("AOM_BRIDGE_REHEARSAL") == "full" else 30
 
 

@@ -18,7 +18,7 @@ from test_credentials import serving as answering
 from wires import tls_in_front_of
 
 from bridge.aom import AomClient
-from bridge.config import examine_text
+from bridge.config import load
 from bridge.emulator import Emulator, Options
 
 SECRETS = {
@@ -194,14 +194,14 @@ targets:
   default: {region: cn-north-4, project_id: '${P}', auth: {token: {value: s3cret}}, proxy_url: 'http://u:s3cret@x:1'}
 store: {url: 'postgresql://bridge:s3cr:et/@host/db'}  # s3cret
 """
-    shown = examine_text(text.encode(), "f.yaml", {"P": "s3cret"}).shown
+    shown = load("f.yaml", {"P": "s3cret"}, raw=text.encode()).shown
     assert "s3cr" not in shown
     assert shown.count("<secret>") == 3
     assert "${P}" in shown
     near = (
         "targets: {d: {endpoint: 'https://u:s3cret@x', project_id: p, auth: {sdk: {}}}}\nstore: {url: 'sqlite:///l.db'}"
     )
-    shown = examine_text(near.encode(), "f.yaml", {}).shown
+    shown = load("f.yaml", {}, raw=near.encode()).shown
     assert "s3cret" not in shown
     assert "sqlite:///l.db" in shown
 
@@ -210,5 +210,5 @@ async def test_clear_text_to_elsewhere_is_warned_of():
     """An address with http:// that leaves this machine is doubtful; loopback is the emulator's."""
     text = "targets: {{default: {{endpoint: '{}', project_id: p, auth: {{token: {{value: x}}}}}}}}"
     for url, count in (("http://aom.example", 1), ("https://aom.example", 0), ("http://127.0.0.1:1", 0)):
-        loaded = examine_text(text.format(url).encode(), "f.yaml", {})
+        loaded = load("f.yaml", {}, raw=text.format(url).encode())
         assert [problem.path for problem in loaded.doubts] == ["targets.default.endpoint"] * count

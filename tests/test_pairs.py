@@ -3,9 +3,9 @@
 import pytest
 from conftest import Rig, alert, running
 
-from bridge import replicas
 from bridge.notification import Alert
-from bridge.replicas import ReplicaWatch, sightings
+from bridge.receiving import replica_labels
+from bridge.receiving.replica_labels import ReplicaWatch, sightings
 
 
 def firing(status="firing", **labels):
@@ -44,7 +44,7 @@ def test_other_alerts_are_no_pair():
 
 def test_what_is_remembered_is_bounded(monkeypatch):
     """However many alerts have the label, only the latest are remembered, and each only by a digest."""
-    monkeypatch.setattr(replicas, "_MAX_REMEMBERED", 10)
+    monkeypatch.setattr(replica_labels, "_MAX_REMEMBERED", 10)
     watch = ReplicaWatch()
     for number in range(100):
         assert pair_of(firing(replica="p-0", number=str(number), text="x" * 10_000), watch=watch) is None

@@ -5,17 +5,17 @@ import json
 import pytest
 from conftest import DATA, alert, payload
 
-from bridge import pieces
 from bridge.errors import PayloadError
 from bridge.notification import parse
-from bridge.pieces import TooManyAlertsError, parse_in_pieces
+from bridge.receiving import large_body
+from bridge.receiving.large_body import TooManyAlertsError, parse_in_pieces
 
 
 @pytest.mark.parametrize("file", sorted((DATA / "webhook").glob("*.json")), ids=lambda file: file.stem)
 @pytest.mark.parametrize("length", [1, 1_000, 1 << 20])
 def test_every_captured_webhook_is_read_as_in_one_go(monkeypatch, file, length):
     """However the alerts are cut into pieces, the notification is the same."""
-    monkeypatch.setattr(pieces, "_PIECE_LENGTH", length)
+    monkeypatch.setattr(large_body, "_PIECE_LENGTH", length)
     assert parse_in_pieces(file.read_bytes()) == parse(file.read_bytes())
 
 
@@ -65,7 +65,7 @@ BAD = [
 @pytest.mark.parametrize(("body", "words"), BAD, ids=[words for _, words in BAD])
 def test_what_is_wrong_is_told_with_its_place(monkeypatch, body, words):
     """A body that is no payload says what and where, the number of the alert counted over all pieces."""
-    monkeypatch.setattr(pieces, "_PIECE_LENGTH", 1)
+    monkeypatch.setattr(large_body, "_PIECE_LENGTH", 1)
     with pytest.raises(PayloadError) as caught:
         parse_in_pieces(body)
     assert words in str(caught.value)
@@ -73,6 +73,6 @@ def test_what_is_wrong_is_told_with_its_place(monkeypatch, body, words):
 
 def test_more_alerts_than_a_transaction_takes_are_refused_before_they_are_read(monkeypatch):
     """A body of very many tiny alerts ends at the limit, whatever they are."""
-    monkeypatch.setattr(pieces, "MAX_ALERTS", 3)
+    monkeypatch.setattr(large_body, "MAX_ALERTS", 3)
     with pytest.raises(TooManyAlertsError, match="more than 3 alerts"):
         parse_in_pieces(b'{"version": "4", "alerts": [{}, {}, {}, {}, broken')

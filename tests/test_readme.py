@@ -10,7 +10,7 @@ import yaml
 from conftest import need
 from process import bridge_command, run
 
-from bridge.config import loads
+from bridge.config import load
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -27,7 +27,7 @@ ROUTES_TEST = re.search(r"amtool config routes test .*", README)[0]
 
 def test_the_configuration_of_the_readme_loads():
     """The first YAML block is a whole configuration file."""
-    settings = loads(blocks("yaml")[0].encode(), "README.md", {"AOM_PROJECT_ID": "p"})
+    settings = load("README.md", {"AOM_PROJECT_ID": "p"}, raw=blocks("yaml")[0].encode()).settings
     assert settings.mapping.rules[0].name == "kubernetes-pod"
 
 

@@ -9,7 +9,7 @@ from process import free_port
 from test_failures import PYTHONS
 
 from bridge.errors import LedgerStartError
-from bridge.ledger import database as ledgers
+from bridge.ledger.storage import database as ledgers
 
 
 def refused(url):

@@ -48,7 +48,7 @@ async def reloading(folder, *, watch=False, **config):
     rig = Reloaded(None, emulator, None)
     rig.folder, rig.file = folder, folder / "bridge.yaml"
     rig.write(**{key: value.replace("%s", emulator.url) for key, value in config.items()})
-    rig.app = App(load(str(rig.file)), ("127.0.0.1", 0), file=str(rig.file), watch=watch)
+    rig.app = App(load(str(rig.file)).settings, ("127.0.0.1", 0), file=str(rig.file), watch=watch)
     await rig.app.start()
     try:
         async with aiohttp.ClientSession() as rig.session:

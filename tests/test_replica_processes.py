@@ -14,7 +14,8 @@ from process import bridge_command, run, started
 from test_dispatcher import resolved
 from test_end_to_end import arm, by_name, cloud, disarm
 
-from bridge.ledger import looking_at, read
+from bridge.ledger import looking_at
+from bridge.ledger.operations import queries
 
 LEASE_SECONDS = 10
 """The shortest lease that the configuration takes."""
@@ -57,7 +58,7 @@ async def get(url):
 def rows(database):
     """Give the ledger's rows, the oldest first."""
     with looking_at(database) as connection:
-        return [view.alarm for view in reversed(read.listing(connection))]
+        return [view.alarm for view in reversed(queries.listing(connection))]
 
 
 def active(aom):

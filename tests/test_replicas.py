@@ -14,13 +14,14 @@ from conftest import PATIENCE, alert, running, until
 from postgres import pgbouncer
 from test_end_to_end import cloud
 
-import bridge.ledger.migrate
+import bridge.ledger.storage.migrate
 from bridge.clock import HOUR, SECOND, system_clock
 from bridge.errors import LedgerStartError, LedgerUnavailableError
-from bridge.ledger import ACTIONS, Settlement, read, rules
-from bridge.ledger.database import database as connect
-from bridge.ledger.migrate import migrate
-from bridge.ledger.postgres import _BEGIN
+from bridge.ledger import ACTIONS, Settlement, transitions
+from bridge.ledger.operations import queries
+from bridge.ledger.storage.database import database as connect
+from bridge.ledger.storage.migrate import migrate
+from bridge.ledger.storage.postgres import _BEGIN
 
 
 @pytest.fixture
@@ -70,8 +71,8 @@ class Workers:
 def accepted(claim):
     """Give the rule for a push that AOM has accepted."""
     if claim.action == "report":
-        return lambda row: rules.reported(row, claim.alarm.starts_at, T0)
-    return lambda row: rules.cleared(row, None, T0)
+        return lambda row: transitions.reported(row, claim.alarm.starts_at, T0)
+    return lambda row: transitions.cleared(row, None, T0)
 
 
 async def storm(one, two, *, alerts=200, rounds=8):
@@ -93,7 +94,7 @@ async def storm(one, two, *, alerts=200, rounds=8):
 
     async def is_quiet():
         failed = [task for task in tasks if task.done()]
-        return failed or {state for state, _ in await one.ledger.read(read.counts)} == {"reported", "cleared"}
+        return failed or {state for state, _ in await one.ledger.read(queries.counts)} == {"reported", "cleared"}
 
     try:
         await asyncio.gather(*(send(book) for book in (one, two, one, two)))
@@ -108,7 +109,7 @@ async def storm(one, two, *, alerts=200, rounds=8):
 
 async def check(workers, one, two, outcomes, firing):
     """Compare rows, deliveries and counts with what was put."""
-    rows = [view.alarm for view in await one.ledger.read(lambda connection: read.listing(connection, limit=100_000))]
+    rows = [view.alarm for view in await one.ledger.read(lambda connection: queries.listing(connection, limit=100_000))]
     assert len(rows) == outcomes["new"] + outcomes["orphan"]
     assert {row.fingerprint for row in rows if row.is_open} == firing
     assert {row.state for row in rows} == {"reported", "cleared"}
@@ -119,8 +120,8 @@ async def check(workers, one, two, outcomes, firing):
     assert done["report"] == {row.seq for row in rows if row.first_reported_at is not None}
     for book in (one, two):
         await book.ledger._edited()
-        assert dict(book.ledger.counts()) == await book.ledger.read(read.counts)
-        assert dict(book.ledger.open_counts()) == await book.ledger.read(read.open_counts)
+        assert dict(book.ledger.counts()) == await book.ledger.read(queries.counts)
+        assert dict(book.ledger.open_counts()) == await book.ledger.read(queries.open_counts)
 
 
 async def test_two_replicas_put_and_deliver_at_once(pair):
@@ -218,7 +219,7 @@ def upgrade():
 
 def later_version(folder, database):
     """Make the migrations of a later version: one more that adds a column and an index."""
-    shutil.copytree(Path(bridge.ledger.migrate.__file__).parent / "migrations", folder)
+    shutil.copytree(Path(bridge.ledger.storage.migrate.__file__).parent / "migrations", folder)
     with psycopg.connect(database) as connection:
         (before,) = connection.execute("SELECT version_num FROM ledger_version").fetchone()
     (folder / "versions" / "9999_colour.py").write_text(MIGRATION.format(before=before))
@@ -264,6 +265,6 @@ async def test_a_replica_whose_clock_is_wrong_goes_by_the_databases(database, ca
         begun = system_clock()
         await rig.send(alert())
         await until(lambda: rig.active() == ["DiskFull"])
-        (view,) = await rig.app.ledger.read(read.listing)
+        (view,) = await rig.app.ledger.read(queries.listing)
         assert begun - SECOND <= view.alarm.received_at <= system_clock() + SECOND
     assert "the clock of this replica is wrong" in "".join(capfd.readouterr())

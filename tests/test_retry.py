@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.backoff import backoff
 from bridge.clock import MINUTE, SECOND
-from bridge.retry import backoff
 
 ALMOST_ONE = 1 - 2**-53
 draws = st.floats(0, ALMOST_ONE)

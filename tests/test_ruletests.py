@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from test_cli import bridge_command, run
 
+from bridge.cli.rule_tests import Result, junit, run_file
 from bridge.config import ConfigError
-from bridge.ruletests import Result, junit, run_file
 
 CONFIG = """
 targets:

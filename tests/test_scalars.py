@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
-from bridge.scalars import Secret, parse_duration, parse_size
+from bridge.secret import Secret
+from bridge.typed_yaml.scalars import parse_duration, parse_size
 
 DURATIONS = {
     "0": 0,

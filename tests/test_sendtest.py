@@ -6,16 +6,16 @@ from conftest import settings_text
 from test_cli import bridge_command, run
 from test_end_to_end import arm, cloud
 
+from bridge.cli.send_test import SendTest
 from bridge.clock import SECOND, system_clock
-from bridge.config import loads
-from bridge.sendtest import SendTest
+from bridge.config import load
 
 ALL = ["address", "connection", "credentials", "report", "list", "clear", "cleared"]
 
 
 async def tried(aom, *, wait=3 * SECOND, target="", **config):
     """Try a target; give its steps by name."""
-    settings = loads(settings_text(aom, "x.db", target=target, **config).encode(), "t.yaml", {})
+    settings = load("t.yaml", {}, raw=settings_text(aom, "x.db", target=target, **config).encode()).settings
     test = SendTest("default", settings.targets["default"], wait, system_clock)
     return {step.name: step async for step in test.run()}
 

@@ -6,10 +6,10 @@ import pytest
 from book import T0, Book
 
 from bridge.aom import Outcome
-from bridge.ledger import read
+from bridge.delivery.result import Verdict
+from bridge.delivery.settler import DeliverySettings, Settler
+from bridge.ledger.operations import queries
 from bridge.metrics import Metrics
-from bridge.settler import DeliverySettings, Settler
-from bridge.verdict import Verdict
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(bo
             Verdict(claims["hurried"], "accepted", outcome, named=("y",), doubt_at=T0 - 5),
         ]
     )
-    views = await book.ledger.read(read.listing)
+    views = await book.ledger.read(queries.listing)
     found = {
         (view.alarm.fingerprint, view.alarm.state): (view.alarm.doubt_at, view.alarm.earlier_ids) for view in views
     }

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from conftest import DATA
 
-from bridge.config import examine
+from bridge.cli.rule_tests import run_file
+from bridge.config import load
 from bridge.mapping.severity import SeveritySettings
 from bridge.notification import Alert, Group
-from bridge.ruletests import run_file
 
 CONFIG = Path(__file__).parents[1] / "config"
 FILES = sorted(CONFIG.glob("*.yaml"))
@@ -22,7 +22,7 @@ TESTS = sorted((CONFIG / "tests").glob("*.yaml"))
 def test_a_shipped_configuration_is_right(file):
     """It loads with its variables set, with nothing missing and nothing doubtful."""
     names = re.findall(r"\$\{([A-Z_]+)\}", file.read_text())
-    loaded = examine(str(file), dict.fromkeys(names, "x"))
+    loaded = load(str(file), dict.fromkeys(names, "x"))
     assert (loaded.missing, loaded.doubts) == ([], [])
     assert names
 
@@ -36,7 +36,7 @@ def test_a_shipped_configuration_does_what_its_tests_say(file):
 @pytest.mark.parametrize("file", TESTS, ids=lambda path: path.stem)
 def test_every_shipped_rule_is_tested(file):
     """No rule stands in an example that its tests never reach."""
-    settings = examine(str(CONFIG / file.name), allow_unset=True).settings
+    settings = load(str(CONFIG / file.name), allow_unset=True).settings
     tested = file.read_text()
     unnamed = {rule.name for rule in settings.mapping.rules if not rule.go_on and f"rule: {rule.name}" not in tested}
     assert unnamed == set()
@@ -50,7 +50,7 @@ HANGING = re.compile(r"[=/:;]$|^[=/:;]|[=/:;];|//(?!shop)|;$")
 @cache
 def mapper(config, **variables):
     """Give the mapper of a shipped configuration, with variables of the environment."""
-    return examine(str(CONFIG / config), variables, allow_unset=True).settings.mapper()
+    return load(str(CONFIG / config), variables, allow_unset=True).settings.mapper()
 
 
 def mapping_of(config, labels, **variables):

@@ -133,7 +133,7 @@ async def test_a_network_file_system_is_refused(tmp_path, monkeypatch, kind):
     folder.mkdir()
     point = str(folder).replace(" ", "\\040")
     mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:50 / {point} rw - {kind} server:/share rw\n")
-    monkeypatch.setattr("bridge.ledger.sqlite._MOUNTS", mounts)
+    monkeypatch.setattr("bridge.ledger.storage.sqlite._MOUNTS", mounts)
     with pytest.raises(LedgerStartError, match=rf"network file system \({kind}\).*Fix: a local disk.*PostgreSQL"):
         await Book(folder / "ledger.db").ledger.open()
     assert list(folder.iterdir()) == []
@@ -188,7 +188,7 @@ async def test_a_good_file_that_cannot_be_read_now_is_not_called_damaged(tmp_pat
     """A full disk, a lock or a failing read says so, and that it may pass; nobody is told to move the ledger away."""
     async with Book(tmp_path / "l.db") as book:
         await book.fire()
-    monkeypatch.setattr("bridge.ledger.sqlite._examine_tables", Refusing(code))
+    monkeypatch.setattr("bridge.ledger.storage.sqlite._examine_tables", Refusing(code))
     with pytest.raises(LedgerUnavailableError, match="cannot be read now"):
         await Book(tmp_path / "l.db").ledger.open()
     monkeypatch.undo()
@@ -201,7 +201,7 @@ async def test_a_file_without_the_rights_is_not_called_damaged(tmp_path, monkeyp
     """Missing rights are told as such."""
     async with Book(tmp_path / "l.db"):
         pass
-    monkeypatch.setattr("bridge.ledger.sqlite._examine_tables", Refusing(code))
+    monkeypatch.setattr("bridge.ledger.storage.sqlite._examine_tables", Refusing(code))
     with pytest.raises(LedgerStartError, match=r"Fix: let the bridge read and write it"):
         await Book(tmp_path / "l.db").ledger.open()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cli import main
-from bridge.terminal import pretty, printable, say
+from bridge.cli.terminal import pretty, printable, say
 
 HOSTILE = "\x1b]0;owned\x07 \x9b31m \x7f \u202emoc.live \u2066 \u200b \u2028 \ufeff \x00 \n end"
 STEERING = [char for char in HOSTILE if not char.isprintable() and char != "\n"]

@@ -12,16 +12,17 @@ from test_replica_processes import post, replica
 
 from bridge.emulator import Emulator, Options
 from bridge.errors import LedgerStartError
-from bridge.ledger import Edited, editing, looking_at, read, trace
+from bridge.ledger import Edited, editing, looking_at, trace
 from bridge.ledger.backup import back_up
-from bridge.ledger.schema import changes
-from bridge.ledger.transfer import copy
+from bridge.ledger.copy import copy
+from bridge.ledger.operations import queries
+from bridge.ledger.storage.schema import changes
 
 
 def shown(url):
     """Give all that a ledger holds."""
     with looking_at(url) as connection:
-        return read.listing(connection, limit=10_000), read.edits(connection)
+        return queries.listing(connection, limit=10_000), queries.edits(connection)
 
 
 @pytest.mark.parametrize("way", ["to PostgreSQL", "to SQLite"])

@@ -4,7 +4,7 @@ import asyncio
 
 from conftest import PATIENCE
 
-from bridge.turns import Turns, unhurried
+from bridge.receiving.turns import Turns, unhurried
 
 
 async def test_a_round_has_so_much_work_and_the_rest_waits_in_its_order():

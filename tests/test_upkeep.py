@@ -6,8 +6,8 @@ from book import REASSERT, T0, Book
 from structlog.testing import capture_logs
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
-from bridge.ledger import upkeep
-from bridge.ledger.schema import contents
+from bridge.ledger.operations import purge
+from bridge.ledger.storage.schema import contents
 
 TIMEOUT = HOUR  # the book's events end by themselves after this
 
@@ -69,7 +69,7 @@ async def test_a_resolve_after_the_expiry_clears_what_aom_may_hold(book):
 
 async def test_the_look_for_expired_alarms_goes_round_the_whole_ledger(book, monkeypatch):
     """Each step looks at some rows only; after a few of them every row has been seen, and it begins anew."""
-    monkeypatch.setattr(upkeep, "ROWS_PER_LOOK", 3)
+    monkeypatch.setattr(purge, "ROWS_PER_LOOK", 3)
     for number in range(8):
         await book.fire(f"a{number}")
     await book.deliver()
@@ -144,7 +144,7 @@ async def test_webhooks_pass_while_a_large_history_is_purged(book):
 
     book.ledger._retention._write = noted
     await book.ledger.upkeep()
-    assert len(steps) > 3_000 / upkeep.ROWS_PER_PURGE
+    assert len(steps) > 3_000 / purge.ROWS_PER_PURGE
     assert await book.rows() == []
 
 

@@ -6,14 +6,14 @@ from process import bridge_command, serving
 from test_check import check
 from test_cli import run
 
-from bridge.config import examine_text, loads
+from bridge.config import load
 
 TARGET = "targets: {{default: {{region: cn-north-4, project_id: p1, auth: {{token: {{value: {}}}}}{}}}}}\n"
 
 
 def doubts(value, more=""):
     """Give what is doubtful about a file whose token is written so."""
-    found = examine_text(TARGET.format(value, more).encode(), "f", {"A": "a"})
+    found = load("f", {"A": "a"}, raw=TARGET.format(value, more).encode())
     return [problem.text for problem in found.doubts]
 
 
@@ -59,7 +59,7 @@ def test_a_line_break_at_the_end_of_a_value_is_taken_off(tmp_path):
         "store: {lease: '${LEASE}'}\nmapping: {annotations: {a: 'x${USER}', b: \"{{ labels.a }}${USER}\"}}\n"
     )
     env = {"REGION": "cn-north-4\n", "DOMAIN": "d\n", "USER": "u\r\n", "LEASE": "90s\n"}
-    found = loads(text.encode(), "f", env)
+    found = load("f", env, raw=text.encode()).settings
     target = found.targets["default"]
     assert (target.region, target.project_id) == ("cn-north-4", "p1")
     password = target.auth.password
@@ -99,7 +99,7 @@ async def test_serve_without_its_ledgers_folder_names_it(tmp_path):
 def test_a_group_of_a_regular_expression_is_no_broken_variable():
     """In a replacement ${1} is a group, as in Prometheus."""
     text = "mapping: {annotations: {a: \"{{ labels.a | reReplaceAll('(.*):.*', '${1}x') }}\"}}"
-    found = loads((TARGET.format("t", "") + text).encode(), "f", {})
+    found = load("f", {}, raw=(TARGET.format("t", "") + text).encode()).settings
     assert found.mapping.annotations["a"].render({"labels": {"a": "host:9100"}}) == "hostx"
 
 
@@ -107,10 +107,12 @@ def test_a_group_of_a_regular_expression_is_no_broken_variable():
 @pytest.mark.parametrize("piece", ["{{", "{%", "%a", "$(a", "${{", "$$"])
 def test_a_value_of_200_kb_of_signs_is_looked_at_fast(piece):
     """No form that looks like a variable or a template takes longer than its text is long."""
-    examine_text(TARGET.format("'" + piece * (200_000 // len(piece)) + "'", "").encode(), "f", {})
+    load("f", {}, raw=TARGET.format("'" + piece * (200_000 // len(piece)) + "'", "").encode())
 
 
 def test_a_dollar_before_a_template_is_a_dollar():
     """A currency's sign before a template is no broken variable."""
     text = TARGET.format("t", "") + "mapping: {annotations: {a: 'costs ${{ labels.a }}'}}"
-    assert loads(text.encode(), "f", {}).mapping.annotations["a"].render({"labels": {"a": "5"}}) == "costs $5"
+    assert (
+        load("f", {}, raw=text.encode()).settings.mapping.annotations["a"].render({"labels": {"a": "5"}}) == "costs $5"
+    )

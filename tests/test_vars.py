@@ -11,10 +11,10 @@ from process import bridge_command, run
 from test_config import TARGETS, problems, read
 from test_mapping import GROUP, alert
 
-from bridge.config import examine_text
+from bridge.config import load
 from bridge.mapping import Fallback
-from bridge.mapping.scope import Names
 from bridge.mapping.template import Template
+from bridge.mapping.template_scope import Names
 
 VARS = """mapping:
   vars:
@@ -120,7 +120,7 @@ def test_one_that_cannot_be_read_is_the_only_mistake():
 
 def test_what_runs_shows_them():
     """The view of the configuration shows vars as they were written, with variables by their names."""
-    shown = examine_text((TARGETS + VARS).encode(), "f", {"CLUSTER": "x"}).shown
+    shown = load("f", {"CLUSTER": "x"}, raw=(TARGETS + VARS).encode()).shown
     assert yaml.safe_load(shown)["mapping"] == yaml.safe_load(VARS)["mapping"]
 
 

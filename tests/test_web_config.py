@@ -10,7 +10,7 @@ from doors import TOKEN, hashed
 from process import bridge_command, run
 
 from bridge.config import ConfigError
-from bridge.door import read_policy
+from bridge.web import read_policy
 
 ROOT = Path(__file__).parents[1]
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"

@@ -23,7 +23,7 @@ from bridge.errors import LedgerUnavailableError
 async def book(tmp_path, monkeypatch):
     """A fresh ledger with a writer process."""
     monkeypatch.setattr(Book, "has_writer", True)
-    monkeypatch.setattr("bridge.ledger.writing._MIN_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("bridge.ledger.writer.client._MIN_PAUSE_SECONDS", 0.01)
     async with Book(tmp_path / "ledger.db") as made:
         yield made
 
@@ -104,7 +104,7 @@ class Unreadable:
 
 async def test_what_was_refused_for_its_age_is_never_kept(book, monkeypatch):
     """A put that the writer process did not commit in time is refused, and when that wakes up it leaves it out."""
-    monkeypatch.setattr("bridge.ledger.group.MAX_PUT_SECONDS", 1.2)
+    monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 1.2)
     os.kill(book.writer.pid, signal.SIGSTOP)
     with pytest.raises(LedgerUnavailableError, match="did not commit within"):
         await book.fire("refused")
@@ -282,6 +282,6 @@ async def test_a_stop_of_the_whole_process_group_is_clean(tmp_path):
         os.kill(writer, signal.SIGTERM)
         os.kill(writer, signal.SIGINT)
         assert await post(url, alert(pod="a")) == 200
-        assert process.terminate() == 0
+        assert await asyncio.to_thread(process.terminate) == 0
         assert not is_running(writer)
         assert "the ledger writer process exited" not in process.output

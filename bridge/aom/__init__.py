@@ -1,7 +1,7 @@
 """The only client of AOM and IAM: requests, credentials, ids; it answers with outcomes, never with exceptions."""
 
+from bridge.aom.alarm_list import Found, Listing, ListKind, Query
 from bridge.aom.client import LARGEST_BODY, AomClient
-from bridge.aom.lookup import Found, Listing, ListKind, Query
 from bridge.aom.outcome import REASONS, Outcome, Reason
 from bridge.aom.settings import TargetSettings
 

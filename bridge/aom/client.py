@@ -19,17 +19,16 @@ from aiohttp_retry import ExponentialRetry, RetryClient
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
+from bridge.aom.alarm_list import Found, Listing, ListKind, Query, read_page
 from bridge.aom.answer import TooLongError, read_answer
-from bridge.aom.credentials import credentials
-from bridge.aom.grant import MOST_SKEW, Call, CredentialError, Grant
-from bridge.aom.iam import LONGEST_TOKEN
-from bridge.aom.lookup import Found, Listing, ListKind, Query, read_page
+from bridge.aom.auth.credentials import credentials
+from bridge.aom.auth.grant import MOST_SKEW, Call, CredentialError, Grant
+from bridge.aom.auth.iam import LONGEST_TOKEN
 from bridge.aom.outcome import Outcome, read_http_date, read_outcome, words_of
 from bridge.aom.settings import TargetSettings
 from bridge.clock import MINUTE, Clock, Millis, format_duration
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, Failure, of_file
 from bridge.event import AomEvent
-from bridge.failures import Failure, of_file
 
 LARGEST_BODY = 12 * 1000 * 1000
 """The gateway refuses more than 12 MB; whether that means 10^6 or 2^20 is not said, so the smaller one."""

@@ -12,9 +12,10 @@ from yarl import URL
 
 from bridge.aom import regions
 from bridge.clock import DAY, MINUTE, Millis, format_duration
+from bridge.errors import of_file
 from bridge.event import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
-from bridge.failures import of_file
-from bridge.scalars import DurationField, Secret, SecretField
+from bridge.secret import Secret
+from bridge.typed_yaml.scalars import DurationField, SecretField
 
 _LEAST_RATE = 0.1
 """Requests per second; at a slower pace the lease of an alarm ends before its turn comes."""

@@ -11,7 +11,7 @@ import ssl
 
 import aiohttp
 
-from bridge.failures import Failure, of_connection
+from bridge.errors import Failure, of_connection
 
 _PROXY = "a firewall or network policy stands between, or a proxy is needed: proxy_url"
 _BROKEN = {

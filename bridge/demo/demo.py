@@ -68,7 +68,9 @@ class Demo:
         self._emulator = await self._start_emulator()
         stack.push_async_callback(self._emulator.stop)
         env = {"DEMO_AOM": self._emulator.url, "DEMO_LEDGER": str(Path(folder) / "demo.db")}
-        settings = config.loads((files("bridge.demo") / "bridge.yaml").read_bytes(), "demo/bridge.yaml", env)
+        settings = config.load(
+            "demo/bridge.yaml", env, raw=(files("bridge.demo") / "bridge.yaml").read_bytes()
+        ).settings
         self._app = await self._start_bridge(settings)
         stack.push_async_callback(self._app.stop)
         self._session = await stack.enter_async_context(aiohttp.ClientSession())

@@ -16,15 +16,15 @@ from bridge.ledger.alarm import (
     unpack_ids,
     unpack_starts,
 )
-from bridge.ledger.database import editing, looking_at
-from bridge.ledger.edit import EDITS, Edit, Edited, Editor, MapAnew, rejected
-from bridge.ledger.group import AbandonedError
 from bridge.ledger.ledger import Ledger
-from bridge.ledger.parcel import Opened, Parcel, Sealed
-from bridge.ledger.read import AlarmView
+from bridge.ledger.operations.claims import Settlement
+from bridge.ledger.operations.edits import EDITS, Edit, Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.queries import AlarmView
 from bridge.ledger.settings import LedgerSettings
-from bridge.ledger.work import Settlement
-from bridge.ledger.writing import WritingProcess, writing_process
+from bridge.ledger.storage.database import editing, looking_at
+from bridge.ledger.writer.client import WritingProcess, writing_process
+from bridge.ledger.writer.group_commit import AbandonedError
+from bridge.ledger.writer.messages import Opened, Parcel, Sealed
 
 __all__ = [
     "ACTIONS",

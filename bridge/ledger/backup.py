@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bridge.errors import LedgerStartError
-from bridge.ledger.database import address
 from bridge.ledger.refusals import of_database
+from bridge.ledger.storage.database import address
 
 
 def back_up(url: str, file: Path) -> int:

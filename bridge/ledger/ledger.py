@@ -22,22 +22,24 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import HOUR, SECOND, Clock, Millis
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
-from bridge.ledger import doubts, read, rules, trace, upkeep, work
+from bridge.ledger import doubts, trace, transitions
 from bridge.ledger.alarm import FINISHED, Action, Alarm, Claim, Key, Outcome, Receipt, State
-from bridge.ledger.database import Database, database
-from bridge.ledger.edit import Edit, Edited, Editor, MapAnew, rejected
-from bridge.ledger.group import GroupCommit
-from bridge.ledger.parcel import Parcel, Parcels
-from bridge.ledger.put import Terms, put, put_one_by_one
+from bridge.ledger.counts import Tally
+from bridge.ledger.operations import claims as work
+from bridge.ledger.operations import purge, queries
+from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.put import Terms, put, put_one_by_one
 from bridge.ledger.rare import RareRepeats
 from bridge.ledger.replica_clock import ReplicaClock
 from bridge.ledger.retention import Retention
 from bridge.ledger.settings import LedgerSettings
-from bridge.ledger.tally import Tally
-from bridge.ledger.transactions import Transactions
-from bridge.ledger.writing import WritingProcess
+from bridge.ledger.storage.database import Database, database
+from bridge.ledger.writer.client import WritingProcess
+from bridge.ledger.writer.group_commit import GroupCommit
+from bridge.ledger.writer.messages import Parcel, Parcels
+from bridge.ledger.writer.transactions import Transactions
 from bridge.log import logger
-from bridge.turns import unhurried
+from bridge.receiving.turns import unhurried
 
 T = TypeVar("T")
 Due = AbstractSet[tuple[str, Action]] | None
@@ -194,7 +196,7 @@ class Ledger:
                 claims.append(work.opened(one, action))
             except ValueError as error:
                 detail = f"the stored event: {error}"
-                unreadable.append(work.Settlement(one.alarm, partial(rules.set_aside, detail=detail, now=now)))
+                unreadable.append(work.Settlement(one.alarm, partial(transitions.set_aside, detail=detail, now=now)))
                 _log.error("alarm rejected", id=one.alarm.id, target=target, reason="unreadable", detail=detail)
         with contextlib.suppress(LedgerUnavailableError):  # then they are claimed, and found unreadable, once more
             await self.settle(unreadable)
@@ -220,7 +222,7 @@ class Ledger:
     async def doubt(self, keys: Sequence[Key]) -> None:
         """Note that AOM may have taken a push whose claim was lost: what has been cleared since is looked up again."""
         now = self._clock()
-        step = partial(rules.doubted, doubt_at=now, now=now)
+        step = partial(transitions.doubted, doubt_at=now, now=now)
         self._count(await self.write(partial(work.change_newest, keys=keys, step=step)))
         self._wake()
 
@@ -242,7 +244,9 @@ class Ledger:
 
     async def take_back(self, alarms: Sequence[Alarm], action: Action, due_at: Millis) -> None:
         """Make rejected alarms due again, whose refusal was their target's fault."""
-        await self._change_newest(alarms, partial(rules.taken_back, action=action, due_at=due_at, now=self._clock()))
+        await self._change_newest(
+            alarms, partial(transitions.taken_back, action=action, due_at=due_at, now=self._clock())
+        )
 
     async def _change_newest(self, alarms: Sequence[Alarm], step: work.Rule) -> None:
         keys, seqs = [alarm.key for alarm in alarms], [alarm.seq for alarm in alarms]
@@ -269,7 +273,7 @@ class Ledger:
         Raises:
             LedgerUnavailableError: the ledger cannot commit now.
         """
-        await self._transactions.write(partial(upkeep.mark_probed, now=self._clock()), 1, can_travel=True)
+        await self._transactions.write(partial(purge.mark_probed, now=self._clock()), 1, can_travel=True)
 
     def counts(self) -> Mapping[tuple[State, str], int]:
         """Return how many alarms there are in each (state, target)."""
@@ -295,11 +299,11 @@ class Ledger:
     async def waiting_since(self, targets: Iterable[str]) -> dict[str, Millis | None]:
         """Return since when the longest waiting alarm of each target is due."""
         names = tuple(targets)
-        return await self.read(lambda connection: {name: read.waiting_since(connection, name) for name in names})
+        return await self.read(lambda connection: {name: queries.waiting_since(connection, name) for name in names})
 
     async def next_due(self, target: str, action: Action) -> Millis | None:
         """Return when the next alarm of a target comes due for an action."""
-        return await self.read(lambda connection: read.next_due(connection, target, action))
+        return await self.read(lambda connection: queries.next_due(connection, target, action))
 
     async def write(self, step: Callable[[Connection], T]) -> T:
         """Run one transaction; as `Transactions.write`."""
@@ -356,7 +360,7 @@ class Ledger:
         self._group.go()
 
     async def _look_for_edits(self) -> None:
-        edits, is_untold = await self.read(lambda c: (read.edits(c), trace.is_untold(c)))
+        edits, is_untold = await self.read(lambda c: (queries.edits(c), trace.is_untold(c)))
         is_old = self._database.is_shared and not 0 <= self._clock() - self._counted_at < _RECOUNT
         if edits != self._edits or is_old:
             await self._edited()
@@ -367,7 +371,9 @@ class Ledger:
         """Count anew; where nobody else writes, behind the writes under way, so that the counts stay exact."""
         self._counted_at = self._clock()
         run = self.read if self._database.is_shared else self.write
-        self._edits, self._tally = await run(lambda c: (read.edits(c), Tally(read.counts(c), read.open_counts(c))))
+        self._edits, self._tally = await run(
+            lambda c: (queries.edits(c), Tally(queries.counts(c), queries.open_counts(c)))
+        )
 
     async def _commit(self, parcels: Sequence[Parcel]) -> list[Receipt | BridgeError]:
         terms = Terms(self._reassert_after, self._room(), self._clock())

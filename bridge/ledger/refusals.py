@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from bridge.failures import Failure, of_file
+from bridge.errors import Failure, of_file
 
 _LOGIN = "correct user and password: in store.url, or the password in PGPASSWORD or ~/.pgpass"
 _CLOSED = "has no connection left for us"

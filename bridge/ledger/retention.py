@@ -13,9 +13,9 @@ from typing import Protocol, TypeVar
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Clock, Millis
-from bridge.ledger import upkeep
 from bridge.ledger.alarm import Alarm
-from bridge.ledger.tally import Tally
+from bridge.ledger.counts import Tally
+from bridge.ledger.operations import purge
 from bridge.log import logger
 
 T = TypeVar("T")
@@ -69,15 +69,15 @@ class Retention:
             LedgerUnavailableError: the ledger cannot commit now.
         """
         now = self._clock()
-        seqs, self._looked_at = await self._read(lambda c: upkeep.expirable(c, self._looked_at, now))
+        seqs, self._looked_at = await self._read(lambda c: purge.expirable(c, self._looked_at, now))
         expired = await self._expire(seqs, now) if seqs else []
         before = now - self._history
-        if await self._read(lambda c: upkeep.is_purgeable(c, before)):
+        if await self._read(lambda c: purge.is_purgeable(c, before)):
             await self._purge(before)
         return expired
 
     async def _purge(self, before: Millis) -> None:
-        while (changes := await self._write(lambda c: upkeep.purge(c, before))).states:
+        while (changes := await self._write(lambda c: purge.purge(c, before))).states:
             self._count(changes)
             await asyncio.sleep(_PAUSE_SECONDS)
         has_more = True
@@ -86,7 +86,7 @@ class Retention:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _expire(self, seqs: Sequence[int], now: Millis) -> Sequence[Alarm]:
-        expired, changes = await self._write(lambda c: upkeep.expire(c, seqs, now))
+        expired, changes = await self._write(lambda c: purge.expire(c, seqs, now))
         self._count(changes)
         for alarm in expired:
             _log.warning(

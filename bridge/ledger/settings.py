@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from bridge.clock import DAY, MINUTE, SECOND
-from bridge.failures import of_file
-from bridge.ledger.database import ADDRESSES, conceal_url, file_of, read_url
-from bridge.scalars import DurationField, Scalar
+from bridge.errors import of_file
+from bridge.ledger.storage.database import ADDRESSES, conceal_url, file_of, read_url
+from bridge.typed_yaml.scalars import DurationField, Scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

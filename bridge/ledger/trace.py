@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis, format_rfc3339
-from bridge.ledger.edit import Edit, Edited
-from bridge.ledger.schema import changes
+from bridge.ledger.operations.edits import Edit, Edited
+from bridge.ledger.storage.schema import changes
 from bridge.log import logger
 
 _MAX_WHO_CHARACTERS = 255

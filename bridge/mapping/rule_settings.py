@@ -13,7 +13,7 @@ from bridge.mapping.matcher import Matcher, Matchers
 from bridge.mapping.near_misses import near_misses
 from bridge.mapping.severity import SeveritySettings
 from bridge.mapping.template import Template
-from bridge.scalars import DurationField
+from bridge.typed_yaml.scalars import DurationField
 
 DEFAULTS_RULE = "defaults"
 """Stands in metrics and `map` for "no rule matched"; so no rule may have this name."""

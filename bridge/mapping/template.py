@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from jinja2 import TemplateError, nodes
 
-from bridge.mapping import jinja
+from bridge.mapping import sandbox
 from bridge.mapping.filters import LONGEST, link
 from bridge.mapping.names import fix_of_go, look_up, look_ups
 
@@ -59,9 +59,9 @@ class Template:
         if "{{" not in text and "{%" not in text and "{#" not in text:
             return cls(text, _constant(noted(text)), expanded)
         try:
-            tree = jinja.parse(text)
+            tree = sandbox.parse(text)
             _expand_literals(tree, noted)
-            jinja.check_patterns(tree)
+            sandbox.check_patterns(tree)
             return cls(text, _compile(tree), expanded, look_ups(tree))
         except TemplateError as error:
             problem = str(error.message).rstrip(".")
@@ -94,7 +94,7 @@ def _compile(tree: nodes.Template) -> Render:
     plain = _plain(tree)
     if plain is not None:
         return plain
-    return jinja.compile_tree(tree)
+    return sandbox.compile_tree(tree)
 
 
 def _plain(tree: nodes.Template) -> Render | None:

@@ -56,7 +56,7 @@ def _body(plan: Plan, seed: str) -> bytes:
 
 def _parse_and_map(plan: Plan, folder: Path) -> float:
     """Return how long parsing and mapping the group takes by itself, in milliseconds."""
-    settings = config.load(processes.config_of(folder))
+    settings = config.load(processes.config_of(folder)).settings
     timeouts = {name: target.alarm_timeout for name, target in settings.targets.items()}
     mapper = Mapper(settings.mapping, timeouts, settings.default_target)
     body = _body(plan, "base")

@@ -33,7 +33,7 @@ def measure(plan: Plan) -> Findings:
 
 
 def _cost(file: str, notification: Notification, runs: int) -> float:
-    settings: Settings = load(str(_CONFIG / file), {}, allow_unset=True)
+    settings: Settings = load(str(_CONFIG / file), {}, allow_unset=True).settings
     mapper = settings.mapper()
     return _best(lambda: [mapper.map("default", one, notification.group) for one in notification.alerts], runs)
 

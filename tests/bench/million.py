@@ -19,7 +19,7 @@ from bench.plan import Plan, Shape
 from bench.processes import Process, Sink
 from bench.start import prepare
 from bench.table import Findings, at_most, grid, number, spread
-from bridge.ledger.schema import alarms, contents
+from bridge.ledger.storage.schema import alarms, contents
 
 _SEED = "known"
 _FEW = 1_000

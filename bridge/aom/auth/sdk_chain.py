@@ -1,0 +1,153 @@
+"""Access keys from the official SDK's own provider chain: environment, profile file, agency of the host, pod identity.
+
+In: what the SDK's providers find around the process. Out: access keys with their end, or a `CredentialError` that says
+what each provider lacked. The SDK blocks, so it runs on a thread that the process never waits for at its end. Facts:
+`huaweicloudsdkcore.auth.provider`; its variables are described in the SDK's README.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from bridge.aom.auth.grant import CredentialError, KeyGrant
+from bridge.aom.auth.renewing import Obtained, renew_at
+from bridge.aom.outcome import Outcome
+from bridge.aom.regions import address
+from bridge.clock import MINUTE, SECOND, Millis
+from bridge.errors import of_connection
+from bridge.secret import Secret
+
+_LOOK_AGAIN: Millis = 5 * MINUTE
+"""For keys without an end: a profile file may be changed."""
+
+_TIMEOUT_SECONDS = (3, 5)
+_LONGEST_WORD = 160
+_PLACE = re.compile(r"host='(?P<host>[^']+)', port=(?P<port>\d+)")
+_CLASS = re.compile(r"^\w+Exception - ")
+
+
+class SdkChain:
+    """The SDK's providers, asked one after the other.
+
+    Args:
+        region: the target's; empty where it is not known, and the SDK's own default counts.
+    """
+
+    name = "the SDK's provider chain"
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+
+    def revision(self) -> object:
+        """Return nothing that changes: what the providers look at is not known here."""
+        return True
+
+    async def obtain(self, now: Millis) -> Obtained:
+        """Ask the providers for access keys; raises `CredentialError`."""
+        keys, expires_at = await _on_a_thread(partial(_first_that_has_keys, self._region))
+        if expires_at is None:
+            return Obtained(keys, None, now + _LOOK_AGAIN)
+        return Obtained(keys, expires_at, renew_at(now, expires_at))
+
+
+def _first_that_has_keys(region: str) -> tuple[KeyGrant, Millis | None]:
+    """Ask each provider; unlike the SDK's own chain, one that breaks does not keep the next one from being asked."""
+    # Imported where it is used: it takes a third of a second and 22 MB, and most users never sign.
+    from huaweicloudsdkcore.auth import provider  # noqa: PLC0415
+
+    lacking = []
+    for kind in (
+        provider.OidcStsCredentialProvider,
+        provider.EnvCredentialProvider,
+        provider.ProfileCredentialProvider,
+        provider.PodIdentityCredentialProvider,
+        provider.MetadataCredentialProvider,
+    ):
+        try:
+            return _keys_of(kind.get_basic().get_credentials(), region)
+        except Exception as error:  # noqa: BLE001 - the SDK raises its own, requests' and Python's
+            lacking.append(f"{kind.__name__.removesuffix('CredentialProvider')}: {_words_of(error)[:_LONGEST_WORD]}")
+    raise CredentialError(Outcome("unauthorized", message="no provider has keys: " + "; ".join(lacking)))
+
+
+def _words_of(error: BaseException) -> str:
+    """Return why a provider has no keys: what lies below the errors of the SDK and of urllib3, if anything does."""
+    place, chain = _PLACE.search(str(error)), [error]
+    while below := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(below)
+    if place and isinstance(chain[-1], OSError):
+        return of_connection(chain[-1], f"{place['host']}:{place['port']}").what
+    answers = [(getattr(one, "status_code", None), getattr(one, "error_msg", "")) for one in chain]
+    words = next((f"{status} {text}" for status, text in answers if status), _CLASS.sub("", str(error)))
+    return " ".join(words.split()) or "it failed without a word"
+
+
+def _keys_of(credentials: Any, region: str) -> tuple[KeyGrant, Millis | None]:  # noqa: ANN401 - the SDK has no types
+    _lead_to(credentials, region)
+    credentials.process_sts(_http_client())
+    if not credentials.ak or not credentials.sk:
+        raise ValueError("it gave no keys")
+    token = credentials.security_token
+    keys = KeyGrant(credentials.ak, Secret(credentials.sk), Secret(token) if token else None)
+    expires_at = credentials._expired_at  # noqa: SLF001 - the SDK tells it nowhere else
+    return keys, int(expires_at * SECOND) if expires_at else None
+
+
+def _lead_to(credentials: Any, region: str) -> None:  # noqa: ANN401 - as above
+    """Let STS and IAM be asked in the target's region; the SDK's providers do not know it."""
+    from huaweicloudsdkcore.auth.internal import IamHelper, StsHelper  # noqa: PLC0415 - as above
+
+    if region:
+        credentials.sts_endpoint = credentials.sts_endpoint or _endpoint("sts", region, StsHelper.get_sts_endpoint)
+        credentials.iam_endpoint = credentials.iam_endpoint or _endpoint("iam", region, IamHelper.get_iam_endpoint)
+
+
+def _endpoint(service: str, region: str, of_sdk: Callable[[str], str]) -> str:
+    """Return the SDK's address, which may be another region's, except where another site needs its own."""
+    own, variable = address(service, region), f"HUAWEICLOUD_SDK_{service.upper()}_ENDPOINT"
+    is_known_to_sdk = own.endswith(".myhuaweicloud.com") or variable in os.environ
+    return of_sdk(region) if is_known_to_sdk else own
+
+
+def _http_client() -> Any:  # noqa: ANN401 - as above
+    from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler  # noqa: PLC0415 - as above
+    from huaweicloudsdkcore.http.http_client import HttpClient  # noqa: PLC0415
+    from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415
+    from huaweicloudsdkcore.http.http_handler import HttpHandler  # noqa: PLC0415
+
+    config = HttpConfig(timeout=_TIMEOUT_SECONDS)
+    quiet = logging.Logger("sdk", logging.CRITICAL + 1)  # noqa: LOG001 - our errors say what it would print itself
+    return HttpClient(config, HttpHandler(), DefaultExceptionHandler(), quiet)
+
+
+async def _on_a_thread(call: Callable[[], tuple[KeyGrant, Millis | None]]) -> tuple[KeyGrant, Millis | None]:
+    """Run a call on a daemon thread: the interpreter waits for those of its own pools when it ends."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[tuple[KeyGrant, Millis | None]] = loop.create_future()
+
+    def settle(result: tuple[KeyGrant, Millis | None] | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        elif result is not None:
+            done.set_result(result)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = call()
+        except BaseException as raised:  # noqa: BLE001 - it is handed over
+            error = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="credentials-sdk", daemon=True).start()
+    return await done

@@ -1,0 +1,179 @@
+"""Unit tests of mapping rules, in the manner of `promtool test rules`.
+
+In: a file that names a configuration and lists alerts with what is expected of them. Out: for each test the
+differences, none if it passes. Only what is expected is compared: a subset is enough. It maps with the bridge's own
+mapper and sends nothing.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bridge import config
+from bridge.clock import MINUTE, format_rfc3339, parse_rfc3339, system_clock
+from bridge.errors import BridgeError, of_file
+from bridge.mapping import Mapper
+from bridge.notification import Alert, Group, fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestedAlert:
+    """An alert as a test writes it; what it leaves out is as usual."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str] = field(default_factory=dict)
+    status: Literal["firing", "resolved"] = "firing"
+    starts_at: str = ""
+    generator_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestedGroup:
+    """The group that the alert comes with."""
+
+    receiver: str = "aom"
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What is compared; what is not given is not."""
+
+    rule: str | None = None
+    target: str | None = None
+    dropped: bool = False
+    severity: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTest:
+    """One test."""
+
+    name: str
+    alert: TestedAlert
+    expect: Expected
+    group: TestedGroup = field(default_factory=TestedGroup)
+    source: str | None = None
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Return what is wrong with the test itself: pairs of the key and the sentence."""
+        found = []
+        if self.alert.starts_at and not _is_time(self.alert.starts_at):
+            found.append(("alert.starts_at", "it is not a time. Fix: such as 2026-11-23T08:00:00Z."))
+        if self.expect == Expected():
+            found.append(("expect", "nothing is expected. Fix: a rule, a target, metadata, annotations or dropped."))
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTests:
+    """A file of tests; ``config``: the configuration, relative to the file."""
+
+    config: str
+    tests: tuple[RuleTest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of one test; ``differences``: lines, empty if it passed."""
+
+    name: str
+    differences: list[str]
+
+
+def run_file(file: str) -> list[Result]:
+    """Run the tests of a file.
+
+    Raises:
+        BridgeError: it, or its configuration, cannot be read; every mistake is told.
+    """
+    read = config.read_as(RuleTests, config.read_file(file), file)
+    settings = config.load(str(Path(file).parent / read.config), allow_unset=True).settings
+    mapper = settings.mapper()
+    return [Result(name=test.name, differences=_differences(test, mapper, settings.source)) for test in read.tests]
+
+
+def _differences(test: RuleTest, mapper: Mapper, source: str) -> list[str]:
+    group = Group(test.group.receiver, "{}", test.group.labels, test.alert.labels, {}, "")
+    result = mapper.map(test.source or source, _alert(test.alert), group)
+    mapped, expect = result.mapped, test.expect
+    found = _different("rule", expect.rule, mapped.rule)
+    found += _different("dropped", "true" if expect.dropped else None, str(mapped.event is None).lower())
+    if mapped.event is None:
+        wanted = expect.target or expect.severity or expect.metadata or expect.annotations
+        return found + ([f"dropped by {mapped.rule}, so there is no event"] if wanted and not expect.dropped else [])
+    found += _different("target", expect.target, mapped.target)
+    found += _different("severity", expect.severity, mapped.event.severity)
+    for kind, wanted, got in (
+        ("metadata", expect.metadata, mapped.event.metadata),
+        ("annotations", expect.annotations, mapped.event.annotations),
+    ):
+        for key, value in wanted.items():
+            found += _different(f"{kind}.{key}", value, got.get(key))
+    return found + [f"fallback of {one.field} in {one.rule}: {one.problem}" for one in result.fallbacks if found]
+
+
+def _different(what: str, expected: str | None, got: str | None) -> list[str]:
+    if expected is None or expected == got:
+        return []
+    return [f"{what}:", f"  - {expected!r}", f"  + {got!r}" if got is not None else "  + nothing"]
+
+
+def _alert(tested: TestedAlert) -> Alert:
+    starts_at = parse_rfc3339(tested.starts_at or format_rfc3339(system_clock() - MINUTE))
+    labels = {name: value for name, value in tested.labels.items() if value}
+    return Alert(
+        fingerprint(labels),
+        tested.status,
+        labels,
+        tested.annotations,
+        starts_at,
+        starts_at + MINUTE if tested.status == "resolved" else None,
+        tested.generator_url,
+    )
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse_rfc3339(text)
+    except ValueError:
+        return False
+    return True
+
+
+def junit(results: Sequence[tuple[str, Sequence[Result]]]) -> str:
+    """Return results of files as JUnit's XML, which CI systems read."""
+    root = ET.Element("testsuites")
+    for file, some in results:
+        failures = sum(bool(result.differences) for result in some)
+        suite = ET.SubElement(root, "testsuite", name=file, tests=str(len(some)), failures=str(failures))
+        for result in some:
+            case = ET.SubElement(suite, "testcase", name=result.name, classname=file)
+            if result.differences:
+                failure = ET.SubElement(case, "failure", message=result.differences[0])
+                failure.text = "\n".join(result.differences)
+    for element in root.iter():
+        element.text = _fit(element.text) if element.text else element.text
+        for name, value in element.items():
+            element.set(name, _fit(value))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _fit(text: str) -> str:
+    """Return a text that XML can hold."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+
+
+def write_junit(file: str, results: Sequence[tuple[str, Sequence[Result]]]) -> None:
+    """Write the report; raises BridgeError when it cannot be written."""
+    try:
+        Path(file).write_text(junit(results), encoding="utf-8")
+    except OSError as error:
+        raise BridgeError(f"{file}: {of_file(error)}") from None

@@ -1,0 +1,99 @@
+"""Makes the JSON Schema of the configuration file from the settings, so that editors complete and check it.
+
+In: the dataclasses of the settings. Out: the schema; `python -m bridge.config.json_schema` prints it, and a test
+compares the shipped `config/schema.json` with it. It knows only what `bridge.typed_yaml.reader` knows: what goes
+beyond types is checked by the loader alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import sys
+import types
+import typing
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from bridge.config import Settings
+from bridge.mapping.matcher import Matchers
+from bridge.mapping.template import Template
+from bridge.secret import Secret
+
+Json = dict[str, Any]
+_VARIABLE: Json = {"type": "string", "pattern": r"\$\{"}
+_TEXT: Json = {"type": ["string", "number", "boolean"]}
+_PLAIN: dict[Any, Json] = {
+    bool: {"anyOf": [{"type": "boolean"}, _VARIABLE]},
+    int: {"anyOf": [{"type": "integer"}, _VARIABLE]},
+    float: {"anyOf": [{"type": "number"}, _VARIABLE]},
+}
+_NAMED: dict[str, Json] = {
+    "a duration": {**_TEXT, "description": "A duration as Prometheus writes it, such as 200ms, 5m or 1h30m."},
+    "a size": {**_TEXT, "description": "A size in bytes, such as 512KiB or 64MiB."},
+    "text": _TEXT,
+    "a secret": {**_TEXT, "description": "A secret; better a file or ${VARIABLE}."},
+}
+
+
+def schema() -> Json:
+    """Return the schema of the whole file."""
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "aom-bridge's configuration"}
+    return {**head, **_section(Settings)}
+
+
+def _schema_of(kind: Any) -> Json:  # noqa: ANN401, PLR0911 - a type of the settings, and one return for each form
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _NAMED[args[1].name]
+    if origin in (types.UnionType, typing.Union):
+        kinds = [_schema_of(one) for one in args if one is not type(None)]
+        return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    if origin is Literal:
+        return {"anyOf": [{"enum": list(args)}, _VARIABLE]}
+    if origin is tuple:
+        return {"type": "array", "items": _schema_of(args[0])}
+    if origin is dict:
+        return {"type": ["object", "null"], "additionalProperties": _schema_of(args[1])}
+    if dataclasses.is_dataclass(kind):
+        return _section(kind)
+    return _PLAIN.get(kind, _TEXT)
+
+
+def _section(kind: Any) -> Json:  # noqa: ANN401 - a dataclass
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = {one.metadata.get("key", one.name): one for one in dataclasses.fields(kind)}
+    made: Json = {"type": ["object", "null"], "additionalProperties": False}
+    made["description"] = inspect.cleandoc(kind.__doc__ or "").partition("\n")[0].replace("`", "")
+    made["properties"] = {key: _field(one, hints[one.name]) for key, one in fields.items()}
+    required = [key for key, one in fields.items() if _default(one) is dataclasses.MISSING]
+    if required:
+        made["required"] = required
+    return made
+
+
+def _field(one: dataclasses.Field[Any], kind: Any) -> Json:  # noqa: ANN401 - as above
+    made = dict(_schema_of(kind))
+    default = _default(one)
+    if default not in (dataclasses.MISSING, None, "", ()) and not dataclasses.is_dataclass(default):
+        shown = _shown(default)
+        if shown is not None and (get_origin(kind) is not Annotated or get_args(kind)[0] is str):
+            made["default"] = shown
+    return made
+
+
+def _default(one: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - as above
+    return one.default_factory() if one.default_factory is not dataclasses.MISSING else one.default
+
+
+def _shown(value: object) -> object:
+    """Return a default as it would stand in the file; None for what cannot."""
+    if isinstance(value, Template):
+        return value.text
+    if isinstance(value, dict):
+        return {key: _shown(one) for key, one in value.items()} or None
+    return None if isinstance(value, (Secret, Matchers)) else value
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")

@@ -1,0 +1,128 @@
+"""Configuration: the whole file as settings, and what is wrong between its sections.
+
+In: the text of one file and the environment. Out: `Settings`, or a `ConfigError` that holds all problems. How YAML is
+read is the business of `bridge.typed_yaml.reader`; the settings of each section stand beside the stage that uses them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bridge.aom.settings import TargetSettings, reassert_doubt
+from bridge.delivery.settler import DeliverySettings
+from bridge.ledger.settings import LedgerSettings
+from bridge.mapping import Mapper, MappingSettings
+from bridge.receiving.webhook import WebSettings
+from bridge.typed_yaml.document import compose
+from bridge.typed_yaml.problems import ConfigError, Problem, UnreadableError, read_file, suggest
+from bridge.typed_yaml.reader import Reader, read_as
+
+__all__ = [
+    "ConfigError",
+    "Loaded",
+    "Problem",
+    "Settings",
+    "UnreadableError",
+    "load",
+    "read_as",
+    "read_file",
+]
+
+_SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole file. Every setting but the targets has a default."""
+
+    targets: dict[str, TargetSettings]
+    source: str = "default"
+    sources: tuple[str, ...] = ()
+    store: LedgerSettings = field(default_factory=LedgerSettings)
+    web: WebSettings = field(default_factory=WebSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    mapping: MappingSettings = field(default_factory=MappingSettings)
+
+    @property
+    def default_target(self) -> str:
+        """The target of alerts that no rule sends elsewhere: the only one, or the one named ``default``."""
+        return next(iter(self.targets)) if len(self.targets) == 1 else "default"
+
+    @property
+    def all_sources(self) -> tuple[str, ...]:
+        """Every source that ``/webhook/{source}`` takes; the first one is that of ``/webhook``."""
+        return tuple(dict.fromkeys((self.source, *self.sources)))
+
+    def mapper(self) -> Mapper:
+        """Return the rules, ready to map."""
+        timeouts = {name: target.alarm_timeout for name, target in self.targets.items()}
+        return Mapper(self.mapping, timeouts, self.default_target)
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Return what is wrong between the sections: pairs of the path and the sentence."""
+        found = []
+        for path, name in [("source", self.source), *((f"sources[{i}]", name) for i, name in enumerate(self.sources))]:
+            if not _SOURCE.fullmatch(name):
+                found.append((path, f"{name!r} is not a name. Fix: 1 to 64 of A-Z a-z 0-9 _ . and -."))
+        if not self.targets:
+            found.append(("targets", "there is none. Fix: describe one AOM project under targets.default."))
+        elif len(self.targets) > 1 and "default" not in self.targets:
+            found.append(("targets", "of several targets one must be called default. Fix: rename the usual one."))
+        for index, rule in enumerate(self.mapping.rules):
+            if rule.target is not None and rule.target not in self.targets:
+                text = f"no target is called {rule.target!r}. Fix: {suggest(rule.target, self.targets)}"
+                found.append((f"mapping.rules[{index}].target", text))
+        return found
+
+    def doubts(self) -> list[tuple[str, str]]:
+        """Return what is doubtful between the sections: pairs of the path and the sentence."""
+        found = []
+        for index, rule in enumerate(self.mapping.rules):
+            target = self.targets.get(rule.target or self.default_target)
+            if rule.timeout is not None and target is not None and target.reassert_after * 2 > rule.timeout:
+                found.append((f"mapping.rules[{index}].timeout", reassert_doubt(rule.timeout)))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a file gave.
+
+    Attributes:
+        settings: the settings.
+        missing: what is not there now and may be there later: variables with ``allow_unset``, and secrets' files.
+        doubts: what can be right, and seldom is.
+        shown: the file as YAML for everybody's eyes, without its secrets.
+    """
+
+    settings: Settings
+    missing: list[Problem]
+    doubts: list[Problem]
+    shown: str
+
+
+def load(
+    file: str, env: Mapping[str, str] | None = None, *, raw: bytes | None = None, allow_unset: bool = False
+) -> Loaded:
+    """Read a configuration file.
+
+    Args:
+        file: its path.
+        env: the variables for ``${VAR}``; the process's own by default.
+        raw: its content, where the file need not be read.
+        allow_unset: take a variable that is not set as the text ``unset`` instead of a mistake.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    reader = Reader(file, os.environ if env is None else env, allow_unset=allow_unset)
+    node = compose(read_file(file) if raw is None else raw, file)
+    settings = reader.read(node, Settings, "")
+    if reader.problems or not isinstance(settings, Settings):
+        raise ConfigError(file, reader.problems)
+    # Variables that are not set all read as one word, and would make rules look alike.
+    doubts = [] if allow_unset and reader.missing else sorted(reader.doubts)
+    return Loaded(settings, sorted(reader.missing), doubts, reader.shown(node))

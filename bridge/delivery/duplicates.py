@@ -1,0 +1,88 @@
+"""Sweep: AOM holds no second alarm of an alert that fires.
+
+In: open alarms of the ledger that are in doubt: a clear before them did not wait for AOM's list, or a push of unknown
+outcome went out for them. Out: clears of what AOM holds beside them, and the doubt is over. It looks only after
+`lookup_wait`, when the list shows what there is. Where it may not look (`clear_by: id` needs no permission to list),
+the next clear settles the doubt. It changes no alarm but what it has looked at, and delays no lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from bridge.clock import MINUTE, SECOND, Clock, Millis
+from bridge.delivery.sender import Sender
+from bridge.errors import LedgerUnavailableError
+from bridge.ledger import Alarm, Claim, Ledger
+from bridge.log import logger
+
+_AT_ONCE = 20
+_LEAST: Millis = SECOND
+_MOST: Millis = 30 * SECOND
+_NOT_ALLOWED: Millis = 10 * MINUTE
+"""For how long no list is asked for after AOM has refused it."""
+
+_log = logger("dispatcher")
+
+
+class Sweeper:
+    """Sweeps for one target.
+
+    Args:
+        ledger: where alarms in doubt come from.
+        sender: the target's.
+        lookup_wait: how long AOM's list may lag.
+        lease: how long one sweep may take.
+        clock: the time.
+    """
+
+    def __init__(self, ledger: Ledger, sender: Sender, lookup_wait: Millis, *, lease: Millis, clock: Clock) -> None:
+        self.target = sender.target
+        self._ledger = ledger
+        self._sender = sender
+        self._lookup_wait = lookup_wait
+        self._lease = lease
+        self._clock = clock
+        self._resume_at: Millis = 0
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        pause = min(max(self._lookup_wait // 2, _LEAST), _MOST)
+        while True:
+            await asyncio.sleep(pause / 1000)
+            try:
+                while await self._sweep():
+                    pass
+            except LedgerUnavailableError as error:
+                _log.error("sweep failed", target=self.target, error=str(error))
+            except Exception:  # noqa: BLE001 - whatever it was, the next sweep may do better
+                _log.exception("sweep stumbled, and goes on", target=self.target)
+
+    async def _sweep(self) -> bool:
+        """Look at some alarms; return whether there may be more."""
+        before = self._clock() - self._lookup_wait
+        if 0 < self._resume_at - self._clock() <= _NOT_ALLOWED:  # further ahead, the clock has stepped back
+            return False
+        claims = await self._ledger.doubted(self.target, before, _AT_ONCE)
+        if not claims:
+            return False
+        settled = await self._settled(claims)
+        if settled:
+            await self._ledger.trust(settled, before)
+        return len(settled) == _AT_ONCE
+
+    async def _settled(self, claims: Sequence[Claim]) -> list[Alarm]:
+        """Clear what AOM holds beside these alarms; return those for which that has ended well."""
+        settled = []
+        deadline = self._clock() + self._lease // 2
+        for claim in claims:
+            outcome, is_settled = await self._sender.clear_duplicates(claim, deadline)
+            if outcome.needs_operator:
+                self._resume_at = self._clock() + _NOT_ALLOWED
+            if is_settled:
+                settled.append(claim.alarm)
+            elif not outcome.accepted:
+                _log.debug("sweep not accepted, and tried again later", target=self.target, detail=outcome.detail)
+                break
+        return settled

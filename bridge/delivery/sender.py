@@ -1,0 +1,302 @@
+"""Send: one claimed batch to one target, and a verdict on each alarm in it.
+
+In: claims of one target. Out: `Verdict`s, as soon as each is known, for the dispatcher to settle. A request that AOM
+refuses as a whole is halved until the bad event stands alone. A clear gets AOM's ids from `bridge.delivery.id_lookup`
+(`clear_by: lookup`) or trusts our own (`id`). It never touches the ledger and never waits between tries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import msgspec
+
+from bridge import event
+from bridge.aom import LARGEST_BODY, AomClient, Outcome, TargetSettings
+from bridge.clock import Clock, Millis
+from bridge.delivery.id_lookup import Finder, Sighting
+from bridge.delivery.result import Kind, Verdict
+from bridge.ledger import ACTIONS, Action, Alarm, Claim, transitions, unpack_ids
+from bridge.metrics import Metrics
+from bridge.receiving.turns import unhurried
+
+_ENCODED_AT_ONCE = 10
+"""Events that are encoded in a row: webhooks wait for it."""
+
+_ENVELOPE = 64
+
+_MOST_REFUSALS = 8
+"""So often a clear is looked up again after AOM refused it: with the waits between, over a minute."""
+
+_WORST_FIRST: tuple[Kind, ...] = ("later", "paused", "not_listed", "refused", "confirm", "accepted", "gone")
+
+_SYSTEMATIC = 20
+"""So many refused alone in a row, with one code and none accepted between, are no poison but the target's fault."""
+
+
+class _Item(msgspec.Struct, frozen=True):
+    """One alarm with its entries in a push: one for a report, one for each of `ids` for a clear.
+
+    ``is_guess`` and ``doubt_at`` as in a `Sighting`; ``sent_start``: the start that a report carries.
+    """
+
+    claim: Claim
+    entries: tuple[bytes, ...]
+    ids: tuple[str, ...] = ()
+    is_guess: bool = False
+    doubt_at: Millis | None = None
+    sent_start: Millis | None = None
+
+    @property
+    def size(self) -> int:
+        return sum(len(entry) + 1 for entry in self.entries)
+
+    def apart(self) -> list[_Item]:
+        """Return one item for each entry."""
+        pairs = zip(self.entries, self.ids, strict=True)
+        return [msgspec.structs.replace(self, entries=(entry,), ids=(aom_id,)) for entry, aom_id in pairs]
+
+
+class _Streak:
+    """Alarms refused alone in a row, with one code and none accepted between."""
+
+    def __init__(self) -> None:
+        self._code = ""
+        self._count = 0
+        self._rejected: list[Alarm] = []
+        self.is_hopeless = False
+
+    @property
+    def is_systematic(self) -> bool:
+        return self._count >= _SYSTEMATIC
+
+    def accepted(self) -> None:
+        self._count, self.is_hopeless = 0, False
+        self._rejected.clear()
+
+    def refused(self, alarm: Alarm, outcome: Outcome) -> None:
+        code = outcome.code or str(outcome.status)
+        if code != self._code:
+            self.accepted()
+        self._code = code
+        self._count += 1
+        if self.is_systematic:
+            self.is_hopeless = True
+        elif outcome.bad_events:
+            self._rejected.append(alarm)
+
+    def forgive(self) -> list[Alarm]:
+        forgiven, self._rejected = self._rejected, []
+        return forgiven
+
+
+class Sender:
+    """Sends to one target.
+
+    Args:
+        target: its name.
+        settings: its settings.
+        client: its client, started.
+        batch_size: the most events in one push.
+        metrics: where pushes are counted.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        settings: TargetSettings,
+        client: AomClient,
+        *,
+        batch_size: int,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self.target = target
+        self._settings = settings
+        self._client = client
+        self._batch_size = batch_size
+        self._metrics = metrics
+        self._clock = clock
+        self._finder = Finder(target, client, settings.lookup_wait, metrics=metrics, clock=clock)
+        self._streaks: dict[Action, _Streak] = {action: _Streak() for action in ACTIONS}
+
+    @property
+    def lookup_wait(self) -> Millis:
+        """For how long AOM's list may lag, and a report in doubt may still be applied."""
+        return self._settings.lookup_wait
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether clears are for the ids that AOM's list shows."""
+        return self._settings.clear_by == "lookup"
+
+    def forgive(self, action: Action) -> list[Alarm]:
+        """Return, once, the alarms that were rejected before the target turned out to refuse everything."""
+        return self._streaks[action].forgive()
+
+    async def send(self, claims: Sequence[Claim], action: Action, deadline: Millis) -> AsyncIterator[list[Verdict]]:
+        """Send these claims, all of one action; yields verdicts, each claim in exactly one of them."""
+        self._streaks[action].is_hopeless = False
+        if action == "report":
+            items = [self._report(claim) async for claim in unhurried(claims, _ENCODED_AT_ONCE)]
+        elif not self.looks_up:
+            items = [self._clear(self._by_id(claim)) for claim in claims]
+        else:
+            items = []
+            # Half of the time is for look-ups: what they have found must still be pushed.
+            async for found in self._finder.find(claims, (self._clock() + deadline) // 2):
+                if isinstance(found, Verdict):
+                    yield [found]
+                else:
+                    items.append(self._clear(found))
+        for batch in self._batches(items):
+            async for verdicts in self._push(batch, action, deadline):
+                yield verdicts
+
+    async def clear_duplicates(self, claim: Claim, deadline: Millis) -> tuple[Outcome, bool]:
+        """Clear what AOM holds open beside an alarm that fires and stays as it is.
+
+        Returns:
+            The outcome, and whether AOM now holds this alarm and no other of its alert.
+        """
+        outcome, found = await self._finder.duplicates(claim, (self._clock() + deadline) // 2)
+        if found is None or not found.aom_ids:
+            return outcome, found is not None
+        outcome = await self._push_once([self._clear(found)], "clear", deadline)
+        # An id that AOM does not hold any more is no trouble.
+        return outcome, outcome.accepted or outcome.bad_events
+
+    def _by_id(self, claim: Claim) -> Sighting:
+        """Return what to clear by our own ids: AOM may have merged the alarm into an earlier one that came late."""
+        alarm = claim.alarm
+        is_in_doubt = alarm.doubt_at is not None and self._clock() - alarm.doubt_at < self.lookup_wait
+        return Sighting(
+            claim, (alarm.id, *unpack_ids(alarm.earlier_ids)), doubt_at=alarm.doubt_at if is_in_doubt else None
+        )
+
+    async def _push(self, items: list[_Item], action: Action, deadline: Millis) -> AsyncIterator[list[Verdict]]:
+        outcome = await self._push_once(items, action, deadline)
+        if outcome.refuses_content and len(items) > 1 and self._streaks[action].is_hopeless:
+            yield [Verdict(item.claim, "paused", outcome) for item in items]
+        elif outcome.refuses_content and len(items) > 1:
+            middle = (len(items) + 1) // 2
+            for half in (items[:middle], items[middle:]):
+                async for verdicts in self._push(half, action, deadline):
+                    yield verdicts
+        elif outcome.refuses_content and len(items[0].entries) > 1:
+            yield [await self._push_apart(items[0], action, deadline)]
+        elif outcome.bad_events and action == "clear" and not self.looks_up:
+            yield [await self._contradicted(items[0], outcome, deadline)]
+        else:
+            yield [self._verdict(item, outcome) for item in items]
+
+    async def _push_apart(self, item: _Item, action: Action, deadline: Millis) -> Verdict:
+        """Clear the matches of one alarm one by one: an id that AOM does not hold must not keep the others open."""
+        verdicts = []
+        for single in item.apart():
+            outcome = await self._push_once([single], action, deadline)
+            verdicts.append(self._verdict(single, outcome))
+        worst = min(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict.kind))
+        if worst.kind == "gone" and worst.outcome.bad_events and not self.looks_up:
+            return await self._contradicted(item, worst.outcome, deadline)
+        return msgspec.structs.replace(worst, named=item.ids)
+
+    async def _contradicted(self, item: _Item, outcome: Outcome, deadline: Millis) -> Verdict:
+        """Decide about a clear by our own id that AOM refused, though it accepted the alarm's report under that id.
+
+        Either AOM does not hold the alarm any more, or it holds it under another id: its list tells, where we may ask.
+        """
+        claim, alarm = item.claim, item.claim.alarm
+        gone = Verdict(claim, "gone", outcome, named=item.ids, doubt_at=item.doubt_at)
+        if item.doubt_at is not None and not claim.has_successor:
+            return msgspec.structs.replace(gone, kind="confirm")
+        if claim.has_successor or alarm.reported_at is None:
+            return gone
+        async for found in self._finder.find([claim], (self._clock() + deadline) // 2):
+            if isinstance(found, Sighting):
+                return gone if found.is_guess else await self._push_listed(found, deadline)
+            if found.kind in ("not_listed", "later") and not found.outcome.needs_operator:
+                return found
+        return gone
+
+    async def _push_listed(self, found: Sighting, deadline: Millis) -> Verdict:
+        item = self._clear(found)
+        outcome = await self._push_once([item], "clear", deadline)
+        if outcome.bad_events:
+            return Verdict(found.claim, "not_listed", outcome, named=item.ids)
+        return self._verdict(item, outcome)
+
+    async def _push_once(self, items: list[_Item], action: Action, deadline: Millis) -> Outcome:
+        entries = [entry for item in items for entry in item.entries]
+        begun = self._clock()
+        outcome = await self._client.push(entries, action, deadline)
+        self._metrics.push_duration.observe((self._clock() - begun) / 1000)
+        self._metrics.batch_events.observe(len(entries))
+        self._metrics.pushes.labels(self.target, action, outcome.reason).inc()
+        if outcome.accepted:
+            self._streaks[action].accepted()
+        return outcome
+
+    def _verdict(self, item: _Item, outcome: Outcome) -> Verdict:
+        kind = self._kind(item, outcome)
+        if kind == "refused" or (outcome.refuses_content and not outcome.bad_events):
+            streak = self._streaks[item.claim.action]
+            streak.refused(item.claim.alarm, outcome)
+            kind = "paused" if streak.is_systematic else kind
+        return Verdict(item.claim, kind, outcome, item.sent_start, item.ids, item.doubt_at)
+
+    def _kind(self, item: _Item, outcome: Outcome) -> Kind:
+        if item.is_guess and (outcome.accepted or outcome.bad_events):
+            return "gone"
+        if outcome.accepted and item.doubt_at is not None and not item.claim.has_successor:
+            return "confirm"
+        if outcome.accepted:
+            return "accepted"
+        return self._refusal(item.claim) if outcome.bad_events else "later"
+
+    def _refusal(self, claim: Claim) -> Kind:
+        """Say what a refusal means: a clear is refused, too, when its alarm is not open any more."""
+        alarm = claim.alarm
+        if claim.action == "report":
+            return "refused"
+        if not self.looks_up:
+            return "gone"
+        again = alarm.reason == transitions.REFUSED_ONCE and alarm.attempts >= _MOST_REFUSALS
+        return "refused" if again else "not_listed"
+
+    def _report(self, claim: Claim) -> _Item:
+        alarm = claim.alarm
+        told_before = alarm.first_sent_start is None and alarm.first_reported_at is not None  # by an earlier version
+        entry = event.report(
+            claim.event,
+            alarm_id=alarm.id,
+            starts_at=alarm.fired_at,
+            now=self._clock(),
+            first_start=alarm.earliest_at if told_before else alarm.first_sent_start,
+            true_start=alarm.starts_at,
+        )
+        return _Item(claim, (self._client.encode(entry),), sent_start=entry.starts_at)
+
+    def _clear(self, found: Sighting) -> _Item:
+        alarm, now = found.claim.alarm, self._clock()
+        ends_at = now if alarm.ends_at is None else alarm.ends_at
+        entries = [
+            event.clear(found.claim.event, aom_id=aom_id, starts_at=alarm.fired_at, ends_at=ends_at, now=now)
+            for aom_id in found.aom_ids
+        ]
+        encoded = tuple(map(self._client.encode, entries))
+        return _Item(found.claim, encoded, found.aom_ids, found.is_guess, found.doubt_at)
+
+    def _batches(self, items: Sequence[_Item]) -> Iterator[list[_Item]]:
+        """Cut into pushes that AOM takes: by events and by bytes."""
+        batch: list[_Item] = []
+        events, size = 0, _ENVELOPE
+        for item in items:
+            if batch and (events + len(item.entries) > self._batch_size or size + item.size > LARGEST_BODY):
+                yield batch
+                batch, events, size = [], 0, _ENVELOPE
+            batch.append(item)
+            events, size = events + len(item.entries), size + item.size
+        if batch:
+            yield batch

@@ -1,0 +1,249 @@
+"""Settle: what became of one batch goes back to the ledger; metrics and logs of deliveries.
+
+In: `Verdict`s of one lane. Out: the rule for each alarm, applied to its row. It decides how long a row waits before it
+comes again, never whether a lane goes on. What cannot be settled comes due again when its lease ends.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from bridge.backoff import Random, backoff
+from bridge.clock import MINUTE, SECOND, Clock, Millis
+from bridge.delivery.result import Kind, Verdict
+from bridge.delivery.sender import Sender
+from bridge.errors import LedgerUnavailableError
+from bridge.ledger import Action, Alarm, Claim, Ledger, Settlement, transitions
+from bridge.log import logger
+from bridge.metrics import Metrics
+from bridge.typed_yaml.scalars import DurationField
+
+_NOT_LISTED_MOST: Millis = 30 * SECOND
+
+_SAID: dict[Kind, str] = {
+    "accepted": "accepted",
+    "confirm": "accepted, and looked up again later",
+    "refused": "refused",
+    "later": "not accepted, and tried again later",
+    "paused": "refused like everything else, and tried again later",
+    "unseen": "not to be found in AOM's lists, though others are; looked up again later",
+    "blind": "not to be found in AOM's lists, and tried again later",
+    "not_listed": "not in AOM's list yet, and looked up again later",
+    "gone": "finished: AOM does not hold these alarms any more",
+}
+
+_log = logger("dispatcher")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """The `delivery:` section: how alarms are batched and tried again."""
+
+    batch_size: int = 100
+    batch_wait: DurationField = 200
+    max_in_flight: int = 4
+    retry_min: DurationField = SECOND
+    retry_max: DurationField = 5 * MINUTE
+    shutdown_timeout: DurationField = 8 * SECOND
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Return what is wrong with the section: pairs of the key and the sentence."""
+        found = []
+        if not 1 <= self.batch_size <= 1_000:
+            found.append(("batch_size", "it must be 1 to 1000. Fix: such as 100."))
+        if not 1 <= self.max_in_flight <= 100:
+            found.append(("max_in_flight", "it must be 1 to 100. Fix: such as 4."))
+        if not 1 <= self.retry_min <= self.retry_max:
+            found.append(("retry_min", "it must be above 0 and at most retry_max. Fix: such as 1s."))
+        return found
+
+
+class Settler:
+    """Settles for one lane.
+
+    Args:
+        ledger: where rows are settled.
+        sender: the target's, which knows what was rejected for the target's own fault.
+        action: the lane's.
+        settings: the `delivery:` section.
+        metrics: where deliveries are counted.
+        clock: the time.
+        random: for jitter.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sender: Sender,
+        action: Action,
+        settings: DeliverySettings,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._ledger = ledger
+        self._sender = sender
+        self._target = sender.target
+        self._action = action
+        self._settings = settings
+        self._metrics = metrics
+        self._delivery = metrics.delivery.labels(action)
+        self._alert_age = metrics.alert_age.labels(action)
+        self._clock = clock
+        self._random = random
+
+    async def settle(self, verdicts: Sequence[Verdict]) -> None:
+        """Write down what became of these alarms."""
+        now = self._clock()
+        settlements = [Settlement(verdict.claim.alarm, self._step(verdict, now)) for verdict in verdicts]
+        try:
+            await self._doubt_lost(verdicts, await self._ledger.settle(settlements))
+            await self._take_back(verdicts, now)
+        except LedgerUnavailableError as error:
+            # The lease ends, and the rows come due again by themselves.
+            _log.error("settle failed", target=self._target, alarms=len(verdicts), error=str(error))
+            return
+        self._observe(verdicts, now)
+
+    async def _doubt_lost(self, verdicts: Sequence[Verdict], settled: set[int]) -> None:
+        """Say which alarms AOM may have been told of after their claim had passed to another worker."""
+        lost = [verdict for verdict in verdicts if verdict.claim.alarm.seq not in settled]
+        if not lost:
+            return
+        _log.warning("claims were lost before they were settled", target=self._target, alarms=len(lost))
+        doubtful = [
+            verdict.claim.alarm.key
+            for verdict in lost
+            if self._action == "report" and (verdict.outcome.accepted or verdict.outcome.in_doubt)
+        ]
+        if doubtful:
+            await self._ledger.doubt(doubtful)
+
+    async def _take_back(self, verdicts: Sequence[Verdict], now: Millis) -> None:
+        """Make due again what was rejected before it was clear that the target refuses everything."""
+        if not any(verdict.kind == "paused" for verdict in verdicts):
+            return
+        forgiven = self._sender.forgive(self._action)
+        if forgiven:
+            await self._ledger.take_back(forgiven, self._action, now + self._settings.retry_min)
+
+    def _step(self, verdict: Verdict, now: Millis) -> Callable[[Alarm], Alarm]:
+        outcome, claim = verdict.outcome, verdict.claim
+        match verdict.kind:
+            case "accepted" if claim.action == "report":
+                return partial(
+                    transitions.reported,
+                    sent_starts_at=claim.alarm.starts_at,
+                    now=now,
+                    sent_start=verdict.sent_start,
+                    in_doubt=outcome.in_doubt,
+                )
+            case "accepted" | "gone":
+                reason = "not_held" if verdict.kind == "gone" else None
+                named = verdict.named if self._sender.looks_up or verdict.doubt_at is not None else ()
+                return partial(transitions.cleared, reason=reason, now=now, named=named, doubt_at=verdict.doubt_at)
+            case "refused":
+                return partial(
+                    transitions.refused, action=claim.action, reason=outcome.reason, detail=outcome.detail, now=now
+                )
+        due_at = now + self._wait(verdict, now)
+        if verdict.kind == "confirm":
+            doubt_at, named = verdict.doubt_at, verdict.named
+            return partial(
+                transitions.confirming, due_at=due_at, detail=outcome.detail, named=named, doubt_at=doubt_at, now=now
+            )
+        return partial(
+            transitions.released,
+            due_at=due_at,
+            reason=_reason(verdict),
+            detail=outcome.detail,
+            in_doubt=outcome.in_doubt and claim.action == "report",
+            now=now,
+            sent_start=verdict.sent_start,
+            named=verdict.named,
+        )
+
+    def _wait(self, verdict: Verdict, now: Millis) -> Millis:
+        most = self._settings.retry_max
+        if verdict.kind == "confirm" and verdict.doubt_at is not None and not self._sender.looks_up:
+            return max(verdict.doubt_at + self._sender.lookup_wait - now, self._settings.retry_min)
+        if verdict.kind in ("not_listed", "confirm"):
+            most = min(most, max(_NOT_LISTED_MOST, self._settings.retry_min))
+        return backoff(
+            verdict.claim.alarm.attempts + 1,
+            least=self._settings.retry_min,
+            most=most,
+            random=self._random,
+            asked=verdict.outcome.retry_after,
+        )
+
+    def _observe(self, verdicts: Sequence[Verdict], now: Millis) -> None:
+        accepted = [verdict for verdict in verdicts if verdict.kind == "accepted"]
+        for verdict in accepted:
+            self._observe_delivery(verdict.claim, now)
+        if accepted:
+            self._metrics.last_acceptance.labels(self._target, self._action).set(now / 1000)
+        for verdict in verdicts:
+            if verdict.kind == "refused":
+                self._refused(verdict)
+            if verdict.kind == "unseen" and verdict.claim.alarm.reason != transitions.UNSEEN:
+                self._unseen(verdict)
+        for kind, count in Counter(verdict.kind for verdict in verdicts).items():
+            level = _log.debug if kind in ("later", "paused", "blind") else _log.info
+            level(_SAID[kind], target=self._target, action=self._action, alarms=count)
+
+    def _observe_delivery(self, claim: Claim, now: Millis) -> None:
+        alarm = claim.alarm
+        _log.debug("alarm sent", target=self._target, action=claim.action, id=alarm.id, fingerprint=alarm.fingerprint)
+        if claim.action == "clear":
+            received, began = alarm.resolved_at, alarm.ends_at
+        else:
+            is_first = alarm.reported_at is None
+            received, began = (alarm.received_at, alarm.fired_at) if is_first else (None, None)
+        if received is not None:
+            self._delivery.observe((now - received) / 1000)
+        if began is not None:
+            self._alert_age.observe(max(0, now - began) / 1000)
+
+    def _unseen(self, verdict: Verdict) -> None:
+        alarm = verdict.claim.alarm
+        _log.error(
+            "the clear of an alarm waits, and an operator must act",
+            target=self._target,
+            id=alarm.id,
+            fingerprint=alarm.fingerprint,
+            event_name=verdict.claim.event.metadata["event_name"],
+            detail=verdict.outcome.message,
+        )
+
+    def _refused(self, verdict: Verdict) -> None:
+        alarm = verdict.claim.alarm
+        self._metrics.rejected.labels(verdict.outcome.reason).inc()
+        _log.error(
+            "alarm rejected",
+            target=self._target,
+            action=verdict.claim.action,
+            id=alarm.id,
+            fingerprint=alarm.fingerprint,
+            event_name=verdict.claim.event.metadata["event_name"],
+            reason=verdict.outcome.reason,
+            detail=verdict.outcome.detail,
+        )
+
+
+def _reason(verdict: Verdict) -> str:
+    """Return why an alarm waits; some of the reasons steer what the next try does."""
+    match verdict.kind:
+        case "paused" | "blind":
+            return transitions.PAUSED
+        case "unseen":
+            return transitions.UNSEEN
+        case "not_listed":
+            return transitions.REFUSED_ONCE if verdict.outcome.bad_events else "not_listed"
+    # A clear that AOM has accepted stays one, whatever a later look-up comes to.
+    is_confirming = verdict.claim.alarm.reason == transitions.CONFIRMING
+    return transitions.CONFIRMING if is_confirming else verdict.outcome.reason

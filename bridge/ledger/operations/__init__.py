@@ -1,0 +1,1 @@
+"""What the ledger does, each within a transaction of the caller's."""

@@ -1,0 +1,176 @@
+"""What an operator changes by hand: retry, clear, discard; one transaction for some alarms.
+
+In: ids, their beginnings, fingerprints or the alarms' numbers, and how an alert is mapped today. Out: for each what was
+done, as a sentence. No other transaction adds an alarm meanwhile, and nothing here lets two alarms of one alert be
+delivered at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+import msgspec
+import sqlalchemy as sa
+from msgspec.structs import replace
+from sqlalchemy.engine import Connection
+
+from bridge.clock import Millis
+from bridge.errors import UnknownAlarmError
+from bridge.event import Mapped
+from bridge.ledger import transitions
+from bridge.ledger.alarm import Alarm, Context
+from bridge.ledger.operations import queries
+from bridge.ledger.storage import rows
+from bridge.ledger.storage.schema import alarms
+
+Edit = Literal["retry", "clear", "discard"]
+_AT_ONCE = 200
+"""Rejected alarms in one transaction of a retry of all: webhooks get their turn in between."""
+
+EDITS: tuple[Edit, ...] = get_args(Edit)
+MapAnew = Callable[[str, Context], Mapped]
+"""Maps an alert, given its source and what the ledger keeps of its webhook."""
+
+
+class Edited(msgspec.Struct, frozen=True):
+    """What became of one request: ``done``, or why not, as a sentence; ``found``: whether there is such an alarm."""
+
+    id: str
+    done: bool
+    text: str
+    found: bool = True
+
+
+class _Refusal(Exception):  # noqa: N818 - it is an answer, not an error
+    """Why an alarm cannot be changed so."""
+
+    def __init__(self, text: str, *, found: bool = True) -> None:
+        super().__init__(text)
+        self.found = found
+
+
+class Editor:
+    """Edits on one open transaction, which the caller commits.
+
+    Args:
+        connection: the transaction.
+        map_anew: how an alert is mapped today.
+        now: the time.
+    """
+
+    def __init__(self, connection: Connection, map_anew: MapAnew, now: Millis) -> None:
+        self._connection = connection
+        self._map_anew = map_anew
+        self._now = now
+        self._codec = rows.codec()
+
+    def run(self, edit: Edit, names: Sequence[str | int]) -> list[Edited]:
+        """Do one kind of edit to some alarms, each named as `read.named` reads it, or by its number."""
+        rows.lock_puts(self._connection)
+        step = {"retry": self._retry, "clear": self._clear, "discard": self._discard}[edit]
+        results = [self._one(name, step) for name in names]
+        if any(result.done for result in results):
+            rows.bump(self._connection, "edits")
+        return results
+
+    def _one(self, name: str | int, step: Callable[[Alarm], tuple[Alarm, str]]) -> Edited:
+        own_id = str(name)
+        try:
+            alarm = self._find(name)
+            own_id = alarm.id
+            after, text = step(alarm)
+        except _Refusal as refusal:
+            return Edited(own_id, done=False, text=str(refusal), found=refusal.found)
+        rows.update(self._connection, [(alarm, after)])
+        return Edited(alarm.id, done=True, text=text)
+
+    def _find(self, name: str | int) -> Alarm:
+        try:
+            seq = name if isinstance(name, int) else queries.named(self._connection, name)
+        except UnknownAlarmError as error:
+            raise _Refusal(str(error), found=False) from None
+        found = rows.load(self._connection, [seq])
+        if not found:
+            raise _Refusal("the alarm is no longer in the ledger", found=False)
+        return found[seq]
+
+    def _retry(self, alarm: Alarm) -> tuple[Alarm, str]:
+        if alarm.due_at is not None:
+            if alarm.claimed_by is not None:
+                raise _Refusal("it is being sent right now")
+            return replace(alarm, due_at=min(self._now, alarm.due_at)), "it was waiting, and is tried now"
+        if alarm.state != "rejected":
+            raise _Refusal(f"it is {alarm.state}, and only a rejected or waiting alarm can be tried again")
+        context = self._context(alarm)
+        if alarm.reported_at is not None or context.alert.status == "resolved":
+            self._check_alone(alarm)
+            return transitions.retried(alarm, None, self._now), "its clear is tried again"
+        return self._retry_report(alarm, context)
+
+    def _retry_report(self, alarm: Alarm, context: Context) -> tuple[Alarm, str]:
+        self._check_newest(alarm)
+        mapped = self._map_anew(alarm.source, context)
+        outline = self._codec.outline(mapped, context)
+        if outline is None:
+            raise _Refusal(f"rule {mapped.rule!r} drops its alert now. Fix: discard it, or change the rule")
+        rows.update_contents(self._connection, [(alarm.seq, self._codec.pack(outline.kept))])
+        text = f"mapped anew by rule {mapped.rule!r} for target {mapped.target!r}, and its report is tried again"
+        if alarm.ends_at is not None:
+            text += "; its clear follows, for its alert has resolved"
+        return transitions.retried(alarm, outline, self._now), text
+
+    def _clear(self, alarm: Alarm) -> tuple[Alarm, str]:
+        if alarm.claimed_by is not None and alarm.state == "clear_due":
+            raise _Refusal("its clear is being sent right now")
+        if alarm.finished_at is not None:
+            self._check_alone(alarm)
+        if alarm.state == "rejected" and not transitions.may_be_held(alarm):
+            raise _Refusal("AOM has never taken it, so there is nothing to clear. Fix: discard it")
+        after = transitions.ended(alarm, self._now)
+        if after.state == "cleared":
+            return after, "it is an event, which has no clear; finished"
+        return after, "its clear follows its report" if after.state == "report_due" else "its clear is due"
+
+    def _discard(self, alarm: Alarm) -> tuple[Alarm, str]:
+        if alarm.finished_at is not None and alarm.state != "rejected":
+            raise _Refusal(f"it is {alarm.state} already")
+        text = "given up without a push"
+        if transitions.may_be_held(alarm):
+            text += "; AOM may still hold it: clear it in AOM's console, or let it end by its timeout"
+        return transitions.discarded(alarm, self._now), text
+
+    def _check_newest(self, alarm: Alarm) -> None:
+        if not alarm.is_newest:
+            last = rows.last_alarms(self._connection, [alarm.key])[alarm.key]
+            raise _Refusal(f"its alert has fired again since, as alarm {last.id}. Fix: discard this one")
+
+    def _check_alone(self, alarm: Alarm) -> None:
+        """Refuse while a later alarm of the alert is in a worker's hands: two at a time could overtake each other."""
+        claimed = sa.select(alarms.c.seq).where(
+            alarms.c.source == alarm.source,
+            alarms.c.fingerprint == alarm.fingerprint,
+            alarms.c.claimed_by.is_not(None),
+        )
+        seqs = list(self._connection.execute(claimed.order_by(alarms.c.seq).with_for_update()).scalars())
+        if seqs:
+            raise _Refusal("another alarm of its alert is being sent right now. Fix: try again in a moment")
+
+    def _context(self, alarm: Alarm) -> Context:
+        kept = rows.contents_of(self._connection, [alarm.seq]).get(alarm.seq)
+        try:
+            if kept is None:
+                raise _Refusal("its alert is missing from the ledger. Fix: discard it")
+            return self._codec.context(kept)
+        except ValueError as error:
+            raise _Refusal(f"its alert cannot be read: {error}. Fix: discard it") from None
+
+
+def rejected(connection: Connection, *, target: str | None, source: str | None, after: int) -> list[int]:
+    """Return the numbers of some rejected alarms, those above ``after``, the oldest first."""
+    query = sa.select(alarms.c.seq).where(alarms.c.state == "rejected", alarms.c.seq > after)
+    if target is not None:
+        query = query.where(alarms.c.target == target)
+    if source is not None:
+        query = query.where(alarms.c.source == source)
+    return list(connection.execute(query.order_by(alarms.c.seq).limit(_AT_ONCE)).scalars())

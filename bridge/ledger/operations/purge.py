@@ -1,0 +1,92 @@
+"""Upkeep: what time alone does to the ledger, in steps so small that no webhook waits for them.
+
+Alarms that nobody fires any more expire after AOM has cleared them by age; finished ones are purged after `history`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bridge.clock import Millis
+from bridge.ledger import transitions
+from bridge.ledger.alarm import Alarm
+from bridge.ledger.counts import Tally
+from bridge.ledger.storage import rows as tables
+from bridge.ledger.storage.schema import alarms, contents, counters
+from bridge.ledger.storage.statements import chunks
+
+ROWS_PER_LOOK = 5_000
+ROWS_PER_PURGE = 500
+
+
+def expirable(connection: Connection, after: int, now: Millis) -> tuple[list[int], int]:
+    """Look at the next rows for open alarms that have expired; reads only.
+
+    Args:
+        connection: an open transaction.
+        after: the number of the last row of the look before; 0 at first.
+        now: the time.
+
+    Returns:
+        The numbers of those that seem so, and where the next look begins: 0 after the last row.
+    """
+    heard_at = sa.case((alarms.c.reported_at > alarms.c.last_seen, alarms.c.reported_at), else_=alarms.c.last_seen)
+    is_old = sa.and_(
+        alarms.c.state == "reported",
+        alarms.c.due_at.is_(None),
+        heard_at + alarms.c.timeout + transitions.EXPIRY_GRACE <= now,
+    )
+    window = (
+        sa.select(alarms.c.seq, is_old.label("is_old"))
+        .where(alarms.c.seq > after)
+        .order_by(alarms.c.seq)
+        .limit(ROWS_PER_LOOK)
+        .subquery()
+    )
+    last, count = connection.execute(sa.select(sa.func.max(window.c.seq), sa.func.count())).one()
+    found = list(connection.execute(sa.select(window.c.seq).where(window.c.is_old)).scalars())
+    return found, int(last) if count == ROWS_PER_LOOK else 0
+
+
+def expire(connection: Connection, seqs: Sequence[int], now: Millis) -> tuple[list[Alarm], Tally]:
+    """Finish those of these alarms that have really expired; return them, and how the counts changed."""
+    steps = [(row, transitions.expired(row, now)) for row in tables.load(connection, seqs).values()]
+    done = [(before, after) for before, after in steps if before is not after]
+    tables.update(connection, done)
+    return [after for _, after in done], Tally.of(done)
+
+
+def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -> Tally:
+    """Delete the oldest alarms that finished before a time, at most ``limit``; return how the counts changed.
+
+    A rejected alarm that still fires stays: it is what tells that its repeats are no news.
+    """
+    query = (
+        sa.select(alarms.c.seq, alarms.c.state, alarms.c.target)
+        .where(alarms.c.finished_at < before, alarms.c.last_seen < before)
+        .order_by(alarms.c.finished_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(query).all()
+    changes = Tally()
+    for _, state, target in rows:
+        changes.states[state, target] -= 1
+    for some in chunks([row[0] for row in rows]):
+        connection.execute(sa.delete(contents).where(contents.c.seq.in_(some)))
+        connection.execute(sa.delete(alarms).where(alarms.c.seq.in_(some)))
+    return changes
+
+
+def mark_probed(connection: Connection, now: Millis) -> None:
+    """Write down that readiness was asked for."""
+    connection.execute(sa.update(counters).where(counters.c.name == "probed_at").values(value=now))
+
+
+def is_purgeable(connection: Connection, before: Millis) -> bool:
+    """Say whether an alarm finished before a time; reads only."""
+    query = sa.select(alarms.c.seq).where(alarms.c.finished_at < before, alarms.c.last_seen < before).limit(1)
+    return connection.execute(query).first() is not None

@@ -1,0 +1,1 @@
+"""The ledger's tables in SQLite and PostgreSQL: connections, SQL, the schema and its migrations."""

@@ -1,0 +1,109 @@
+"""Brings the ledger's schema up to date by Alembic: once, in one transaction, under a lock for all replicas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from bridge.errors import LedgerStartError
+from bridge.ledger.refusals import of_database
+from bridge.ledger.storage.schema import metadata
+
+VERSION_TABLE = "ledger_version"
+_MIGRATIONS = Path(__file__).parents[1] / "migrations"
+_LOCK = 0x616F6D  # "aom": any number will do, as long as every replica takes the same
+_LONGEST = "SET LOCAL statement_timeout = '5min'; SET LOCAL lock_timeout = '1min'"
+
+
+def migrate(engine: Engine, place: str, migrations: Path = _MIGRATIONS) -> None:
+    """Bring the schema up to date.
+
+    Args:
+        engine: begins transactions that may write.
+        place: the database's address without secrets, for messages.
+        migrations: the folder of the migrations.
+
+    Raises:
+        LedgerStartError: the database cannot be opened or is not a ledger of this or an earlier version.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    try:
+        with engine.begin() as connection:
+            _lock(connection)
+            _upgrade(connection, config, place)
+            if migrations == _MIGRATIONS:
+                check_schema(connection, place)
+    except (SQLAlchemyError, OSError) as error:
+        raise LedgerStartError(f"the ledger at {place} cannot be opened: {of_database(error)}") from error
+
+
+def check_version(connection: Connection, place: str) -> None:
+    """Refuse a ledger whose schema is not exactly ours.
+
+    Raises:
+        LedgerStartError: it is older or newer, or no ledger.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    if _revision(connection) != ScriptDirectory.from_config(config).get_current_head():
+        text = f"the ledger at {place} is not of this version of aom-bridge"
+        raise LedgerStartError(f"{text}. Fix: use the version that serve runs, or start serve once to migrate it.")
+
+
+def check_schema(connection: Connection, place: str) -> None:
+    """Refuse a ledger that bears our version and has other tables, columns or indexes all the same.
+
+    Raises:
+        LedgerStartError: what differs, and the fix.
+    """
+    inspector = sa.inspect(connection)
+    present = set(inspector.get_table_names())
+    for table in metadata.sorted_tables:
+        if table.name not in present:
+            raise _other_schema(place, f"the table {table.name} is missing")
+        columns = {column["name"] for column in inspector.get_columns(table.name)}
+        if columns != set(table.c.keys()):
+            names = ", ".join(sorted(columns ^ set(table.c.keys())))
+            raise _other_schema(place, f"the columns of {table.name} differ: {names}")
+        indexes = {(index["name"], *index["column_names"]) for index in inspector.get_indexes(table.name)}
+        missing = [index for index in table.indexes if (index.name, *index.columns.keys()) not in indexes]
+        if missing:
+            names = ", ".join(sorted(str(index.name) for index in missing))
+            raise _other_schema(place, f"indexes of {table.name} are missing or others: {names}")
+
+
+def _other_schema(place: str, difference: str) -> LedgerStartError:
+    text = f"the ledger at {place} bears our version and has another schema: {difference}. Nothing was changed"
+    fix = "run the version of aom-bridge that has made it, or move it away; what fires comes back with the next repeats"
+    return LedgerStartError(f"{text}. Fix: {fix}.")
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_LONGEST)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+def _upgrade(connection: Connection, config: Config, place: str) -> None:
+    scripts = ScriptDirectory.from_config(config)
+    current = _revision(connection)
+    if current == scripts.get_current_head():
+        return
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+        text = f"the ledger at {place} was written by a later version of aom-bridge (its schema is {current})"
+        raise LedgerStartError(f"{text}. Nothing was changed. Fix: run that version or a later one.")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()

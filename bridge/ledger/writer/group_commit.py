@@ -1,0 +1,201 @@
+"""Group commit: notifications that wait at the same time share one transaction, and one fsync.
+
+In: the parcel of one notification. Out: what became of it after the commit, or an error and nothing of it was kept.
+That one failing notification does not fail its neighbours is the transaction's own business; when the database itself
+does not serve, all are told so at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from bridge.errors import BridgeError, LedgerUnavailableError
+from bridge.ledger.alarm import Receipt
+from bridge.ledger.writer.messages import Parcel
+from bridge.log import ThrottledLine, logger
+
+Result = Receipt | BridgeError
+Commit = Callable[[list[Parcel]], Awaitable[list[Result]]]
+_LARGEST_GROUP = 10_000
+"""Alerts in one shared transaction; a single notification may be larger."""
+
+_WORTH_ANOTHER = 12
+"""Rows for which a second transaction begins while one is under way: for fewer it costs more than it gains."""
+
+MAX_PUT_SECONDS = 8.0
+"""From the call of a put to its answer."""
+
+_COMMIT_SECONDS = 1.0
+"""Of these, for a commit that has begun: a notification that is as old as the rest is not committed any more."""
+
+_REST_SECONDS = 3.0
+"""The same for a notification that is larger than a group: those who come right behind it must have time, too."""
+
+_log = logger("ledger")
+
+
+class AbandonedError(LedgerUnavailableError):
+    """The sender had gone before the transaction began; it will send again what is still true."""
+
+
+class _Waiting:
+    """One notification on its way into a transaction."""
+
+    def __init__(self, parcel: Parcel, is_wanted: Callable[[], bool]) -> None:
+        self.parcel = parcel
+        self.is_wanted = is_wanted
+        self.done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+
+    def settle(self, result: Result) -> None:
+        if self.done.done():
+            return
+        if isinstance(result, Exception):
+            self.done.set_exception(result)
+        else:
+            self.done.set_result(result)
+
+
+class GroupCommit:
+    """The queue before the transactions.
+
+    Two of them can be under way, so that whoever runs them need not wait for us in between. They run in their order,
+    and there is room for all of both.
+
+    Args:
+        commit: takes in these notifications in one transaction; raises when nothing of them was kept.
+        room: says how many alarms may still be added.
+        can_begin: says whether a transaction can begin now; `go` when it can again.
+        can_overlap: whether one transaction can be on its way while another runs.
+    """
+
+    def __init__(
+        self, commit: Commit, room: Callable[[], int], can_begin: Callable[[], bool], *, can_overlap: bool
+    ) -> None:
+        self._commit = commit
+        self._room = room
+        self._can_begin = can_begin
+        self._can_overlap = can_overlap
+        self._waiting: OrderedDict[_Waiting, None] = OrderedDict()
+        self._rows = 0
+        self._is_called = False
+        self._under_way: dict[asyncio.Task[None], list[_Waiting]] = {}
+        self._closing = False
+        self._failed = ThrottledLine(partial(_log.error, "a transaction of the ledger failed"))
+
+    async def stop(self) -> None:
+        """Finish what was put; puts from now on are refused."""
+        self._closing = True
+        self.go()
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def put(self, parcel: Parcel, is_wanted: Callable[[], bool]) -> Receipt:
+        """Wait for the commit of one notification; as `Ledger.put`."""
+        if self._closing:
+            raise LedgerUnavailableError("the bridge is shutting down")
+        is_large = parcel.rows > _LARGEST_GROUP
+        parcel.expires_at = time.monotonic() + MAX_PUT_SECONDS - (_REST_SECONDS if is_large else _COMMIT_SECONDS)
+        waiting = _Waiting(parcel, is_wanted)
+        self._waiting[waiting] = None
+        self._rows += parcel.rows
+        if not self._is_called:
+            self._is_called = True
+            asyncio.get_running_loop().call_soon(self.go)
+        try:
+            async with asyncio.timeout(MAX_PUT_SECONDS):
+                return await waiting.done
+        except TimeoutError:
+            raise LedgerUnavailableError(f"the ledger did not commit within {MAX_PUT_SECONDS:.0f} s") from None
+        finally:
+            self._forget(waiting)
+
+    def go(self) -> None:
+        """Begin as many transactions as can be under way."""
+        self._is_called = False
+        while self._waiting and self._is_free():
+            group = self._next_group()
+            if not group:
+                return
+            wanted = _still_wanted(group)
+            if wanted:
+                self._begin(wanted)
+
+    def _is_free(self) -> bool:
+        """Say whether one more transaction may begin."""
+        if not self._can_begin():
+            return False
+        if not self._under_way:
+            return True
+        return self._can_overlap and len(self._under_way) == 1 and self._rows >= _WORTH_ANOTHER
+
+    def _forget(self, waiting: _Waiting) -> None:
+        """Leave out what is still waiting although its sender has been answered."""
+        if waiting in self._waiting:
+            del self._waiting[waiting]
+            self._rows -= waiting.parcel.rows
+
+    def _next_group(self) -> list[_Waiting]:
+        """Take what can go now: the first ones that wait, and nothing past one that has to wait."""
+        group: list[_Waiting] = []
+        left, share = min(_LARGEST_GROUP, self._room_left()), self._share()
+        for waiting in self._waiting:
+            left -= waiting.parcel.most
+            if (left < 0 and (group or self._under_way)) or (share <= 0 and group):
+                break
+            group.append(waiting)
+            share -= waiting.parcel.rows
+        for waiting in group:
+            self._forget(waiting)
+        return group
+
+    def _share(self) -> int:
+        """Return how many rows the next transaction takes: with all of them, there would be none beside it."""
+        if not self._can_overlap:
+            return self._rows
+        under_way = sum(waiting.parcel.rows for group in self._under_way.values() for waiting in group)
+        return max(_WORTH_ANOTHER, (self._rows + under_way) // 2)
+
+    def _room_left(self) -> int:
+        """Return how many alerts may go beside those under way, each of which may add an alarm."""
+        if not self._under_way:
+            return _LARGEST_GROUP
+        return self._room() - sum(waiting.parcel.most for group in self._under_way.values() for waiting in group)
+
+    def _begin(self, group: list[_Waiting]) -> None:
+        task = asyncio.create_task(self._transaction(group), name="ledger-commit")
+        self._under_way[task] = group
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        del self._under_way[task]
+        self.go()
+
+    async def _transaction(self, group: list[_Waiting]) -> None:
+        try:
+            results: Sequence[Result] = await self._commit([waiting.parcel for waiting in group])
+        except Exception as error:  # noqa: BLE001 - whatever it was, every sender must get its answer
+            results = [_refusal(error)] * len(group)
+            if not isinstance(error, LedgerUnavailableError):  # logged where its senders are answered
+                self._failed.add(error=str(results[0]), notifications=len(group))
+        for waiting, result in zip(group, results, strict=True):
+            waiting.settle(result)
+
+
+def _refusal(error: Exception) -> LedgerUnavailableError:
+    if isinstance(error, LedgerUnavailableError):
+        return error
+    return LedgerUnavailableError(f"the ledger failed: {type(error).__name__}")
+
+
+def _still_wanted(group: list[_Waiting]) -> list[_Waiting]:
+    wanted = []
+    for waiting in group:
+        if waiting.is_wanted():
+            wanted.append(waiting)
+        else:
+            waiting.settle(AbandonedError("the sender has gone"))
+    return wanted

@@ -1,0 +1,259 @@
+"""Runs transactions: writes one after the other, reads beside them on a thread of their own.
+
+In: a step to run on an open transaction. Out: its result once it is committed, or `LedgerUnavailableError` and nothing
+of it was kept. Which step it is, is none of this module's business.
+
+The steps of a storm can travel, and run in the ledger writer process where there is one. Without one a small write to
+a SQLite file runs in the event loop, and only its commit, which waits for the disk, on the writing thread: two threads
+that take turns at the interpreter's lock cost three times as much as one. Everything else, and whatever finds the file
+locked by another process, runs on the writing thread as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from bridge.errors import BridgeError, LedgerUnavailableError
+from bridge.ledger.refusals import of_database
+from bridge.ledger.storage.database import Database, HeldConnection, checked
+from bridge.ledger.writer.client import WriterGoneError, WritingProcess
+from bridge.ledger.writer.process import Steps
+
+T = TypeVar("T")
+Step = Callable[[Connection], T]
+
+MOST_ROWS = 1_000
+"""Of a small write: some 50 ms, for which other webhooks wait."""
+
+
+_GRACE_SECONDS = 1.0
+"""After the end of what was in flight, to write down its outcomes."""
+
+_NOT_OPEN = "the ledger is not open"
+
+
+class Transactions:
+    """The transactions of one process on one database.
+
+    Args:
+        database: where the ledger lies.
+        elsewhere: the process where steps run that can travel, if there is one.
+    """
+
+    def __init__(self, database: Database, elsewhere: WritingProcess | None = None) -> None:
+        self._database = database
+        self._elsewhere = elsewhere
+        self._turn = asyncio.Lock()
+        self._travelling = 0
+        self._all_back = asyncio.Event()
+        self._all_back.set()
+        self._held = HeldConnection(database)
+        self._is_hurried = False
+        self._is_travelling = False
+        self._refusal: BridgeError | None = LedgerUnavailableError(_NOT_OPEN)
+
+    async def open(self) -> None:
+        """Start the threads, and open the database on the one that writes; nothing travels yet.
+
+        Raises:
+            LedgerStartError: it cannot be used.
+            LedgerUnavailableError: it cannot be used now; a later try may succeed.
+        """
+        self._writer = ThreadPoolExecutor(1, "ledger-write")
+        self._reader = ThreadPoolExecutor(1, "ledger-read")
+        try:
+            await self._on(self._writer, self._database.open)
+        except BaseException as error:
+            self._refusal = error if isinstance(error, BridgeError) else self._refusal
+            self._end_threads()
+            self._database.close()
+            raise
+        self._refusal = None
+
+    async def travel(self, on_return: Callable[[], None]) -> None:
+        """Let steps travel from now on.
+
+        Args:
+            on_return: is called when a ledger writer process runs after another one has ended.
+        """
+        if self._elsewhere is not None:
+            await self._elsewhere.open(self._database.identity, on_return)
+            self._is_travelling = True
+
+    @property
+    def has_writer(self) -> bool:
+        """Whether steps that can travel run in another process."""
+        return self._elsewhere is not None
+
+    def can_travel(self) -> bool:
+        """Say whether such a step would run now."""
+        return self._elsewhere is None or self._elsewhere.is_there or self._refusal is not None
+
+    def hurry(self, seconds: float) -> None:
+        """Wait for nothing that stands still longer than a part of this many seconds: all of it has to end by then."""
+        self._is_hurried = True
+        if self._elsewhere is not None:
+            self._elsewhere.hurry(seconds)
+        asyncio.get_running_loop().call_later(seconds + _GRACE_SECONDS, self._database.cut)
+
+    async def close(self, reason: BaseException | None = None) -> None:
+        """Finish what was begun, then leave the database; what is asked from now on is refused for this reason."""
+        async with self._alone():
+            self._refusal = reason if isinstance(reason, BridgeError) else LedgerUnavailableError(_NOT_OPEN)
+            if self._elsewhere is not None and self._is_travelling:
+                await self._elsewhere.close()
+            self._held.let_go()
+            await asyncio.to_thread(self._end_threads)
+            await asyncio.to_thread(self._database.close)
+
+    async def write(
+        self,
+        step: Step[T],
+        rows: int = MOST_ROWS + 1,
+        *,
+        is_durable: bool = True,
+        can_travel: bool = False,
+        otherwise: Step[T] | None = None,
+    ) -> T:
+        """Run one transaction.
+
+        Args:
+            step: what to do in it.
+            rows: about how many rows it writes.
+            is_durable: it must survive a loss of power; without, the disk is not waited for, and it survives a crash.
+            can_travel: another process can run it: pickle takes it, what it returns and what it raises.
+            otherwise: what to do instead, before any other write, if the step fails and not the database.
+
+        Raises:
+            LedgerUnavailableError: it failed, and nothing of it was kept.
+        """
+        self._check()
+        try:
+            if can_travel and self._elsewhere is not None:
+                steps = Steps(step, otherwise)
+                return await self._there(self._elsewhere, steps, is_durable=is_durable, is_large=rows > MOST_ROWS)
+            async with self._alone():
+                self._check()
+                try:
+                    return await self._by_ourselves(step, rows, is_durable=is_durable)
+                except Exception as error:
+                    if otherwise is None or isinstance(error, OperationalError):
+                        raise
+                    return await self._by_ourselves(otherwise, rows, is_durable=is_durable)
+        except SQLAlchemyError as error:
+            unavailable = _unavailable(error)
+            if self._is_hurried:  # who comes next would wait as long, for the same
+                self._refusal = unavailable
+            raise unavailable from error
+
+    async def read(self, step: Step[T]) -> T:
+        """Run one read beside the writes.
+
+        Raises:
+            LedgerUnavailableError: the database does not answer.
+        """
+        self._check()
+
+        def transaction() -> T:
+            with self._database.reads.connect().execution_options(read_only=True) as connection:
+                return step(connection)
+
+        try:
+            return await self._on(self._reader, transaction)
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from error
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Wait until nothing else writes; SQLite itself would let us wait behind a storm until we gave up."""
+        async with self._turn:
+            await self._all_back.wait()
+            yield
+
+    def _check(self) -> None:
+        if self._refusal is not None:
+            raise LedgerUnavailableError(str(self._refusal))
+
+    async def _by_ourselves(self, step: Step[T], rows: int, *, is_durable: bool) -> T:
+        if rows > MOST_ROWS or self._database.is_shared:
+            return await self._on(self._writer, lambda: self._transaction(step))
+        return await self._here(step, is_durable=is_durable)
+
+    async def _there(self, elsewhere: WritingProcess, steps: Steps[T], *, is_durable: bool, is_large: bool) -> T:
+        async with self._turn:
+            self._travelling += 1
+            self._all_back.clear()
+        try:
+            if not elsewhere.is_there:
+                raise LedgerUnavailableError("the ledger writer process is being restarted")
+            return await elsewhere.run(steps, is_durable=is_durable, is_large=is_large)
+        except WriterGoneError:
+            text = "the ledger writer process ended; what it was doing may have been kept"
+            raise LedgerUnavailableError(text) from None
+        finally:
+            self._travelling -= 1
+            if not self._travelling:
+                self._all_back.set()
+
+    def _transaction(self, step: Step[T]) -> T:
+        """Run a write, and once more where what it failed of could be mended."""
+        try:
+            return self._once(step)
+        except (OperationalError, LedgerUnavailableError) as error:
+            if not self._database.relieve(error):
+                raise
+        return self._once(step)
+
+    def _once(self, step: Step[T]) -> T:
+        with self._database.engine.begin() as connection:
+            return checked(self._database, step, connection)
+
+    async def _here(self, step: Step[T], *, is_durable: bool) -> T:
+        """Run a write in the event loop; its commit on the writing thread if that waits for the disk."""
+        connection = self._held.get(is_durable=is_durable, at_once=True)
+        try:
+            transaction = connection.begin()
+        except OperationalError:  # another process writes: wait for it where nobody waits for us
+            self._held.let_go()
+            return await self._on(self._writer, lambda: self._transaction(step))
+        try:
+            result = checked(self._database, step, connection)
+            if is_durable:
+                await self._on(self._writer, transaction.commit)
+            else:
+                transaction.commit()
+        except (OperationalError, LedgerUnavailableError) as error:
+            self._held.let_go()
+            if not await self._on(self._writer, partial(self._database.relieve, error)):
+                raise
+            return await self._on(self._writer, lambda: self._once(step))
+        except BaseException:
+            self._held.let_go()
+            raise
+        return result
+
+    def _end_threads(self) -> None:
+        self._writer.shutdown()
+        self._reader.shutdown()
+
+    @staticmethod
+    async def _on(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+        """Run a call on a thread to its end, also when whoever waits for it is cancelled."""
+        running = asyncio.get_running_loop().run_in_executor(executor, call)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+
+
+def _unavailable(error: SQLAlchemyError) -> LedgerUnavailableError:
+    return LedgerUnavailableError(f"the ledger cannot be used now: {of_database(error).what}")

@@ -1,0 +1,1 @@
+"""The accepting half: webhooks of Alertmanager in, committed alarms in the ledger out; AOM is never called here."""

@@ -1,0 +1,341 @@
+"""Reads YAML into typed values, every mistake at once.
+
+In: bytes, a dataclass to read them as, and the variables. Out: an instance, or a `ConfigError` that holds all problems,
+each as ``file:line:column: path: problem. Fix: …``. Scalars are read as text and typed by the field that they fill, so
+YAML's own guesses (``no``, ``on``, digits-only ids) never happen. ``${VAR}`` and ``${VAR:-default}`` are expanded once,
+in scalar values, after the YAML is parsed; ``$$`` is a literal ``$``; what comes out is never expanded again nor read
+as a template. A line break at the end of a value is taken off. Which settings there are is none of its business.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+import yaml
+
+from bridge.mapping.matcher import Matchers
+from bridge.mapping.template import Template
+from bridge.secret import Secret
+from bridge.typed_yaml import hints as nodehints
+from bridge.typed_yaml import variables
+from bridge.typed_yaml.document import compose, problem_at
+from bridge.typed_yaml.mistakes import called, in_typographic_quotes, invisible
+from bridge.typed_yaml.problems import ConfigError, Problem, suggest
+
+T = TypeVar("T")
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+"""What no file system, terminal, database or network takes."""
+
+_INDEX = re.compile(r"\[([0-9]+)\]")
+_PASSWORD_IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)\S*@")
+
+
+def read_as(kind: type[T], raw: bytes, file: str) -> T:
+    """Read another YAML file of ours, by the same rules, as this dataclass; variables are not expanded.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    reader = Reader(file, None, allow_unset=True)
+    found = reader.read(compose(raw, file), kind, "")
+    if reader.problems or not isinstance(found, kind):
+        raise ConfigError(file, reader.problems)
+    return found
+
+
+class _Missing:
+    """Stands for a value that could not be read; the problem is noted."""
+
+
+_MISSING = _Missing()
+
+
+class Reader:
+    """Reads nodes into typed values and collects every problem on the way."""
+
+    def __init__(self, file: str, env: Mapping[str, str] | None, *, allow_unset: bool) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.missing: list[Problem] = []
+        self.doubts: list[Problem] = []
+        self._env = env
+        self._allow_unset = allow_unset
+        self._nodes: dict[str, yaml.Node] = {}
+        self._kept: dict[str, list[int]] = {}
+        self._concealed: list[tuple[yaml.ScalarNode, Callable[[str], str]]] = []
+
+    def read(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - typed by its argument
+        """Return the node's value as ``kind``, or `_MISSING`."""
+        self._nodes[path] = node
+        origin, args = get_origin(kind), get_args(kind)
+        if origin is Annotated:
+            if args[1].conceal is not None and isinstance(node, yaml.ScalarNode):
+                self._concealed.append((node, args[1].conceal))
+            is_secret = args[1].conceal is not None
+            return self._scalar(node, args[1].name, args[1].parse, path, is_secret=is_secret)
+        if origin in (types.UnionType, typing.Union):
+            return self._union(node, args, path)
+        if origin is Literal:
+            return self._choice(node, args, path)
+        if origin is tuple:
+            return self._list(node, args[0], path)
+        if origin is dict:
+            return self._map(node, args[1], path)
+        if dataclasses.is_dataclass(kind):
+            return self._section(node, kind, path)
+        name, parse = _PLAIN.get(kind, ("text", getattr(kind, "parse", kind)))
+        return self._scalar(node, name, parse, path)
+
+    def note(self, node: yaml.Node, path: str, text: str) -> _Missing:
+        """Note a problem at the node's place."""
+        self.problems.append(problem_at(node, path, text))
+        return _MISSING
+
+    def shown(self, node: yaml.Node) -> str:
+        """Return a file that was read as YAML for everybody's eyes: variables by their names, secrets as ``<secret>``.
+
+        The nodes of the secrets are changed by it: nothing can be read from them any more.
+        """
+        for found, conceal in self._concealed:
+            found.value = conceal(found.value)
+        text = str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True, width=1_000))
+        return _PASSWORD_IN_ADDRESS.sub(rf"\1{Secret('')!r}@", text)
+
+    def note_at(self, path: str, text: str) -> None:
+        """Note a problem at the place of a path that was read, or of the nearest above it."""
+        place = path
+        while place not in self._nodes and place:
+            place = place.rpartition(".")[0]
+        self.note(self._nodes[place], path, text)
+
+    def _scalar(
+        self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str, *, is_secret: bool = False
+    ) -> Any:  # noqa: ANN401 - typed by its arguments
+        if not isinstance(node, yaml.ScalarNode):
+            is_matcher = parse == Matchers.parse
+            text = nodehints.not_a_matcher(node) if is_matcher else nodehints.not_a_value(node, name)
+            return self.note(node, path, text)
+        if _UNFIT.search(node.value):
+            return self.note(node, path, "it holds a NUL or half of a surrogate pair. Fix: write whole characters.")
+        wrong = self._wrong_variable(node, parse, path, is_secret=is_secret)
+        if wrong:
+            return self.note(node, path, wrong)
+        try:
+            if parse == Template.parse:
+                return parse(node.value, lambda text: self._expand(node, text, path))
+            value = parse(self._expand(node, node.value, path).rstrip("\r\n"))
+        except ValueError as error:
+            missing = self.note(node, path, str(error))
+            return Template.parse("") if parse == Template.parse else missing  # so that its name stays known
+        warning = _warning(node, value) if isinstance(value, Matchers) else ""
+        if warning:
+            self.doubts.append(problem_at(node, path, warning))
+        return value
+
+    def _wrong_variable(
+        self, node: yaml.ScalarNode, parse: Callable[..., Any], path: str, *, is_secret: bool
+    ) -> str | None:
+        """Return what is wrong with a value that looks like a variable; note what may be wrong."""
+        is_plain = parse not in (Template.parse, Matchers.parse)
+        unseen = invisible(node.value) if is_plain else None
+        odd = called(unseen) if unseen else in_typographic_quotes(node.value)
+        if odd:
+            self.doubts.append(problem_at(node, path, odd))
+        if self._env is None:
+            return None
+        text = node.value.strip()
+        doubt = None
+        if is_secret:
+            doubt = variables.doubtful_secret(text)
+        elif is_plain:
+            likely = variables.likely_variable(text)
+            if likely:
+                return likely
+            doubt = variables.possible_variable(text)
+        if doubt:
+            self.doubts.append(problem_at(node, path, doubt))
+        return variables.broken_variable(text)
+
+    def _expand(self, node: yaml.Node, text: str, path: str) -> str:
+        if self._env is None:
+            return text
+        expanded, unset = variables.expand(text, self._env)
+        for name in unset:
+            problem = f"${{{name}}} is not set. Fix: export {name}, or write ${{{name}:-default}}."
+            (self.missing if self._allow_unset else self.problems).append(problem_at(node, path, problem))
+        return expanded
+
+    def _union(self, node: yaml.Node, kinds: tuple[Any, ...], path: str) -> Any:  # noqa: ANN401
+        rest = [kind for kind in kinds if kind is not type(None)]
+        if len(rest) == 1:
+            return self.read(node, rest[0], path)
+        wanted = next((kind for kind in rest if _fits(node, kind)), rest[0])
+        return self.read(node, wanted, path)
+
+    def _choice(self, node: yaml.Node, choices: tuple[str, ...], path: str) -> Any:  # noqa: ANN401
+        def parse(text: str) -> str:
+            if text in choices:
+                return text
+            raise ValueError(f"{text!r} is not known here. Fix: {suggest(text, choices)}")
+
+        return self._scalar(node, "one of " + ", ".join(choices), parse, path)
+
+    def _list(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
+        if not isinstance(node, yaml.SequenceNode):
+            text = f"a list is expected here, not {nodehints.called(node)}. Fix: begin lines with '- '."
+            return self.note(node, path, nodehints.not_matchers(node) if kind is Matchers else text)
+        values = [self.read(child, kind, f"{path}[{index}]") for index, child in enumerate(node.value)]
+        self._kept[path] = [index for index, value in enumerate(values) if value is not _MISSING]
+        return tuple(value for value in values if value is not _MISSING)
+
+    def _map(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
+        pairs = self._pairs(node, path)
+        fields = nodehints.keys_of(kind) if dataclasses.is_dataclass(kind) else []
+        strays = {key: child for key, (_, child) in pairs.items() if key in fields}
+        if any(isinstance(child, yaml.ScalarNode) for child in strays.values()):
+            return self._note_strays(pairs, strays, path)
+        values = {key: self.read(child, kind, _join(path, key)) for key, (_, child) in pairs.items()}
+        return {key: value for key, value in values.items() if value is not _MISSING}
+
+    def _note_strays(self, pairs: nodehints.Pairs, strays: typing.Iterable[str], path: str) -> _Missing:
+        """Note the keys of a section that stand where its name belongs."""
+        names = [key for key in pairs if key not in strays]
+        text = nodehints.below(names[0] if names else "default", is_there=bool(names))
+        for key in strays:
+            self.note(pairs[key][0], _join(path, key), text)
+        return _MISSING
+
+    def _section(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
+        before = len(self.problems)
+        pairs = self._pairs(node, path)
+        if len(self.problems) > before and not pairs:
+            return _MISSING
+        types_by_name = typing.get_type_hints(kind, include_extras=True)
+        fields = {f.metadata.get("key", f.name): f for f in dataclasses.fields(kind)}
+        hints = {key: types_by_name[one.name] for key, one in fields.items()}
+        robbed = self._note_unknown(pairs, hints, path, getattr(kind, "instead", {}))
+        read = {
+            fields[key].name: self.read(child, hints[key], _join(path, key))
+            for key, (_, child) in pairs.items()
+            if key in fields and key not in robbed
+        }
+        values = {name: value for name, value in read.items() if value is not _MISSING}
+        for key, one in fields.items():
+            if _is_required(one) and key not in pairs:
+                self.note(node, _join(path, key), "it is missing. Fix: add it.")
+        if all(one.name in values for one in fields.values() if _is_required(one)):
+            section = kind(**values)
+            self._check(section, node, path, {problem.path for problem in self.problems[before:]})
+            if len(self.problems) == before:
+                return section
+        return _MISSING
+
+    def _note_unknown(
+        self, pairs: nodehints.Pairs, hints: dict[str, Any], path: str, instead: Mapping[str, str]
+    ) -> set[str]:
+        """Note keys that the section does not take; return the keys whose lines they are."""
+        robbed = set()
+        for key, (key_node, _) in pairs.items():
+            if key in hints:
+                continue
+            parent = nodehints.holder_of(key, hints) or nodehints.empty_before(pairs, key, hints)
+            hint = instead.get(key) or suggest(key, hints)
+            is_meant = parent not in pairs and (key in instead or hint.startswith("did you mean"))
+            if parent is not None and not is_meant:
+                robbed.add(parent)
+                self.note(key_node, _join(path, key), nodehints.below(parent, is_there=parent in pairs))
+            else:
+                unseen = invisible(key)
+                self.note(key_node, _join(path, key), called(unseen) if unseen else f"unknown key. Fix: {hint}")
+        return robbed
+
+    def _check(self, section: Any, node: yaml.Node, path: str, known: set[str]) -> None:  # noqa: ANN401
+        """Note what is wrong with the section as a whole, except where a worse problem of it is known already."""
+        for key, text in getattr(section, "problems", list)():
+            where = self._place(_join(path, key) if key else path)
+            if not any(place == where or place.startswith((where + ".", where + "[")) for place in known):
+                self.note(self._nodes.get(where, node), where, text)
+        for name, noted in (("missing", self.missing), ("doubts", self.doubts)):
+            for key, text in getattr(section, name, list)():
+                where = self._place(_join(path, key))
+                noted.append(problem_at(self._nodes.get(where, node), where, text))
+
+    def _place(self, path: str) -> str:
+        """Return where something stands in the file: a list is read without the entries that have problems."""
+        parts = _INDEX.split(path)
+        found = parts[0]
+        for index, rest in zip(parts[1::2], parts[2::2], strict=True):
+            kept = self._kept.get(found)
+            found += f"[{kept[int(index)] if kept else index}]{rest}"
+        return found
+
+    def _pairs(self, node: yaml.Node, path: str) -> nodehints.Pairs:
+        if isinstance(node, yaml.ScalarNode) and node.value == "":
+            return {}
+        if not isinstance(node, yaml.MappingNode):
+            self.note(
+                node, path, f"keys and values are expected here, not {nodehints.called(node)}. Fix: write 'key: value'."
+            )
+            return {}
+        pairs: nodehints.Pairs = {}
+        for key_node, child in node.value:
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            if not key or _UNFIT.search(key):
+                self.note(key_node, path, "a key must be one value that is not empty. Fix: write a name.")
+                continue
+            if key in pairs:
+                line = pairs[key][0].start_mark.line + 1
+                self.note(key_node, _join(path, key), f"the key stands at line {line} already. Fix: remove one.")
+            pairs[key] = (key_node, child)
+        return pairs
+
+
+def _fits(node: yaml.Node, kind: Any) -> bool:  # noqa: ANN401 - a type of the settings
+    """Say whether a node of this form can be of this type: lists, sections, and single values for all the rest."""
+    if isinstance(node, yaml.SequenceNode):
+        return get_origin(kind) is tuple
+    is_section = dataclasses.is_dataclass(kind) or get_origin(kind) is dict
+    return is_section == isinstance(node, yaml.MappingNode)
+
+
+def _warning(node: yaml.ScalarNode, matchers: Matchers) -> str:
+    is_joined = node.style not in ("|", ">") and node.start_mark.line != node.end_mark.line
+    return matchers.warning or (matchers.folded() if is_joined else "")
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false. Fix: write true or false.")
+    return text == "true"
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,15}", text):
+        raise ValueError(f"{text[:40]!r} is not a whole number. Fix: write digits only.")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", text):
+        raise ValueError(f"{text!r} is not a number. Fix: write it as 20 or 0.5.")
+    return float(text)
+
+
+_PLAIN: dict[Any, tuple[str, Callable[[str], Any]]] = {
+    bool: ("true or false", _boolean),
+    int: ("a whole number", _whole_number),
+    float: ("a number", _number),
+}
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _is_required(one: dataclasses.Field[Any]) -> bool:
+    return one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING

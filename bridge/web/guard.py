@@ -1,0 +1,245 @@
+"""Stands before each handler: who asks, and may they.
+
+In: a request. Out: the handler's answer, or 401, 403 or 503. Without passwords and tokens everybody may post alerts and
+read, and changes are taken from loopback only, unless `--web.enable-admin` opens them. A listener on loopback then
+answers only to a Host that no name server can give: else a page whose name was turned to loopback (DNS rebinding)
+could read and post through a browser on this machine. The body is not touched here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from bridge.log import logger
+from bridge.metrics import Metrics
+from bridge.rate_limit import Allowance
+from bridge.web.accounts import Accounts, TooManyGuessesError
+from bridge.web.policy import Policy
+from bridge.web.responses import WHO, failure
+from bridge.web.settings import DEFAULT_RIGHTS, Right
+
+REASONS = (
+    "no_credentials",
+    "wrong_credentials",
+    "too_many_guesses",
+    "no_right",
+    "not_loopback",
+    "foreign_page",
+    "foreign_host",
+    "outdated",
+)
+
+ON_LOOPBACK = web.AppKey("on_loopback", bool)
+"""Whether an application's listener is reached from its own machine only."""
+
+_NAME_KINDS = ("DNS", "URI", "email", "IP Address")
+_PROXY_HEADERS = ("forwarded", "via", "x-real-ip")
+
+_log = logger("door")
+
+
+class Guard:
+    """Decides for each request.
+
+    Args:
+        policy: who may what.
+        accounts: knows passwords and tokens.
+        metrics: where refusals are counted.
+        monotonic: seconds that never go back.
+        is_admin_open: changes are taken from everywhere where nobody needs credentials.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        accounts: Accounts,
+        metrics: Metrics,
+        monotonic: Callable[[], float],
+        *,
+        is_admin_open: bool,
+    ) -> None:
+        self._policy = policy
+        self._accounts = accounts
+        self._metrics = metrics
+        self._lines = Allowance(monotonic)
+        self._is_admin_open = is_admin_open
+        self._trusts: WeakKeyDictionary[ssl.SSLContext, bytes] = WeakKeyDictionary()
+        metrics.preset(metrics.web_refusals, REASONS)
+        self.use(policy)
+
+    def use(self, policy: Policy) -> None:
+        """Decide by another policy from the next request on."""
+        self._policy = policy
+        self._accounts.use(policy)
+        if policy.tls is not None:
+            self._trusts[policy.tls] = policy.trust
+
+    def before(self, right: Right, handle: Handler) -> Handler:
+        """Return the handler behind a check for this right."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            is_outdated = self._is_outdated(request)
+            refusal = await self._refusal(request, right, is_outdated=is_outdated)
+            response = await handle(request) if refusal is None else refusal
+            if is_outdated:
+                response.force_close()
+            if refusal is not None and right == "webhook":
+                self._metrics.webhook_requests.labels(str(refusal.status)).inc()
+            return response
+
+        return guarded
+
+    def _is_outdated(self, request: web.Request) -> bool:
+        """Say whether the connection was made under another policy, which let other clients in."""
+        policy, context = self._policy, _context(request)
+        if context is None or policy.tls is None:
+            return context is not policy.tls
+        return self._trusts.get(context) != policy.trust
+
+    async def _refusal(self, request: web.Request, right: Right, *, is_outdated: bool) -> web.Response | None:
+        policy = self._policy
+        if is_outdated and (right == "admin" or (policy.trust and not self._was_verified(request))):
+            text = "the web configuration has changed since this connection was made; connect again"
+            return self._refused(request, "outdated", text, 503)
+        certificate = _certificate_name(request, policy)
+        if policy.allowed_sans and certificate is None:
+            text = "the certificate has none of the names that client_allowed_sans lists"
+            return self._refused(request, "no_right", text)
+        if policy.needs_credentials:
+            return await self._check_credentials(request, right)
+        return self._check(request, right, certificate)
+
+    async def _check_credentials(self, request: web.Request, right: Right) -> web.Response | None:
+        header = _authorization(request)
+        if not header:
+            return self._unknown(request, "no_credentials", "a user and password or a bearer token is needed here")
+        try:
+            name = self._accounts.known(header) or await self._accounts.verify(header, request.remote or "")
+        except TooManyGuessesError:
+            return self._too_many(request)
+        if name is None:
+            return self._unknown(request, "wrong_credentials", "the user, password or token is wrong")
+        return self._check(request, right, name)
+
+    def _was_verified(self, request: web.Request) -> bool:
+        """Say whether some policy has verified the client's certificate."""
+        context = _context(request)
+        return context is not None and bool(self._trusts.get(context))
+
+    def _check(self, request: web.Request, right: Right, name: str | None) -> web.Response | None:
+        request[WHO] = name or "anybody"
+        if name is None and request.app[ON_LOOPBACK] and not _is_fixed(request.headers.get("Host", "localhost")):
+            text = "this Host is not ours. Fix: ask for localhost or an IP address, or set users or tokens"
+            return self._refused(request, "foreign_host", text)
+        rights = self._policy.rights_of(name) if name else DEFAULT_RIGHTS
+        if right not in rights:
+            if name and (self._policy.needs_credentials or self._policy.rights):
+                text = f"{name!r} has no right {right!r}. Fix: grant it under rights in the web configuration"
+                return self._refused(request, "no_right", text, who=name)
+            if not self._is_admin_open and not _is_near(request):
+                text = "changes are taken from loopback only. Fix: aom-bridge alarms on the bridge's own machine"
+                return self._refused(request, "not_loopback", text)
+        if right != "status" and _is_from_a_foreign_page(request, is_anonymous=name is None):
+            return self._refused(request, "foreign_page", "a page of another site asked for this")
+        return None
+
+    def _unknown(self, request: web.Request, reason: str, text: str) -> web.Response:
+        response = self._refused(request, reason, text, 401)
+        response.headers["WWW-Authenticate"] = 'Basic realm="aom-bridge"' if self._policy.users else "Bearer"
+        return response
+
+    def _too_many(self, request: web.Request) -> web.Response:
+        text = "too many wrong passwords or tokens came from your address; these were not looked at"
+        response = self._refused(request, "too_many_guesses", text, 503)
+        response.headers["Retry-After"] = "10"
+        return response
+
+    def _refused(self, request: web.Request, reason: str, text: str, status: int = 403, **more: str) -> web.Response:
+        self._metrics.web_refusals.labels(reason).inc()
+        peer = request.remote or ""
+        if self._lines.take(peer):
+            _log.warning("refused", status=status, reason=reason, path=request.path[:200], peer=peer, **more)
+        return failure(text, status)
+
+
+def _authorization(request: web.Request) -> str:
+    """Return the one header; two of them could mean one thing to a proxy and another to us."""
+    headers = request.headers.getall("Authorization", [])
+    return headers[0] if len(headers) == 1 else ""
+
+
+def _context(request: web.Request) -> ssl.SSLContext | None:
+    context: ssl.SSLContext | None = request.transport.get_extra_info("sslcontext") if request.transport else None
+    return context
+
+
+def _certificate_name(request: web.Request, policy: Policy) -> str | None:
+    """Return the name in the client's certificate, which the handshake has verified: one that is allowed, if so."""
+    if policy.tls is None or request.transport is None:
+        return None
+    certificate: dict[str, Any] = request.transport.get_extra_info("peercert") or {}
+    names = [_plain(kind, value) for kind, value in certificate.get("subjectAltName", ()) if kind in _NAME_KINDS]
+    if policy.allowed_sans:
+        return next((name for name in names if name in policy.allowed_sans), None)
+    subject = [value for pairs in certificate.get("subject", ()) for key, value in pairs if key == "commonName"]
+    listed = [name for name in (*names, *subject) if name in policy.rights]
+    return next(iter((*listed, *names, *subject)), None)
+
+
+def _plain(kind: str, value: str) -> str:
+    """Return a name as people write it: Python spells an IPv6 address out."""
+    return str(ipaddress.ip_address(value.strip())) if kind == "IP Address" else value
+
+
+def _is_near(request: web.Request) -> bool:
+    """Say whether the request comes from this machine, and not through a proxy on it."""
+    names = (name.lower() for name in request.headers)
+    if any(name in _PROXY_HEADERS or name.startswith("x-forwarded-") for name in names):
+        return False
+    return is_loopback(request.remote or "")
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether an address is reached from its own machine only."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if found.version == 6 else None
+    return (mapped or found).is_loopback
+
+
+def _is_from_a_foreign_page(request: web.Request, *, is_anonymous: bool) -> bool:
+    """Say whether a browser sent this for a page that is not ours.
+
+    Browsers tell so themselves. A page whose name was turned to our address passes as the same origin (DNS rebinding):
+    where no credentials are asked for, only a host that no name server can give is believed.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return True
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return False
+    host = origin.partition("://")[2]
+    return host != request.host or (is_anonymous and not _is_fixed(host))
+
+
+@lru_cache(maxsize=64)
+def _is_fixed(host: str) -> bool:
+    """Say whether a host, with its port if any, is one that no name server can give."""
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    if name.lower() == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

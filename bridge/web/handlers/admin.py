@@ -1,0 +1,97 @@
+"""What changes something by hand, over HTTP: retry, clear and discard alarms, reload the configuration.
+
+In: ``POST /api/v1/alarms/ID/retry`` (or ``clear``, ``discard``), ``POST /api/v1/alarms/retry`` for all rejected ones,
+``POST /-/reload``. Out: what was done, as the command line says it, and a line in the log that says by whom. Who may is
+the door's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from bridge.errors import LedgerUnavailableError
+from bridge.event import Mapped
+from bridge.ledger import EDITS, Context, Edit, Ledger
+from bridge.log import logger
+from bridge.mapping import Mapper
+from bridge.web.responses import WHO, answer, failure
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+_log = logger("admin")
+
+
+class Admin:
+    """The changing handlers of ``/api/v1/alarms``.
+
+    Args:
+        ledger: what is changed.
+        mapper: maps a rejected alert anew.
+        reload: reads the configuration again; gives what is wrong with it, line by line.
+    """
+
+    right: Literal["admin"] = "admin"
+
+    def __init__(self, ledger: Ledger, mapper: Mapper, reload: Callable[[], Awaitable[list[str]]]) -> None:
+        self._ledger = ledger
+        self._mapper = mapper
+        self._reload = reload
+
+    def use(self, mapper: Mapper) -> None:
+        """Map by other rules from now on."""
+        self._mapper = mapper
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this room."""
+        one = [web.post(f"/api/v1/alarms/{{id}}/{edit}", _kept(self._handler(edit))) for edit in EDITS]
+        every = [web.post("/api/v1/alarms/retry", _kept(self.retry_all))]
+        return [web.post("/-/reload", _kept(self.reload)), *every, *one]
+
+    async def reload(self, request: web.Request) -> web.Response:
+        """Reload; 500 with every mistake where the old configuration stays."""
+        _log.info("reload asked for", **_asked_by(request))
+        problems = await asyncio.shield(self._reload())  # a half reload is worse than a late answer
+        if problems:
+            return web.Response(status=500, text="\n".join(["the configuration was not reloaded:", *problems, ""]))
+        return web.Response(text="the configuration was reloaded\n")
+
+    async def retry_all(self, request: web.Request) -> web.Response:
+        """Retry every rejected alarm, of one ``target`` or ``source`` where the query names it."""
+        query = request.query
+        results = await self._ledger.retry_all(query.get("target"), query.get("source"), self._map_anew)
+        done = sum(result.done for result in results)
+        _log.info("rejected alarms retried", done=done, refused=len(results) - done, **_asked_by(request))
+        return answer([msgspec.to_builtins(result) for result in results])
+
+    def _handler(self, edit: Edit) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            (result,) = await self._ledger.edit(edit, [request.match_info["id"]], self._map_anew)
+            done = {"id": result.id, "done": result.done, "text": result.text}
+            _log.info("alarm edited", edit=edit, **done, **_asked_by(request))
+            if result.done:
+                return answer({"id": result.id, "text": result.text})
+            return failure(result.text, 409 if result.found else 404)
+
+        return handle
+
+    def _map_anew(self, source: str, context: Context) -> Mapped:
+        return self._mapper.map(source, context.alert, context.group).mapped
+
+
+def _asked_by(request: web.Request) -> dict[str, str]:
+    return {"who": request[WHO], "peer": request.remote or ""}
+
+
+def _kept(handle: Handler) -> Handler:
+    async def answered(request: web.Request) -> web.Response:
+        try:
+            return await handle(request)
+        except LedgerUnavailableError as error:
+            return failure(str(error), 503)
+
+    return answered

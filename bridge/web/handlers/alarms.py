@@ -1,0 +1,79 @@
+"""``/api/v1/alarms``: the ledger's alarms for programs, and the description of all of ``/api/v1``; reads only."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Literal
+
+import msgspec
+import yaml
+from aiohttp import web
+
+from bridge.errors import LedgerUnavailableError, UnknownAlarmError
+from bridge.ledger import STATES, Ledger
+from bridge.ledger.operations import queries
+from bridge.web.handlers.alarm_json import as_json
+from bridge.web.responses import answer, failure
+
+_MOST = 10_000
+
+
+class AlarmsApi:
+    """The reading handlers of ``/api/v1/alarms``.
+
+    Args:
+        ledger: what is read.
+    """
+
+    right: Literal["status"] = "status"
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._description = msgspec.json.encode(yaml.safe_load((files(__package__) / "openapi.yaml").read_bytes()))
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this module."""
+        return [
+            web.get("/api/v1/alarms", self.listing),
+            web.get("/api/v1/alarms/{id}", self.show),
+            web.get("/api/v1/openapi.json", self.describe),
+        ]
+
+    async def describe(self, _request: web.Request) -> web.Response:
+        """Answer with the description in OpenAPI's format."""
+        return web.Response(body=self._description, content_type="application/json")
+
+    async def listing(self, request: web.Request) -> web.Response:
+        """Answer with alarms, the newest first; ``state`` (may be repeated), ``target``, ``source`` and ``limit``."""
+        query = request.query
+        states = query.getall("state", [])
+        unknown = [state for state in states if state not in STATES]
+        if unknown:
+            return failure(f"no state is called {unknown[0][:40]!r}; there are {', '.join(STATES)}", 400)
+        limit = query.get("limit", "1000")
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MOST):
+            return failure(f"limit must be 1 to {_MOST}", 400)
+        try:
+            views = await self._ledger.read(
+                lambda connection: queries.listing(
+                    connection,
+                    states=states,
+                    target=query.get("target"),
+                    source=query.get("source"),
+                    limit=int(limit),
+                )
+            )
+        except LedgerUnavailableError as error:
+            return failure(str(error), 503)
+        return answer([as_json(view) for view in views])
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Answer with one alarm, named by its id, its fingerprint or the beginning of its id."""
+        own_id = request.match_info["id"]
+        try:
+            view = await self._ledger.read(lambda connection: queries.show(connection, own_id))
+        except LedgerUnavailableError as error:
+            return failure(str(error), 503)
+        except UnknownAlarmError as error:
+            return failure(str(error), 404)
+        return answer(as_json(view))

@@ -1,0 +1,128 @@
+"""One address that the bridge listens on; its socket stays while the TLS behind it changes.
+
+In: an application and a TLS context. Out: connections. When the context changes, a server with the new one takes over
+the same socket: nobody is refused meanwhile, and open connections go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from typing import Any
+
+from aiohttp import web
+
+from bridge.errors import BridgeError, of_listening
+from bridge.rate_limit import Allowance
+from bridge.web.errors import ServerLog
+from bridge.web.guard import is_loopback
+
+BACKLOG = 4_096
+"""Connections that may wait to be accepted: a storm of single-alert groups opens thousands at once."""
+
+KEEPALIVE_SECONDS = 75
+"""How long a connection may take until the headers of its next request are complete, the first one included."""
+
+HANDSHAKE_SECONDS = 10
+_UNREAD_SECONDS = 30
+
+
+class Listener:
+    """Listens on one address.
+
+    Args:
+        host: the address; empty for all.
+        port: 0 takes any free one.
+        flag: the command line's option that gave the address.
+    """
+
+    def __init__(self, host: str, port: int, flag: str) -> None:
+        self._host = host
+        self._port = port
+        self._flag = flag
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether it can be reached from this machine only."""
+        return self._host == "localhost" or is_loopback(self._host)
+
+    @property
+    def authority(self) -> str:
+        """Host and port for an address of our own; valid after `start`."""
+        host = f"[{self._host}]" if ":" in self._host else self._host or "127.0.0.1"
+        return f"{host}:{self.port}"
+
+    async def start(self, application: web.Application, tls: ssl.SSLContext | None, farewell_seconds: float) -> None:
+        """Listen.
+
+        Raises:
+            BridgeError: the address cannot be listened on.
+        """
+        self._runner = web.AppRunner(
+            application,
+            logger=ServerLog(Allowance(asyncio.get_running_loop().time)),
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            shutdown_timeout=farewell_seconds,
+        )
+        await self._runner.setup()
+        try:
+            server = await self._serve(tls, {"host": self._host or None, "port": self._port})
+        except OSError as error:
+            await self._runner.cleanup()
+            what, fix = of_listening(error, self._port)
+            text = f"{self._host or '*'}:{self._port} cannot be listened on: {what}"
+            raise BridgeError(f"{text}. Fix: {fix} {self._flag}.") from None
+        self._servers = [server]
+        self.port = int(server.sockets[0].getsockname()[1])
+        for one in self._same_sockets():
+            with one:
+                # Connections inherit it: who never reads our answer holds its memory no longer than this.
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_SECONDS * 1000)
+
+    async def prepare(self, tls: ssl.SSLContext | None) -> list[asyncio.Server]:
+        """Return servers for the same sockets with another TLS context; they do not serve yet.
+
+        Raises:
+            OSError: one could not be made, and none is left.
+        """
+        sockets = self._same_sockets()
+        making = [self._serve(tls, {"sock": one, "start_serving": False}) for one in sockets]
+        made = await asyncio.gather(*making, return_exceptions=True)
+        servers = [one for one in made if not isinstance(one, BaseException)]
+        failures = [one for one in made if isinstance(one, BaseException)]
+        if failures:
+            for server in servers:
+                server.close()
+            raise failures[0]
+        return servers
+
+    async def use(self, servers: list[asyncio.Server]) -> None:
+        """Let prepared servers take all new connections from now on; whoever is connected stays so."""
+        before, self._servers = self._servers, servers
+        for server in servers:
+            await server.start_serving()
+        for server in before:
+            server.close()
+
+    def _same_sockets(self) -> list[socket.socket]:
+        """Return our sockets under other numbers: closing one of the two leaves the other open and listening."""
+        return [socket.socket(fileno=os.dup(one.fileno())) for server in self._servers for one in server.sockets]
+
+    async def stop(self) -> None:
+        """Take no new connection, and let requests under way end for a moment."""
+        for server in self._servers:
+            server.close()
+        await self._runner.cleanup()
+
+    async def _serve(self, tls: ssl.SSLContext | None, where: dict[str, Any]) -> asyncio.Server:
+        protocols: Any = self._runner.server  # its type names the protocol by its call only
+        if protocols is None:
+            raise RuntimeError("the runner is not set up")
+        if tls is not None:
+            where |= {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": 1}
+        loop = asyncio.get_running_loop()
+        server: asyncio.Server = await loop.create_server(protocols, backlog=BACKLOG, **where)
+        return server
