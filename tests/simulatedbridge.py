@@ -62,13 +62,13 @@ class Replica:
 
     async def _begin(self, app):
         await app.ledger.open()
-        await app._delivery.start()
+        await app.parts.delivery.start()
 
     async def stop(self):
         """Stop as on SIGTERM."""
         app, self._app = self._app, None
         self._note("", f"bridge {self.number} stops")
-        await self._life.run(app._delivery.stop())
+        await self._life.run(app.parts.delivery.stop())
         await self._life.run(app.ledger.close())
         await self._life.end()
 
@@ -79,7 +79,7 @@ class Replica:
         transactions = app.ledger._transactions
         transactions.write = transactions.read = _gone
         await self._life.end()
-        for client in app._delivery.clients.values():
+        for client in app.parts.delivery.clients.values():
             await client.stop()
         transactions._held.let_go()
         app.ledger._database.close()
@@ -100,7 +100,7 @@ class Replica:
         request = make_mocked_request(
             "POST", "/webhook", CIMultiDict(headers), payload=content, transport=wire, protocol=wire, writer=wire
         )
-        task = self._life.run(self._app._webhook.receive(request))
+        task = self._life.run(self._app.parts.webhook.receive(request))
         done, _ = await asyncio.wait([task], timeout=PATIENCE_SECONDS)
         wire.has_gone = True
         return task.result().status if done and not task.cancelled() else None

@@ -397,7 +397,7 @@ async def test_fire_and_clear_through_wrong_secrets_expiry_and_rotation(kind, tm
         await rig.send({**one, "status": "resolved", "endsAt": alert(ends_at=system_clock())["endsAt"]})
         await until(lambda: rig.cleared() == ["DiskFull"])
         pages += [await rig.get(path) for path in ("/metrics", "/api/v1/alarms", "/")]
-        shown = json.dumps(pages) + repr(rig.app._settings)
+        shown = json.dumps(pages) + repr(rig.app._reloader.settings)
     await emulator.stop()
     said = capfd.readouterr()
     for secret in secrets.used:

@@ -83,6 +83,6 @@ async def test_a_merged_alarm_is_not_taken_for_its_predecessor(tmp_path):
 
 def doubts(rig):
     """Give the doubt about the open alarm."""
-    with looking_at(rig.app._settings.store.url) as connection:
+    with looking_at(rig.app._reloader.settings.store.url) as connection:
         (view,) = queries.listing(connection, states=["reported"])
     return view.alarm.doubt_at

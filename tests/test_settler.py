@@ -7,7 +7,8 @@ from book import T0, Book
 
 from bridge.aom import Outcome
 from bridge.delivery.result import Verdict
-from bridge.delivery.settler import DeliverySettings, Settler
+from bridge.delivery.settings import DeliverySettings
+from bridge.delivery.settler import Settler
 from bridge.ledger.operations import queries
 from bridge.metrics import Metrics
 

@@ -4,7 +4,7 @@ import asyncio
 
 from conftest import PATIENCE
 
-from bridge.receiving.turns import Turns, unhurried
+from bridge.receiving.turns import Turns
 
 
 async def test_a_round_has_so_much_work_and_the_rest_waits_in_its_order():
@@ -38,20 +38,3 @@ async def test_who_gave_up_takes_nobody_s_turn():
         await first
         await third
     assert second.cancelled()
-
-
-async def test_whoever_works_through_many_items_lets_others_go_first():
-    """After so many items in a row whatever is ready has its turn, and every item still comes, in order."""
-    seen = []
-
-    async def other():
-        for _ in range(3):
-            seen.append("other")
-            await asyncio.sleep(0)
-
-    note = seen.append
-    task = asyncio.create_task(other())
-    async for number in unhurried(range(7), 3):
-        note(number)
-    await task
-    assert seen == [0, 1, 2, "other", 3, 4, 5, "other", 6, "other"]

@@ -1,73 +1,104 @@
-"""Reload: the configuration file read again while the bridge runs; all of it, or nothing.
+"""Reads the configuration file again while the bridge runs, and changes the parts to it: all of it, or nothing.
 
 In: SIGHUP, ``POST /-/reload``, or a file that has changed (`--config.watch`). Out: a changed bridge, or the old one and
-what is wrong. Open alarms keep what they were reported with. It reads; what a change means is the rooms' business.
+what is wrong. Open alarms keep what they were reported with. What a reload may change is decided here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import config
-from bridge.clock import Clock
+from bridge.aom import REASONS
+from bridge.clock import Clock, Millis
 from bridge.config import Settings
+from bridge.delivery.targets import Delivery, TargetsConfig
 from bridge.errors import BridgeError
+from bridge.event import SEVERITIES
 from bridge.file_watch import Look, changes, look
+from bridge.ledger import ACTIONS, OUTCOMES, STATES, Ledger
 from bridge.log import logger
+from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
-
-Apply = Callable[[Settings, str], Awaitable[None]]
+from bridge.receiving.webhook import CODES, Webhook
+from bridge.web.handlers import ConfigView
+from bridge.web.handlers.admin import Admin
 
 _log = logger("reload")
 
 
-class Reload:
-    """Reloads one file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of the bridge that take other settings while they run.
+
+    Attributes:
+        is_ledger_open: says whether the ledger is open, and the delivery behind it runs.
+    """
+
+    ledger: Ledger
+    webhook: Webhook
+    admin: Admin
+    delivery: Delivery
+    config_view: ConfigView
+    metrics: Metrics
+    is_ledger_open: Callable[[], bool]
+
+
+class Reloader:
+    """Reloads the configuration file.
 
     Args:
         file: its name.
-        apply: changes the running bridge to other settings, which may be shown so; raises `BridgeError` when it cannot
-            and nothing changed.
-        metrics: where success is shown.
+        settings: what was loaded from it.
+        parts: what takes other settings.
         clock: the time.
+        is_watching: reload when the file changes.
+
+    Attributes:
+        settings: what the bridge runs on.
     """
 
-    def __init__(self, file: str, apply: Apply, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, file: str, settings: Settings, parts: Parts, clock: Clock, *, is_watching: bool) -> None:
+        self.settings = settings
         self._file = file
-        self._apply = apply
-        self._metrics = metrics
+        self._parts = parts
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._is_watching = is_watching
+        self._lock = asyncio.Lock()
+        self._watcher: asyncio.Task[None] | None = None
 
-    async def start(self, *, watch: bool) -> None:
-        """Note what was loaded, and watch the file if asked to."""
+    async def start(self) -> None:
+        """Show the settings in the metrics, and watch the file if asked to."""
+        self._preset_metrics()
         seen = look([self._file])
         self._succeeded(await asyncio.to_thread(_hash, self._file))
-        self._watcher = asyncio.create_task(self._watch(seen), name="config-watch") if watch else None
+        if self._is_watching:
+            self._watcher = asyncio.create_task(self._watch(seen), name="config-watch")
 
     async def stop(self) -> None:
         """Watch no longer, and let a reload under way end."""
-        async with self._turn:
+        async with self._lock:
             if self._watcher is not None:
                 self._watcher.cancel()
                 await asyncio.gather(self._watcher, return_exceptions=True)
 
     async def run(self) -> list[str]:
         """Reload; return what is wrong, line by line: nothing, and the bridge runs on the new file."""
-        async with self._turn:
+        async with self._lock:
             try:
                 digest = await asyncio.to_thread(_hash, self._file)
                 loaded = await asyncio.to_thread(config.load, self._file)
-                await self._apply(loaded.settings, loaded.shown)
+                await self._change(loaded.settings, loaded.shown)
             except config.ConfigError as error:
                 return self._failed(error.lines())
             except BridgeError as error:
                 return self._failed([str(error)])
             except Exception as error:  # noqa: BLE001 - whatever it was, the next reload may do better
-                _log.exception("reload stumbled")
+                _log.exception("unexpected error during reload; the old configuration stays")
                 return self._failed([f"the reload failed: {type(error).__name__}"])
             for problem in (*loaded.missing, *loaded.doubts):
                 _log.warning("doubtful configuration", place=problem.line_of(self._file))
@@ -75,13 +106,70 @@ class Reload:
             _log.info("configuration reloaded", file=self._file)
             return []
 
+    async def _change(self, settings: Settings, shown: str) -> None:
+        """Change the parts to other settings, which may be shown so.
+
+        Raises:
+            BridgeError: they cannot be changed so while the bridge runs; nothing was changed, and every reason is told.
+        """
+        parts, before = self._parts, self.settings
+        if not parts.is_ledger_open():
+            raise BridgeError("the ledger is not open, and may hold alarms of a target that goes. Fix: reload later.")
+        self._check(settings)
+        ready = await parts.delivery.prepare(delivered(settings))
+        old_mapper = before.mapper()
+        self._use(settings, settings.mapper())
+        # Alerts that were mapped by the old rules are kept by now: a target that is to go may have got one of them.
+        await parts.webhook.settled()
+        try:
+            self._check(settings)
+        except BridgeError:
+            self._use(before, old_mapper)
+            for client in ready.values():
+                await client.stop()
+            raise
+        self.settings = settings
+        parts.config_view.use(shown)
+        self._preset_metrics()
+        await parts.delivery.change(delivered(settings), ready)
+        for name in before.targets.keys() - settings.targets.keys():
+            parts.metrics.forget(name, STATES, SEVERITIES, ACTIONS)
+
+    def _use(self, settings: Settings, mapper: Mapper) -> None:
+        self._parts.webhook.use(settings.all_sources, mapper)
+        self._parts.admin.use(mapper)
+        self._parts.ledger.use(reassert_after(settings))
+
+    def _check(self, settings: Settings) -> None:
+        problems = [*self._fixed(settings), *self._with_open_alarms(settings)]
+        if problems:
+            raise BridgeError(" ".join(problems))
+
+    def _fixed(self, settings: Settings) -> Iterator[str]:
+        for name in ("store", "source", "web"):
+            if getattr(settings, name) != getattr(self.settings, name):
+                yield f"{name} cannot change while the bridge runs. Fix: restart it."
+
+    def _with_open_alarms(self, settings: Settings) -> Iterator[str]:
+        old, ledger = self.settings, self._parts.ledger
+        gone = set(old.all_sources) - set(settings.all_sources)
+        if gone and any(map(ledger.unfinished_of, old.targets)):
+            yield f"source {', '.join(sorted(gone))} may have open alarms, whose resolves would be refused."
+        for name, target in old.targets.items():
+            new, count = settings.targets.get(name), ledger.unfinished_of(name)
+            if count and (new is None or new.place != target.place):
+                what = "removed" if new is None else "another endpoint or project"
+                text = f"target {name!r} has {count} alarm(s) that are not finished, and would be {what}"
+                yield f"{text}. Fix: keep it until they are cleared, or discard them."
+
     def _succeeded(self, digest: int) -> None:
-        self._metrics.config_successful.set(1)
-        self._metrics.config_success_time.set(self._clock() / 1000)
-        self._metrics.config_hash.set(digest)
+        metrics = self._parts.metrics
+        metrics.config_successful.set(1)
+        metrics.config_success_time.set(self._clock() / 1000)
+        metrics.config_hash.set(digest)
 
     def _failed(self, lines: list[str]) -> list[str]:
-        self._metrics.config_successful.set(0)
+        self._parts.metrics.config_successful.set(0)
         for line in lines:
             _log.error("configuration not reloaded; the old one stays", problem=line)
         return lines
@@ -89,6 +177,40 @@ class Reload:
     async def _watch(self, seen: Look) -> None:
         async for _ in changes(lambda: [self._file], seen):
             await self.run()
+
+    def _preset_metrics(self) -> None:
+        settings, metrics = self.settings, self._parts.metrics
+        targets = tuple(settings.targets)
+        rules = (DEFAULTS_RULE, *(rule.name for rule in settings.mapping.rules))
+        metrics.preset(metrics.webhook_requests, CODES)
+        for status, outcomes in OUTCOMES.items():
+            metrics.preset(metrics.alerts, (status,), outcomes)
+        metrics.preset(metrics.alarms, STATES, targets)
+        metrics.max_open.set(settings.store.max_open)
+        metrics.preset(metrics.open_alarms, targets, SEVERITIES)
+        metrics.preset(metrics.last_acceptance, targets, ACTIONS)
+        metrics.preset(metrics.oldest_due_age, targets)
+        metrics.preset(metrics.pushes, targets, ACTIONS, REASONS)
+        metrics.preset(metrics.lookups, targets, REASONS)
+        metrics.preset(metrics.delivery, ACTIONS)
+        metrics.preset(metrics.alert_age, ACTIONS)
+        metrics.preset(metrics.rejected, ("refused", "too_large"))
+        metrics.preset(metrics.expired, targets)
+        metrics.preset(metrics.due_ahead, targets)
+        metrics.preset(metrics.rule_matches, rules)
+        metrics.preset(metrics.fallbacks, rules)
+        metrics.preset(metrics.dropped, [rule.name for rule in settings.mapping.rules if rule.drop])
+        metrics.preset(metrics.token_expiry, targets)
+
+
+def delivered(settings: Settings) -> TargetsConfig:
+    """Return what the delivering half takes of the settings."""
+    return TargetsConfig(targets=settings.targets, delivery=settings.delivery, lease=settings.store.lease)
+
+
+def reassert_after(settings: Settings) -> dict[str, Millis]:
+    """Return after which time the alarms of each target are reported again."""
+    return {name: target.reassert_after for name, target in settings.targets.items()}
 
 
 def _hash(file: str) -> int:

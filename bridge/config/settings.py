@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bridge.aom.settings import TargetSettings, reassert_doubt
-from bridge.delivery.settler import DeliverySettings
+from bridge.delivery.settings import DeliverySettings
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
-from bridge.receiving.webhook import WebSettings
+from bridge.receiving.settings import WebSettings
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, UnreadableError, read_file, suggest
 from bridge.typed_yaml.reader import Reader, read_as

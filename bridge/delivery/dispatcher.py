@@ -21,7 +21,8 @@ from bridge.clock import SECOND, Clock, Millis
 from bridge.delivery.duplicates import Sweeper
 from bridge.delivery.result import Kind, Verdict
 from bridge.delivery.sender import Sender
-from bridge.delivery.settler import DeliverySettings, Settler
+from bridge.delivery.settings import DeliverySettings
+from bridge.delivery.settler import Settler
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger import ACTIONS, Action, Claim, Ledger, State, transitions
 from bridge.log import logger

@@ -7,6 +7,7 @@ refuses as a whole is halved until the bad event stands alone. A clear gets AOM'
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
@@ -18,7 +19,6 @@ from bridge.delivery.id_lookup import Finder, Sighting
 from bridge.delivery.result import Kind, Verdict
 from bridge.ledger import ACTIONS, Action, Alarm, Claim, transitions, unpack_ids
 from bridge.metrics import Metrics
-from bridge.receiving.turns import unhurried
 
 _ENCODED_AT_ONCE = 10
 """Events that are encoded in a row: webhooks wait for it."""
@@ -139,7 +139,7 @@ class Sender:
         """Send these claims, all of one action; yields verdicts, each claim in exactly one of them."""
         self._streaks[action].is_hopeless = False
         if action == "report":
-            items = [self._report(claim) async for claim in unhurried(claims, _ENCODED_AT_ONCE)]
+            items = await self._reports(claims)
         elif not self.looks_up:
             items = [self._clear(self._by_id(claim)) for claim in claims]
         else:
@@ -264,6 +264,14 @@ class Sender:
             return "gone"
         again = alarm.reason == transitions.REFUSED_ONCE and alarm.attempts >= _MOST_REFUSALS
         return "refused" if again else "not_listed"
+
+    async def _reports(self, claims: Sequence[Claim]) -> list[_Item]:
+        items = []
+        for number, claim in enumerate(claims):
+            if number % _ENCODED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # webhooks have their turn
+            items.append(self._report(claim))
+        return items
 
     def _report(self, claim: Claim) -> _Item:
         alarm = claim.alarm

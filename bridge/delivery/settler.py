@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from bridge.backoff import Random, backoff
-from bridge.clock import MINUTE, SECOND, Clock, Millis
+from bridge.clock import SECOND, Clock, Millis
 from bridge.delivery.result import Kind, Verdict
 from bridge.delivery.sender import Sender
+from bridge.delivery.settings import DeliverySettings
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger import Action, Alarm, Claim, Ledger, Settlement, transitions
 from bridge.log import logger
 from bridge.metrics import Metrics
-from bridge.typed_yaml.scalars import DurationField
 
 _NOT_LISTED_MOST: Millis = 30 * SECOND
 
@@ -36,29 +35,6 @@ _SAID: dict[Kind, str] = {
 }
 
 _log = logger("dispatcher")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliverySettings:
-    """The `delivery:` section: how alarms are batched and tried again."""
-
-    batch_size: int = 100
-    batch_wait: DurationField = 200
-    max_in_flight: int = 4
-    retry_min: DurationField = SECOND
-    retry_max: DurationField = 5 * MINUTE
-    shutdown_timeout: DurationField = 8 * SECOND
-
-    def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong with the section: pairs of the key and the sentence."""
-        found = []
-        if not 1 <= self.batch_size <= 1_000:
-            found.append(("batch_size", "it must be 1 to 1000. Fix: such as 100."))
-        if not 1 <= self.max_in_flight <= 100:
-            found.append(("max_in_flight", "it must be 1 to 100. Fix: such as 4."))
-        if not 1 <= self.retry_min <= self.retry_max:
-            found.append(("retry_min", "it must be above 0 and at most retry_max. Fix: such as 1s."))
-        return found
 
 
 class Settler:

@@ -1,7 +1,7 @@
 """The delivering half: a client, a sender and lanes for each target; starts, changes and stops them.
 
-In: settings and the ledger. Out: running targets. A change touches only the targets that differ; what was in flight for
-them ends first, and what did not end is due again.
+In: their settings and the ledger. Out: running targets. A change touches only the targets that differ; what was in
+flight for them ends first, and what did not end is due again.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bridge.aom import AomClient
+from bridge.aom.settings import TargetSettings
 from bridge.clock import SECOND, Clock, Millis
-from bridge.config import Settings
 from bridge.delivery.dispatcher import Dispatcher
 from bridge.delivery.sender import Sender
+from bridge.delivery.settings import DeliverySettings
 from bridge.ledger import Ledger
 from bridge.metrics import Metrics
 
@@ -22,25 +24,40 @@ _TRIES_IN_HALF_A_LEASE = 3
 _LONGEST_ATTEMPT: Millis = 10 * SECOND
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetsConfig:
+    """What is delivered to, and how.
+
+    Attributes:
+        targets: the targets by name.
+        delivery: the `delivery:` section.
+        lease: for how long a claim is held, `store.lease`.
+    """
+
+    targets: Mapping[str, TargetSettings]
+    delivery: DeliverySettings
+    lease: Millis
+
+
 class Delivery:
     """All targets.
 
     Args:
-        settings: the configuration.
+        config: the targets and how they are served.
         ledger: where due alarms come from.
         metrics: where deliveries are counted.
         clock: the time.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, metrics: Metrics, clock: Clock) -> None:
-        self._settings = settings
+    def __init__(self, config: TargetsConfig, ledger: Ledger, metrics: Metrics, clock: Clock) -> None:
+        self._config = config
         self._metrics = metrics
         self._clock = clock
         self._clients: dict[str, AomClient] = {}
         self._dispatcher = Dispatcher(
             ledger,
-            settings.delivery,
-            lease=settings.store.lease,
+            config.delivery,
+            lease=config.lease,
             metrics=metrics,
             clock=clock,
             random=random.random,
@@ -54,8 +71,8 @@ class Delivery:
     async def start(self) -> None:
         """Start every target."""
         self._dispatcher.start()
-        for name in self._settings.targets:
-            self._add(name, await self._client(name, self._settings))
+        for name in self._config.targets:
+            self._add(name, await self._client(name, self._config))
 
     async def stop(self) -> None:
         """Stop every target; what is in flight ends within `shutdown_timeout`."""
@@ -63,7 +80,7 @@ class Delivery:
         for name in list(self._clients):
             await self._clients.pop(name).stop()
 
-    async def prepare(self, settings: Settings) -> dict[str, AomClient]:
+    async def prepare(self, config: TargetsConfig) -> dict[str, AomClient]:
         """Start clients for the targets that differ, beside the old ones.
 
         Raises:
@@ -71,39 +88,39 @@ class Delivery:
         """
         ready: dict[str, AomClient] = {}
         try:
-            for name in self._differing(settings):
-                if name in settings.targets:
-                    ready[name] = await self._client(name, settings)
+            for name in self._differing(config):
+                if name in config.targets:
+                    ready[name] = await self._client(name, config)
         except BaseException:
             for client in ready.values():
                 await client.stop()
             raise
         return ready
 
-    async def change(self, settings: Settings, ready: Mapping[str, AomClient]) -> None:
-        """Go over to other settings, with the clients that `prepare` gave; targets that are the same go on."""
-        differing = self._differing(settings)
-        self._settings = settings
+    async def change(self, config: TargetsConfig, ready: Mapping[str, AomClient]) -> None:
+        """Take other settings, with the clients that `prepare` gave; targets that are the same go on."""
+        differing = self._differing(config)
+        self._config = config
         await asyncio.gather(*(self._remove(name) for name in differing if name in self._clients))
-        self._dispatcher.use(settings.delivery)
+        self._dispatcher.use(config.delivery)
         for name, client in ready.items():
             self._add(name, client)
 
-    def _differing(self, settings: Settings) -> list[str]:
-        before = self._settings
-        all_differ = settings.delivery != before.delivery
-        names = dict.fromkeys((*before.targets, *settings.targets))
-        return [name for name in names if all_differ or settings.targets.get(name) != before.targets.get(name)]
+    def _differing(self, config: TargetsConfig) -> list[str]:
+        before = self._config
+        all_differ = config.delivery != before.delivery
+        names = dict.fromkeys((*before.targets, *config.targets))
+        return [name for name in names if all_differ or config.targets.get(name) != before.targets.get(name)]
 
-    async def _client(self, name: str, settings: Settings) -> AomClient:
-        attempt = min(_LONGEST_ATTEMPT, settings.store.lease // 2 // _TRIES_IN_HALF_A_LEASE - 500)
-        client = AomClient(name, settings.targets[name], self._clock, attempt)
+    async def _client(self, name: str, config: TargetsConfig) -> AomClient:
+        attempt = min(_LONGEST_ATTEMPT, config.lease // 2 // _TRIES_IN_HALF_A_LEASE - 500)
+        client = AomClient(name, config.targets[name], self._clock, attempt)
         await client.start()
         return client
 
     def _add(self, name: str, client: AomClient) -> None:
         self._clients[name] = client
-        target, batch_size = self._settings.targets[name], self._settings.delivery.batch_size
+        target, batch_size = self._config.targets[name], self._config.delivery.batch_size
         sender = Sender(name, target, client, batch_size=batch_size, metrics=self._metrics, clock=self._clock)
         self._dispatcher.add(sender)
 

@@ -15,8 +15,11 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import re2
+import yaml
 
+from bridge.mapping import matcher_hints
 from bridge.mapping.misread import Parts, folded, misread
+from bridge.typed_yaml.field_type import FieldType
 
 Operator = str
 _GO_SPACE = r"[\t\n\f\r ]*"
@@ -88,7 +91,7 @@ class Matcher:
         return f"Matcher({self.text!r})"
 
 
-class Matchers:
+class Matchers(FieldType):
     """Conditions that must all hold, as one text gives them.
 
     Attributes:
@@ -127,8 +130,25 @@ class Matchers:
             )
         return cls(text, tuple(Matcher(*part) for part in chosen), warning)
 
-    def folded(self) -> str:
-        """Return what is doubtful where the text stands on several lines of the file; empty if nothing is."""
+    @classmethod
+    def read(cls, text: str, expand: Callable[[str], str]) -> Matchers:
+        """As `parse`, with the variables in the text replaced."""
+        return cls.parse(expand(text).rstrip("\r\n"))
+
+    @classmethod
+    def expected(cls, node: yaml.Node) -> str:
+        """Return the sentence about a list or section where one matcher belongs."""
+        return matcher_hints.not_a_matcher(node)
+
+    @classmethod
+    def expected_list(cls, node: yaml.Node) -> str:
+        """Return the sentence about what stands where a list of matchers belongs."""
+        return matcher_hints.not_matchers(node)
+
+    def doubt(self, *, is_folded: bool) -> str:
+        """Return what is doubtful about the text; ``is_folded``: YAML has joined several lines. Empty: nothing."""
+        if self.warning or not is_folded:
+            return self.warning
         return folded([Parts(one.name, one.operator, one.value) for one in self.each])
 
     def failing(self, labels: Mapping[str, str]) -> Matcher | None:

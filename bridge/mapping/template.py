@@ -16,6 +16,7 @@ from jinja2 import TemplateError, nodes
 from bridge.mapping import sandbox
 from bridge.mapping.filters import LONGEST, link
 from bridge.mapping.names import fix_of_go, look_up, look_ups
+from bridge.typed_yaml.field_type import FieldType
 
 Scope = Mapping[str, Any]
 """What a template sees: the maps ``labels``, ``annotations``, ``alert``, ``group``, ``vars``, the text ``source``."""
@@ -25,7 +26,7 @@ _MOST_PLAIN = 20
 """Parts that are joined at once; more are cut while they are made."""
 
 
-class Template:
+class Template(FieldType):
     """A compiled template.
 
     Attributes:
@@ -43,6 +44,16 @@ class Template:
         self.looks_at = looks_at
         self.render = render
         self._expanded = expanded
+
+    @classmethod
+    def read(cls, text: str, expand: Callable[[str], str]) -> Template:
+        """As `parse`."""
+        return cls.parse(text, expand)
+
+    @classmethod
+    def substitute(cls) -> Template:
+        """Return the empty template, so that the name of a variable that has a bad one stays known."""
+        return cls.parse("")
 
     @classmethod
     def parse(cls, text: str, expand: Callable[[str], str] = str) -> Template:

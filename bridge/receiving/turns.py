@@ -8,18 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from typing import TypeVar
-
-T = TypeVar("T")
-
-
-async def unhurried(items: Iterable[T], at_once: int) -> AsyncIterator[T]:
-    """Yield the items; after each so many of them whatever else is ready has its turn."""
-    for number, item in enumerate(items):
-        if number and number % at_once == 0:
-            await asyncio.sleep(0)
-        yield item
 
 
 class Turns:

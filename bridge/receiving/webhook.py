@@ -14,7 +14,6 @@ import pickle
 import select
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal
 
@@ -32,8 +31,8 @@ from bridge.receiving.intake import Intake, Notes, Unread
 from bridge.receiving.large_body import TooManyAlertsError, parse_in_pieces
 from bridge.receiving.replica_labels import ReplicaWatch
 from bridge.receiving.request_body import Bodies, Body, BodyError
+from bridge.receiving.settings import WebSettings
 from bridge.receiving.turns import Turns
-from bridge.typed_yaml.scalars import SizeField
 
 CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
 
@@ -63,20 +62,6 @@ _MAX_NOTED = 1_000
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 _log = logger("webhook")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebSettings:
-    """The `web:` section: what a request may cost."""
-
-    max_body: SizeField = 64 << 20
-    max_body_in_flight: SizeField = 256 << 20
-
-    def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong with the section: pairs of the key and the sentence."""
-        if not 1 << 20 <= self.max_body <= self.max_body_in_flight:
-            return [("max_body", "it must be 1MiB up to max_body_in_flight. Fix: such as 64MiB.")]
-        return []
 
 
 class Webhook:

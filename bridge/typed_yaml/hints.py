@@ -17,7 +17,6 @@ from bridge.typed_yaml.document import is_nothing
 from bridge.typed_yaml.mistakes import BRACES
 
 Pairs = dict[str, tuple[yaml.Node, yaml.Node]]
-_MAX_SHOWN = 80
 
 
 def is_template_in_braces(node: yaml.Node) -> bool:
@@ -34,20 +33,9 @@ def not_a_value(node: yaml.Node, name: str) -> str:
     return f"{name} is expected here, not {called(node)}. Fix: write one value."
 
 
-def not_a_matcher(node: yaml.Node) -> str:
-    """Return the sentence about a list or section where one matcher belongs."""
-    texts = [*_matchers(node)]
-    if isinstance(node, yaml.MappingNode) and node.flow_style and all(is_nothing(child) for _, child in node.value):
-        texts = ["{" + ", ".join(texts) + "}"] if texts else []
-    fix = _quoted(texts) if texts else "one matcher, such as " + _quoted(texts)
-    return f"a matcher is expected here, not {called(node)}. Fix: write {fix}."
-
-
-def not_matchers(node: yaml.Node) -> str:
-    """Return the sentence about what stands where a list of matchers belongs."""
-    texts = [*_matchers(node)]
-    fix = f"write [{_quoted(texts)}]" if texts else "begin lines with '- '"
-    return f"a list of matchers is expected here, not {called(node)}. Fix: {fix}."
+def not_a_list(node: yaml.Node) -> str:
+    """Return the sentence about what stands where a list belongs."""
+    return f"a list is expected here, not {called(node)}. Fix: begin lines with '- '."
 
 
 def called(node: yaml.Node) -> str:
@@ -98,17 +86,3 @@ def _holds_keys(kind: Any) -> bool:  # noqa: ANN401 - as above
     if get_origin(kind) in (types.UnionType, typing.Union):
         return any(_holds_keys(one) for one in get_args(kind))
     return dataclasses.is_dataclass(kind) or get_origin(kind) is dict
-
-
-def _matchers(node: yaml.Node) -> Iterator[str]:
-    """Yield the matchers that a map of labels and values stands for."""
-    for key, child in node.value if isinstance(node, yaml.MappingNode) else ():
-        if not isinstance(key, yaml.ScalarNode) or not isinstance(child, yaml.ScalarNode):
-            continue
-        value = child.value.replace("\\", "\\\\").replace('"', '\\"')
-        yield str(key.value) if is_nothing(child) else f'{key.value}="{value}"'
-
-
-def _quoted(texts: list[str]) -> str:
-    shown = ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
-    return shown if shown and len(shown) <= _MAX_SHOWN else "'severity=\"critical\"'"

@@ -18,12 +18,11 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 
-from bridge.mapping.matcher import Matchers
-from bridge.mapping.template import Template
 from bridge.secret import Secret
 from bridge.typed_yaml import hints as nodehints
 from bridge.typed_yaml import variables
 from bridge.typed_yaml.document import compose, problem_at
+from bridge.typed_yaml.field_type import FieldType
 from bridge.typed_yaml.mistakes import called, in_typographic_quotes, invisible
 from bridge.typed_yaml.problems import ConfigError, Problem, suggest
 
@@ -88,7 +87,9 @@ class Reader:
             return self._map(node, args[1], path)
         if dataclasses.is_dataclass(kind):
             return self._section(node, kind, path)
-        name, parse = _PLAIN.get(kind, ("text", getattr(kind, "parse", kind)))
+        if isinstance(kind, type) and issubclass(kind, FieldType):
+            return self._field_type(node, kind, path)
+        name, parse = _PLAIN.get(kind, ("text", kind))
         return self._scalar(node, name, parse, path)
 
     def note(self, node: yaml.Node, path: str, text: str) -> _Missing:
@@ -117,46 +118,48 @@ class Reader:
         self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str, *, is_secret: bool = False
     ) -> Any:  # noqa: ANN401 - typed by its arguments
         if not isinstance(node, yaml.ScalarNode):
-            is_matcher = parse == Matchers.parse
-            text = nodehints.not_a_matcher(node) if is_matcher else nodehints.not_a_value(node, name)
-            return self.note(node, path, text)
-        if _UNFIT.search(node.value):
-            return self.note(node, path, "it holds a NUL or half of a surrogate pair. Fix: write whole characters.")
-        wrong = self._wrong_variable(node, parse, path, is_secret=is_secret)
+            return self.note(node, path, nodehints.not_a_value(node, name))
+        self._note_invisible(node, path)
+        wrong = _unfit(node) or self._wrong_variable(node, path, is_secret=is_secret)
         if wrong:
             return self.note(node, path, wrong)
         try:
-            if parse == Template.parse:
-                return parse(node.value, lambda text: self._expand(node, text, path))
-            value = parse(self._expand(node, node.value, path).rstrip("\r\n"))
+            return parse(self._expand(node, node.value, path).rstrip("\r\n"))
+        except ValueError as error:
+            return self.note(node, path, str(error))
+
+    def _field_type(self, node: yaml.Node, kind: type[FieldType], path: str) -> Any:  # noqa: ANN401 - as above
+        if not isinstance(node, yaml.ScalarNode):
+            return self.note(node, path, kind.expected(node))
+        wrong = _unfit(node) or (variables.broken_variable(node.value.strip()) if self._env is not None else None)
+        if wrong:
+            return self.note(node, path, wrong)
+        try:
+            value = kind.read(node.value, lambda text: self._expand(node, text, path))
         except ValueError as error:
             missing = self.note(node, path, str(error))
-            return Template.parse("") if parse == Template.parse else missing  # so that its name stays known
-        warning = _warning(node, value) if isinstance(value, Matchers) else ""
-        if warning:
-            self.doubts.append(problem_at(node, path, warning))
+            return kind.substitute() or missing
+        is_folded = node.style not in ("|", ">") and node.start_mark.line != node.end_mark.line
+        doubt = value.doubt(is_folded=is_folded)
+        if doubt:
+            self.doubts.append(problem_at(node, path, doubt))
         return value
 
-    def _wrong_variable(
-        self, node: yaml.ScalarNode, parse: Callable[..., Any], path: str, *, is_secret: bool
-    ) -> str | None:
-        """Return what is wrong with a value that looks like a variable; note what may be wrong."""
-        is_plain = parse not in (Template.parse, Matchers.parse)
-        unseen = invisible(node.value) if is_plain else None
+    def _note_invisible(self, node: yaml.ScalarNode, path: str) -> None:
+        unseen = invisible(node.value)
         odd = called(unseen) if unseen else in_typographic_quotes(node.value)
         if odd:
             self.doubts.append(problem_at(node, path, odd))
+
+    def _wrong_variable(self, node: yaml.ScalarNode, path: str, *, is_secret: bool) -> str | None:
+        """Return what is wrong with a value that looks like a variable; note what may be wrong."""
         if self._env is None:
             return None
         text = node.value.strip()
-        doubt = None
-        if is_secret:
-            doubt = variables.doubtful_secret(text)
-        elif is_plain:
-            likely = variables.likely_variable(text)
-            if likely:
-                return likely
-            doubt = variables.possible_variable(text)
+        likely = None if is_secret else variables.likely_variable(text)
+        if likely:
+            return likely
+        doubt = variables.doubtful_secret(text) if is_secret else variables.possible_variable(text)
         if doubt:
             self.doubts.append(problem_at(node, path, doubt))
         return variables.broken_variable(text)
@@ -187,8 +190,8 @@ class Reader:
 
     def _list(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
         if not isinstance(node, yaml.SequenceNode):
-            text = f"a list is expected here, not {nodehints.called(node)}. Fix: begin lines with '- '."
-            return self.note(node, path, nodehints.not_matchers(node) if kind is Matchers else text)
+            is_own = isinstance(kind, type) and issubclass(kind, FieldType)
+            return self.note(node, path, kind.expected_list(node) if is_own else nodehints.not_a_list(node))
         values = [self.read(child, kind, f"{path}[{index}]") for index, child in enumerate(node.value)]
         self._kept[path] = [index for index, value in enumerate(values) if value is not _MISSING]
         return tuple(value for value in values if value is not _MISSING)
@@ -303,9 +306,10 @@ def _fits(node: yaml.Node, kind: Any) -> bool:  # noqa: ANN401 - a type of the s
     return is_section == isinstance(node, yaml.MappingNode)
 
 
-def _warning(node: yaml.ScalarNode, matchers: Matchers) -> str:
-    is_joined = node.style not in ("|", ">") and node.start_mark.line != node.end_mark.line
-    return matchers.warning or (matchers.folded() if is_joined else "")
+def _unfit(node: yaml.ScalarNode) -> str | None:
+    if _UNFIT.search(node.value):
+        return "it holds a NUL or half of a surrogate pair. Fix: write whole characters."
+    return None
 
 
 def _boolean(text: str) -> bool:
