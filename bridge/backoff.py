@@ -12,7 +12,7 @@ from bridge.clock import Millis
 Random = Callable[[], float]
 """Gives a number in [0, 1); comes in by argument, so that tests can fix it."""
 
-_MOST_DOUBLINGS = 40
+_MAX_DOUBLINGS = 40
 
 
 def backoff(attempt: int, *, least: Millis, most: Millis, random: Random, asked: Millis | None = None) -> Millis:
@@ -21,6 +21,6 @@ def backoff(attempt: int, *, least: Millis, most: Millis, random: Random, asked:
     Full jitter draws from the whole range, so that rows which failed together do not come back together;
     ``asked`` (a Retry-After) is a lower bound, itself capped at ``most``.
     """
-    ceiling = min(most, least << min(attempt - 1, _MOST_DOUBLINGS))
+    ceiling = min(most, least << min(attempt - 1, _MAX_DOUBLINGS))
     wait = least + int((ceiling - least) * random())
     return max(wait, min(asked or 0, most))

@@ -41,14 +41,14 @@ START_ANNOTATION = "alert_starts_at"
 OURS = (FINGERPRINT_KEY, SOURCE_KEY)
 """What makes every alarm unique and findable; no rule may set them."""
 
-MOST_KEYS = 30
-MOST_ANNOTATIONS = 30
-LONGEST_VALUE = 2_048
-LONGEST_PROVIDER = 64
-LONGEST_KEY = 256
-LONGEST_ANNOTATION = 16_384
-SHORTEST_TIMEOUT: Millis = MINUTE
-LONGEST_TIMEOUT: Millis = 15 * DAY
+MAX_KEYS = 30
+MAX_ANNOTATIONS = 30
+MAX_VALUE_CHARACTERS = 2_048
+MAX_PROVIDER_CHARACTERS = 64
+MAX_KEY_CHARACTERS = 256
+MAX_ANNOTATION_CHARACTERS = 16_384
+MIN_TIMEOUT: Millis = MINUTE
+MAX_TIMEOUT: Millis = 15 * DAY
 
 _MARK = "…"
 _BREAKS = re.compile("\r\n|[\n\r\t\u0085\u2028\u2029]")
@@ -116,7 +116,7 @@ def report(
         first_start: the start that AOM was told first.
         true_start: the start that its sender gave; an annotation holds it where the report carries another start.
     """
-    started = max(1, min(now, max(starts_at, now - max(0, LONGEST_TIMEOUT - event.timeout))))
+    started = max(1, min(now, max(starts_at, now - max(0, MAX_TIMEOUT - event.timeout))))
     is_moved = true_start is not None and true_start != started
     annotations = _with_start(event.annotations, true_start) if is_moved else event.annotations
     passed = now - max(1, min(started, started if first_start is None else first_start))
@@ -125,12 +125,12 @@ def report(
         starts_at=started,
         metadata=event.metadata,
         annotations=annotations,
-        timeout=max(SHORTEST_TIMEOUT, min(event.timeout + passed, LONGEST_TIMEOUT)),
+        timeout=max(MIN_TIMEOUT, min(event.timeout + passed, MAX_TIMEOUT)),
     )
 
 
 def _with_start(annotations: dict[str, str], true_start: Millis | None) -> dict[str, str]:
-    kept = list(annotations.items())[: MOST_ANNOTATIONS - 1]
+    kept = list(annotations.items())[: MAX_ANNOTATIONS - 1]
     return {**dict(kept), START_ANNOTATION: format_rfc3339(true_start or 0)}
 
 
@@ -141,7 +141,7 @@ def clear(event: Event, *, aom_id: str, starts_at: Millis, ends_at: Millis, now:
     return msgspec.structs.replace(entry, starts_at=started, ends_at=max(started, min(ends_at, now)))
 
 
-def metadata_value(text: str, longest: int = LONGEST_VALUE) -> str:
+def metadata_value(text: str, longest: int = MAX_VALUE_CHARACTERS) -> str:
     """Return the text as one line that AOM's metadata can hold; empty stays empty."""
     if len(text) * 2 <= longest and text.isprintable():
         return text
@@ -151,9 +151,9 @@ def metadata_value(text: str, longest: int = LONGEST_VALUE) -> str:
 
 def annotation_value(text: str) -> str:
     """Return the text as an annotation can hold it: line breaks and tabs stay."""
-    if len(text) * 2 <= LONGEST_ANNOTATION and text.isprintable():
+    if len(text) * 2 <= MAX_ANNOTATION_CHARACTERS and text.isprintable():
         return text
-    return cut(_CONTROLS_BUT_BREAKS.sub("\ufffd", text[: LONGEST_ANNOTATION + 1]), LONGEST_ANNOTATION)
+    return cut(_CONTROLS_BUT_BREAKS.sub("\ufffd", text[: MAX_ANNOTATION_CHARACTERS + 1]), MAX_ANNOTATION_CHARACTERS)
 
 
 def cut(text: str, longest: int) -> str:
@@ -178,13 +178,13 @@ def build_metadata(
     joined = _joined_as_it_is(fixed, labels := sorted(labels))
     if joined is not None:
         return joined, []
-    if len(fixed) + len(labels) > MOST_KEYS:
+    if len(fixed) + len(labels) > MAX_KEYS:
         labels.sort(key=lambda label: next((rank for rank, names in enumerate(first) if label[0] in names), len(first)))
     joined, left_out = {}, []
     for name, value in (*fixed.items(), *labels):
-        longest = LONGEST_PROVIDER if name == "resource_provider" else LONGEST_VALUE
+        longest = MAX_PROVIDER_CHARACTERS if name == "resource_provider" else MAX_VALUE_CHARACTERS
         cleaned = value if len(value) * 2 <= longest and value.isprintable() else metadata_value(value, longest)
-        if cleaned and len(joined) < MOST_KEYS:
+        if cleaned and len(joined) < MAX_KEYS:
             key = _clean_key(name)
             joined[key if key not in joined else _free_key(key, joined)] = cleaned
         elif cleaned:
@@ -198,9 +198,9 @@ def _joined_as_it_is(fixed: Mapping[str, str], labels: Sequence[tuple[str, str]]
     text = "".join(joined.values())
     if (
         len(joined) != len(fixed) + len(labels)
-        or len(joined) > MOST_KEYS
-        or len(text) * 2 > LONGEST_VALUE
-        or len(fixed.get("resource_provider", "")) * 2 > LONGEST_PROVIDER
+        or len(joined) > MAX_KEYS
+        or len(text) * 2 > MAX_VALUE_CHARACTERS
+        or len(fixed.get("resource_provider", "")) * 2 > MAX_PROVIDER_CHARACTERS
         or not text.isprintable()
         or not all(joined.values())
         or not _are_clean(tuple(joined))
@@ -216,14 +216,14 @@ def _are_clean(names: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4_096)
 def _clean_key(name: str) -> str:
-    return metadata_value(name, LONGEST_KEY) or "label_"
+    return metadata_value(name, MAX_KEY_CHARACTERS) or "label_"
 
 
 def _free_key(name: str, taken: Mapping[str, str]) -> str:
     key = _clean_key(name)
     while key in taken:
-        key = cut(f"label_{key}", LONGEST_KEY)
-        if key in taken and len(key) >= LONGEST_KEY:
+        key = cut(f"label_{key}", MAX_KEY_CHARACTERS)
+        if key in taken and len(key) >= MAX_KEY_CHARACTERS:
             key = f"label_{len(taken)}"
     return key
 
@@ -231,7 +231,7 @@ def _free_key(name: str, taken: Mapping[str, str]) -> str:
 def build_annotations(texts: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the annotations that AOM takes, in the given order, and the names of those that found no place."""
     whole = "".join(texts.values())
-    is_short = len(whole) * 2 <= LONGEST_ANNOTATION and len(texts) <= MOST_ANNOTATIONS
+    is_short = len(whole) * 2 <= MAX_ANNOTATION_CHARACTERS and len(texts) <= MAX_ANNOTATIONS
     if is_short and whole.isprintable() and all(texts.values()) and _are_clean(tuple(texts)):
         return dict(texts), []  # as nearly always
     kept: dict[str, str] = {}
@@ -240,7 +240,7 @@ def build_annotations(texts: Mapping[str, str]) -> tuple[dict[str, str], list[st
         cleaned = annotation_value(text)
         if not cleaned:
             continue
-        if len(kept) >= MOST_ANNOTATIONS:
+        if len(kept) >= MAX_ANNOTATIONS:
             left_out.append(name)
             continue
         kept[_free_key(name, kept)] = cleaned

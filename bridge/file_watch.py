@@ -12,32 +12,32 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 _SECONDS = 1
 
-Look = tuple[tuple[str, int, int, int], ...]
+FileState = tuple[tuple[str, int, int, int], ...]
 
 
-def look(files: Iterable[str]) -> Look:
+def stat_files(files: Iterable[str]) -> FileState:
     """Return what differs when a file is another one, through links."""
     return tuple(_look(file) for file in files)
 
 
-async def changes(
-    files: Callable[[], Sequence[str]], first: Look, is_to_try_again: Callable[[], bool] = bool
+async def watch(
+    files: Callable[[], Sequence[str]], first: FileState, must_retry: Callable[[], bool] = bool
 ) -> AsyncIterator[None]:
     """Give a turn when files have changed and stay the same for a moment: editors and operators write in steps.
 
     Args:
         files: their names, asked for anew each time.
         first: what they looked like when they were read.
-        is_to_try_again: whether another turn is wanted without a change.
+        must_retry: whether another turn is wanted without a change.
     """
     tried = seen = first
     while True:
         await asyncio.sleep(_SECONDS)
         # In a thread: a file system that hangs must not hold up the webhooks.
-        before, seen = seen, await asyncio.to_thread(look, files())
-        if (seen != tried and seen == before) or is_to_try_again():
+        before, seen = seen, await asyncio.to_thread(stat_files, files())
+        if (seen != tried and seen == before) or must_retry():
             yield
-            tried = seen = seen if len(files()) == len(seen) else await asyncio.to_thread(look, files())
+            tried = seen = seen if len(files()) == len(seen) else await asyncio.to_thread(stat_files, files())
 
 
 def _look(file: str) -> tuple[str, int, int, int]:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 _AT_ONCE = 10
 _SECONDS_EACH = 6.0
-_MOST_PEERS = 10_000
+_MAX_PEERS = 10_000
 
 
-class Allowance:
+class PeerRateLimiter:
     """So many at once for each peer, and so many more each minute; what it remembers is bounded.
 
     Args:
@@ -32,7 +32,7 @@ class Allowance:
         left = min(float(_AT_ONCE), left + (now - at) / _SECONDS_EACH)
         may = left >= 1
         self._peers[key] = (left - 1 if may else left, now)
-        if len(self._peers) > _MOST_PEERS:
+        if len(self._peers) > _MAX_PEERS:
             self._peers.popitem(last=False)
         return may
 

@@ -4,7 +4,16 @@ from functools import partial
 
 from bridge.clock import HOUR, MINUTE
 from bridge.event import Event, Mapped
-from bridge.ledger import Arrival, Ledger, LedgerSettings, Opened, Parcel, Settlement, WritingProcess, transitions
+from bridge.ledger import (
+    ArrivedAlert,
+    IncomingNotification,
+    Ledger,
+    LedgerSettings,
+    ParsedAlerts,
+    Settlement,
+    WritingProcess,
+    transitions,
+)
 from bridge.ledger.operations import queries
 from bridge.notification import Alert, Group
 
@@ -25,13 +34,13 @@ class Handful:
         self.most = len(arrivals)
 
     def open(self):
-        return Opened(self.arrivals)
+        return ParsedAlerts(self.arrivals)
 
 
 def parcel(arrivals, *, is_open=False):
     """Return arrivals as the ledger takes them; ``is_open``: mapped on this side, as far as they fire."""
     sealed = Handful(arrivals)
-    return Parcel(sealed, sealed.open() if is_open else None)
+    return IncomingNotification(sealed, sealed.open() if is_open else None)
 
 
 def known(mapped):
@@ -68,7 +77,7 @@ class Book:
         event = None if drop else Event({**fields, "resource_id": name}, {"message": note}, HOUR)
         one = Alert(name, status, {"alertname": name}, {"message": note}, start, end, "")
         mapped = Mapped(event, "default", "r")
-        return Arrival(source=source, alert=one, group=GROUP, mapped=partial(known, mapped))
+        return ArrivedAlert(source=source, alert=one, group=GROUP, mapped=partial(known, mapped))
 
     async def put(self, arrivals, *, is_open=False, **options):
         """Put one notification, and return its outcomes."""
@@ -103,7 +112,7 @@ class Book:
     async def release(self, claim, after=1_000, reason="timeout"):
         due_at = self.now + after
         step = partial(
-            transitions.released, due_at=due_at, reason=reason, detail="no answer", in_doubt=True, now=self.now
+            transitions.rescheduled, due_at=due_at, reason=reason, detail="no answer", in_doubt=True, now=self.now
         )
         return await self.settle(claim, step)
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import bcrypt
 from conftest import alert, payload, running
 
-from bridge.web import DoorOptions
+from bridge.web import WebOptions
 
 TOKEN = "a-token-of-enough-length"
 OTHER = "another-token-of-enough-length"
@@ -43,7 +43,7 @@ async def guarded(folder, text=None, *, tokens=None, admin=False, is_admin_open=
         text = (text or "") + "bearer_tokens_file: tokens.yml\n"
     if text is not None:
         file.write_text(text)
-    options = DoorOptions(
+    options = WebOptions(
         config_file=str(file) if text is not None else "",
         admin_address=("127.0.0.1", 0) if admin else None,
         is_admin_open=is_admin_open,

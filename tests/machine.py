@@ -18,12 +18,12 @@ from model import KINDS, Held, Model
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.event import Event, Mapped
-from bridge.ledger import ACTIONS, Arrival, Ledger, LedgerSettings, Settlement, transitions
+from bridge.ledger import ACTIONS, ArrivedAlert, Ledger, LedgerSettings, Settlement, transitions
 from bridge.ledger.operations import queries
 from bridge.notification import Alert
 
 LEASE = MINUTE
-LATEST: int = 2 * MINUTE
+MAX_TIME: int = 2 * MINUTE
 """A push of unknown outcome reaches AOM until then or never (`lookup_wait`)."""
 QUIET = 60
 """Rounds of delivery after which nothing may be left to do."""
@@ -47,7 +47,7 @@ notifications = plain.map(lambda one: [[one]]) | alerts().map(lambda one: [[one]
 whom = st.integers(0, 5)
 hows = st.sampled_from(["accept", "all"] * 2 + ["refuse", "release", "overtake"] * 2 + ["reach", "stop", "crash"])
 waits = st.sampled_from([0, SECOND, 3 * MINUTE])
-times = st.sampled_from([1, SECOND, LEASE, LATEST, REASSERT, 3 * HOUR])
+times = st.sampled_from([1, SECOND, LEASE, MAX_TIME, REASSERT, 3 * HOUR])
 
 
 def move(name, **arguments):
@@ -126,7 +126,7 @@ class LedgerMachine(RuleBasedStateMachine):
         mapped = Mapped(Event(one, {"message": note}, HOUR) if note else None, "t", "r")
         ends_at = None if status == "firing" or end is None else self.now + end * SECOND
         alert = Alert(name, status, {"alertname": name}, {}, self.now + start * SECOND, ends_at, "")
-        return Arrival(source="s", alert=alert, group=GROUP, mapped=partial(known, mapped))
+        return ArrivedAlert(source="s", alert=alert, group=GROUP, mapped=partial(known, mapped))
 
     def claim(self, who, limit):
         """A worker gets what waits: per alert the oldest, that nobody holds."""
@@ -190,7 +190,7 @@ class LedgerMachine(RuleBasedStateMachine):
         elif how == "release":
             if in_doubt and reaches:
                 self.model.reach(held)
-            self.settle(self.released(held, wait, in_doubt=in_doubt))
+            self.settle(self.rescheduled(held, wait, in_doubt=in_doubt))
 
     def accepted(self, held):
         """AOM takes it; a clear that may have missed its alarm comes again, as the sender decides."""
@@ -200,17 +200,17 @@ class LedgerMachine(RuleBasedStateMachine):
             step = partial(transitions.reported, sent_starts_at=alarm.starts_at, now=now)
             return held, step, True, partial(self.model.accepted, one, alarm.starts_at, now)
         told = [alarm.doubt_at or 0, 0 if held.ids else alarm.reported_at or 0]
-        left = max(told) if now - max(told) < LATEST else None
+        left = max(told) if now - max(told) < MAX_TIME else None
         if held.claim.has_successor or left is None:
             step = partial(transitions.cleared, reason=None, now=now, named=["x"], doubt_at=left)
             return held, step, False, partial(one.clear, now, doubt=left is not None)
-        return self.released(held, MINUTE, in_doubt=False)
+        return self.rescheduled(held, MINUTE, in_doubt=False)
 
-    def released(self, held, wait, *, in_doubt):
+    def rescheduled(self, held, wait, *, in_doubt):
         """Nothing is decided."""
         due_at = self.now + wait
         step = partial(
-            transitions.released, due_at=due_at, reason="timeout", detail="", in_doubt=in_doubt, now=self.now
+            transitions.rescheduled, due_at=due_at, reason="timeout", detail="", in_doubt=in_doubt, now=self.now
         )
         return held, step, in_doubt, partial(held.episode.release, due_at, in_doubt=in_doubt)
 
@@ -234,16 +234,16 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def stop(self, token, who):
         """A worker stops in good order; what was in flight is in doubt."""
-        self.run(self.ledger(who).give_back(token))
+        self.run(self.ledger(who).release(token))
         self.held = [held for held in self.held if held.claim.alarm.claimed_by != token]
-        self.model.give_back(self.now, token)
+        self.model.release(self.now, token)
 
     def crash(self, reaches):
         """The process ends in the middle of its pushes; the next start makes them due again."""
         self.vanish(reaches)
         self.run(self.ledgers[0].close())
         self.ledgers = self.run(self.opened())
-        self.model.give_back(self.now)
+        self.model.release(self.now)
 
     def vanish(self, reaches):
         for held in self.held if reaches else ():

@@ -206,7 +206,7 @@ class Model:
         if last.end is not None and last.done and last.kind == "alarm":
             last.clear_next(now)
 
-    def give_back(self, now, token=None):
+    def release(self, now, token=None):
         """Make due what one worker holds, or all."""
         for one in (one for episodes in self.alerts.values() for one in episodes if one.holder is not None):
             if token in (None, one.holder):

@@ -56,7 +56,7 @@ class Alert:
 
 
 @dataclass
-class Entry:
+class IncomingAlert:
     """The notification log's word on a group: who was told to fire and to have resolved, and when."""
 
     firing: set = field(default_factory=set)
@@ -128,7 +128,7 @@ class Group:
             self.unsure |= snapshot.keys()
             for other in self.peers:
                 firing, resolved = other.log.firing - snapshot.keys(), other.log.resolved - snapshot.keys()
-                other.log = Entry(firing, resolved, other.log.at)
+                other.log = IncomingAlert(firing, resolved, other.log.at)
         elif status in GOOD:
             self.unsure -= snapshot.keys()
             self._heard |= {fingerprint: is_firing for fingerprint, (is_firing, _) in snapshot.items()}
@@ -142,7 +142,7 @@ class Peer:
         self.group = group
         self.number = number
         self.view = {}
-        self.log = Entry()
+        self.log = IncomingAlert()
         self._random = random
 
     async def run(self):
@@ -168,7 +168,7 @@ class Peer:
             if loop.time() > until:
                 return
         firing, resolved = _parts(snapshot)
-        self.group.told(self, Entry(firing, resolved, loop.time()))
+        self.group.told(self, IncomingAlert(firing, resolved, loop.time()))
         self._forget_resolved(snapshot)
 
     def _needs_update(self, snapshot):

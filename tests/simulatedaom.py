@@ -16,7 +16,7 @@ from simulatedwire import Wire
 
 MANDATORY = {"event_name", "event_severity", "event_type", "resource_provider", "resource_type", "resource_id"}
 YEAR_2000 = 946_684_800_000
-LONGEST_TIMEOUT = 15 * 86_400_000
+MAX_TIMEOUT = 15 * 86_400_000
 ACCEPTED = ((204, b""), (200, b""), (200, b'{"errorCode":null}'))
 REFUSED = (400, b'{"error_code":"AOM.0400","error_msg":"parse eventParam failed","trace_id":"t"}')
 GATEWAY = b'{"error_code":"APIGW.%d","error_msg":"simulated","request_id":"r"}'
@@ -188,7 +188,7 @@ class Aom:
         is_good = (
             metadata.keys() >= MANDATORY
             and event.get("starts_at", 0) > YEAR_2000
-            and 0 < event.get("timeout", 0) <= LONGEST_TIMEOUT
+            and 0 < event.get("timeout", 0) <= MAX_TIMEOUT
         )
         if not is_good:
             self.violations.append(f"starts_at {event.get('starts_at')}, timeout {event.get('timeout')}, {metadata}")

@@ -221,8 +221,8 @@ async def test_a_bridge_starts_on_a_full_disk_and_is_ready_when_there_is_room(tm
                 assert "the ledger is not open" in await response.text()
         disk.relieve(bridge.process.pid)
         await until(lambda: is_ready(url))
-        assert (await post(url, alert("Kept")))[0] == 200
-        await until(lambda: active(aom) == ["Kept"])
+        assert (await post(url, alert("StoredContents")))[0] == 200
+        await until(lambda: active(aom) == ["StoredContents"])
         assert bridge.output.count("msg=ready") == 1
         assert "Traceback" not in bridge.output
         assert bridge.terminate() == 0

@@ -11,7 +11,7 @@ from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.config import ConfigError, Settings, load
 from bridge.mapping import MappingSettings
 from bridge.secret import Secret
-from bridge.typed_yaml.document import LARGEST_FILE
+from bridge.typed_yaml.document import MAX_FILE_BYTES
 
 CONFIG = Path(__file__).parent / "data" / "config"
 BAD = sorted((CONFIG / "bad").glob("*.yaml"))
@@ -257,9 +257,9 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path):
 def test_a_file_over_1_mib_is_refused(tmp_path):
     """A file over 1 MiB is not even parsed; one of exactly that size is."""
     file = tmp_path / "big.yaml"
-    file.write_bytes(TARGETS.encode() + b"#" * (LARGEST_FILE - len(TARGETS)))
+    file.write_bytes(TARGETS.encode() + b"#" * (MAX_FILE_BYTES - len(TARGETS)))
     assert load(str(file), {}).settings.default_target == "default"
-    file.write_bytes(TARGETS.encode() + b"#" * (LARGEST_FILE - len(TARGETS) + 1))
+    file.write_bytes(TARGETS.encode() + b"#" * (MAX_FILE_BYTES - len(TARGETS) + 1))
     with pytest.raises(ConfigError) as caught:
         load(str(file), {})
     assert caught.value.lines() == [f"{file}:1:1: the file is over 1 MiB. Fix: a configuration is smaller."]

@@ -130,7 +130,7 @@ async def test_guesses_are_limited_for_each_peer(tmp_path):
             assert response.status == 200
 
 
-class Turns:
+class LoopBudget:
     """Accounts whose bcrypt waits for a word."""
 
     def __init__(self, monkeypatch, **users):
@@ -150,10 +150,10 @@ def policy(**users):
 
 async def test_a_right_password_stays_right_while_its_hash_is_changed(monkeypatch):
     """A new hash of the same password that comes in the midst of the check does not make it wrong."""
-    turns = Turns(monkeypatch, am="pw")
+    turns = LoopBudget(monkeypatch, am="pw")
     asked = turns.begin("am", "pw")
     await asyncio.sleep(0)
-    turns.accounts.use(policy(am="pw"))
+    turns.accounts.reconfigure(policy(am="pw"))
     turns.go_on.set()
     assert await asked == "am"
     turns.accounts.stop()
@@ -161,7 +161,7 @@ async def test_a_right_password_stays_right_while_its_hash_is_changed(monkeypatc
 
 async def test_who_is_right_uses_up_no_guesses(monkeypatch):
     """A full queue of others' guesses, and requests that are given up, cost a peer with the right password nothing."""
-    turns = Turns(monkeypatch, am="pw")
+    turns = LoopBudget(monkeypatch, am="pw")
     guesses = [turns.begin("am", str(number), f"10.0.0.{number}") for number in range(64)]
     await asyncio.sleep(0)
     for _ in range(12):
@@ -180,7 +180,7 @@ async def test_who_is_right_uses_up_no_guesses(monkeypatch):
 
 async def test_guesses_at_tokens_are_limited_whatever_else_is_looked_at(monkeypatch):
     """Wrong tokens use up the allowance, also while a header that is no Basic at all is looked at."""
-    turns = Turns(monkeypatch, am="pw")
+    turns = LoopBudget(monkeypatch, am="pw")
     outcomes = []
     for number in range(12):
         try:

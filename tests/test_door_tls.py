@@ -10,7 +10,7 @@ from certificates import Authority
 from conftest import PATIENCE, until
 from doors import ADMIN, STATUS, USERS, WEBHOOK, ask, basic, guarded
 
-from bridge.file_watch import look
+from bridge.file_watch import stat_files
 from bridge.web.listener import Listener
 
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key%s}\n"
@@ -249,6 +249,6 @@ async def test_a_failed_change_of_the_listeners_changes_none_and_is_tried_again(
 
 async def test_a_file_that_becomes_readable_is_read(tmp_path):
     """A change of permissions is a change: the fix that the message names is enough."""
-    first = look([str(tmp_path)])
+    first = stat_files([str(tmp_path)])
     tmp_path.chmod(0o711)
-    assert look([str(tmp_path)]) != first
+    assert stat_files([str(tmp_path)]) != first

@@ -10,13 +10,13 @@ from bridge import event as module
 from bridge.clock import DAY, HOUR, MINUTE, format_rfc3339
 from bridge.emulator.validation import read_events, units
 from bridge.event import (
-    LONGEST_ANNOTATION,
-    LONGEST_KEY,
-    LONGEST_PROVIDER,
-    LONGEST_VALUE,
     MANDATORY,
-    MOST_ANNOTATIONS,
-    MOST_KEYS,
+    MAX_ANNOTATION_CHARACTERS,
+    MAX_ANNOTATIONS,
+    MAX_KEY_CHARACTERS,
+    MAX_KEYS,
+    MAX_PROVIDER_CHARACTERS,
+    MAX_VALUE_CHARACTERS,
     Event,
     annotation_value,
     build_annotations,
@@ -143,7 +143,7 @@ def test_cutting_keeps_a_beginning_and_the_limit(text, longest):
 
 @pytest.mark.parametrize(
     ("value", "limit"),
-    [(metadata_value, LONGEST_VALUE), (annotation_value, LONGEST_ANNOTATION)],
+    [(metadata_value, MAX_VALUE_CHARACTERS), (annotation_value, MAX_ANNOTATION_CHARACTERS)],
     ids=["metadata", "annotation"],
 )
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_the_mandatory_six_come_first_then_ours_then_the_rules_then_labels_by_na
 def test_labels_over_30_keys_are_left_out_and_counted():
     """Of too many labels the last by name are left out, and their number is told."""
     metadata, left_out = build_metadata(fixed(), [(f"l{number:02d}", "v") for number in range(40)])
-    assert len(metadata) == MOST_KEYS
+    assert len(metadata) == MAX_KEYS
     assert list(metadata)[-1] == "l21"
     assert left_out == [f"l{number:02d}" for number in range(22, 40)]
 
@@ -202,7 +202,7 @@ def test_fields_of_rules_over_30_keys_are_left_out_and_counted():
     """Rules may set more than there is room for: the rest is left out, and counted as labels are."""
     metadata, left_out = build_metadata(fixed(**{f"f{number:02d}": "v" for number in range(25)}), [("a", "1")])
     assert list(metadata)[:8] == list(fixed())
-    assert len(metadata) == MOST_KEYS
+    assert len(metadata) == MAX_KEYS
     assert left_out == ["f22", "f23", "f24", "a"]
 
 
@@ -235,7 +235,7 @@ def test_names_that_are_the_same_after_cleaning_stay_apart():
     names = ["n" * 300, "n" * 301, "n" * 302, "a\x00", "a\x01", "a\ufffd", FIRE * 200, FIRE * 201]
     metadata, left_out = build_metadata(fixed(), [(name, str(place)) for place, name in enumerate(names)])
     assert set(metadata.values()) >= {str(place) for place in range(len(names))}
-    assert all(units(key) <= LONGEST_KEY for key in metadata)
+    assert all(units(key) <= MAX_KEY_CHARACTERS for key in metadata)
     assert left_out == []
 
 
@@ -250,9 +250,9 @@ def test_a_label_without_a_name_breaks_nothing():
 def test_the_provider_is_cut_to_64():
     """AOM's alarm rules match providers of at most 64 characters."""
     metadata, _ = build_metadata(fixed(resource_provider="p" * 65), [])
-    assert metadata["resource_provider"] == "p" * (LONGEST_PROVIDER - 1) + MARK
+    assert metadata["resource_provider"] == "p" * (MAX_PROVIDER_CHARACTERS - 1) + MARK
     metadata, _ = build_metadata(fixed(resource_provider="p" * 64), [])
-    assert metadata["resource_provider"] == "p" * LONGEST_PROVIDER
+    assert metadata["resource_provider"] == "p" * MAX_PROVIDER_CHARACTERS
 
 
 # Annotations
@@ -268,7 +268,7 @@ def test_annotations_keep_their_order_and_empty_ones_are_left_out():
 def test_annotations_over_30_are_left_out_and_counted():
     """The first thirty annotations stay, the number of the others is told."""
     kept, left_out = build_annotations({f"a{number}": "v" for number in range(35)})
-    assert list(kept) == [f"a{number}" for number in range(MOST_ANNOTATIONS)]
+    assert list(kept) == [f"a{number}" for number in range(MAX_ANNOTATIONS)]
     assert left_out == [f"a{number}" for number in range(30, 35)]
 
 
@@ -302,7 +302,7 @@ def test_whatever_comes_in_aom_takes_what_goes_out(fields, extra, labels, text):
     assert list(metadata)[:6] == list(MANDATORY)
     assert violations(report(made, alarm_id="a", starts_at=NOW, now=NOW)) == []
     assert violations(clear(made, aom_id="a", starts_at=NOW, ends_at=NOW, now=NOW), clearing=True) == []
-    assert all(units(value) <= LONGEST_ANNOTATION for value in annotations.values())
+    assert all(units(value) <= MAX_ANNOTATION_CHARACTERS for value in annotations.values())
 
 
 @settings(deadline=None)
@@ -422,5 +422,5 @@ def test_only_the_part_that_can_be_left_of_a_text_is_cleaned(text, longest):
         module._CONTROLS.sub("\ufffd", module._BREAKS.sub(" ", whole)), longest
     )
     assert annotation_value(whole) == module.cut(
-        module._CONTROLS_BUT_BREAKS.sub("\ufffd", whole), module.LONGEST_ANNOTATION
+        module._CONTROLS_BUT_BREAKS.sub("\ufffd", whole), module.MAX_ANNOTATION_CHARACTERS
     )

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger.alarm import Receipt
+from bridge.ledger.alarm import PutReceipt
 from bridge.ledger.writer.group_commit import GroupCommit
-from bridge.ledger.writer.messages import Parcel
+from bridge.ledger.writer.messages import IncomingNotification
 
 
-class Sealed:
+class PackedAlerts:
     """A notification that counts as one alert until it is opened, and may hold ``most``."""
 
     def __init__(self, most=1):
@@ -31,12 +31,12 @@ class Transactions:
         self.sizes.append(len(parcels))
         self.under_way.append(done)
         await done
-        return [Receipt([], b"")] * len(parcels)
+        return [PutReceipt([], b"")] * len(parcels)
 
     async def put(self, count, most=1):
         """Put so many notifications at once, and let the event loop begin what can begin."""
         for _ in range(count):
-            task = asyncio.create_task(self.group.put(Parcel(Sealed(most)), lambda: True))
+            task = asyncio.create_task(self.group.put(IncomingNotification(PackedAlerts(most)), lambda: True))
             task.add_done_callback(asyncio.Task.result)
         await self.rounds()
 
@@ -101,7 +101,7 @@ async def test_who_gave_up_while_it_waited_is_in_no_transaction(monkeypatch):
     monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 0.05)
     storm = Transactions(can_overlap=False)
     await storm.put(1)
-    waiting = asyncio.create_task(storm.group.put(Parcel(Sealed()), lambda: True))
+    waiting = asyncio.create_task(storm.group.put(IncomingNotification(PackedAlerts()), lambda: True))
     with pytest.raises(LedgerUnavailableError, match="did not commit within"):
         await waiting
     assert storm.group._rows == 0
@@ -126,7 +126,7 @@ async def test_nothing_begins_while_nothing_can_be_written():
 async def test_a_notification_that_is_larger_than_a_group_leaves_time_for_those_behind_it():
     """It is too old sooner, so that who has to wait for its end is not refused for it."""
     storm = Transactions()
-    small, large = Parcel(Sealed()), Parcel(Sealed())
+    small, large = IncomingNotification(PackedAlerts()), IncomingNotification(PackedAlerts())
     large.entries = [None] * 10_001
     puts = [asyncio.create_task(storm.group.put(one, lambda: True)) for one in (small, large)]
     await storm.rounds()

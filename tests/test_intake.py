@@ -12,10 +12,10 @@ from test_golden import WEBHOOKS
 
 from bridge import config
 from bridge.clock import HOUR
-from bridge.ledger import Context
+from bridge.ledger import AlertContext
 from bridge.mapping import Mapper, MappingSettings
 from bridge.notification import parse
-from bridge.receiving.intake import Intake, Notes, Unread
+from bridge.receiving.intake import Intake, IntakeReport, RawNotification
 
 CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.yaml"))
 RULES = """
@@ -67,14 +67,14 @@ def test_rules_that_travelled_map_as_they_did(webhook, mapper, monkeypatch):
     expected, notes = read_here("east", body, mapper)
     again = pickle.loads(pickle.dumps(mapper))  # noqa: S301 - they were packed a moment ago
     assert read_here("east", body, again) == (expected, notes)
-    assert Notes.unpacked(notes.packed()) == notes
+    assert IntakeReport.unpacked(notes.packed()) == notes
 
 
 def test_a_notification_that_is_opened_elsewhere_has_the_same_entries():
     """What the put gets of an unread notification is what its sender would have made of it, and so are the notes."""
     one = alert(pod="api-1", namespace="default", severity="warning")
     body = json.dumps(payload(one, {**alert("B"), "labels": {"alertname": "B", "severity": "none"}})).encode()
-    opened = Unread("east", body, pickle.dumps(MAPPER)).open()
+    opened = RawNotification("east", body, pickle.dumps(MAPPER)).open()
     notification = parse(body)
     intake = Intake("east", notification, MAPPER, 1_000)
     entries = opened.entries()
@@ -82,7 +82,7 @@ def test_a_notification_that_is_opened_elsewhere_has_the_same_entries():
     assert [entry.key for entry in entries] == [("east", alert.fingerprint) for alert in notification.alerts]
     for one in notification.alerts:
         intake.map(one)
-    notes = Notes.unpacked(opened.notes())
+    notes = IntakeReport.unpacked(opened.notes())
     assert notes == intake.notes
     assert notes.matched == {"pods": 1, "all": 1, "noise": 1}
     assert notes.dropped == {"noise": 1}
@@ -106,7 +106,7 @@ def test_no_body_holds_more_alerts_than_its_length_tells():
     for count in (0, 1, 7, 100):
         body = ('{"version":"4","alerts":[' + ",".join([shortest] * count) + "]}").encode()
         assert len(parse(body).alerts) == count
-        assert Unread("s", body, b"").most >= count
+        assert RawNotification("s", body, b"").most >= count
 
 
 async def test_what_was_left_out_is_logged_at_debug_and_counted(tmp_path, capsys):
@@ -122,7 +122,7 @@ async def test_what_was_left_out_is_logged_at_debug_and_counted(tmp_path, capsys
 
 def entries_of(body):
     """Give what the ledger puts of a body."""
-    return Unread("east", body, pickle.dumps(PLAIN)).open().entries()
+    return RawNotification("east", body, pickle.dumps(PLAIN)).open().entries()
 
 
 def kept_bytes(body):
@@ -168,7 +168,7 @@ def test_an_honest_group_is_kept_whole():
         )
     ).encode()
     for entry in entries_of(body):
-        kept = msgspec.json.decode(entry.outline.kept.context, type=Context)
+        kept = msgspec.json.decode(entry.outline.kept.context, type=AlertContext)
         assert kept.group == parse(body).group
 
 

@@ -11,9 +11,9 @@ from book import GROUP, REASSERT, T0, Book, Handful, parcel
 
 from bridge.clock import HOUR, MINUTE
 from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError, UnknownAlarmError
-from bridge.ledger import AbandonedError, Alarm, Arrival, Parcel
+from bridge.ledger import AbandonedError, Alarm, ArrivedAlert, IncomingNotification
 from bridge.ledger.operations import queries
-from bridge.ledger.operations.put import Put, Terms, next_free, put, put_one_by_one
+from bridge.ledger.operations.put import Put, PutParameters, next_free, put, put_one_by_one
 from bridge.ledger.storage import rows as tables
 from bridge.ledger.storage.database import database as connect
 from bridge.ledger.storage.schema import alarms, metadata
@@ -319,7 +319,7 @@ async def test_the_resolve_goes_to_its_row_without_being_mapped(book, is_open):
     """No rule changed in between can orphan an alarm: the resolve of an open one never asks the mapping."""
     await book.fire()
     end = book.arrival("resolved", "a", end=T0 + 1)
-    arrival = Arrival(source="s", alert=end.alert, group=GROUP, mapped=explode)
+    arrival = ArrivedAlert(source="s", alert=end.alert, group=GROUP, mapped=explode)
     assert await book.put([arrival], is_open=is_open) == ["resolved"]
 
 
@@ -413,7 +413,7 @@ async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
 async def test_one_failing_notification_never_fails_its_neighbours(book):
     """A notification whose mapping explodes in the shared transaction is refused alone."""
     orphan = book.arrival("resolved", "bad", end=T0)
-    bad = Arrival(source="s", alert=orphan.alert, group=GROUP, mapped=explode)
+    bad = ArrivedAlert(source="s", alert=orphan.alert, group=GROUP, mapped=explode)
     results = await asyncio.gather(book.fire("a"), book.put([bad]), book.fire("b"), return_exceptions=True)
     assert results[0] == results[2] == "new"
     assert isinstance(results[1], LedgerUnavailableError)
@@ -431,7 +431,7 @@ class Unreadable:
 
 async def test_what_is_no_notification_is_refused_with_its_own_reason(book):
     """A body that turns out to be none in the shared transaction is told why; its neighbours are kept."""
-    bad = book.ledger.put(Parcel(Unreadable()))
+    bad = book.ledger.put(IncomingNotification(Unreadable()))
     results = await asyncio.gather(book.fire("a"), bad, book.fire("b"), return_exceptions=True)
     assert results[0] == results[2] == "new"
     assert isinstance(results[1], PayloadError)
@@ -441,7 +441,7 @@ async def test_what_is_no_notification_is_refused_with_its_own_reason(book):
 async def test_a_full_ledger_stays_full_though_a_transaction_is_tried_again(place):
     """Notifications that are tried one by one, since one of them fails, share the room that is left."""
     async with Book(place, max_open=1) as book:
-        bad = Arrival(source="s", alert=book.arrival("firing", "bad").alert, group=GROUP, mapped=explode)
+        bad = ArrivedAlert(source="s", alert=book.arrival("firing", "bad").alert, group=GROUP, mapped=explode)
         puts = (book.fire("a"), book.put([bad]), book.fire("b"))
         results = await asyncio.gather(*puts, return_exceptions=True)
         assert results[0] == "new"
@@ -464,7 +464,7 @@ def many(book, prefix):
 
 async def test_an_alert_keeps_its_order_though_a_transaction_is_tried_again(book):
     """A firing never passes the resolve before it, whose transaction failed for a neighbour and was tried again."""
-    bad = Arrival(source="s", alert=book.arrival("firing", "bad").alert, group=GROUP, mapped=explode)
+    bad = ArrivedAlert(source="s", alert=book.arrival("firing", "bad").alert, group=GROUP, mapped=explode)
     first = await under_way(asyncio.gather(book.put([bad]), book.resolve("a"), return_exceptions=True))
     fire = book.arrival("firing", "a", start=T0 + 1)
     fires = await under_way(book.put([fire, *many(book, "b")]))
@@ -573,7 +573,7 @@ async def test_a_notification_that_is_too_old_is_refused_and_its_neighbours_are_
     """A transaction that holds one rolls back; one by one it is left out, and the others are kept."""
     parcels = [parcel([book.arrival("firing", name)]) for name in "abc"]
     parcels[1].expires_at = 0
-    terms = Terms({}, 10, T0)
+    terms = PutParameters({}, 10, T0)
     with pytest.raises(ExpiredError):
         await book.ledger.write(lambda connection: put(connection, parcels, terms))
     assert await book.rows() == []
@@ -592,20 +592,20 @@ class Slow(Handful):
 
 async def test_nothing_is_committed_that_became_too_old_meanwhile(book):
     """What was taken in in time and is too old just before the commit is not kept, nor is what came with it."""
-    parcels = [parcel([book.arrival("firing", "a")]), Parcel(Slow([book.arrival("firing", "b")]))]
+    parcels = [parcel([book.arrival("firing", "a")]), IncomingNotification(Slow([book.arrival("firing", "b")]))]
     parcels[0].expires_at = time.monotonic() + 0.1
     with pytest.raises(ExpiredError):
-        await book.ledger.write(lambda connection: put_one_by_one(connection, parcels, Terms({}, 10, T0)))
+        await book.ledger.write(lambda connection: put_one_by_one(connection, parcels, PutParameters({}, 10, T0)))
     assert await book.rows() == []
 
 
 async def test_a_large_put_gives_up_while_it_is_under_way(book):
     """A put that cannot be in time stops at the next alert that is looked at; others need not wait for its end."""
-    late = Parcel(Slow([book.arrival("firing", str(n)) for n in range(10)]))
+    late = IncomingNotification(Slow([book.arrival("firing", str(n)) for n in range(10)]))
     late.expires_at = time.monotonic() + 0.1
     late.map = None  # nothing of it is asked for any more
     with pytest.raises(ExpiredError):
-        await book.ledger.write(lambda connection: Put(connection, Terms({}, 10, T0)).run([late]))
+        await book.ledger.write(lambda connection: Put(connection, PutParameters({}, 10, T0)).run([late]))
 
 
 async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each_alarm(book, monkeypatch):
@@ -617,7 +617,7 @@ async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each
     for expected in (200, 120):
         asked.clear()
         parcels = [parcel(flaps)]
-        await book.ledger.write(lambda connection, some=parcels: put(connection, some, Terms({}, 1_000, T0)))
+        await book.ledger.write(lambda connection, some=parcels: put(connection, some, PutParameters({}, 1_000, T0)))
         assert len(asked) <= expected
     assert len({row.id for row in await book.rows()}) == 200
 
@@ -638,7 +638,7 @@ async def test_a_refused_notification_leaves_no_trace_in_its_transaction(place):
         await book.fire("a")
         both = [[book.arrival("firing", "a", note="kept?"), *(book.arrival("firing", n) for n in "bcd")]]
         both.append([book.arrival("firing", "b", note="kept"), book.arrival("firing", "a", note="kept")])
-        terms = Terms({"default": REASSERT}, 1, T0)
+        terms = PutParameters({"default": REASSERT}, 1, T0)
         result = await book.ledger.write(lambda connection: put(connection, [parcel(some) for some in both], terms))
         assert isinstance(result.outcomes[0], LedgerFullError)
         assert result.outcomes[1] == ["new", "repeat"]

@@ -6,7 +6,7 @@ import pytest
 from book import REASSERT
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
-from machine import LATEST, LedgerMachine, PostgresMachine
+from machine import MAX_TIME, LedgerMachine, PostgresMachine
 from structlog.testing import capture_logs
 
 from bridge.clock import MINUTE, SECOND
@@ -54,7 +54,7 @@ TWICE = (
     "put",
     {"who": 0, "together": [[("a", "firing", 0, None, "Minor")], [("a", "firing", 0, None, "Major")]], "then": True},
 )
-TAKEN_OVER = [fire(), answer("overtake"), answer("accept", 1), RESOLVE, later(LATEST)]
+TAKEN_OVER = [fire(), answer("overtake"), answer("accept", 1), RESOLVE, later(MAX_TIME)]
 """A worker stalls with its report, another one reports; the alert has resolved, and a clear may trust AOM's list."""
 
 RARE = {

@@ -7,7 +7,7 @@ from test_mapping import GROUP, alert
 from bridge.mapping import names
 from bridge.mapping.names import fix_of_go
 from bridge.mapping.template import Template
-from bridge.mapping.template_scope import Names
+from bridge.mapping.template_scope import AlertScope
 
 MEANT = {
     # Go's templates, as Prometheus and Alertmanager have them
@@ -131,7 +131,7 @@ def test_dotted_labels_reach_the_event():
 
 def test_the_closed_set_is_what_there_is():
     """The names that are checked for are those that a template sees."""
-    scope = Names("s", alert(), GROUP, {})
+    scope = AlertScope("s", alert(), GROUP, {})
     assert {name for name in names.NAMES if scope[name] is not None} == set(names.NAMES)
     assert set(scope) == set(names.NAMES)
     assert (set(scope["alert"]), set(scope["group"])) == (set(names.ALERT), set(names.GROUP))

@@ -6,7 +6,7 @@ import pytest
 from book import T0, Book
 
 from bridge.aom import Outcome
-from bridge.delivery.result import Verdict
+from bridge.delivery.result import DeliveryResult
 from bridge.delivery.settings import DeliverySettings
 from bridge.delivery.settler import Settler
 from bridge.ledger.operations import queries
@@ -41,8 +41,8 @@ async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(bo
     outcome = Outcome("accepted")
     await settler(book).settle(
         [
-            Verdict(claims["slow"], "confirm", outcome, named=("x",), doubt_at=T0),
-            Verdict(claims["hurried"], "accepted", outcome, named=("y",), doubt_at=T0 - 5),
+            DeliveryResult(claims["slow"], "confirm", outcome, named=("x",), doubt_at=T0),
+            DeliveryResult(claims["hurried"], "accepted", outcome, named=("y",), doubt_at=T0 - 5),
         ]
     )
     views = await book.ledger.read(queries.listing)

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.aom import REASONS
 from bridge.clock import system_clock
-from bridge.ledger import OUTCOMES, STATES
+from bridge.ledger import EFFECTS, STATES
 
 PROMISED = {
     "aom_bridge_webhook_requests_total": ["code"],
@@ -61,7 +61,7 @@ async def test_every_promised_metric_is_there_from_the_start(rig):
         assert labels.get(name) == {tuple(keys)}, name
     for state in STATES:
         assert found["aom_bridge_alarms", (("state", state), ("target", "default"))] == 0
-    for status, outcomes in OUTCOMES.items():
+    for status, outcomes in EFFECTS.items():
         for outcome in outcomes:
             assert found["aom_bridge_alerts_total", (("outcome", outcome), ("status", status))] == 0
     for reason in REASONS:

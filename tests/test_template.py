@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import TemplateError
 
-from bridge.mapping.filters import LONGEST
+from bridge.mapping.filters import MAX_TEXT_CHARACTERS
 from bridge.mapping.template import Template
 
 SCOPE = {
@@ -232,14 +232,14 @@ HEAVY = {
 @pytest.mark.parametrize("text", HEAVY.values(), ids=HEAVY.keys())
 def test_no_filter_makes_a_value_long(text):
     """What would grow over the limit raises before it is made."""
-    with pytest.raises(ValueError, match=f"grew over {LONGEST} characters"):
+    with pytest.raises(ValueError, match=f"grew over {MAX_TEXT_CHARACTERS} characters"):
         Template.parse(text).render(LONG)
 
 
 def test_output_is_cut_while_it_is_made():
     """However much a loop would write, it is stopped at the limit, and sees so many labels at most."""
     text = "{% for name, value in labels | items %}{{ value }}{{ value | upper }}{% endfor %}"
-    assert len(Template.parse(text).render(LONG)) == LONGEST
+    assert len(Template.parse(text).render(LONG)) == MAX_TEXT_CHARACTERS
     assert Template.parse("{% for name in labels %}{{ 1 }}{% endfor %}").render(LONG) == "1" * 100
 
 
@@ -289,7 +289,7 @@ def test_what_is_allowed_takes_neither_long_nor_much(text):
         found = Template.parse(text).render(scope)
     except ValueError as error:
         found = str(error)
-    assert len(found) <= LONGEST
+    assert len(found) <= MAX_TEXT_CHARACTERS
 
 
 def test_no_method_is_shown():

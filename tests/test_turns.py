@@ -4,12 +4,12 @@ import asyncio
 
 from conftest import PATIENCE
 
-from bridge.receiving.turns import Turns
+from bridge.receiving.loop_budget import LoopBudget
 
 
 async def test_a_round_has_so_much_work_and_the_rest_waits_in_its_order():
     """Work beyond the measure of a round waits for the next one, first come first served; a large piece goes alone."""
-    turns, done, rounds = Turns(2), [], [0]
+    turns, done, rounds = LoopBudget(2), [], [0]
 
     async def work(name, size):
         await turns.take(size)
@@ -30,7 +30,7 @@ async def test_a_round_has_so_much_work_and_the_rest_waits_in_its_order():
 
 async def test_who_gave_up_takes_nobody_s_turn():
     """A request that was cancelled while it waited is left out, and those behind it go on."""
-    turns = Turns(1)
+    turns = LoopBudget(1)
     first, second, third = (asyncio.create_task(turns.take(1)) for _ in range(3))
     await asyncio.sleep(0)
     second.cancel()

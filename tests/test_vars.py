@@ -14,7 +14,7 @@ from test_mapping import GROUP, alert
 from bridge.config import load
 from bridge.mapping import Fallback
 from bridge.mapping.template import Template
-from bridge.mapping.template_scope import Names
+from bridge.mapping.template_scope import AlertScope
 
 VARS = """mapping:
   vars:
@@ -79,10 +79,10 @@ def test_each_is_worked_out_once_and_only_where_it_is_used():
     def counted(name, value):
         return Template(name, lambda _scope: made.append(name) or value / 1, {})
 
-    scope = Names("s", alert(), GROUP, {"unused": counted("unused", 1), "used": counted("used", 1)})
+    scope = AlertScope("s", alert(), GROUP, {"unused": counted("unused", 1), "used": counted("used", 1)})
     assert [scope["vars"]["used"] for _ in range(3)] == [1, 1, 1]
     assert made == ["used"]
-    broken = Names("s", alert(), GROUP, {"broken": counted("broken", "x")})
+    broken = AlertScope("s", alert(), GROUP, {"broken": counted("broken", "x")})
     for _ in range(3):
         with pytest.raises(ValueError, match=r"vars\.broken: TypeError: "):
             broken["vars"]["broken"]

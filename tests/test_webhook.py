@@ -285,7 +285,7 @@ async def test_large_bodies_at_once_end_one_after_the_other(tmp_path):
 
 async def test_a_slow_body_is_answered_408(tmp_path, monkeypatch):
     """A body that does not come within its time ends with 408 and a closed connection; nothing is kept."""
-    monkeypatch.setattr("bridge.receiving.request_body.LONGEST_SECONDS", 0.2)
+    monkeypatch.setattr("bridge.receiving.request_body.MAX_SECONDS", 0.2)
     async with running(tmp_path / "l.db") as rig:
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.app.port)
         writer.write(b"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")

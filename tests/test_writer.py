@@ -230,14 +230,14 @@ async def test_a_bridge_whose_writer_process_stands_still_says_so_and_serves_on(
         assert ready == (503, "aom-bridge is not ready: the ledger does not commit in time\n")
 
         async def is_kept():
-            return await post(url, alert("Kept")) == 200
+            return await post(url, alert("StoredContents")) == 200
 
         await until(is_kept)
-        await until(lambda: names(aom) == {"Kept"})
+        await until(lambda: names(aom) == {"StoredContents"})
         assert (await probed(url))[0] == 200
         assert process.output.count("the ledger writer process does not answer; it is killed") == 1
         assert process.terminate() == 0
-    assert await kept(tmp_path) == {"Kept"}
+    assert await kept(tmp_path) == {"StoredContents"}
 
 
 async def probed(url):
@@ -264,15 +264,15 @@ async def test_a_stop_does_not_wait_for_a_writer_process_that_stands_still(tmp_p
 async def test_a_stop_does_not_wait_for_a_database_that_somebody_has_locked(tmp_path):
     """While a shell holds the database: 503 and a clean end by SIGTERM; what got 200 before is kept, nothing else."""
     async with cloud() as aom, serving(tmp_path, aom.url) as (process, url):
-        assert await post(url, alert("Kept")) == 200
-        await until(lambda: names(aom) == {"Kept"})
+        assert await post(url, alert("StoredContents")) == 200
+        await until(lambda: names(aom) == {"StoredContents"})
         with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as shell:
             shell.execute("BEGIN IMMEDIATE")
             assert await asyncio.gather(*(post(url, alert("Refused", n=str(n))) for n in range(20))) == [503] * 20
             assert await asyncio.to_thread(process.terminate) == 0
             shell.execute("ROLLBACK")
         assert "Traceback" not in process.output
-    assert await kept(tmp_path) == {"Kept"}
+    assert await kept(tmp_path) == {"StoredContents"}
 
 
 async def test_a_stop_of_the_whole_process_group_is_clean(tmp_path):

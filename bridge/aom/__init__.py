@@ -1,16 +1,16 @@
 """The only client of AOM and IAM: requests, credentials, ids; it answers with outcomes, never with exceptions."""
 
-from bridge.aom.alarm_list import Found, Listing, ListKind, Query
-from bridge.aom.client import LARGEST_BODY, AomClient
+from bridge.aom.alarm_list import ListedAlarm, Listing, ListKind, Query
+from bridge.aom.client import MAX_BODY_BYTES, AomClient
 from bridge.aom.outcome import REASONS, Outcome, Reason
 from bridge.aom.settings import TargetSettings
 
 __all__ = [
-    "LARGEST_BODY",
+    "MAX_BODY_BYTES",
     "REASONS",
     "AomClient",
-    "Found",
     "ListKind",
+    "ListedAlarm",
     "Listing",
     "Outcome",
     "Query",

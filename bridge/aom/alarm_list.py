@@ -17,12 +17,12 @@ from bridge.clock import MINUTE, Millis
 from bridge.event import FINGERPRINT_KEY, SOURCE_KEY
 
 _PAGE = 1_000
-_MOST_STEPS = 1_440
+_MAX_STEPS = 1_440
 
 ListKind = Literal["active_alert", "history_alert"]
 
 
-class Found(msgspec.Struct, frozen=True):
+class ListedAlarm(msgspec.Struct, frozen=True):
     """An alarm as AOM's list shows it; ``id`` is empty where the list shows none, and a time 0."""
 
     id: str
@@ -41,7 +41,7 @@ class Listing(msgspec.Struct, frozen=True):
     """
 
     outcome: Outcome
-    found: list[Found]
+    found: list[ListedAlarm]
     is_whole: bool = False
 
 
@@ -56,7 +56,7 @@ class Query(msgspec.Struct, frozen=True):
     def body(self) -> dict[str, Any]:
         """Return the request's body; span and period are tied: at most 1,440 steps, of whole minutes."""
         minutes = max(1, -(-(self.until - self.since) // MINUTE))
-        step = max(MINUTE, -(-minutes // _MOST_STEPS) * MINUTE)
+        step = max(MINUTE, -(-minutes // _MAX_STEPS) * MINUTE)
         relations = [(SOURCE_KEY, [self.source]), (FINGERPRINT_KEY, list(self.fingerprints))]
         return {
             "time_range": f"{self.since}.{self.until}.{minutes}",
@@ -69,7 +69,7 @@ class Query(msgspec.Struct, frozen=True):
         """Return path and query of one page, below the project."""
         return f"/events?type={kind}&limit={_PAGE}&marker={quote(marker, safe='')}"
 
-    def wants(self, hit: Found) -> bool:
+    def wants(self, hit: ListedAlarm) -> bool:
         """Say whether a hit is one of ours: a filter that AOM ignores must not clear somebody else's alarm."""
         return hit.source == self.source and hit.fingerprint in self.fingerprints
 
@@ -77,7 +77,7 @@ class Query(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """One page: our alarms on it, whether nothing at all was on it, and the next page's marker; empty: the last one."""
 
-    found: list[Found]
+    found: list[ListedAlarm]
     is_empty: bool
     following: str
 
@@ -121,7 +121,7 @@ def read_page(answer: bytes) -> Page:
     return Page(found, not entries, "" if following is None else str(following))
 
 
-def _found(entry: msgspec.Raw) -> Found | None:
+def _found(entry: msgspec.Raw) -> ListedAlarm | None:
     """Read one entry as far as it can be read: other programs' alarms must not hide ours."""
     try:
         event = _event_decoder.decode(entry)
@@ -130,7 +130,7 @@ def _found(entry: msgspec.Raw) -> Found | None:
     metadata = event.metadata
     if not isinstance(metadata, dict) or FINGERPRINT_KEY not in metadata:
         return None
-    return Found(
+    return ListedAlarm(
         id="" if event.id is None else str(event.id),
         source=str(metadata.get(SOURCE_KEY, "")),
         fingerprint=str(metadata[FINGERPRINT_KEY]),

@@ -19,18 +19,18 @@ from aiohttp_retry import ExponentialRetry, RetryClient
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
-from bridge.aom.alarm_list import Found, Listing, ListKind, Query, read_page
+from bridge.aom.alarm_list import ListedAlarm, Listing, ListKind, Query, read_page
 from bridge.aom.answer import TooLongError, read_answer
 from bridge.aom.auth.credentials import credentials
-from bridge.aom.auth.grant import MOST_SKEW, Call, CredentialError, Grant
-from bridge.aom.auth.iam import LONGEST_TOKEN
+from bridge.aom.auth.grant import MAX_SKEW, Call, CredentialError, RequestAuth
+from bridge.aom.auth.iam import MAX_TOKEN_BYTES
 from bridge.aom.outcome import Outcome, read_http_date, read_outcome, words_of
 from bridge.aom.settings import TargetSettings
 from bridge.clock import MINUTE, Clock, Millis, format_duration
 from bridge.errors import BridgeError, Failure, of_file
 from bridge.event import AomEvent
 
-LARGEST_BODY = 12 * 1000 * 1000
+MAX_BODY_BYTES = 12 * 1000 * 1000
 """The gateway refuses more than 12 MB; whether that means 10^6 or 2^20 is not said, so the smaller one."""
 
 _ATTEMPTS = 3
@@ -57,7 +57,7 @@ class _Doubt:
         self.is_left = self.is_left or not isinstance(error, _NEVER_SENT)
 
 
-class _Paced:
+class _RateLimitedSession:
     """Sends each attempt of a request, the quick retries too, at its time within the rate limit.
 
     It notes the doubt that an attempt leaves, for the retries hand up the answer of the last one only.
@@ -76,7 +76,7 @@ class _Paced:
         *,
         body: bytes,
         headers: dict[str, str],
-        grant: Grant,
+        grant: RequestAuth,
         deadline: Millis,
         doubt: _Doubt,
         **arguments: Any,  # noqa: ANN401 - aiohttp's own
@@ -132,14 +132,14 @@ class AomClient:
             connector=aiohttp.TCPConnector(ssl=context),
             proxy=settings.proxy_url.reveal() if settings.proxy_url else None,
             timeout=aiohttp.ClientTimeout(total=self._attempt_timeout / 1000, sock_connect=5),
-            max_field_size=LONGEST_TOKEN,
+            max_field_size=MAX_TOKEN_BYTES,
             auto_decompress=True,
         )
         # aiohttp repeats a PUT by itself on a connection that broke, outside rate limit, deadline and doubt.
         self._session._retry_connection = False  # noqa: SLF001 - there is no public switch; a test notices if it goes
         # A bucket of one second's requests: what was not used may be caught up with, no more.
         limiter = AsyncLimiter(max(1.0, settings.rate_limit), max(1.0, 1 / settings.rate_limit))
-        paced = _Paced(self._session, limiter, self._clock, self._attempt_timeout)
+        paced = _RateLimitedSession(self._session, limiter, self._clock, self._attempt_timeout)
         self._retrying = RetryClient(cast("aiohttp.ClientSession", paced), retry_options=_quick_retries())
         self.credentials = credentials(self._name, settings, self._session, self._clock)
 
@@ -157,7 +157,7 @@ class AomClient:
         return Outcome("accepted")
 
     def encode(self, event: AomEvent) -> bytes:
-        """Return the entry as it stands in a push's body; its length counts against `LARGEST_BODY`."""
+        """Return the entry as it stands in a push's body; its length counts against `MAX_BODY_BYTES`."""
         return self._encoder.encode(event)
 
     async def push(self, entries: Sequence[bytes], action: Literal["report", "clear"], deadline: Millis) -> Outcome:
@@ -175,7 +175,7 @@ class AomClient:
 
     async def find(self, query: Query, deadline: Millis, kind: ListKind = "active_alert") -> Listing:
         """Look alarms up in one of AOM's lists, through all pages; every hit is checked against our own metadata."""
-        found: list[Found] = []
+        found: list[ListedAlarm] = []
         marker = "0"
         body = self._encoder.encode(query.body())
         for _ in range(MAX_PAGES):
@@ -212,7 +212,7 @@ class AomClient:
         return msgspec.structs.replace(outcome, in_doubt=in_doubt), answer
 
     async def _request(
-        self, method: str, path: str, body: bytes, grant: Grant, deadline: Millis, doubt: _Doubt
+        self, method: str, path: str, body: bytes, grant: RequestAuth, deadline: Millis, doubt: _Doubt
     ) -> tuple[Outcome, bytes]:
         headers = {
             "Content-Type": "application/json",
@@ -245,7 +245,7 @@ class AomClient:
             doubt.note(error)
             return Outcome("connection", message=words_of(error, grant.mask)), b""
 
-    def _outcome(self, response: aiohttp.ClientResponse, answer: bytes, grant: Grant, now: Millis) -> Outcome:
+    def _outcome(self, response: aiohttp.ClientResponse, answer: bytes, grant: RequestAuth, now: Millis) -> Outcome:
         judged = answer if response.status == 200 else answer[:_MAX_ERROR_BYTES]
         outcome = read_outcome(response.status, judged, response.headers.get("Retry-After"), now)
         if outcome.reason == "unauthorized" and grant.is_signed:
@@ -256,7 +256,7 @@ class AomClient:
 def _with_skew(outcome: Outcome, date: str | None, now: Millis) -> Outcome:
     """Add to a refused signature that its date may be the reason: the gateway's own words seldom say so."""
     at = read_http_date(date)
-    if at is None or abs(now - at) < MOST_SKEW:
+    if at is None or abs(now - at) < MAX_SKEW:
         return outcome
     which = "ahead of" if now > at else "behind"
     minutes = abs(now - at) // MINUTE * MINUTE  # a header's date is whole seconds, and the answer took some

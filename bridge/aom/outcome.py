@@ -42,7 +42,7 @@ _BY_STATUS: dict[int, Reason] = {
     494: "not_found",
 }
 _TOKEN_IS_OLD = "The token must be updated"  # noqa: S105 - AOM's words, not a token
-_LONGEST_MESSAGE = 500
+_MAX_MESSAGE_CHARACTERS = 500
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")
 
 
@@ -158,11 +158,11 @@ def _error_body(body: bytes) -> _ErrorBody:
     try:
         return msgspec.json.decode(body, type=_ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _ErrorBody(error_msg=body[:_LONGEST_MESSAGE].decode(errors="replace"))
+        return _ErrorBody(error_msg=body[:_MAX_MESSAGE_CHARACTERS].decode(errors="replace"))
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"[\x00-\x20\x7f-\x9f]+", " ", text[:_LONGEST_MESSAGE]).strip()
+    return re.sub(r"[\x00-\x20\x7f-\x9f]+", " ", text[:_MAX_MESSAGE_CHARACTERS]).strip()
 
 
 def _retry_after(text: str | None, now: Millis) -> Millis | None:

@@ -13,11 +13,11 @@ from yarl import URL
 from bridge.aom import regions
 from bridge.clock import DAY, MINUTE, Millis, format_duration
 from bridge.errors import of_file
-from bridge.event import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
+from bridge.event import MAX_TIMEOUT, MIN_TIMEOUT
 from bridge.secret import Secret
 from bridge.typed_yaml.scalars import DurationField, SecretField
 
-_LEAST_RATE = 0.1
+_MIN_RATE = 0.1
 """Requests per second; at a slower pace the lease of an alarm ends before its turn comes."""
 
 _API_PATH = re.compile(r"/v[0-9]+(\.[0-9]+)?(/.*)?$")
@@ -181,9 +181,9 @@ class TargetSettings:
             found.append(("region", wrong))
         if self.proxy_url is not None and _url_problems("", self.proxy_url.reveal()):
             found.append(("proxy_url", "it is not a web address. Fix: such as http://proxy.example:3128."))
-        if not SHORTEST_TIMEOUT <= self.alarm_timeout <= LONGEST_TIMEOUT:
+        if not MIN_TIMEOUT <= self.alarm_timeout <= MAX_TIMEOUT:
             found.append(("alarm_timeout", "AOM takes 1m to 15d. Fix: a duration between, such as 5d."))
-        if self.rate_limit < _LEAST_RATE:
+        if self.rate_limit < _MIN_RATE:
             found.append(("rate_limit", "it must be at least 0.1. Fix: requests per second, such as 20."))
         return found + self._iam_problems()
 

@@ -21,8 +21,8 @@ from bridge.ledger import Alarm, Ledger, WritingProcess
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.receiving.webhook import Webhook
-from bridge.web import Door, DoorOptions, Room
-from bridge.web.handlers import AlarmsApi, ConfigView, Exposition, Landing, Probes
+from bridge.web import Handlers, WebOptions, WebServer
+from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, LandingPage, MetricsHandler
 from bridge.web.handlers.admin import Admin
 
 _MAX_LAST_REQUESTS_TIME: Millis = SECOND
@@ -57,7 +57,7 @@ class App:
         *,
         file: str = "",
         watch: bool = False,
-        door: DoorOptions | None = None,
+        door: WebOptions | None = None,
         shown: str = "",
         writer: WritingProcess | None = None,
     ) -> None:
@@ -73,15 +73,15 @@ class App:
         self._metrics = metrics
         self._opening = Opening(self.ledger, delivery, self._log_ready)
         self._is_listening = False
-        self._door = Door(*address, door or DoorOptions(), metrics)
-        self._rooms: tuple[Room, ...] = (
+        self._door = WebServer(*address, door or WebOptions(), metrics)
+        self._handlers: tuple[Handlers, ...] = (
             webhook,
-            Probes(self.ledger),
-            Exposition(metrics, self.ledger, delivery.clients, clock),
+            HealthHandlers(self.ledger),
+            MetricsHandler(metrics, self.ledger, delivery.clients, clock),
             AlarmsApi(self.ledger),
             config_view,
             admin,
-            Landing(__version__),
+            LandingPage(__version__),
         )
         self.parts = Parts(
             ledger=self.ledger,
@@ -136,7 +136,7 @@ class App:
 
     async def _listen(self) -> None:
         shutdown_timeout = self._reloader.settings.delivery.shutdown_timeout
-        await self._door.start(self._rooms, min(_MAX_LAST_REQUESTS_TIME, shutdown_timeout))
+        await self._door.start(self._handlers, min(_MAX_LAST_REQUESTS_TIME, shutdown_timeout))
 
     def _log_ready(self) -> None:
         """Log that the bridge is ready, once it listens and the ledger is open."""

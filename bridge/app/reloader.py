@@ -19,8 +19,8 @@ from bridge.config import Settings
 from bridge.delivery.targets import Delivery, TargetsConfig
 from bridge.errors import BridgeError
 from bridge.event import SEVERITIES
-from bridge.file_watch import Look, changes, look
-from bridge.ledger import ACTIONS, OUTCOMES, STATES, Ledger
+from bridge.file_watch import FileState, stat_files, watch
+from bridge.ledger import ACTIONS, EFFECTS, STATES, Ledger
 from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
@@ -74,7 +74,7 @@ class Reloader:
     async def start(self) -> None:
         """Show the settings in the metrics, and watch the file if asked to."""
         self._preset_metrics()
-        seen = look([self._file])
+        seen = stat_files([self._file])
         self._succeeded(await asyncio.to_thread(_hash, self._file))
         if self._is_watching:
             self._watcher = asyncio.create_task(self._watch(seen), name="config-watch")
@@ -129,16 +129,16 @@ class Reloader:
                 await client.stop()
             raise
         self.settings = settings
-        parts.config_view.use(shown)
+        parts.config_view.reconfigure(shown)
         self._preset_metrics()
         await parts.delivery.change(delivered(settings), ready)
         for name in before.targets.keys() - settings.targets.keys():
             parts.metrics.forget(name, STATES, SEVERITIES, ACTIONS)
 
     def _use(self, settings: Settings, mapper: Mapper) -> None:
-        self._parts.webhook.use(settings.all_sources, mapper)
-        self._parts.admin.use(mapper)
-        self._parts.ledger.use(reassert_after(settings))
+        self._parts.webhook.reconfigure(settings.all_sources, mapper)
+        self._parts.admin.reconfigure(mapper)
+        self._parts.ledger.reconfigure(reassert_after(settings))
 
     def _check(self, settings: Settings) -> None:
         problems = [*self._fixed(settings), *self._with_open_alarms(settings)]
@@ -174,8 +174,8 @@ class Reloader:
             _log.error("configuration not reloaded; the old one stays", problem=line)
         return lines
 
-    async def _watch(self, seen: Look) -> None:
-        async for _ in changes(lambda: [self._file], seen):
+    async def _watch(self, seen: FileState) -> None:
+        async for _ in watch(lambda: [self._file], seen):
             await self.run()
 
     def _preset_metrics(self) -> None:
@@ -183,7 +183,7 @@ class Reloader:
         targets = tuple(settings.targets)
         rules = (DEFAULTS_RULE, *(rule.name for rule in settings.mapping.rules))
         metrics.preset(metrics.webhook_requests, CODES)
-        for status, outcomes in OUTCOMES.items():
+        for status, outcomes in EFFECTS.items():
             metrics.preset(metrics.alerts, (status,), outcomes)
         metrics.preset(metrics.alarms, STATES, targets)
         metrics.max_open.set(settings.store.max_open)

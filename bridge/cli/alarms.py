@@ -20,7 +20,7 @@ from bridge.cli.terminal import pretty, printable, say
 from bridge.clock import format_rfc3339, system_clock
 from bridge.errors import BridgeError, UnknownAlarmError
 from bridge.event import Mapped
-from bridge.ledger import EDITS, AlarmView, Context, Edit, Edited, Editor, editing, looking_at, rejected, trace
+from bridge.ledger import EDITS, AlarmView, AlertContext, Edit, Edited, Editor, editing, looking_at, rejected, trace
 from bridge.ledger.operations import queries
 from bridge.web.handlers import as_json
 
@@ -88,7 +88,7 @@ def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
     mapper = settings.mapper()
     results: list[Edited] = []
 
-    def map_anew(source: str, context: Context) -> Mapped:
+    def map_anew(source: str, context: AlertContext) -> Mapped:
         return mapper.map(source, context.alert, context.group).mapped
 
     with editing(settings.store.url) as engine:

@@ -59,12 +59,12 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     from bridge.app import App  # noqa: PLC0415 - as above
     from bridge.ledger import writing_process  # noqa: PLC0415 - as above
-    from bridge.web import DoorOptions  # noqa: PLC0415 - as above
+    from bridge.web import WebOptions  # noqa: PLC0415 - as above
 
     log.configure(arguments.log_level, arguments.log_format, for_good=True)
     loaded = _loaded(arguments.config_file)
     address = _address(arguments.listen_address)
-    door = DoorOptions(
+    door = WebOptions(
         config_file=arguments.web_config_file,
         admin_address=_address(arguments.admin_address) if arguments.admin_address else None,
         is_admin_open=arguments.is_admin_open,

@@ -21,7 +21,7 @@ CONFIG_VARIABLE = "AOM_BRIDGE_CONFIG_FILE"
 DEFAULT_ADDRESS = ":9876"
 EMULATOR_ADDRESS = "127.0.0.1:9877"
 
-_LATEST_FIRST = 1_000
+_DEFAULT_LIST_LIMIT = 1_000
 _NAMED = "its id, the beginning of it, or its alert's fingerprint: then the newest alarm of that alert"
 
 SWITCHES = {
@@ -180,7 +180,9 @@ def _add_alarms(commands: Any, run: Commands) -> None:  # noqa: ANN401 - as abov
     listing.add_argument("--state", action="append", choices=STATES, help="only these; may be repeated")
     listing.add_argument("--target", help="only those of this target")
     listing.add_argument("--source", help="only those of this source")
-    listing.add_argument("--limit", type=int, default=_LATEST_FIRST, help=f"at most so many; default: {_LATEST_FIRST}")
+    listing.add_argument(
+        "--limit", type=int, default=_DEFAULT_LIST_LIMIT, help=f"at most so many; default: {_DEFAULT_LIST_LIMIT}"
+    )
     show = _command(actions, "show", run["alarms show"], "show one alarm whole")
     _add_config(show)
     show.add_argument("id", metavar="ID", help=_NAMED)

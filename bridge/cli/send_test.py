@@ -17,7 +17,7 @@ import msgspec
 from yarl import URL
 
 from bridge import event
-from bridge.aom import AomClient, Found, ListKind, Outcome, Query, TargetSettings
+from bridge.aom import AomClient, ListedAlarm, ListKind, Outcome, Query, TargetSettings
 from bridge.clock import HOUR, MINUTE, SECOND, Clock, Millis, format_duration
 from bridge.errors import of_connection
 from bridge.event import FINGERPRINT_KEY, SOURCE_KEY, Event
@@ -89,7 +89,7 @@ class SendTest:
         self._id = secrets.token_hex(16)
         self._begun: Millis = 0
         self._may_be_open = False
-        self._found: list[Found] = []
+        self._found: list[ListedAlarm] = []
 
     async def run(self) -> AsyncIterator[Step]:
         """Try everything; yields a step for each."""
@@ -225,7 +225,7 @@ class SendTest:
             raise _FailedError(f"AOM still lists the alarm after {format_duration(self._wait)}", fix)
         return f"not listed any more after {format_duration(lag)}"
 
-    async def _until(self, is_so: Callable[[list[Found]], bool]) -> Millis | None:
+    async def _until(self, is_so: Callable[[list[ListedAlarm]], bool]) -> Millis | None:
         """Ask the list again and again until it is so; return how long that took, None if it never was."""
         begun = self._clock()
         while True:
@@ -237,7 +237,7 @@ class SendTest:
                 return None
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _listed(self, kind: ListKind) -> list[Found]:
+    async def _listed(self, kind: ListKind) -> list[ListedAlarm]:
         now = self._clock()
         query = Query(source=SOURCE, fingerprints=(self._fingerprint,), since=now - HOUR, until=now)
         listing = await self._client.find(query, now + _DEADLINE, kind)

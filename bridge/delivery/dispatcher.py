@@ -18,8 +18,8 @@ from functools import partial
 from bridge.aom import REASONS, Outcome
 from bridge.backoff import Random, backoff
 from bridge.clock import SECOND, Clock, Millis
-from bridge.delivery.duplicates import Sweeper
-from bridge.delivery.result import Kind, Verdict
+from bridge.delivery.duplicates import DuplicateSweep
+from bridge.delivery.result import DeliveryResult, ResultKind
 from bridge.delivery.sender import Sender
 from bridge.delivery.settings import DeliverySettings
 from bridge.delivery.settler import Settler
@@ -82,7 +82,7 @@ class Dispatcher:
         """Listen for what comes due."""
         self._ledger.on_due(self._wake)
 
-    def use(self, settings: DeliverySettings) -> None:
+    def reconfigure(self, settings: DeliverySettings) -> None:
         """Deliver by other settings from now on: the targets that are added later."""
         self._settings = settings
 
@@ -91,7 +91,7 @@ class Dispatcher:
         make = partial(_Lane, metrics=self._metrics, clock=self._clock, random=self._random, lease=self._lease)
         lanes = [make(self._ledger, self._settings, action, sender) for action in ACTIONS]
         tasks = [asyncio.create_task(lane.run(), name=f"lane-{lane.target}-{lane.action}") for lane in lanes]
-        sweeper = Sweeper(self._ledger, sender, sender.lookup_wait, lease=self._lease, clock=self._clock)
+        sweeper = DuplicateSweep(self._ledger, sender, sender.lookup_wait, lease=self._lease, clock=self._clock)
         tasks.append(asyncio.create_task(sweeper.run(), name=f"sweep-{sweeper.target}"))
         self._lanes[sender.target], self._tasks[sender.target] = lanes, tasks
 
@@ -181,7 +181,7 @@ class _Lane:
             task.cancel()
         await asyncio.gather(*self._in_flight, return_exceptions=True)
         with contextlib.suppress(LedgerUnavailableError):  # then the lease ends, or the next start gives it back
-            await self._ledger.give_back(f"{self._holder}.")
+            await self._ledger.release(f"{self._holder}.")
 
     async def _until_ready(self) -> None:
         """Wait out a pause, a full window, and under load a moment for a fuller batch."""
@@ -269,21 +269,21 @@ class _Lane:
                 for verdict in verdicts:
                     open_claims.pop(verdict.claim.alarm.seq, None)
                 if is_over:
-                    await self._hasten()
+                    await self._retry_now()
         finally:
             if open_claims:
                 await asyncio.shield(self._give_back(list(open_claims.values())))
 
     async def _give_back(self, claims: Sequence[Claim]) -> None:
         outcome = Outcome("timeout", message="the bridge stopped while this was in flight", in_doubt=True)
-        await self._settler.settle([Verdict(claim, "later", outcome) for claim in claims])
+        await self._settler.settle([DeliveryResult(claim, "later", outcome) for claim in claims])
 
-    async def _hasten(self) -> None:
+    async def _retry_now(self) -> None:
         with contextlib.suppress(LedgerUnavailableError):  # then every alarm comes at the end of its own backoff
-            await self._ledger.hasten(self.target, self.action, _OUTAGE_REASONS)
+            await self._ledger.retry_now(self.target, self.action, _OUTAGE_REASONS)
         self.wake()
 
-    def _note(self, verdicts: Sequence[Verdict], begun: Millis) -> bool:
+    def _note(self, verdicts: Sequence[DeliveryResult], begun: Millis) -> bool:
         """Keep the lane's own state: a target in trouble is tried by one request at a time, with growing waits.
 
         Returns:
@@ -316,7 +316,7 @@ class _Lane:
             self._complain(outcome, kind)
         return False
 
-    def _complain(self, outcome: Outcome, kind: Kind) -> None:
+    def _complain(self, outcome: Outcome, kind: ResultKind) -> None:
         """Say once for each kind of trouble what is wrong; until it is over, single tries are logged at debug."""
         message = "target does not accept; everything is kept and tried again"
         level = _log.warning

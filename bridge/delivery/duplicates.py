@@ -18,15 +18,15 @@ from bridge.ledger import Alarm, Claim, Ledger
 from bridge.log import logger
 
 _AT_ONCE = 20
-_LEAST: Millis = SECOND
-_MOST: Millis = 30 * SECOND
+_MIN_PAUSE: Millis = SECOND
+_MAX_PAUSE: Millis = 30 * SECOND
 _NOT_ALLOWED: Millis = 10 * MINUTE
 """For how long no list is asked for after AOM has refused it."""
 
 _log = logger("dispatcher")
 
 
-class Sweeper:
+class DuplicateSweep:
     """Sweeps for one target.
 
     Args:
@@ -48,7 +48,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        pause = min(max(self._lookup_wait // 2, _LEAST), _MOST)
+        pause = min(max(self._lookup_wait // 2, _MIN_PAUSE), _MAX_PAUSE)
         while True:
             await asyncio.sleep(pause / 1000)
             try:

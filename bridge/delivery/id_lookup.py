@@ -1,11 +1,11 @@
 """Finds the ids under which AOM holds alarms that are to be cleared.
 
-In: claims of clears. Out: for each either a `Sighting`, the ids to clear, or a `Verdict` where nothing is to be pushed.
-It reads AOM's lists and nothing else; what is sent, and when it is tried again, is decided elsewhere. A list may lag,
-may honour one value of a filter only, may be cut off or empty for a while, and may be that of another enterprise
-project: "not found" is believed only after everything that could make it untrue. And what a list shows may be an
-earlier alarm of the alert, cleared since: neither a start nor an id that was named before proves that it is this one.
-Facts: AOM API reference, "Querying Events and Alarms".
+In: claims of clears. Out: for each either a `ListedMatches`, the ids to clear, or a `DeliveryResult` where nothing is
+to be pushed. It reads AOM's lists and nothing else; what is sent, and when it is tried again, is decided elsewhere. A
+list may lag, may honour one value of a filter only, may be cut off or empty for a while, and may be that of another
+enterprise project: "not found" is believed only after everything that could make it untrue. And what a list shows may
+be an earlier alarm of the alert, cleared since: neither a start nor an id that was named before proves that it is this
+one. Facts: AOM API reference, "Querying Events and Alarms".
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
-from bridge.aom import AomClient, Found, Listing, ListKind, Outcome, Query
+from bridge.aom import AomClient, ListedAlarm, Listing, ListKind, Outcome, Query
 from bridge.clock import DAY, HOUR, Clock, Millis
-from bridge.delivery.result import Kind, Verdict
+from bridge.delivery.result import DeliveryResult, ResultKind
 from bridge.ledger import Alarm, Claim, transitions, unpack_ids, unpack_starts
 from bridge.metrics import Metrics
 
@@ -41,7 +41,7 @@ _WITHOUT_ID = "AOM's list shows this alarm without an id, and so it cannot be cl
 _CUT_OFF = "AOM's list was cut off before its end, and says nothing about what it did not show"
 
 
-class Sighting(msgspec.Struct, frozen=True):
+class ListedMatches(msgspec.Struct, frozen=True):
     """What is to be cleared for one claim.
 
     ``is_guess``: no list showed the id, it is our own. ``doubt_at``: since when it is in doubt whether AOM will hold
@@ -54,7 +54,7 @@ class Sighting(msgspec.Struct, frozen=True):
     doubt_at: Millis | None = None
 
 
-class Finder:
+class IdLookup:
     """Looks up for one target.
 
     Args:
@@ -71,20 +71,20 @@ class Finder:
         self._lookup_wait = lookup_wait
         self._metrics = metrics
         self._clock = clock
-        self._alone = False
+        self._one_by_one = False
         self._sees = False
 
-    async def find(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[Sighting | Verdict]:
+    async def find(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[ListedMatches | DeliveryResult]:
         """Look these claims up; yields one decision for each."""
         by_source: dict[str, list[Claim]] = {}
         for claim in claims:
             by_source.setdefault(claim.alarm.source, []).append(claim)
         for some in by_source.values():
-            for group in [[claim] for claim in some] if self._alone else [some]:
+            for group in [[claim] for claim in some] if self._one_by_one else [some]:
                 async for found in self._look_up_group(group, deadline):
                     yield found
 
-    async def duplicates(self, claim: Claim, deadline: Millis) -> tuple[Outcome, Sighting | None]:
+    async def duplicates(self, claim: Claim, deadline: Millis) -> tuple[Outcome, ListedMatches | None]:
         """Look for what AOM holds open of an alert that fires, beside the one alarm that it should hold.
 
         Returns:
@@ -94,9 +94,9 @@ class Finder:
         same = [hit for hit in listing.found if hit.fingerprint == claim.alarm.fingerprint]
         if not (listing.outcome.accepted and listing.is_whole):
             return _undecided(listing), None
-        return listing.outcome, Sighting(claim, _spare(claim.alarm, same)) if same else None
+        return listing.outcome, ListedMatches(claim, _spare(claim.alarm, same)) if same else None
 
-    def doubt_left(self, claim: Claim, matches: Iterable[Found] = ()) -> Millis | None:
+    def doubt_left(self, claim: Claim, matches: Iterable[ListedAlarm] = ()) -> Millis | None:
         """Return since when it is in doubt, after a clear of these, whether AOM will hold the alarm all the same.
 
         A list that lags may show an earlier alarm of the alert, cleared since, and not yet this one; and a report of
@@ -111,13 +111,17 @@ class Finder:
             left.append(alarm.reported_at)
         return max((at for at in left if at is not None), default=None)
 
-    async def _look_up_group(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[Sighting | Verdict]:
+    async def _look_up_group(
+        self, claims: Sequence[Claim], deadline: Millis
+    ) -> AsyncIterator[ListedMatches | DeliveryResult]:
         listing = await self._search(claims, deadline)
         missing = []
         for claim in claims:
             matches = _matches(claim, listing.found)
             if not listing.outcome.accepted:
-                yield Verdict(claim, "later", listing.outcome)  # with a page missing, the rest may show only a part
+                yield DeliveryResult(
+                    claim, "later", listing.outcome
+                )  # with a page missing, the rest may show only a part
             elif matches and (listing.is_whole or claim.has_successor):
                 yield self._sighting(claim, matches, is_whole=listing.is_whole)
             else:
@@ -127,7 +131,7 @@ class Finder:
 
     async def _missing(
         self, claims: Sequence[Claim], deadline: Millis, listing: Listing, *, asked: int
-    ) -> AsyncIterator[Sighting | Verdict]:
+    ) -> AsyncIterator[ListedMatches | DeliveryResult]:
         """Decide about alarms that a look-up did not show.
 
         AOM may honour one value of a filter only: so one of them is asked for alone, and all of them once that finds
@@ -135,28 +139,28 @@ class Finder:
         """
         absent = []
         for index, claim in enumerate(claims):
-            if asked > 1 and (index == 0 or self._waited_enough(claim) or self._alone or not listing.is_whole):
+            if asked > 1 and (index == 0 or self._waited_enough(claim) or self._one_by_one or not listing.is_whole):
                 alone = await self._search([claim], deadline)
             else:
                 alone = msgspec.structs.replace(listing, found=[])
             matches = _matches(claim, alone.found)
-            self._alone = self._alone or (bool(matches) and listing.is_whole)
+            self._one_by_one = self._one_by_one or (bool(matches) and listing.is_whole)
             if not alone.outcome.accepted:
-                yield Verdict(claim, "later", alone.outcome)
+                yield DeliveryResult(claim, "later", alone.outcome)
             elif matches and (alone.is_whole or claim.has_successor):
                 yield self._sighting(claim, matches, is_whole=alone.is_whole)
             elif not alone.is_whole and not claim.has_successor:
-                yield Verdict(claim, "later", _undecided(alone))
+                yield DeliveryResult(claim, "later", _undecided(alone))
             elif claim.alarm.reason == transitions.CONFIRMING:
                 yield self._confirmed(claim, alone.outcome)
             elif not self._waited_enough(claim):
-                yield Verdict(claim, "not_listed", alone.outcome)
+                yield DeliveryResult(claim, "not_listed", alone.outcome)
             else:
                 absent.append(claim)
         async for decided in self._absent(absent, deadline):
             yield decided
 
-    async def _absent(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[Sighting | Verdict]:
+    async def _absent(self, claims: Sequence[Claim], deadline: Millis) -> AsyncIterator[ListedMatches | DeliveryResult]:
         """Clear by our own id what the list does not show; what AOM must hold, only once its history shows the end."""
         sought = [claim for claim in claims if self._must_be_there(claim)]
         for claim in claims:
@@ -169,42 +173,44 @@ class Finder:
                 history = await self._search([claim], deadline, "history_alert")
             yield self._by_history(claim, history)
 
-    def _by_history(self, claim: Claim, history: Listing) -> Sighting | Verdict:
+    def _by_history(self, claim: Claim, history: Listing) -> ListedMatches | DeliveryResult:
         """Decide about an alarm that AOM has accepted and does not show as open."""
         if _ends(claim, history.found):
             return self._guess(claim)
         if not (history.outcome.accepted and history.is_whole):
-            return Verdict(claim, "later", _undecided(history))
+            return DeliveryResult(claim, "later", _undecided(history))
         if self._sees:
-            return Verdict(claim, "unseen", Outcome("not_found", message=_UNSEEN))
-        return Verdict(claim, "blind", Outcome("not_found", message=_BLIND))
+            return DeliveryResult(claim, "unseen", Outcome("not_found", message=_UNSEEN))
+        return DeliveryResult(claim, "blind", Outcome("not_found", message=_BLIND))
 
-    def _confirmed(self, claim: Claim, outcome: Outcome) -> Verdict:
+    def _confirmed(self, claim: Claim, outcome: Outcome) -> DeliveryResult:
         """Decide about an alarm whose clear AOM has accepted, and that its list does not show."""
         doubt_at = self.doubt_left(claim)
-        kind: Kind = "accepted" if doubt_at is None or claim.has_successor else "confirm"
-        return Verdict(claim, kind, outcome, doubt_at=doubt_at)
+        kind: ResultKind = "accepted" if doubt_at is None or claim.has_successor else "confirm"
+        return DeliveryResult(claim, kind, outcome, doubt_at=doubt_at)
 
-    def _guess(self, claim: Claim) -> Sighting:
+    def _guess(self, claim: Claim) -> ListedMatches:
         """Return our own id; where the next alarm waits, whether AOM holds this one is not known, however long ago."""
         alarm = claim.alarm
         told_at = max(alarm.reported_at or 0, alarm.doubt_at or 0) or None
         doubt_at = told_at if claim.has_successor else self.doubt_left(claim)
-        return Sighting(claim, (alarm.id,), is_guess=True, doubt_at=doubt_at)
+        return ListedMatches(claim, (alarm.id,), is_guess=True, doubt_at=doubt_at)
 
     def _must_be_there(self, claim: Claim) -> bool:
         """Say whether AOM should show the alarm somewhere; where the next one waits, it is not held up by that."""
         told_at = claim.alarm.reported_at
         return told_at is not None and not claim.has_successor and self._clock() < told_at + claim.alarm.timeout
 
-    def _sighting(self, claim: Claim, matches: Sequence[Found], *, is_whole: bool) -> Sighting | Verdict:
+    def _sighting(
+        self, claim: Claim, matches: Sequence[ListedAlarm], *, is_whole: bool
+    ) -> ListedMatches | DeliveryResult:
         ids = tuple(match.id for match in matches if match.id)
         if len(ids) < len(matches) and not claim.has_successor:
-            return Verdict(claim, "unseen", Outcome("not_found", message=_WITHOUT_ID))
+            return DeliveryResult(claim, "unseen", Outcome("not_found", message=_WITHOUT_ID))
         if not ids:
             return self._guess(claim)
         doubt_at = self.doubt_left(claim, matches) if is_whole else self._guess(claim).doubt_at
-        return Sighting(claim, ids, doubt_at=doubt_at)
+        return ListedMatches(claim, ids, doubt_at=doubt_at)
 
     def _waited_enough(self, claim: Claim) -> bool:
         """Say whether "not listed" may be believed: after `lookup_wait`, or once the alert's next alarm waits."""
@@ -247,7 +253,7 @@ def _starts(alarm: Alarm) -> tuple[Millis | None, ...]:
     return alarm.first_sent_start, alarm.sent_start
 
 
-def _is_own(alarm: Alarm, hit: Found) -> bool:
+def _is_own(alarm: Alarm, hit: ListedAlarm) -> bool:
     """Say whether an entry of AOM's list can only be this alarm's: by our id, where AOM keeps it, or by a start."""
     if hit.id == alarm.id:
         return True
@@ -262,13 +268,13 @@ def _begin(alarm: Alarm, now: Millis) -> Millis:
     return min(first - _LOOKUP_MARGIN, now - ORPHAN_RANGE)
 
 
-def _spare(alarm: Alarm, same: Sequence[Found]) -> tuple[str, ...]:
+def _spare(alarm: Alarm, same: Sequence[ListedAlarm]) -> tuple[str, ...]:
     """Return the ids of all but one of what AOM holds open of an alert that fires; the alarm's own stays."""
     last_is_own = sorted(same, key=lambda hit: (hit.id == alarm.id, _is_own(alarm, hit), hit.starts_at, hit.arrives_at))
     return tuple(hit.id for hit in last_is_own[:-1] if hit.id)
 
 
-def _ends(claim: Claim, history: Sequence[Found]) -> bool:
+def _ends(claim: Claim, history: Sequence[ListedAlarm]) -> bool:
     """Say whether AOM's history shows the end of this alarm, and not only that of an earlier one of its alert."""
     alarm = claim.alarm
     earlier = unpack_ids(alarm.earlier_ids)
@@ -276,7 +282,7 @@ def _ends(claim: Claim, history: Sequence[Found]) -> bool:
     return any(end >= min(alarm.received_at, alarm.ends_at or alarm.received_at) for end in ends)
 
 
-def _matches(claim: Claim, hits: Sequence[Found]) -> list[Found]:
+def _matches(claim: Claim, hits: Sequence[ListedAlarm]) -> list[ListedAlarm]:
     """Return what this clear is for: AOM's alarms of its alert that began before it ended."""
     alarm = claim.alarm
     ended = alarm.newest_fired_at if alarm.ends_at is None else alarm.ends_at

@@ -10,10 +10,10 @@ from bridge.aom import Outcome
 from bridge.clock import Millis
 from bridge.ledger import Claim
 
-Kind = Literal["accepted", "confirm", "refused", "later", "paused", "blind", "unseen", "not_listed", "gone"]
+ResultKind = Literal["accepted", "confirm", "refused", "later", "paused", "blind", "unseen", "not_listed", "gone"]
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class DeliveryResult(msgspec.Struct, frozen=True):
     """What became of one alarm.
 
     ``accepted``; ``confirm``: a clear was accepted or refused, yet a report in doubt may still come after it, or it was
@@ -27,7 +27,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """
 
     claim: Claim
-    kind: Kind
+    kind: ResultKind
     outcome: Outcome
     sent_start: Millis | None = None
     named: tuple[str, ...] = ()

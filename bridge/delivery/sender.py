@@ -1,8 +1,9 @@
 """Send: one claimed batch to one target, and a verdict on each alarm in it.
 
-In: claims of one target. Out: `Verdict`s, as soon as each is known, for the dispatcher to settle. A request that AOM
-refuses as a whole is halved until the bad event stands alone. A clear gets AOM's ids from `bridge.delivery.id_lookup`
-(`clear_by: lookup`) or trusts our own (`id`). It never touches the ledger and never waits between tries.
+In: claims of one target. Out: `DeliveryResult`s, as soon as each is known, for the dispatcher to settle. A request that
+AOM refuses as a whole is halved until the bad event stands alone. A clear gets AOM's ids from
+`bridge.delivery.id_lookup` (`clear_by: lookup`) or trusts our own (`id`). It never touches the ledger and never waits
+between tries.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import msgspec
 
 from bridge import event
-from bridge.aom import LARGEST_BODY, AomClient, Outcome, TargetSettings
+from bridge.aom import MAX_BODY_BYTES, AomClient, Outcome, TargetSettings
 from bridge.clock import Clock, Millis
-from bridge.delivery.id_lookup import Finder, Sighting
-from bridge.delivery.result import Kind, Verdict
+from bridge.delivery.id_lookup import IdLookup, ListedMatches
+from bridge.delivery.result import DeliveryResult, ResultKind
 from bridge.ledger import ACTIONS, Action, Alarm, Claim, transitions, unpack_ids
 from bridge.metrics import Metrics
 
@@ -25,10 +26,10 @@ _ENCODED_AT_ONCE = 10
 
 _ENVELOPE = 64
 
-_MOST_REFUSALS = 8
+_MAX_REFUSALS = 8
 """So often a clear is looked up again after AOM refused it: with the waits between, over a minute."""
 
-_WORST_FIRST: tuple[Kind, ...] = ("later", "paused", "not_listed", "refused", "confirm", "accepted", "gone")
+_WORST_FIRST: tuple[ResultKind, ...] = ("later", "paused", "not_listed", "refused", "confirm", "accepted", "gone")
 
 _SYSTEMATIC = 20
 """So many refused alone in a row, with one code and none accepted between, are no poison but the target's fault."""
@@ -37,7 +38,7 @@ _SYSTEMATIC = 20
 class _Item(msgspec.Struct, frozen=True):
     """One alarm with its entries in a push: one for a report, one for each of `ids` for a clear.
 
-    ``is_guess`` and ``doubt_at`` as in a `Sighting`; ``sent_start``: the start that a report carries.
+    ``is_guess`` and ``doubt_at`` as in a `ListedMatches`; ``sent_start``: the start that a report carries.
     """
 
     claim: Claim
@@ -118,7 +119,7 @@ class Sender:
         self._batch_size = batch_size
         self._metrics = metrics
         self._clock = clock
-        self._finder = Finder(target, client, settings.lookup_wait, metrics=metrics, clock=clock)
+        self._finder = IdLookup(target, client, settings.lookup_wait, metrics=metrics, clock=clock)
         self._streaks: dict[Action, _Streak] = {action: _Streak() for action in ACTIONS}
 
     @property
@@ -135,7 +136,9 @@ class Sender:
         """Return, once, the alarms that were rejected before the target turned out to refuse everything."""
         return self._streaks[action].forgive()
 
-    async def send(self, claims: Sequence[Claim], action: Action, deadline: Millis) -> AsyncIterator[list[Verdict]]:
+    async def send(
+        self, claims: Sequence[Claim], action: Action, deadline: Millis
+    ) -> AsyncIterator[list[DeliveryResult]]:
         """Send these claims, all of one action; yields verdicts, each claim in exactly one of them."""
         self._streaks[action].is_hopeless = False
         if action == "report":
@@ -146,7 +149,7 @@ class Sender:
             items = []
             # Half of the time is for look-ups: what they have found must still be pushed.
             async for found in self._finder.find(claims, (self._clock() + deadline) // 2):
-                if isinstance(found, Verdict):
+                if isinstance(found, DeliveryResult):
                     yield [found]
                 else:
                     items.append(self._clear(found))
@@ -167,18 +170,18 @@ class Sender:
         # An id that AOM does not hold any more is no trouble.
         return outcome, outcome.accepted or outcome.bad_events
 
-    def _by_id(self, claim: Claim) -> Sighting:
+    def _by_id(self, claim: Claim) -> ListedMatches:
         """Return what to clear by our own ids: AOM may have merged the alarm into an earlier one that came late."""
         alarm = claim.alarm
         is_in_doubt = alarm.doubt_at is not None and self._clock() - alarm.doubt_at < self.lookup_wait
-        return Sighting(
+        return ListedMatches(
             claim, (alarm.id, *unpack_ids(alarm.earlier_ids)), doubt_at=alarm.doubt_at if is_in_doubt else None
         )
 
-    async def _push(self, items: list[_Item], action: Action, deadline: Millis) -> AsyncIterator[list[Verdict]]:
+    async def _push(self, items: list[_Item], action: Action, deadline: Millis) -> AsyncIterator[list[DeliveryResult]]:
         outcome = await self._push_once(items, action, deadline)
         if outcome.refuses_content and len(items) > 1 and self._streaks[action].is_hopeless:
-            yield [Verdict(item.claim, "paused", outcome) for item in items]
+            yield [DeliveryResult(item.claim, "paused", outcome) for item in items]
         elif outcome.refuses_content and len(items) > 1:
             middle = (len(items) + 1) // 2
             for half in (items[:middle], items[middle:]):
@@ -191,7 +194,7 @@ class Sender:
         else:
             yield [self._verdict(item, outcome) for item in items]
 
-    async def _push_apart(self, item: _Item, action: Action, deadline: Millis) -> Verdict:
+    async def _push_apart(self, item: _Item, action: Action, deadline: Millis) -> DeliveryResult:
         """Clear the matches of one alarm one by one: an id that AOM does not hold must not keep the others open."""
         verdicts = []
         for single in item.apart():
@@ -202,29 +205,29 @@ class Sender:
             return await self._contradicted(item, worst.outcome, deadline)
         return msgspec.structs.replace(worst, named=item.ids)
 
-    async def _contradicted(self, item: _Item, outcome: Outcome, deadline: Millis) -> Verdict:
+    async def _contradicted(self, item: _Item, outcome: Outcome, deadline: Millis) -> DeliveryResult:
         """Decide about a clear by our own id that AOM refused, though it accepted the alarm's report under that id.
 
         Either AOM does not hold the alarm any more, or it holds it under another id: its list tells, where we may ask.
         """
         claim, alarm = item.claim, item.claim.alarm
-        gone = Verdict(claim, "gone", outcome, named=item.ids, doubt_at=item.doubt_at)
+        gone = DeliveryResult(claim, "gone", outcome, named=item.ids, doubt_at=item.doubt_at)
         if item.doubt_at is not None and not claim.has_successor:
             return msgspec.structs.replace(gone, kind="confirm")
         if claim.has_successor or alarm.reported_at is None:
             return gone
         async for found in self._finder.find([claim], (self._clock() + deadline) // 2):
-            if isinstance(found, Sighting):
+            if isinstance(found, ListedMatches):
                 return gone if found.is_guess else await self._push_listed(found, deadline)
             if found.kind in ("not_listed", "later") and not found.outcome.needs_operator:
                 return found
         return gone
 
-    async def _push_listed(self, found: Sighting, deadline: Millis) -> Verdict:
+    async def _push_listed(self, found: ListedMatches, deadline: Millis) -> DeliveryResult:
         item = self._clear(found)
         outcome = await self._push_once([item], "clear", deadline)
         if outcome.bad_events:
-            return Verdict(found.claim, "not_listed", outcome, named=item.ids)
+            return DeliveryResult(found.claim, "not_listed", outcome, named=item.ids)
         return self._verdict(item, outcome)
 
     async def _push_once(self, items: list[_Item], action: Action, deadline: Millis) -> Outcome:
@@ -238,15 +241,15 @@ class Sender:
             self._streaks[action].accepted()
         return outcome
 
-    def _verdict(self, item: _Item, outcome: Outcome) -> Verdict:
+    def _verdict(self, item: _Item, outcome: Outcome) -> DeliveryResult:
         kind = self._kind(item, outcome)
         if kind == "refused" or (outcome.refuses_content and not outcome.bad_events):
             streak = self._streaks[item.claim.action]
             streak.refused(item.claim.alarm, outcome)
             kind = "paused" if streak.is_systematic else kind
-        return Verdict(item.claim, kind, outcome, item.sent_start, item.ids, item.doubt_at)
+        return DeliveryResult(item.claim, kind, outcome, item.sent_start, item.ids, item.doubt_at)
 
-    def _kind(self, item: _Item, outcome: Outcome) -> Kind:
+    def _kind(self, item: _Item, outcome: Outcome) -> ResultKind:
         if item.is_guess and (outcome.accepted or outcome.bad_events):
             return "gone"
         if outcome.accepted and item.doubt_at is not None and not item.claim.has_successor:
@@ -255,14 +258,14 @@ class Sender:
             return "accepted"
         return self._refusal(item.claim) if outcome.bad_events else "later"
 
-    def _refusal(self, claim: Claim) -> Kind:
+    def _refusal(self, claim: Claim) -> ResultKind:
         """Say what a refusal means: a clear is refused, too, when its alarm is not open any more."""
         alarm = claim.alarm
         if claim.action == "report":
             return "refused"
         if not self.looks_up:
             return "gone"
-        again = alarm.reason == transitions.REFUSED_ONCE and alarm.attempts >= _MOST_REFUSALS
+        again = alarm.reason == transitions.REFUSED_ONCE and alarm.attempts >= _MAX_REFUSALS
         return "refused" if again else "not_listed"
 
     async def _reports(self, claims: Sequence[Claim]) -> list[_Item]:
@@ -286,7 +289,7 @@ class Sender:
         )
         return _Item(claim, (self._client.encode(entry),), sent_start=entry.starts_at)
 
-    def _clear(self, found: Sighting) -> _Item:
+    def _clear(self, found: ListedMatches) -> _Item:
         alarm, now = found.claim.alarm, self._clock()
         ends_at = now if alarm.ends_at is None else alarm.ends_at
         entries = [
@@ -301,7 +304,7 @@ class Sender:
         batch: list[_Item] = []
         events, size = 0, _ENVELOPE
         for item in items:
-            if batch and (events + len(item.entries) > self._batch_size or size + item.size > LARGEST_BODY):
+            if batch and (events + len(item.entries) > self._batch_size or size + item.size > MAX_BODY_BYTES):
                 yield batch
                 batch, events, size = [], 0, _ENVELOPE
             batch.append(item)

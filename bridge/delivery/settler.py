@@ -1,7 +1,7 @@
 """Settle: what became of one batch goes back to the ledger; metrics and logs of deliveries.
 
-In: `Verdict`s of one lane. Out: the rule for each alarm, applied to its row. It decides how long a row waits before it
-comes again, never whether a lane goes on. What cannot be settled comes due again when its lease ends.
+In: `DeliveryResult`s of one lane. Out: the rule for each alarm, applied to its row. It decides how long a row waits
+before it comes again, never whether a lane goes on. What cannot be settled comes due again when its lease ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 
 from bridge.backoff import Random, backoff
 from bridge.clock import SECOND, Clock, Millis
-from bridge.delivery.result import Kind, Verdict
+from bridge.delivery.result import DeliveryResult, ResultKind
 from bridge.delivery.sender import Sender
 from bridge.delivery.settings import DeliverySettings
 from bridge.errors import LedgerUnavailableError
@@ -20,9 +20,9 @@ from bridge.ledger import Action, Alarm, Claim, Ledger, Settlement, transitions
 from bridge.log import logger
 from bridge.metrics import Metrics
 
-_NOT_LISTED_MOST: Millis = 30 * SECOND
+_MAX_NOT_LISTED_WAIT: Millis = 30 * SECOND
 
-_SAID: dict[Kind, str] = {
+_SAID: dict[ResultKind, str] = {
     "accepted": "accepted",
     "confirm": "accepted, and looked up again later",
     "refused": "refused",
@@ -72,7 +72,7 @@ class Settler:
         self._clock = clock
         self._random = random
 
-    async def settle(self, verdicts: Sequence[Verdict]) -> None:
+    async def settle(self, verdicts: Sequence[DeliveryResult]) -> None:
         """Write down what became of these alarms."""
         now = self._clock()
         settlements = [Settlement(verdict.claim.alarm, self._step(verdict, now)) for verdict in verdicts]
@@ -85,7 +85,7 @@ class Settler:
             return
         self._observe(verdicts, now)
 
-    async def _doubt_lost(self, verdicts: Sequence[Verdict], settled: set[int]) -> None:
+    async def _doubt_lost(self, verdicts: Sequence[DeliveryResult], settled: set[int]) -> None:
         """Say which alarms AOM may have been told of after their claim had passed to another worker."""
         lost = [verdict for verdict in verdicts if verdict.claim.alarm.seq not in settled]
         if not lost:
@@ -99,7 +99,7 @@ class Settler:
         if doubtful:
             await self._ledger.doubt(doubtful)
 
-    async def _take_back(self, verdicts: Sequence[Verdict], now: Millis) -> None:
+    async def _take_back(self, verdicts: Sequence[DeliveryResult], now: Millis) -> None:
         """Make due again what was rejected before it was clear that the target refuses everything."""
         if not any(verdict.kind == "paused" for verdict in verdicts):
             return
@@ -107,7 +107,7 @@ class Settler:
         if forgiven:
             await self._ledger.take_back(forgiven, self._action, now + self._settings.retry_min)
 
-    def _step(self, verdict: Verdict, now: Millis) -> Callable[[Alarm], Alarm]:
+    def _step(self, verdict: DeliveryResult, now: Millis) -> Callable[[Alarm], Alarm]:
         outcome, claim = verdict.outcome, verdict.claim
         match verdict.kind:
             case "accepted" if claim.action == "report":
@@ -133,7 +133,7 @@ class Settler:
                 transitions.confirming, due_at=due_at, detail=outcome.detail, named=named, doubt_at=doubt_at, now=now
             )
         return partial(
-            transitions.released,
+            transitions.rescheduled,
             due_at=due_at,
             reason=_reason(verdict),
             detail=outcome.detail,
@@ -143,12 +143,12 @@ class Settler:
             named=verdict.named,
         )
 
-    def _wait(self, verdict: Verdict, now: Millis) -> Millis:
+    def _wait(self, verdict: DeliveryResult, now: Millis) -> Millis:
         most = self._settings.retry_max
         if verdict.kind == "confirm" and verdict.doubt_at is not None and not self._sender.looks_up:
             return max(verdict.doubt_at + self._sender.lookup_wait - now, self._settings.retry_min)
         if verdict.kind in ("not_listed", "confirm"):
-            most = min(most, max(_NOT_LISTED_MOST, self._settings.retry_min))
+            most = min(most, max(_MAX_NOT_LISTED_WAIT, self._settings.retry_min))
         return backoff(
             verdict.claim.alarm.attempts + 1,
             least=self._settings.retry_min,
@@ -157,7 +157,7 @@ class Settler:
             asked=verdict.outcome.retry_after,
         )
 
-    def _observe(self, verdicts: Sequence[Verdict], now: Millis) -> None:
+    def _observe(self, verdicts: Sequence[DeliveryResult], now: Millis) -> None:
         accepted = [verdict for verdict in verdicts if verdict.kind == "accepted"]
         for verdict in accepted:
             self._observe_delivery(verdict.claim, now)
@@ -185,7 +185,7 @@ class Settler:
         if began is not None:
             self._alert_age.observe(max(0, now - began) / 1000)
 
-    def _unseen(self, verdict: Verdict) -> None:
+    def _unseen(self, verdict: DeliveryResult) -> None:
         alarm = verdict.claim.alarm
         _log.error(
             "the clear of an alarm waits, and an operator must act",
@@ -196,7 +196,7 @@ class Settler:
             detail=verdict.outcome.message,
         )
 
-    def _refused(self, verdict: Verdict) -> None:
+    def _refused(self, verdict: DeliveryResult) -> None:
         alarm = verdict.claim.alarm
         self._metrics.rejected.labels(verdict.outcome.reason).inc()
         _log.error(
@@ -211,7 +211,7 @@ class Settler:
         )
 
 
-def _reason(verdict: Verdict) -> str:
+def _reason(verdict: DeliveryResult) -> str:
     """Return why an alarm waits; some of the reasons steer what the next try does."""
     match verdict.kind:
         case "paused" | "blind":

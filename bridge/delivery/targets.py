@@ -21,7 +21,7 @@ from bridge.ledger import Ledger
 from bridge.metrics import Metrics
 
 _TRIES_IN_HALF_A_LEASE = 3
-_LONGEST_ATTEMPT: Millis = 10 * SECOND
+_MAX_ATTEMPT_TIME: Millis = 10 * SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class Delivery:
         differing = self._differing(config)
         self._config = config
         await asyncio.gather(*(self._remove(name) for name in differing if name in self._clients))
-        self._dispatcher.use(config.delivery)
+        self._dispatcher.reconfigure(config.delivery)
         for name, client in ready.items():
             self._add(name, client)
 
@@ -113,7 +113,7 @@ class Delivery:
         return [name for name in names if all_differ or config.targets.get(name) != before.targets.get(name)]
 
     async def _client(self, name: str, config: TargetsConfig) -> AomClient:
-        attempt = min(_LONGEST_ATTEMPT, config.lease // 2 // _TRIES_IN_HALF_A_LEASE - 500)
+        attempt = min(_MAX_ATTEMPT_TIME, config.lease // 2 // _TRIES_IN_HALF_A_LEASE - 500)
         client = AomClient(name, config.targets[name], self._clock, attempt)
         await client.start()
         return client

@@ -21,7 +21,7 @@ from rich.live import Live
 from bridge import config
 from bridge.app import App
 from bridge.clock import system_clock
-from bridge.demo.replay import Replay, Step, load
+from bridge.demo.replay import Replay, ReplayStep, load
 from bridge.demo.view import HINT, Progress, render
 from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError
@@ -31,7 +31,7 @@ BRIDGE_PORT = 9876
 EMULATOR_PORT = 9877
 _PAUSE_LIVE = 0.5
 _PAUSE_PLAIN = 0.02
-_LONGEST_WAIT = 30.0
+_MAX_WAIT_SECONDS = 30.0
 
 
 class Demo:
@@ -117,7 +117,7 @@ class Demo:
 
     async def _converge(self, view: Live | _NoView, stopped: asyncio.Event) -> bool:
         """Wait until AOM holds the truth; it is late by a batch or two at the most."""
-        deadline = asyncio.get_running_loop().time() + _LONGEST_WAIT
+        deadline = asyncio.get_running_loop().time() + _MAX_WAIT_SECONDS
         while not self._is_right() and not stopped.is_set() and asyncio.get_running_loop().time() < deadline:
             await self._watch(view, stopped, 0.1)
         return self._is_right()
@@ -153,5 +153,5 @@ class _NoView:
         """Show nothing: lines are printed instead."""
 
 
-def _line(step: Step, answer: str) -> str:
+def _line(step: ReplayStep, answer: str) -> str:
     return f"Alertmanager: {step.name}: {step.firing} firing, {step.resolved} resolved; bridge: {answer}"

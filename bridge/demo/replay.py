@@ -17,7 +17,7 @@ _NO_END = "0001-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ReplayStep:
     """One webhook: what it shows, its alerts by status, and its body."""
 
     name: str
@@ -30,7 +30,7 @@ class Step:
 class Replay:
     """All webhooks, and the fingerprints that fire and that have been cleared at the end."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ReplayStep, ...]
     firing: frozenset[str]
     cleared: frozenset[str]
 
@@ -57,10 +57,10 @@ def _files() -> list[Any]:
     return sorted((file for file in folder.iterdir() if file.name.endswith(".json")), key=lambda file: file.name)
 
 
-def _step(name: str, body: dict[str, Any]) -> Step:
+def _step(name: str, body: dict[str, Any]) -> ReplayStep:
     resolved = sum(alert["status"] == "resolved" for alert in body["alerts"])
     title = name.removesuffix(".json").partition("_")[2].replace("_", " ")
-    return Step(title, len(body["alerts"]) - resolved, resolved, json.dumps(body).encode())
+    return ReplayStep(title, len(body["alerts"]) - resolved, resolved, json.dumps(body).encode())
 
 
 def _times(body: dict[str, Any]) -> Iterator[Millis]:

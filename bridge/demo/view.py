@@ -12,12 +12,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bridge.demo.replay import Step
+from bridge.demo.replay import ReplayStep
 from bridge.event import SEVERITIES
 
 _COLOURS = {"Critical": "bold red", "Major": "red", "Minor": "yellow", "Info": "cyan"}
 _ROWS = 8
-_LONGEST = 48
+_MAX_NAME_CHARACTERS = 48
 
 HINT = """
 Both stay up. AOM as it stands now: {aom}/
@@ -44,7 +44,7 @@ class Progress:
     last: str = ""
     kept: Counter[str] = field(default_factory=Counter)
 
-    def sent(self, step: Step, answer: str) -> None:
+    def sent(self, step: ReplayStep, answer: str) -> None:
         """Note one webhook and the bridge's answer, such as ``kept: 3 new, 1 repeat``."""
         self.done += 1
         self.firing += step.firing
@@ -115,4 +115,4 @@ def _worst(aom: dict[str, Any]) -> Panel:
 
 def _short(text: str) -> str:
     one_line = " ".join(text.split())
-    return one_line if len(one_line) <= _LONGEST else one_line[: _LONGEST - 1] + "…"
+    return one_line if len(one_line) <= _MAX_NAME_CHARACTERS else one_line[: _MAX_NAME_CHARACTERS - 1] + "…"

@@ -19,14 +19,14 @@ from bridge.notification import Alert, Group, Status
 
 State = Literal["report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded"]
 Action = Literal["report", "clear"]
-Outcome = Literal["new", "repeat", "resolved", "orphan", "duplicate", "stale", "dropped"]
+Effect = Literal["new", "repeat", "resolved", "orphan", "duplicate", "stale", "dropped"]
 Key = tuple[str, str]
 """(source, fingerprint): what an alert is; at most one open alarm for each."""
 
 STATES: tuple[State, ...] = get_args(State)
 FINISHED: tuple[State, ...] = ("cleared", "rejected", "expired", "discarded")
 ACTIONS: tuple[Action, ...] = get_args(Action)
-OUTCOMES: dict[str, tuple[Outcome, ...]] = {
+EFFECTS: dict[str, tuple[Effect, ...]] = {
     "firing": ("new", "repeat", "dropped"),
     "resolved": ("resolved", "orphan", "duplicate", "stale", "dropped"),
 }
@@ -115,7 +115,7 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True):
         return self.ends_at is None and self.finished_at is None
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class ArrivedAlert(msgspec.Struct, frozen=True):
     """One alert on its way into the ledger.
 
     ``mapped`` gives what mapping makes of it; a resolve asks only where no row of its own is there.
@@ -132,14 +132,14 @@ class Arrival(msgspec.Struct, frozen=True):
         return self.source, self.alert.fingerprint
 
 
-class Context(msgspec.Struct, frozen=True):
+class AlertContext(msgspec.Struct, frozen=True):
     """What a row keeps of its webhook: enough to map it anew."""
 
     alert: Alert
     group: Group
 
 
-class Kept(msgspec.Struct, frozen=True, array_like=True):
+class StoredContents(msgspec.Struct, frozen=True, array_like=True):
     """What lies beside a row, as JSON: the event frozen at the fire, today's annotations, the alert and its group."""
 
     event: bytes
@@ -147,7 +147,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     context: bytes
 
 
-class Outline(msgspec.Struct, frozen=True, array_like=True):
+class MappedAlert(msgspec.Struct, frozen=True, array_like=True):
     """What mapping made of an alert, as far as its row needs it; ``digest`` is that of the event."""
 
     target: str
@@ -156,10 +156,10 @@ class Outline(msgspec.Struct, frozen=True, array_like=True):
     event_type: str
     timeout: Millis
     digest: str
-    kept: Kept
+    kept: StoredContents
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class IncomingAlert(msgspec.Struct, frozen=True, array_like=True):
     """One alert as a put takes it in; it can go to another process.
 
     ``outline`` is None where a rule drops the alert, and as long as nobody has mapped it (``is_mapped``).
@@ -170,7 +170,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     status: Status
     starts_at: Millis
     ends_at: Millis | None
-    outline: Outline | None
+    outline: MappedAlert | None
     is_mapped: bool
 
     @property
@@ -179,10 +179,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         return self.source, self.fingerprint
 
 
-class Receipt(NamedTuple):
+class PutReceipt(NamedTuple):
     """What a put says of one notification: the outcome of each alert, and what its sender wants to hear besides."""
 
-    outcomes: list[Outcome]
+    outcomes: list[Effect]
     notes: bytes
 
 

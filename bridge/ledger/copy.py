@@ -45,7 +45,7 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
             trace.copy(there, here)
             here.execute(sa.delete(counters))
             _copy_table(there, here, counters)
-            claims.give_back(here, None, now)
+            claims.release(here, None, now)
             target.check()
     except SQLAlchemyError as error:
         what, fix = of_database(error)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from bridge.ledger.alarm import Alarm, State
 
 
-class Tally:
+class AlarmCounts:
     """Counts of alarms, or of their changes.
 
     Attributes:
@@ -27,27 +27,27 @@ class Tally:
         self.open: Counter[tuple[str, str]] = Counter(still_open or {})
 
     @classmethod
-    def of(cls, steps: Iterable[tuple[Alarm, Alarm]]) -> Tally:
+    def of(cls, steps: Iterable[tuple[Alarm, Alarm]]) -> AlarmCounts:
         """Return how the counts change by these steps, each an alarm before and after it."""
         tally = cls()
         for before, after in steps:
-            tally.left(before)
-            tally.came(after)
+            tally.removed(before)
+            tally.added(after)
         return tally
 
-    def came(self, alarm: Alarm) -> None:
+    def added(self, alarm: Alarm) -> None:
         """Count an alarm as it is now."""
         self.states[alarm.state, alarm.target] += 1
         if alarm.is_open:
             self.open[alarm.target, alarm.severity] += 1
 
-    def left(self, alarm: Alarm) -> None:
+    def removed(self, alarm: Alarm) -> None:
         """Count an alarm no longer as it was."""
         self.states[alarm.state, alarm.target] -= 1
         if alarm.is_open:
             self.open[alarm.target, alarm.severity] -= 1
 
-    def add(self, changes: Tally) -> None:
+    def add(self, changes: AlarmCounts) -> None:
         """Change the counts."""
         for state, change in changes.states.items():
             self.states[state] += change

@@ -23,12 +23,12 @@ from sqlalchemy.engine import Connection
 from bridge.clock import HOUR, SECOND, Clock, Millis
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
 from bridge.ledger import doubts, trace, transitions
-from bridge.ledger.alarm import FINISHED, Action, Alarm, Claim, Key, Outcome, Receipt, State
-from bridge.ledger.counts import Tally
+from bridge.ledger.alarm import FINISHED, Action, Alarm, Claim, Effect, Key, PutReceipt, State
+from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.operations import claims as work
 from bridge.ledger.operations import purge, queries
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
-from bridge.ledger.operations.put import Terms, put, put_one_by_one
+from bridge.ledger.operations.put import PutParameters, put, put_one_by_one
 from bridge.ledger.rare import RareRepeats
 from bridge.ledger.replica_clock import ReplicaClock
 from bridge.ledger.retention import Retention
@@ -36,7 +36,7 @@ from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.storage.database import Database, database
 from bridge.ledger.writer.client import WritingProcess
 from bridge.ledger.writer.group_commit import GroupCommit
-from bridge.ledger.writer.messages import Parcel, Parcels
+from bridge.ledger.writer.messages import IncomingNotification, IncomingNotifications
 from bridge.ledger.writer.transactions import Transactions
 from bridge.log import logger
 
@@ -78,7 +78,7 @@ class Ledger:
         self._database: Database = database(settings.url)
         self._transactions = Transactions(self._database, writer)
         self._group = GroupCommit(self._commit, self._room, self._transactions.can_travel, can_overlap=self.has_writer)
-        self._tally = Tally()
+        self._tally = AlarmCounts()
         self._listeners: list[Callable[[Due], None]] = []
         self._expired: list[Callable[[Sequence[Alarm]], None]] = []
         self._rare_repeats = RareRepeats()
@@ -105,7 +105,7 @@ class Ledger:
         try:
             await self._replica_clock.follow()
             if not self._database.is_shared:
-                await self.write(partial(work.give_back, holder=None, now=self._clock()))
+                await self.write(partial(work.release, holder=None, now=self._clock()))
             await self._recount()
             self._check_targets()
             await self._transactions.travel(self._returned)
@@ -150,7 +150,7 @@ class Ledger:
         """Call ``listener`` in the event loop with alarms that have expired."""
         self._expired.append(listener)
 
-    async def put(self, parcel: Parcel, is_wanted: Callable[[], bool] = lambda: True) -> Receipt:
+    async def put(self, parcel: IncomingNotification, is_wanted: Callable[[], bool] = lambda: True) -> PutReceipt:
         """Keep the alerts of one notification; the outcomes are in its order.
 
         Args:
@@ -197,7 +197,9 @@ class Ledger:
                 claims.append(work.opened(one, action))
             except ValueError as error:
                 detail = f"the stored event: {error}"
-                unreadable.append(work.Settlement(one.alarm, partial(transitions.set_aside, detail=detail, now=now)))
+                unreadable.append(
+                    work.Settlement(one.alarm, partial(transitions.rejected_unreadable, detail=detail, now=now))
+                )
                 _log.error("alarm rejected", id=one.alarm.id, target=target, reason="unreadable", detail=detail)
         with contextlib.suppress(LedgerUnavailableError):  # then they are claimed, and found unreadable, once more
             await self.settle(unreadable)
@@ -246,27 +248,27 @@ class Ledger:
     async def take_back(self, alarms: Sequence[Alarm], action: Action, due_at: Millis) -> None:
         """Make rejected alarms due again, whose refusal was their target's fault."""
         await self._change_newest(
-            alarms, partial(transitions.taken_back, action=action, due_at=due_at, now=self._clock())
+            alarms, partial(transitions.requeued, action=action, due_at=due_at, now=self._clock())
         )
 
     async def _change_newest(self, alarms: Sequence[Alarm], step: work.Rule) -> None:
         keys, seqs = [alarm.key for alarm in alarms], [alarm.seq for alarm in alarms]
         self._count(await self.write(partial(work.change_newest, keys=keys, step=step, seqs=seqs)))
 
-    async def hasten(self, target: str, action: Action, reasons: Sequence[str]) -> int:
+    async def retry_now(self, target: str, action: Action, reasons: Sequence[str]) -> int:
         """Make due at once, the oldest first, what waits out a backoff for one of these reasons; return how many."""
         now, total = self._clock(), 0
         while True:
             count = await self.write(
-                partial(work.hasten, target=target, action=action, reasons=reasons, now=now, limit=_HASTENED_AT_ONCE)
+                partial(work.retry_now, target=target, action=action, reasons=reasons, now=now, limit=_HASTENED_AT_ONCE)
             )
             total += count
             if count < _HASTENED_AT_ONCE:
                 return total
 
-    async def give_back(self, holder: str) -> None:
+    async def release(self, holder: str) -> None:
         """Make due again what a worker that has stopped still holds; ``holder`` is how its claims' names begin."""
-        await self.write(partial(work.give_back, holder=holder, now=self._clock()))
+        await self.write(partial(work.release, holder=holder, now=self._clock()))
 
     async def probe(self) -> None:
         """Write for real, on the way of a put.
@@ -293,7 +295,7 @@ class Ledger:
         over = {*FINISHED} - {"rejected"}
         return sum(count for (state, name), count in self._tally.states.items() if name == target and state not in over)
 
-    def use(self, reassert_after: Mapping[str, Millis]) -> None:
+    def reconfigure(self, reassert_after: Mapping[str, Millis]) -> None:
         """Judge repeats by these times from now on."""
         self._reassert_after = reassert_after
 
@@ -373,12 +375,12 @@ class Ledger:
         self._counted_at = self._clock()
         run = self.read if self._database.is_shared else self.write
         self._edits, self._tally = await run(
-            lambda c: (queries.edits(c), Tally(queries.counts(c), queries.open_counts(c)))
+            lambda c: (queries.edits(c), AlarmCounts(queries.counts(c), queries.open_counts(c)))
         )
 
-    async def _commit(self, parcels: Sequence[Parcel]) -> list[Receipt | BridgeError]:
-        terms = Terms(self._reassert_after, self._room(), self._clock())
-        parcels = Parcels(parcels)
+    async def _commit(self, parcels: Sequence[IncomingNotification]) -> list[PutReceipt | BridgeError]:
+        terms = PutParameters(self._reassert_after, self._room(), self._clock())
+        parcels = IncomingNotifications(parcels)
         result = await self._transactions.write(
             partial(put, parcels=parcels, terms=terms),
             sum(parcel.rows for parcel in parcels),
@@ -395,7 +397,7 @@ class Ledger:
         unfinished = sum(count for (state, _), count in self._tally.states.items() if state not in FINISHED)
         return self._settings.max_open - unfinished
 
-    def _count(self, changes: Tally) -> None:
+    def _count(self, changes: AlarmCounts) -> None:
         self._tally.add(changes)
 
     def _wake(self, due: Due = None) -> None:
@@ -403,5 +405,5 @@ class Ledger:
             listener(due)
 
 
-def _receipt(outcomes: list[Outcome] | BridgeError, notes: bytes) -> Receipt | BridgeError:
-    return outcomes if isinstance(outcomes, BridgeError) else Receipt(outcomes, notes)
+def _receipt(outcomes: list[Effect] | BridgeError, notes: bytes) -> PutReceipt | BridgeError:
+    return outcomes if isinstance(outcomes, BridgeError) else PutReceipt(outcomes, notes)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Clock, Millis
 from bridge.ledger.alarm import Alarm
-from bridge.ledger.counts import Tally
+from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.operations import purge
 from bridge.log import logger
 
@@ -52,7 +52,7 @@ class Retention:
         *,
         history: Millis,
         clock: Clock,
-        count: Callable[[Tally], None],
+        count: Callable[[AlarmCounts], None],
     ) -> None:
         self._read = read
         self._write = write

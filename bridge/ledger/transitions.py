@@ -15,7 +15,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from bridge.clock import HOUR, ZERO_TIME, Millis
-from bridge.ledger.alarm import Action, Alarm, Entry, Outcome, Outline, pack_ids, pack_starts, unpack_ids, unpack_starts
+from bridge.ledger.alarm import (
+    Action,
+    Alarm,
+    Effect,
+    IncomingAlert,
+    MappedAlert,
+    pack_ids,
+    pack_starts,
+    unpack_ids,
+    unpack_starts,
+)
 from bridge.ledger.doubts import left_ids, left_starts, named_ids, told
 
 REFUSED_ONCE = "refused"
@@ -33,7 +43,7 @@ INHERITED_FOR: Millis = HOUR
 """So long after its end an alarm leaves to the next one of its alert what is not settled: no list lags for longer."""
 
 
-def dated(last: Alarm | None, entry: Entry, now: Millis) -> Entry:
+def dated(last: Alarm | None, entry: IncomingAlert, now: Millis) -> IncomingAlert:
     """Return the entry with a start: without one, it is that of the alarm that is open, or else the time of receipt."""
     if entry.starts_at > ZERO_TIME:
         return entry
@@ -41,14 +51,14 @@ def dated(last: Alarm | None, entry: Entry, now: Millis) -> Entry:
     return replace(entry, starts_at=last.newest_starts_at if last is not None and is_known else now)
 
 
-def fire(last: Alarm | None, entry: Entry) -> Outcome:
+def fire(last: Alarm | None, entry: IncomingAlert) -> Effect:
     """Say what a firing alert is to the last alarm of its kind."""
     if last is not None and (last.is_open or _rejected_and_firing(last)):
         return "repeat"
     return "new" if entry.outline is not None else "dropped"
 
 
-def resolve(last: Alarm | None, entry: Entry, now: Millis) -> Outcome:
+def resolve(last: Alarm | None, entry: IncomingAlert, now: Millis) -> Effect:
     """Say what a resolved alert is to the last alarm of its kind."""
     ends_at = end_of(entry, now)
     if last is not None and last.is_open:
@@ -61,7 +71,9 @@ def resolve(last: Alarm | None, entry: Entry, now: Millis) -> Outcome:
     return "orphan" if entry.outline is not None else "dropped"
 
 
-def born(entry: Entry, outline: Outline, *, seq: int, alarm_id: str, now: Millis, last: Alarm | None = None) -> Alarm:
+def born(
+    entry: IncomingAlert, outline: MappedAlert, *, seq: int, alarm_id: str, now: Millis, last: Alarm | None = None
+) -> Alarm:
     """Return a new alarm: `report_due` for a firing, `clear_due` for an orphan resolve; ``last`` is the one before."""
     fired_at = min(entry.starts_at, now)
     alarm = Alarm(
@@ -97,7 +109,7 @@ def born(entry: Entry, outline: Outline, *, seq: int, alarm_id: str, now: Millis
     return orphan if orphan.event_type == "alarm" else _finish(orphan, "cleared", now)
 
 
-def repeat(last: Alarm, entry: Entry, *, reassert_after: Millis, now: Millis) -> Alarm:
+def repeat(last: Alarm, entry: IncomingAlert, *, reassert_after: Millis, now: Millis) -> Alarm:
     """Return the alarm after one more firing of its alert."""
     fired_at = min(entry.starts_at, now)
     alarm = replace(last, last_seen=now, starts_at=entry.starts_at, fired_at=fired_at)
@@ -111,7 +123,7 @@ def repeat(last: Alarm, entry: Entry, *, reassert_after: Millis, now: Millis) ->
     return alarm
 
 
-def resolved(last: Alarm, entry: Entry, now: Millis) -> Alarm:
+def resolved(last: Alarm, entry: IncomingAlert, now: Millis) -> Alarm:
     """Return the alarm after its alert has resolved: the clear goes out, if need be behind its report."""
     alarm = replace(last, ends_at=end_of(entry, now), resolved_at=now)
     if last.state == "report_due":
@@ -191,7 +203,7 @@ def refused(alarm: Alarm, action: Action, reason: str, detail: str, now: Millis)
     return replace(settled, state="reported", refresh_due=False)
 
 
-def released(
+def rescheduled(
     alarm: Alarm,
     due_at: Millis,
     reason: str,
@@ -240,7 +252,7 @@ def confirming(
         doubt_at: since when it is in doubt.
         now: the time.
     """
-    waiting = released(alarm, due_at, CONFIRMING, detail, in_doubt=False, now=now, named=named)
+    waiting = rescheduled(alarm, due_at, CONFIRMING, detail, in_doubt=False, now=now, named=named)
     return replace(waiting, doubt_at=doubt_at)
 
 
@@ -271,7 +283,7 @@ def expired(alarm: Alarm, now: Millis) -> Alarm:
     return _finish(alarm, "expired", now)
 
 
-def retried(alarm: Alarm, outline: Outline | None, now: Millis) -> Alarm:
+def retried(alarm: Alarm, outline: MappedAlert | None, now: Millis) -> Alarm:
     """Return a rejected alarm that an operator sends again: a report mapped anew; without ``outline`` a clear."""
     changes: dict[str, Any] = {"finished_at": None, "claimed_by": None, "reason": None, "detail": None}
     freed = replace(alarm, **changes)
@@ -280,7 +292,7 @@ def retried(alarm: Alarm, outline: Outline | None, now: Millis) -> Alarm:
     return _mapped_anew(replace(freed, digest=""), outline, now)
 
 
-def taken_back(alarm: Alarm, action: Action, due_at: Millis, now: Millis) -> Alarm:
+def requeued(alarm: Alarm, action: Action, due_at: Millis, now: Millis) -> Alarm:
     """Return a rejected alarm whose refusal turned out to be the target's fault, not its own: due again, unchanged."""
     if alarm.state != "rejected":
         return alarm
@@ -304,7 +316,7 @@ def discarded(alarm: Alarm, now: Millis) -> Alarm:
     return _finish(replace(alarm, ends_at=ends_at), "discarded", now)
 
 
-def set_aside(alarm: Alarm, detail: str, now: Millis) -> Alarm:
+def rejected_unreadable(alarm: Alarm, detail: str, now: Millis) -> Alarm:
     """Return an alarm whose stored event cannot be read: rejected, so that it holds up nobody."""
     return _finish(replace(alarm, reason="unreadable", detail=detail), "rejected", now)
 
@@ -316,14 +328,14 @@ def may_be_held(alarm: Alarm) -> bool:
     return alarm.event_type == "alarm" and alarm.state not in ("cleared", "expired") and (told or is_orphan)
 
 
-def succeeded(alarm: Alarm, now: Millis) -> Alarm:
+def superseded(alarm: Alarm, now: Millis) -> Alarm:
     """Return the alarm now that its alert has a newer one: if that waits behind it, no wait for AOM's list goes on."""
     alarm = replace(alarm, is_newest=False)
     is_waiting = alarm.due_at is not None and alarm.claimed_by is None and alarm.state == "clear_due"
     return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm
 
 
-def end_of(entry: Entry, now: Millis) -> Millis:
+def end_of(entry: IncomingAlert, now: Millis) -> Millis:
     """Return when the alert ended; a resolve without a real end has ended on receipt."""
     return now if entry.ends_at is None else entry.ends_at
 
@@ -340,7 +352,7 @@ def _refresh_needed(alarm: Alarm, reassert_after: Millis, now: Millis) -> bool:
     return alarm.starts_at != alarm.reported_starts_at or abs(now - alarm.reported_at) >= reassert_after
 
 
-def _mapped_anew(alarm: Alarm, outline: Outline | None, now: Millis) -> Alarm:
+def _mapped_anew(alarm: Alarm, outline: MappedAlert | None, now: Millis) -> Alarm:
     """A rejected alarm gets another chance only if what would be sent has changed."""
     if outline is None or outline.digest == alarm.digest:
         return alarm

@@ -1,8 +1,8 @@
 """Plan: what the rules that match an alert say together, worked out once for each combination of them; pure.
 
-In: the settings of the rules that matched, then a `Draft` for each alert. Out: the parts of its event as text of any
-shape, which `bridge.event` brings within AOM's limits. A template that breaks or ends empty gives way to the default of
-that one field, and the default to a constant.
+In: the settings of the rules that matched, then a `Rendering` for each alert. Out: the parts of its event as text of
+any shape, which `bridge.event` brings within AOM's limits. A template that breaks or ends empty gives way to the
+default of that one field, and the default to a constant.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Field(msgspec.Struct, frozen=True):
     name: str
 
 
-class Draft(msgspec.Struct):
+class Rendering(msgspec.Struct):
     """One alert on its way to one event."""
 
     source: str
@@ -75,7 +75,7 @@ class Draft(msgspec.Struct):
         return ""
 
 
-class Plan:
+class CompiledRules:
     """What one combination of rules does.
 
     Args:
@@ -129,7 +129,7 @@ class Plan:
             for name, template in rule.annotations.items()
         ]
 
-    def fixed(self, draft: Draft) -> dict[str, str]:
+    def fixed(self, draft: Rendering) -> dict[str, str]:
         """Return the mandatory six, ours, and what the rules set, in that order: the order in which room is given."""
         texts = self._texts
         fields = {
@@ -153,7 +153,7 @@ class Plan:
             return list(labels.items())
         return [(name, value) for name, value in labels.items() if is_label(name)]
 
-    def annotations(self, draft: Draft) -> dict[str, str]:
+    def annotations(self, draft: Rendering) -> dict[str, str]:
         """Return the configured annotations, the rules' and then the alert's own in name order."""
         texts = self._console_texts(draft)
         for name, field in self._annotations:
@@ -163,7 +163,7 @@ class Plan:
                 texts[name] = text
         return texts
 
-    def _console_texts(self, draft: Draft) -> dict[str, str]:
+    def _console_texts(self, draft: Rendering) -> dict[str, str]:
         """Return those of the configured annotations that are not empty."""
         scope = draft.scope
         try:
@@ -172,7 +172,7 @@ class Plan:
             return {name: text for name, field in self._console if (text := draft.render(field))}
 
 
-_Part = Callable[[Draft], str]
+_Part = Callable[[Rendering], str]
 
 
 def _chosen(rules: Sequence[RuleSettings], name: str) -> _Field | None:
@@ -185,7 +185,7 @@ def _text(settings: MappingSettings, rules: Sequence[RuleSettings], name: str) -
     chosen = _chosen(rules, name)
     fields = (default,) if chosen is None else (chosen, default)
 
-    def part(draft: Draft) -> str:
+    def part(draft: Rendering) -> str:
         for field in fields:
             text = draft.render(field)
             if text and not text.isspace():
@@ -219,7 +219,7 @@ def _table(settings: SeveritySettings, rule: str) -> _Part:
     """Return what a severity table makes of an alert; a word that it does not hold is a fallback, no word is none."""
     severity_of, label, default = settings.table(), settings.label, settings.default
 
-    def part(draft: Draft) -> str:
+    def part(draft: Rendering) -> str:
         word = draft.alert.labels.get(label, "")
         severity = severity_of(word)
         if severity is None and word and not word.isspace():

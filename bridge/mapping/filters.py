@@ -18,19 +18,19 @@ import re2
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.tests import TESTS as JINJA_TESTS
 
-from bridge.event import LONGEST_ANNOTATION
+from bridge.event import MAX_ANNOTATION_CHARACTERS
 from bridge.mapping.matcher import compile_regex
 
-LONGEST = LONGEST_ANNOTATION + 1
+MAX_TEXT_CHARACTERS = MAX_ANNOTATION_CHARACTERS + 1
 """Characters that a template sees of one value, and that it gives at most.
 
 One more than AOM takes in an annotation, so that the event sees that something is cut and marks it.
 """
 
-_MOST_DIGITS = 15
-_TOO_LONG = f"a value grew over {LONGEST} characters"
+_MAX_DIGITS = 15
+_TOO_LONG = f"a value grew over {MAX_TEXT_CHARACTERS} characters"
 
-MOST_ROUNDS = 100
+MAX_ROUNDS = 100
 """Labels or annotations that a loop sees."""
 
 _BACK_REFERENCE = re.compile(r"\$(?:(?P<word>\w+)|\{(?P<braced>\w+)\}|(?P<dollar>\$))")
@@ -41,7 +41,7 @@ _BINARY = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
 
 def limited(text: str) -> str:
     """Return a text; raises ValueError when it is too long for any field."""
-    if len(text) > LONGEST:
+    if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(_TOO_LONG)
     return text
 
@@ -51,7 +51,7 @@ def replace(value: object, old: str, new: str, count: int = -1) -> str:
     text = str(value)
     found = text.count(old)
     times = found if count < 0 else min(found, count)
-    if len(text) + times * (len(new) - len(old)) > LONGEST:
+    if len(text) + times * (len(new) - len(old)) > MAX_TEXT_CHARACTERS:
         raise ValueError(_TOO_LONG)
     return text.replace(old, new, count)
 
@@ -59,14 +59,14 @@ def replace(value: object, old: str, new: str, count: int = -1) -> str:
 def join(values: Iterable[object], between: str = "") -> str:
     """Join values to a text."""
     texts = [limited(str(value)) for value in few(values)]
-    if sum(map(len, texts)) + len(between) * len(texts) > LONGEST:
+    if sum(map(len, texts)) + len(between) * len(texts) > MAX_TEXT_CHARACTERS:
         raise ValueError(_TOO_LONG)
     return between.join(texts)
 
 
 def rounded(value: object, precision: int = 0, method: str = "common") -> float:
     """Round a number; so many digits at most that it takes no time."""
-    if not -_MOST_DIGITS <= precision <= _MOST_DIGITS:
+    if not -_MAX_DIGITS <= precision <= _MAX_DIGITS:
         raise ValueError(f"{precision} digits are too many")
     result: float = JINJA_FILTERS["round"](float(str(value)), precision, method)
     return result
@@ -79,7 +79,7 @@ def urlencode(value: object) -> str:
 
 def few(values: Iterable[object]) -> list[Any]:
     """Return the first values of a loop."""
-    return [value for value, _ in zip(values, range(MOST_ROUNDS), strict=False)]
+    return [value for value, _ in zip(values, range(MAX_ROUNDS), strict=False)]
 
 
 def match(value: object, pattern: str) -> bool:
@@ -96,7 +96,7 @@ def re_replace_all(value: object, pattern: str, replacement: str) -> str:
 
     def expanded(found: re2._Match) -> str:
         nonlocal made
-        text = _expanded(found, replacement, LONGEST - made)
+        text = _expanded(found, replacement, MAX_TEXT_CHARACTERS - made)
         made += len(text)
         return text
 

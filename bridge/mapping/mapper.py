@@ -15,13 +15,13 @@ import msgspec
 from bridge import event as aom
 from bridge.clock import Millis
 from bridge.event import Event, Mapped
-from bridge.mapping.compiled_rules import Draft, Fallback, Plan
+from bridge.mapping.compiled_rules import CompiledRules, Fallback, Rendering
 from bridge.mapping.matcher import Matcher, Matchers
 from bridge.mapping.settings import MappingSettings, RuleSettings
-from bridge.mapping.template_scope import Names
+from bridge.mapping.template_scope import AlertScope
 from bridge.notification import Alert, Group
 
-_MOST_PLANS = 1_024
+_MAX_COMPILED = 1_024
 
 
 class MapResult(msgspec.Struct, frozen=True):
@@ -80,24 +80,24 @@ class Mapper:
     """
 
     def __init__(self, settings: MappingSettings, timeouts: Mapping[str, Millis], default_target: str) -> None:
-        self._made_of = settings, timeouts, default_target
+        self._arguments = settings, timeouts, default_target
         self._vars = settings.vars
         self._looked_at = settings.labels_looked_at()
         self._rules = [_Rule(rule) for rule in settings.rules]
-        self._plan = lru_cache(maxsize=_MOST_PLANS)(
-            lambda matched: Plan(settings, [rule.settings for rule in matched], timeouts, default_target)
+        self._plan = lru_cache(maxsize=_MAX_COMPILED)(
+            lambda matched: CompiledRules(settings, [rule.settings for rule in matched], timeouts, default_target)
         )
 
     def __reduce__(self) -> tuple[type[Mapper], tuple[MappingSettings, Mapping[str, Millis], str]]:
         """Say how another process makes it again."""
-        return Mapper, self._made_of
+        return Mapper, self._arguments
 
     def map(self, source: str, alert: Alert, group: Group) -> MapResult:
         """Return what this alert becomes; never raises."""
         plan = self._plan(self._match(alert, group))
         if plan.drops:
             return MapResult(mapped=Mapped(event=None, target=plan.target, rule=plan.rule), matched=plan.names)
-        draft = Draft(source, alert, Names(source, alert, group, self._vars), [])
+        draft = Rendering(source, alert, AlertScope(source, alert, group, self._vars), [])
         first = (group.group_labels, self._looked_at)
         metadata, labels_out = aom.build_metadata(plan.fixed(draft), plan.labels(alert.labels), first)
         annotations, annotations_out = aom.build_annotations(plan.annotations(draft))
@@ -111,7 +111,7 @@ class Mapper:
 
     def variables(self, source: str, alert: Alert, group: Group) -> dict[str, str]:
         """Return what `mapping.vars` are for an alert; one that breaks says so."""
-        scope = Names(source, alert, group, self._vars)
+        scope = AlertScope(source, alert, group, self._vars)
         return {name: scope["vars"].told(name) for name in self._vars}
 
     def explain(self, alert: Alert, group: Group) -> list[tuple[str, str | None]]:

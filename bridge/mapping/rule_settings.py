@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from bridge.clock import Millis
-from bridge.event import EVENT_TYPES, LONGEST_TIMEOUT, MANDATORY, OURS, SEVERITIES, SHORTEST_TIMEOUT
+from bridge.event import EVENT_TYPES, MANDATORY, MAX_TIMEOUT, MIN_TIMEOUT, OURS, SEVERITIES
 from bridge.mapping.console import CONSOLE
 from bridge.mapping.matcher import Matcher, Matchers
 from bridge.mapping.near_misses import near_misses
@@ -107,7 +107,7 @@ class RuleSettings:
 
 def timeout_problems(timeout: Millis) -> list[str]:
     """Say whether AOM takes this timeout: 1 minute to 15 days."""
-    if SHORTEST_TIMEOUT <= timeout <= LONGEST_TIMEOUT:
+    if MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
         return []
     return ["AOM clears an alarm by itself after 1m at the earliest and 15d at the latest. Fix: a duration between."]
 

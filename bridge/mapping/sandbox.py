@@ -17,12 +17,12 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from bridge.mapping.filters import FILTERS, LONGEST, PATTERNS, TESTS
+from bridge.mapping.filters import FILTERS, MAX_TEXT_CHARACTERS, PATTERNS, TESTS
 from bridge.mapping.matcher import compile_regex
 from bridge.mapping.names import LOOP, check_names, fix_of_call, refused
 
-LONGEST_TEMPLATE = 8_192
-_MOST_ADDITIONS = 50
+MAX_TEMPLATE_CHARACTERS = 8_192
+_MAX_ADDITIONS = 50
 
 _ALLOWED: tuple[type[nodes.Node], ...] = (
     nodes.Template,
@@ -56,8 +56,8 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
     nodes.Tuple,
 )
 _GROWING = (nodes.Concat, nodes.Add, nodes.List, nodes.Tuple)
-_MOST_FILTERS = 20
-_MOST_FILTERS_IN_A_LOOP = 5
+_MAX_FILTERS = 20
+_MAX_FILTERS_IN_A_LOOP = 5
 _LOOPED = ("labels", "annotations")
 _MAPS = ("labels", "annotations", "alert", "group", "vars")
 _LOOP_FILTERS = ("items", "dictsort", "sort")
@@ -104,8 +104,8 @@ def parse(text: str) -> nodes.Template:
         ValueError: it uses what is not allowed; the text names the fix.
         TemplateError: it is no template.
     """
-    if len(text) > LONGEST_TEMPLATE:
-        raise ValueError(f"the template is over {LONGEST_TEMPLATE} characters. Fix: make it simpler.")
+    if len(text) > MAX_TEMPLATE_CHARACTERS:
+        raise ValueError(f"the template is over {MAX_TEMPLATE_CHARACTERS} characters. Fix: make it simpler.")
     tree = _ENVIRONMENT.parse(text)
     for found in _all(tree):
         _check(found)
@@ -130,9 +130,9 @@ def compile_tree(tree: nodes.Template) -> Callable[[Mapping[str, Any]], str]:
         for piece in template.generate({name: scope[name] for name in names}):
             pieces.append(piece)
             size += len(piece)
-            if size > LONGEST:
+            if size > MAX_TEXT_CHARACTERS:
                 break
-        return "".join(pieces)[:LONGEST]
+        return "".join(pieces)[:MAX_TEXT_CHARACTERS]
 
     return render
 
@@ -212,7 +212,7 @@ def check_patterns(tree: nodes.Template) -> None:
 
 
 def _check_filters(tree: nodes.Template) -> None:
-    most = [(tree, _MOST_FILTERS), *((loop, _MOST_FILTERS_IN_A_LOOP) for loop in tree.find_all(nodes.For))]
+    most = [(tree, _MAX_FILTERS), *((loop, _MAX_FILTERS_IN_A_LOOP) for loop in tree.find_all(nodes.For))]
     for node, limit in most:
         count = sum(1 for _ in node.find_all(nodes.Filter))
         if count > limit:
@@ -222,8 +222,8 @@ def _check_filters(tree: nodes.Template) -> None:
 
 def _check_additions(tree: nodes.Template) -> None:
     added = sum(len(one.nodes) for one in tree.find_all(nodes.Concat)) + sum(1 for _ in tree.find_all(nodes.Add))
-    if added > _MOST_ADDITIONS:
-        raise ValueError(f"a template adds {added} values, {_MOST_ADDITIONS} are allowed. Fix: make it simpler.")
+    if added > _MAX_ADDITIONS:
+        raise ValueError(f"a template adds {added} values, {_MAX_ADDITIONS} are allowed. Fix: make it simpler.")
 
 
 def _unknown(found: nodes.Node, kind: str, name: str, known: Mapping[str, object]) -> ValueError:

@@ -14,7 +14,7 @@ from typing import Any, cast
 from jinja2 import TemplateError, nodes
 
 from bridge.mapping import sandbox
-from bridge.mapping.filters import LONGEST, link
+from bridge.mapping.filters import MAX_TEXT_CHARACTERS, link
 from bridge.mapping.names import fix_of_go, look_up, look_ups
 from bridge.typed_yaml.field_type import FieldType
 
@@ -22,7 +22,7 @@ Scope = Mapping[str, Any]
 """What a template sees: the maps ``labels``, ``annotations``, ``alert``, ``group``, ``vars``, the text ``source``."""
 
 Render = Callable[[Scope], str]
-_MOST_PLAIN = 20
+_MAX_PLAIN_PARTS = 20
 """Parts that are joined at once; more are cut while they are made."""
 
 
@@ -118,9 +118,9 @@ def _plain(tree: nodes.Template) -> Render | None:
         return None
     if len(known) == 1:
         return known[0]
-    if len(known) > _MOST_PLAIN:
+    if len(known) > _MAX_PLAIN_PARTS:
         return None
-    return lambda scope: "".join([part(scope) for part in known])[:LONGEST]
+    return lambda scope: "".join([part(scope) for part in known])[:MAX_TEXT_CHARACTERS]
 
 
 def _plain_part(node: nodes.Node) -> Render | None:

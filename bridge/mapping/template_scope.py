@@ -1,7 +1,7 @@
 """Scope: the names that templates see for one alert; pure.
 
-In: an alert with its group and source. Out: its `Names`; times are RFC 3339 texts in UTC. What few templates look at is
-made when one does.
+In: an alert with its group and source. Out: its `AlertScope`; times are RFC 3339 texts in UTC. What few templates look
+at is made when one does.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 from weakref import proxy
 
 from bridge.clock import format_rfc3339
-from bridge.mapping.filters import LONGEST
+from bridge.mapping.filters import MAX_TEXT_CHARACTERS
 from bridge.mapping.template import Template
 from bridge.notification import Alert, Group
 
-_MOST_SEEN = 200
+_MAX_SEEN = 200
 """Labels or annotations that templates see where they are very long together."""
 
 
-class Names(dict[str, Any]):
+class AlertScope(dict[str, Any]):
     """The names for one alert."""
 
     __slots__ = ("__weakref__", "_alert", "_group", "_vars")
@@ -52,7 +52,7 @@ class VarError(ValueError):
 class Vars(Mapping[str, str]):
     """The values of `mapping.vars` for one alert; each is worked out at most once, when a template looks at it."""
 
-    def __init__(self, templates: Mapping[str, Template], scope: Names) -> None:
+    def __init__(self, templates: Mapping[str, Template], scope: AlertScope) -> None:
         self._templates = templates
         self._scope = proxy(scope)  # it holds us, and a circle would wait for the garbage collector
         self._values: dict[str, str] = {}
@@ -99,7 +99,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
     return {
         "status": alert.status,
         "fingerprint": alert.fingerprint,
-        "generator_url": alert.generator_url[:LONGEST],
+        "generator_url": alert.generator_url[:MAX_TEXT_CHARACTERS],
         "starts_at": format_rfc3339(alert.starts_at),
         "ends_at": "" if alert.ends_at is None else format_rfc3339(alert.ends_at),
     }
@@ -107,18 +107,18 @@ def _alert(alert: Alert) -> dict[str, Any]:
 
 def _group(group: Group) -> dict[str, Any]:
     return {
-        "receiver": group.receiver[:LONGEST],
-        "group_key": group.group_key[:LONGEST],
+        "receiver": group.receiver[:MAX_TEXT_CHARACTERS],
+        "group_key": group.group_key[:MAX_TEXT_CHARACTERS],
         "group_labels": _seen(group.group_labels),
         "common_labels": _seen(group.common_labels),
         "common_annotations": _seen(group.common_annotations),
-        "external_url": group.external_url[:LONGEST],
+        "external_url": group.external_url[:MAX_TEXT_CHARACTERS],
     }
 
 
 def _seen(values: Mapping[str, str]) -> Mapping[str, str]:
     """Return what templates see: AOM takes less of a value, and no template can make more of it than there is."""
-    if len("".join(values.values())) <= LONGEST:
+    if len("".join(values.values())) <= MAX_TEXT_CHARACTERS:
         return values
-    few = list(values.items())[:_MOST_SEEN]
-    return {name[:LONGEST]: value[:LONGEST] for name, value in few}
+    few = list(values.items())[:_MAX_SEEN]
+    return {name[:MAX_TEXT_CHARACTERS]: value[:MAX_TEXT_CHARACTERS] for name, value in few}

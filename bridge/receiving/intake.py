@@ -1,7 +1,8 @@
 """Intake: from a webhook's body to what the ledger puts; pure, so that it runs in whichever process has time for it.
 
-In: the body, its source and the rules. Out: the `Arrival`s of its alerts, which are mapped when the put asks for it,
-and `Notes`: all that is counted and logged of a notification besides its outcomes. Nothing is counted or logged here.
+In: the body, its source and the rules. Out: the `ArrivedAlert`s of its alerts, which are mapped when the put asks for
+it, and `IntakeReport`: all that is counted and logged of a notification besides its outcomes. Nothing is counted or
+logged here.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import msgspec
 from msgspec.structs import replace
 
 from bridge.event import Mapped
-from bridge.ledger import Arrival, Opened
+from bridge.ledger import ArrivedAlert, ParsedAlerts
 from bridge.mapping import Fallback, Mapper
 from bridge.notification import Alert, Group, Labels, Notification, Status, parse
-from bridge.receiving.replica_labels import Sighting, sightings
+from bridge.receiving.replica_labels import ReplicaSighting, sightings
 
-_SHORTEST_ALERT = 60
+_MIN_ALERT_BYTES = 60
 """Bytes of a body; none with labels and a time is shorter."""
 
 _MIN_SHARE = 512
@@ -27,7 +28,7 @@ _MIN_SHARE = 512
 _encoder = msgspec.msgpack.Encoder()
 
 
-class Notes(msgspec.Struct, array_like=True):
+class IntakeReport(msgspec.Struct, array_like=True):
     """What is to be told of one notification.
 
     ``statuses``: of its alerts, in their order. ``matched`` and ``dropped``: so many alerts by rule. ``left_out``: the
@@ -42,14 +43,14 @@ class Notes(msgspec.Struct, array_like=True):
     dropped: dict[str, int] = {}
     left_out: list[tuple[str, tuple[str, ...]]] = []
     fallbacks: list[tuple[str, Fallback]] = []
-    replicas: list[Sighting] = []
+    replicas: list[ReplicaSighting] = []
 
     @classmethod
-    def unpacked(cls, packed: bytes) -> Notes:
+    def unpacked(cls, packed: bytes) -> IntakeReport:
         """Return what `packed` packed."""
         return _decoder.decode(packed)
 
-    def add(self, other: Notes) -> None:
+    def add(self, other: IntakeReport) -> None:
         """Add what was noted elsewhere while the same notification was mapped."""
         for mine, theirs in ((self.matched, other.matched), (self.dropped, other.dropped)):
             for rule, count in theirs.items():
@@ -62,7 +63,7 @@ class Notes(msgspec.Struct, array_like=True):
         return _encoder.encode(self)
 
 
-_decoder = msgspec.msgpack.Decoder(Notes)
+_decoder = msgspec.msgpack.Decoder(IntakeReport)
 
 
 class Intake:
@@ -86,21 +87,23 @@ class Intake:
         self._kept_group = _shortened(notification.group, max(_MIN_SHARE, 4 * size // (len(self.alerts) or 1)))
         self._mapper = mapper
         statuses = [alert.status for alert in notification.alerts]
-        self.notes = Notes(
+        self.notes = IntakeReport(
             notification.group.receiver,
             notification.truncated_alerts,
             statuses,
             replicas=sightings(notification.alerts),
         )
 
-    def arrival(self, alert: Alert) -> Arrival:
+    def arrival(self, alert: Alert) -> ArrivedAlert:
         """Return one of its alerts for the ledger, to be mapped when it is asked for."""
-        return Arrival(source=self._source, alert=alert, group=self._carried(alert), mapped=partial(self.map, alert))
+        return ArrivedAlert(
+            source=self._source, alert=alert, group=self._carried(alert), mapped=partial(self.map, alert)
+        )
 
-    def mapped_arrival(self, alert: Alert) -> Arrival:
+    def mapped_arrival(self, alert: Alert) -> ArrivedAlert:
         """Return one of its alerts for the ledger, mapped."""
         mapped = self.map(alert)
-        return Arrival(source=self._source, alert=alert, group=self._carried(alert), mapped=lambda: mapped)
+        return ArrivedAlert(source=self._source, alert=alert, group=self._carried(alert), mapped=lambda: mapped)
 
     def _carried(self, alert: Alert) -> Group:
         """Return what is kept of the group beside an alert: what the alert itself carries, which honest senders share.
@@ -129,7 +132,7 @@ class Intake:
         return mapped
 
 
-class Unread(msgspec.Struct, frozen=True):
+class RawNotification(msgspec.Struct, frozen=True):
     """One notification as it came, with the rules to map it by; another process can open it.
 
     ``rules``: a `Mapper`, as pickle packs it.
@@ -142,9 +145,9 @@ class Unread(msgspec.Struct, frozen=True):
     @property
     def most(self) -> int:
         """At most so many alerts are in it."""
-        return len(self.body) // _SHORTEST_ALERT + 1
+        return len(self.body) // _MIN_ALERT_BYTES + 1
 
-    def open(self) -> Opened:
+    def open(self) -> ParsedAlerts:
         """Parse it; its alerts are mapped when they are asked for.
 
         Raises:
@@ -152,7 +155,7 @@ class Unread(msgspec.Struct, frozen=True):
         """
         notification = parse(self.body)
         intake = Intake(self.source, notification, _mapper(self.rules), len(self.body))
-        return Opened([intake.arrival(alert) for alert in notification.alerts], intake.notes.packed)
+        return ParsedAlerts([intake.arrival(alert) for alert in notification.alerts], intake.notes.packed)
 
 
 def _shortened(group: Group, longest: int) -> Group:

@@ -24,7 +24,7 @@ _MAX_REMEMBERED = 10_000
 _VALUE_CHARACTERS = 64
 
 
-class Sighting(NamedTuple):
+class ReplicaSighting(NamedTuple):
     """One alert that has the label: which, its value, and what stands for all its other labels."""
 
     label: str
@@ -39,13 +39,13 @@ class Pair(NamedTuple):
     values: tuple[str, str]
 
 
-def sightings(alerts: Iterable[Alert]) -> list[Sighting]:
+def sightings(alerts: Iterable[Alert]) -> list[ReplicaSighting]:
     """Return the first of the firing alerts that have the label."""
-    found: list[Sighting] = []
+    found: list[ReplicaSighting] = []
     for alert in alerts:
         for name in NAMES:
             if name in alert.labels and alert.status == "firing" and len(found) < _MAX_SIGHTINGS:
-                found.append(Sighting(name, alert.labels[name][:_VALUE_CHARACTERS], _others(alert, name)))
+                found.append(ReplicaSighting(name, alert.labels[name][:_VALUE_CHARACTERS], _others(alert, name)))
     return found
 
 
@@ -61,7 +61,7 @@ class ReplicaWatch:
         self._values: OrderedDict[tuple[str, str, bytes], str] = OrderedDict()
         self._found: set[str] = set()
 
-    def see(self, source: str, seen: Sequence[Sighting]) -> Pair | None:
+    def see(self, source: str, seen: Sequence[ReplicaSighting]) -> Pair | None:
         """Return the first pair of this source; None where there is none, or one was returned before."""
         for label, value, others in () if source in self._found else seen:
             before = self._values.setdefault((source, label, others), value)

@@ -12,13 +12,13 @@ from aiohttp import web
 
 from bridge.errors import BridgeError
 
-LONGEST_SECONDS = 30
+MAX_SECONDS = 30
 """For one body; Alertmanager itself gives up after 10 s at the earliest."""
 
 _CODINGS = ("", "identity", "gzip", "deflate")
 """What aiohttp decodes, and what needs no decoding."""
 
-_LONGEST_WAIT_SECONDS = 5
+_MAX_WAIT_SECONDS = 5
 """For room."""
 
 
@@ -68,7 +68,7 @@ class Bodies:
             granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting[body] = (size, granted)
             try:
-                async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                async with asyncio.timeout(_MAX_WAIT_SECONDS):
                     await granted
             finally:
                 self._waiting.pop(body, None)
@@ -118,14 +118,14 @@ class Body:
                 whole = content.read_nowait()
                 await self._hold(len(whole))
                 return whole
-            async with asyncio.timeout(LONGEST_SECONDS):
+            async with asyncio.timeout(MAX_SECONDS):
                 return await self._read_on(request)
         except ConnectionError:
             raise BodyError(400, "the sender hung up before the end of the body") from None
         except web.RequestPayloadError as error:
             raise BodyError(400, f"the body is not what its headers say: {error}") from None
         except TimeoutError:
-            raise BodyError(408, f"the body did not arrive within {LONGEST_SECONDS} s") from None
+            raise BodyError(408, f"the body did not arrive within {MAX_SECONDS} s") from None
 
     def close(self) -> None:
         """Give the room back."""

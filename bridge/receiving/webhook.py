@@ -21,18 +21,18 @@ from aiohttp import web
 
 from bridge.clock import Clock
 from bridge.errors import LedgerUnavailableError, PayloadError
-from bridge.ledger import AbandonedError, Ledger, Opened, Outcome, Parcel
+from bridge.ledger import AbandonedError, Effect, IncomingNotification, Ledger, ParsedAlerts
 from bridge.log import ThrottledLine, logger, together
 from bridge.mapping import Fallback, Mapper
 from bridge.metrics import Metrics
 from bridge.notification import Status, parse
-from bridge.rate_limit import Allowance
-from bridge.receiving.intake import Intake, Notes, Unread
+from bridge.rate_limit import PeerRateLimiter
+from bridge.receiving.intake import Intake, IntakeReport, RawNotification
 from bridge.receiving.large_body import TooManyAlertsError, parse_in_pieces
+from bridge.receiving.loop_budget import LoopBudget
 from bridge.receiving.replica_labels import ReplicaWatch
 from bridge.receiving.request_body import Bodies, Body, BodyError
 from bridge.receiving.settings import WebSettings
-from bridge.receiving.turns import Turns
 
 CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
 
@@ -50,7 +50,7 @@ _SMALL = 8 << 10
 _LARGE = 1 << 20
 """Bytes of a body that is parsed on a thread, and encoded there: more would hold up the event loop."""
 
-_LARGEST_RULES = 64 << 10
+_MAX_RULES_BYTES = 64 << 10
 """Bytes of packed rules that travel with each transaction of unread notifications."""
 
 _MAX_NAMES_LOGGED = 100
@@ -87,13 +87,13 @@ class Webhook:
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        self.use(sources, mapper)
+        self.reconfigure(sources, mapper)
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
         self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
-        self._lines = Allowance(lambda: clock() / 1000)
-        self._turns = Turns(_MAP_AT_ONCE)
+        self._log_limiter = PeerRateLimiter(lambda: clock() / 1000)
+        self._turns = LoopBudget(_MAP_AT_ONCE)
         self._refused = ThrottledLine(partial(_log.error, "notification refused"))
         self._noted: set[tuple[str, str, str]] = set()
         self._untold: list[dict[str, object]] = []
@@ -103,7 +103,7 @@ class Webhook:
         self._taken_in = cache(metrics.alerts.labels)
         self._matched = cache(metrics.rule_matches.labels)
 
-    def use(self, sources: Sequence[str], mapper: Mapper) -> None:
+    def reconfigure(self, sources: Sequence[str], mapper: Mapper) -> None:
         """Map by other rules from the next notification on."""
         self._sources = tuple(sources)
         self._mapper = mapper
@@ -166,31 +166,33 @@ class Webhook:
 
     def _complain(self, request: web.Request, text: str, **more: object) -> None:
         """Log what a sender did wrong, as long as it does not fill the log; all is counted by its answer."""
-        if self._lines.take(request.remote or ""):
+        if self._log_limiter.take(request.remote or ""):
             _log.warning(text, peer=request.remote, **more)
 
-    async def _keep(self, source: str, raw: bytes, is_wanted: Callable[[], bool]) -> tuple[Notes, list[Outcome]]:
+    async def _keep(self, source: str, raw: bytes, is_wanted: Callable[[], bool]) -> tuple[IntakeReport, list[Effect]]:
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(kept)
         try:
-            if self._ledger.has_writer and len(raw) <= _SMALL and len(self._rules) <= _LARGEST_RULES:
-                outcomes, packed = await self._ledger.put(Parcel(Unread(source, raw, self._rules)), is_wanted)
-                return Notes.unpacked(packed), outcomes
+            if self._ledger.has_writer and len(raw) <= _SMALL and len(self._rules) <= _MAX_RULES_BYTES:
+                outcomes, packed = await self._ledger.put(
+                    IncomingNotification(RawNotification(source, raw, self._rules)), is_wanted
+                )
+                return IntakeReport.unpacked(packed), outcomes
             size = len(raw)
             notification = parse(raw) if size <= _LARGE else await asyncio.to_thread(parse_in_pieces, raw)
             intake = Intake(source, notification, self._mapper, size)
-            later = Unread(source, raw, self._rules) if "resolved" in intake.notes.statuses else None
+            later = RawNotification(source, raw, self._rules) if "resolved" in intake.notes.statuses else None
             del raw  # the parsed alerts hold what is needed, and a storm's bodies are large
             parcel = await self._map(intake, later, is_large=size > _LARGE)
             outcomes, packed = await self._ledger.put(parcel, is_wanted)
             if packed:
-                intake.notes.add(Notes.unpacked(packed))
+                intake.notes.add(IntakeReport.unpacked(packed))
             return intake.notes, outcomes
         finally:
             self._under_way.discard(kept)
             kept.set_result(None)
 
-    async def _map(self, intake: Intake, later: Unread | None, *, is_large: bool) -> Parcel:
+    async def _map(self, intake: Intake, later: RawNotification | None, *, is_large: bool) -> IncomingNotification:
         """Map what fires; a resolve is mapped only if the ledger has no row for it."""
         arrivals = []
         for index, alert in enumerate(intake.alerts):
@@ -198,11 +200,11 @@ class Webhook:
                 await self._turns.take(min(_MAP_AT_ONCE, len(intake.alerts) - index))
             arrivals.append(intake.mapped_arrival(alert) if alert.status == "firing" else intake.arrival(alert))
         if len(arrivals) <= _ENCODED_AT_ONCE and not is_large:
-            return Parcel(later, Opened(arrivals))
-        return await asyncio.to_thread(Parcel, later, Opened(arrivals))
+            return IncomingNotification(later, ParsedAlerts(arrivals))
+        return await asyncio.to_thread(IncomingNotification, later, ParsedAlerts(arrivals))
 
-    def _accepted(self, source: str, notes: Notes, outcomes: Sequence[Outcome]) -> web.Response:
-        counts: dict[tuple[Status, Outcome], int] = {}
+    def _accepted(self, source: str, notes: IntakeReport, outcomes: Sequence[Effect]) -> web.Response:
+        counts: dict[tuple[Status, Effect], int] = {}
         for status, outcome in zip(notes.statuses, outcomes, strict=True):
             counts[status, outcome] = counts.get((status, outcome), 0) + 1
         words: dict[str, int] = {}
@@ -216,7 +218,7 @@ class Webhook:
             self._truncated(source, notes)
         return _answer(200, "kept: " + (_words(words) or "no alerts"))
 
-    def _note_mapping(self, notes: Notes) -> None:
+    def _note_mapping(self, notes: IntakeReport) -> None:
         for rule, count in notes.matched.items():
             self._matched(rule).inc(count)
         for rule, count in notes.dropped.items():
@@ -241,7 +243,7 @@ class Webhook:
                 fingerprint=fingerprint,
             )
 
-    def _note_replicas(self, source: str, notes: Notes) -> None:
+    def _note_replicas(self, source: str, notes: IntakeReport) -> None:
         pair = self._replicas.see(source, notes.replicas)
         if pair is not None:
             _log.warning(
@@ -265,7 +267,7 @@ class Webhook:
             for kept in untold:
                 _log.info("notification kept", **kept)
 
-    def _truncated(self, source: str, notes: Notes) -> None:
+    def _truncated(self, source: str, notes: IntakeReport) -> None:
         self._metrics.truncated_alerts.inc(notes.truncated_alerts)
         _log.error(
             "Alertmanager cut alerts off, and they are lost. Fix: max_alerts: 0 in its webhook_config",

@@ -14,8 +14,8 @@ import yaml
 from bridge.typed_yaml.mistakes import TAG, explained
 from bridge.typed_yaml.problems import ConfigError, Problem
 
-LARGEST_FILE = 1 << 20
-DEEPEST = 64
+MAX_FILE_BYTES = 1 << 20
+MAX_DEPTH = 64
 _MAX_SHOWN = 40
 _ALIAS = "an alias, and aliases are not read. Fix: write the value out; quote a value that begins with *."
 _ANCHOR = "an anchor, and anchors are not read. Fix: remove it; quote a value that begins with &."
@@ -33,7 +33,7 @@ def compose(raw: bytes, file: str, fix: str = "describe a target under targets.d
     Raises:
         ConfigError: it is not such a file.
     """
-    if len(raw) > LARGEST_FILE:
+    if len(raw) > MAX_FILE_BYTES:
         raise ConfigError(file, [Problem(1, 1, "", "the file is over 1 MiB. Fix: a configuration is smaller.")])
     try:
         problems = list(_not_read(yaml.parse(raw, Loader=yaml.SafeLoader)))
@@ -71,8 +71,8 @@ def _not_read(events: Iterable[yaml.Event]) -> Iterator[Problem]:
                 return
             begun = None
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            yield problem_at(event, "", f"nested deeper than {DEEPEST}. Fix: flatten it.")
+        if depth > MAX_DEPTH:
+            yield problem_at(event, "", f"nested deeper than {MAX_DEPTH}. Fix: flatten it.")
             return
         if isinstance(event, yaml.NodeEvent):
             yield from _refused(event)

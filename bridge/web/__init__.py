@@ -5,6 +5,6 @@ rights, and nothing of alerts.
 """
 
 from bridge.web.policy import Policy, read_policy
-from bridge.web.server import Door, DoorOptions, Room
+from bridge.web.server import Handlers, WebOptions, WebServer
 
-__all__ = ["Door", "DoorOptions", "Policy", "Room", "read_policy"]
+__all__ = ["Handlers", "Policy", "WebOptions", "WebServer", "read_policy"]

@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 
-from bridge.rate_limit import Allowance
+from bridge.rate_limit import PeerRateLimiter
 from bridge.secret import Secret
 from bridge.web.policy import Policy
 
-_MOST_WAITING = 64
+_MAX_WAITING = 64
 _BCRYPT_READS = 72
 """Bytes of a password; htpasswd and Go leave the rest out without a word, and bcrypt's library refuses it."""
 
@@ -38,14 +38,14 @@ class Accounts:
     """
 
     def __init__(self, policy: Policy, monotonic: Callable[[], float]) -> None:
-        self._guesses = Allowance(monotonic)
+        self._guesses = PeerRateLimiter(monotonic)
         self._key = secrets.token_bytes(32)
         self._proven: dict[str, bytes] = {}
         self._asked: dict[bytes, asyncio.Future[bool]] = {}
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="bcrypt")
-        self.use(policy)
+        self.reconfigure(policy)
 
-    def use(self, policy: Policy) -> None:
+    def reconfigure(self, policy: Policy) -> None:
         """Go over to another policy; passwords that were right and still are stay known."""
         self._users: Mapping[str, Secret] = policy.users
         self._tokens = policy.tokens
@@ -90,7 +90,7 @@ class Accounts:
 
     def _ask(self, user: str, password: bytes, proof: bytes, peer: str) -> asyncio.Future[bool]:
         """Begin to look at a password that nobody looks at yet; what turns out right was no guess."""
-        if len(self._asked) >= _MOST_WAITING or not self._guesses.take(peer):
+        if len(self._asked) >= _MAX_WAITING or not self._guesses.take(peer):
             raise TooManyGuessesError
         asked = asyncio.ensure_future(self._look_at(user, password))
         self._asked[proof] = asked

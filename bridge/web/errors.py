@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
 
 from bridge.log import logger
-from bridge.rate_limit import Allowance
+from bridge.rate_limit import PeerRateLimiter
 from bridge.web.responses import failure
 
 SAFE_HEADERS = {
@@ -28,7 +28,7 @@ SAFE_HEADERS = {
 _log = logger("door")
 
 
-def answering(headers: Callable[[], CIMultiDict[str]], lines: Allowance) -> Middleware:
+def answering(headers: Callable[[], CIMultiDict[str]], lines: PeerRateLimiter) -> Middleware:
     """Return what stands around every handler.
 
     Args:
@@ -45,7 +45,7 @@ def answering(headers: Callable[[], CIMultiDict[str]], lines: Allowance) -> Midd
     return around
 
 
-async def _answer(request: web.Request, handler: Handler, lines: Allowance) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler, lines: PeerRateLimiter) -> web.StreamResponse:
     """Answer every error as one plain sentence that says what and where."""
     if request.version not in (HttpVersion10, HttpVersion11):
         response = web.Response(status=505, text="HTTP/1.1 is spoken here\n")
@@ -87,17 +87,17 @@ class ServerLog:
         lines: how often a peer may have a line in the log.
     """
 
-    def __init__(self, lines: Allowance) -> None:
-        self._lines = lines
+    def __init__(self, lines: PeerRateLimiter) -> None:
+        self._log_limiter = lines
 
     def exception(self, text: str, *args: object, exc_info: BaseException | None = None) -> None:
         """Log what broke a connection."""
         peer = str(args[0]) if args else ""
         if not isinstance(exc_info, HttpProcessingError | web.RequestPayloadError):
             _log.error("the server failed at a request", peer=peer, text=text, exc_info=exc_info)
-        elif isinstance(exc_info, ContentEncodingError) and self._lines.take(peer):
+        elif isinstance(exc_info, ContentEncodingError) and self._log_limiter.take(peer):
             _log.warning("a body's Content-Encoding is not read. Fix: send it plain, or by gzip", peer=peer)
-        elif self._lines.take(peer):
+        elif self._log_limiter.take(peer):
             _log.warning("a request was no HTTP", peer=peer, problem=type(exc_info).__name__)
 
     def debug(self, text: str, *args: object, **more: object) -> None:
@@ -106,7 +106,7 @@ class ServerLog:
     warning = debug
 
 
-def _warn_of_stray(request: web.Request, status: int, lines: Allowance) -> None:
+def _warn_of_stray(request: web.Request, status: int, lines: PeerRateLimiter) -> None:
     """Show a wrong address in Alertmanager's configuration; what a browser or a scanner tries is not worth a line."""
     if request.method == "POST" and lines.take(request.remote or ""):
         path = request.path[:200]

@@ -20,7 +20,7 @@ from aiohttp.typedefs import Handler
 
 from bridge.log import logger
 from bridge.metrics import Metrics
-from bridge.rate_limit import Allowance
+from bridge.rate_limit import PeerRateLimiter
 from bridge.web.accounts import Accounts, TooManyGuessesError
 from bridge.web.policy import Policy
 from bridge.web.responses import WHO, failure
@@ -69,16 +69,16 @@ class Guard:
         self._policy = policy
         self._accounts = accounts
         self._metrics = metrics
-        self._lines = Allowance(monotonic)
+        self._log_limiter = PeerRateLimiter(monotonic)
         self._is_admin_open = is_admin_open
         self._trusts: WeakKeyDictionary[ssl.SSLContext, bytes] = WeakKeyDictionary()
         metrics.preset(metrics.web_refusals, REASONS)
-        self.use(policy)
+        self.reconfigure(policy)
 
-    def use(self, policy: Policy) -> None:
+    def reconfigure(self, policy: Policy) -> None:
         """Decide by another policy from the next request on."""
         self._policy = policy
-        self._accounts.use(policy)
+        self._accounts.reconfigure(policy)
         if policy.tls is not None:
             self._trusts[policy.tls] = policy.trust
 
@@ -165,7 +165,7 @@ class Guard:
     def _refused(self, request: web.Request, reason: str, text: str, status: int = 403, **more: str) -> web.Response:
         self._metrics.web_refusals.labels(reason).inc()
         peer = request.remote or ""
-        if self._lines.take(peer):
+        if self._log_limiter.take(peer):
             _log.warning("refused", status=status, reason=reason, path=request.path[:200], peer=peer, **more)
         return failure(text, status)
 

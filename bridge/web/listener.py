@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from bridge.errors import BridgeError, of_listening
-from bridge.rate_limit import Allowance
+from bridge.rate_limit import PeerRateLimiter
 from bridge.web.errors import ServerLog
 from bridge.web.guard import is_loopback
 
@@ -62,7 +62,7 @@ class Listener:
         """
         self._runner = web.AppRunner(
             application,
-            logger=ServerLog(Allowance(asyncio.get_running_loop().time)),
+            logger=ServerLog(PeerRateLimiter(asyncio.get_running_loop().time)),
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=farewell_seconds,
@@ -99,7 +99,7 @@ class Listener:
             raise failures[0]
         return servers
 
-    async def use(self, servers: list[asyncio.Server]) -> None:
+    async def reconfigure(self, servers: list[asyncio.Server]) -> None:
         """Let prepared servers take all new connections from now on; whoever is connected stays so."""
         before, self._servers = self._servers, servers
         for server in servers:

@@ -16,7 +16,7 @@ from bridge.secret import Secret
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
 from bridge.typed_yaml.reader import Reader
-from bridge.web.settings import DEFAULT_RIGHTS, DoorSettings, Right, TlsSettings, TokenField
+from bridge.web.settings import DEFAULT_RIGHTS, Right, TlsSettings, TokenField, WebConfigSettings
 from bridge.web.tls import Pem, TlsError, server_context
 
 _EMPTY = "say who may speak to the bridge, or leave --web.config.file out"
@@ -71,8 +71,8 @@ def read_policy(file: str, files: list[str] | None = None) -> Policy:
     files = [] if files is None else files
     files.append(file)
     reader = Reader(file, None, allow_unset=True)
-    settings = reader.read(compose(read_file(file), file, fix=_EMPTY), DoorSettings, "")
-    if reader.problems or not isinstance(settings, DoorSettings):
+    settings = reader.read(compose(read_file(file), file, fix=_EMPTY), WebConfigSettings, "")
+    if reader.problems or not isinstance(settings, WebConfigSettings):
         raise ConfigError(file, reader.problems)
     return _Reading(file, reader, settings, files).policy()
 
@@ -80,7 +80,7 @@ def read_policy(file: str, files: list[str] | None = None) -> Policy:
 class _Reading:
     """One reading of the file and all that it names."""
 
-    def __init__(self, file: str, reader: Reader, settings: DoorSettings, files: list[str]) -> None:
+    def __init__(self, file: str, reader: Reader, settings: WebConfigSettings, files: list[str]) -> None:
         self._file = file
         self._reader = reader
         self._settings = settings

@@ -17,10 +17,10 @@ from multidict import CIMultiDict
 
 from bridge.clock import Millis
 from bridge.errors import of_listening
-from bridge.file_watch import changes, look
+from bridge.file_watch import stat_files, watch
 from bridge.log import logger
 from bridge.metrics import Metrics
-from bridge.rate_limit import Allowance
+from bridge.rate_limit import PeerRateLimiter
 from bridge.typed_yaml.problems import ConfigError
 from bridge.web.accounts import Accounts
 from bridge.web.errors import SAFE_HEADERS, answering
@@ -32,7 +32,7 @@ from bridge.web.settings import Right
 _log = logger("door")
 
 
-class Room(Protocol):
+class Handlers(Protocol):
     """What stands behind the door."""
 
     @property
@@ -44,7 +44,7 @@ class Room(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoorOptions:
+class WebOptions:
     """The command line's part.
 
     Attributes:
@@ -58,7 +58,7 @@ class DoorOptions:
     is_admin_open: bool = False
 
 
-class Door:
+class WebServer:
     """The way in.
 
     Args:
@@ -68,7 +68,7 @@ class Door:
         metrics: where refusals are counted.
     """
 
-    def __init__(self, host: str, port: int, options: DoorOptions, metrics: Metrics) -> None:
+    def __init__(self, host: str, port: int, options: WebOptions, metrics: Metrics) -> None:
         self._options = options
         self._metrics = metrics
         self._main = Listener(host, port, "--web.listen-address")
@@ -76,7 +76,7 @@ class Door:
         self._turn = asyncio.Lock()
         self._use(Policy())
         self._files: tuple[str, ...] = ()
-        self._is_to_try_again = False
+        self._must_retry = False
 
     @property
     def url(self) -> str:
@@ -99,11 +99,11 @@ class Door:
         Raises:
             ConfigError: with every mistake.
         """
-        seen = look([self._options.config_file])
+        seen = stat_files([self._options.config_file])
         self._use(await self._read())
-        self._seen = seen + look(self._files[1:])
+        self._seen = seen + stat_files(self._files[1:])
 
-    async def start(self, rooms: Sequence[Room], farewell: Millis) -> None:
+    async def start(self, rooms: Sequence[Handlers], farewell: Millis) -> None:
         """Listen, as the web configuration says.
 
         Args:
@@ -114,7 +114,7 @@ class Door:
             BridgeError: an address cannot be listened on.
         """
         monotonic = asyncio.get_running_loop().time
-        self._lines = Allowance(monotonic)
+        self._lines = PeerRateLimiter(monotonic)
         self._accounts = Accounts(self._policy, monotonic)
         self._guard = Guard(
             self._policy, self._accounts, self._metrics, monotonic, is_admin_open=self._options.is_admin_open
@@ -137,14 +137,14 @@ class Door:
         if not self._options.config_file:
             return []
         async with self._turn:
-            self._is_to_try_again = False
+            self._must_retry = False
             try:
                 policy = await self._read()
                 await self._go_over_to(policy)
             except ConfigError as error:
                 return self._failed(error.lines())
             except OSError as error:
-                self._is_to_try_again = True
+                self._must_retry = True
                 return self._failed([f"the listeners could not go over to it: {of_listening(error, 0).what}"])
             except Exception as error:  # noqa: BLE001 - whatever it was, the next file may do better
                 _log.exception("reload of the web configuration stumbled")
@@ -164,11 +164,11 @@ class Door:
                 server.close()
             raise
         self._use(policy)
-        self._guard.use(policy)
+        self._guard.reconfigure(policy)
         for listener, servers in ready.items():
-            await listener.use(servers)
+            await listener.reconfigure(servers)
 
-    async def _listen(self, rooms: Sequence[Room], farewell_seconds: float) -> None:
+    async def _listen(self, rooms: Sequence[Handlers], farewell_seconds: float) -> None:
         main = [room for room in rooms if self._admin is None or room.right in (None, "webhook")]
         await self._main.start(self._application(main, self._main), self._policy.tls, farewell_seconds)
         if self._admin is None:
@@ -180,7 +180,7 @@ class Door:
             await self._main.stop()
             raise
 
-    def _application(self, rooms: Sequence[Room], listener: Listener) -> web.Application:
+    def _application(self, rooms: Sequence[Handlers], listener: Listener) -> web.Application:
         application = web.Application(middlewares=[answering(lambda: self._headers, self._lines)])
         application[ON_LOOPBACK] = listener.is_on_loopback
         for room in rooms:
@@ -214,7 +214,7 @@ class Door:
         return lines
 
     async def _watch(self) -> None:
-        async for _ in changes(lambda: self._files, self._seen, lambda: self._is_to_try_again):
+        async for _ in watch(lambda: self._files, self._seen, lambda: self._must_retry):
             await self.reload()
 
     def _listeners(self) -> list[Listener]:

@@ -22,7 +22,7 @@ DEFAULT_RIGHTS: frozenset[Right] = frozenset({"webhook", "status"})
 """Of whoever is known and not listed under `rights`; to change something must be granted."""
 
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
-_CHEAPEST, _DEAREST = 4, 16
+_MIN_COST, _MAX_COST = 4, 16
 _SLOW_COST = 13
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,4096}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -72,8 +72,8 @@ def _password_hash(text: str) -> Secret:
     fix = "Fix: make one with  htpasswd -nBC 10 USER."
     if not found:
         raise ValueError(f"it is not a bcrypt hash. {fix}")
-    if not _CHEAPEST <= int(found["cost"]) <= _DEAREST:
-        raise ValueError(f"its cost is not {_CHEAPEST} to {_DEAREST}. {fix}")
+    if not _MIN_COST <= int(found["cost"]) <= _MAX_COST:
+        raise ValueError(f"its cost is not {_MIN_COST} to {_MAX_COST}. {fix}")
     return Secret(text)
 
 
@@ -195,7 +195,7 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoorSettings:
+class WebConfigSettings:
     """The whole file."""
 
     tls_server_config: TlsSettings | None = None

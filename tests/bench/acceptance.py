@@ -16,7 +16,7 @@ from bench.plan import Plan, Shape
 from bench.processes import Process, Sink
 from bench.table import Findings, at_least, at_most, grid, spread
 
-_MOST_WARM_UP = 200
+_MAX_WARM_UP_REQUESTS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def _server(plan: Plan, name: str, sink: Sink) -> Iterator[Process]:
 
 def _round(shape: Shape, process: Process, sink: Sink, seed: str) -> Round:
     starts_at = int(time.time() * 1000) - 60_000
-    _warm_up(process, sink, min(_MOST_WARM_UP, shape.requests // 4), f"w{seed}", starts_at)
+    _warm_up(process, sink, min(_MAX_WARM_UP_REQUESTS, shape.requests // 4), f"w{seed}", starts_at)
     spec = Spec(
         port=process.port,
         connections=shape.connections,

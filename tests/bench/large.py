@@ -16,7 +16,7 @@ from bridge import config
 from bridge.mapping import Mapper
 from bridge.notification import parse
 
-_MOST_SINGLES = 20_000
+_MAX_SINGLES = 20_000
 _LEAD = 0.3
 
 
@@ -80,7 +80,7 @@ def _group_beside_singles(plan: Plan, bridge: Process, sink: Sink, seed: str) ->
     single = Spec(
         port=bridge.port,
         connections=1,
-        requests=_MOST_SINGLES,
+        requests=_MAX_SINGLES,
         alerts=1,
         seed=f"s{seed}",
         starts_at=int(time.time() * 1000) - 60_000,

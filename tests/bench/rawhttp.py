@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 
-LARGEST_HEAD = 1 << 16
+MAX_HEAD_BYTES = 1 << 16
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 Answer = Callable[[bytes, bytes, bytes], bytes]
@@ -32,7 +32,7 @@ class RawHttp(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         while len(self._received) >= self._needed:
-            head_ends = self._received.find(b"\r\n\r\n", 0, LARGEST_HEAD)
+            head_ends = self._received.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
             if head_ends < 0:
                 return
             head = bytes(self._received[:head_ends])

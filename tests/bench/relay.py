@@ -26,7 +26,7 @@ _CONSTANTS = {
 }
 _TIMEOUT = 5 * 24 * 3600 * 1000
 _BACKLOG = 4_096
-_LARGEST_BODY = 64 << 20
+_MAX_BODY_BYTES = 64 << 20
 
 
 class Relay:
@@ -69,7 +69,7 @@ async def _bare(request: web.Request) -> web.Response:
 
 
 async def _serve(sink: str | None) -> None:
-    application = web.Application(client_max_size=_LARGEST_BODY)
+    application = web.Application(client_max_size=_MAX_BODY_BYTES)
     if sink is None:
         application.add_routes([web.post("/webhook", _bare)])
     else:

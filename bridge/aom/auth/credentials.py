@@ -1,7 +1,7 @@
 """Credentials of one target: which of the four kinds it has, and the two kinds that stand in files.
 
-In: settings. Out: a `Grant` for each request, or a `CredentialError` with the outcome to report. Files are read anew
-for each request, since Kubernetes and others rotate them. Secrets go on the wire and nowhere else.
+In: settings. Out: a `RequestAuth` for each request, or a `CredentialError` with the outcome to report. Files are read
+anew for each request, since Kubernetes and others rotate them. Secrets go on the wire and nowhere else.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Protocol
 
 import aiohttp
 
-from bridge.aom.auth.grant import CredentialError, Grant, KeyGrant, TokenGrant
+from bridge.aom.auth.grant import CredentialError, KeyAuth, RequestAuth, TokenAuth
 from bridge.aom.auth.iam import Password
-from bridge.aom.auth.renewing import Renewed
+from bridge.aom.auth.renewing import RenewingCredentials
 from bridge.aom.auth.sdk_chain import SdkChain
 from bridge.aom.outcome import Outcome
 from bridge.aom.settings import AkskSettings, TargetSettings, TokenSettings
@@ -22,10 +22,10 @@ from bridge.clock import Clock, Millis
 class Credentials(Protocol):
     """What a client of AOM asks for each request."""
 
-    async def get(self) -> Grant:
+    async def get(self) -> RequestAuth:
         """Return what a request is authorized with; raises `CredentialError` when there is nothing."""
 
-    async def renew(self, refused: Grant) -> bool:
+    async def renew(self, refused: RequestAuth) -> bool:
         """Take note that AOM refused this grant; return whether there is another one now."""
 
     async def close(self) -> None:
@@ -36,7 +36,7 @@ class Credentials(Protocol):
         """When the present grant ends; None where that is not known."""
 
 
-class Fixed:
+class StaticCredentials:
     """A token or access keys by value or from files, which somebody else renews.
 
     Args:
@@ -48,14 +48,14 @@ class Fixed:
     def __init__(self, settings: TokenSettings | AkskSettings) -> None:
         self._settings = settings
 
-    async def get(self) -> Grant:
+    async def get(self) -> RequestAuth:
         """Return the grant; files are read anew each time."""
         try:
             return _grant(self._settings)
         except ValueError as error:
             raise CredentialError(Outcome("unauthorized", message=str(error)[:500])) from None
 
-    async def renew(self, refused: Grant) -> bool:
+    async def renew(self, refused: RequestAuth) -> bool:
         """Return whether the files hold something else by now."""
         return await self.get() != refused
 
@@ -63,11 +63,11 @@ class Fixed:
         """Do nothing."""
 
 
-def _grant(settings: TokenSettings | AkskSettings) -> Grant:
+def _grant(settings: TokenSettings | AkskSettings) -> RequestAuth:
     if isinstance(settings, TokenSettings):
-        return TokenGrant(settings.secret())
+        return TokenAuth(settings.secret())
     keys = settings.secrets()
-    return KeyGrant(keys.access_key, keys.secret_key, keys.security_token)
+    return KeyAuth(keys.access_key, keys.secret_key, keys.security_token)
 
 
 def credentials(name: str, target: TargetSettings, session: aiohttp.ClientSession, clock: Clock) -> Credentials:
@@ -81,10 +81,10 @@ def credentials(name: str, target: TargetSettings, session: aiohttp.ClientSessio
     """
     auth = target.auth
     if auth.password is not None:
-        return Renewed(Password(target, auth.password, session), name, clock)
+        return RenewingCredentials(Password(target, auth.password, session), name, clock)
     if auth.sdk is not None:
-        return Renewed(SdkChain(target.sdk_region), name, clock)
+        return RenewingCredentials(SdkChain(target.sdk_region), name, clock)
     fixed = auth.token or auth.aksk
     if fixed is None:
         raise ValueError("a target without credentials passed the configuration")
-    return Fixed(fixed)
+    return StaticCredentials(fixed)

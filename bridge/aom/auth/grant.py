@@ -19,7 +19,7 @@ from bridge.aom.outcome import Outcome
 from bridge.clock import MINUTE, SECOND, Millis
 from bridge.secret import Secret
 
-MOST_SKEW: Millis = 15 * MINUTE
+MAX_SKEW: Millis = 15 * MINUTE
 """The gateway refuses a signature whose date is further off."""
 
 
@@ -40,7 +40,7 @@ class Call(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Grant(Protocol):
+class RequestAuth(Protocol):
     """What a request is authorized with. Equal grants are the same credentials."""
 
     @property
@@ -54,7 +54,7 @@ class Grant(Protocol):
         """Return a text in which no secret of this grant stands."""
 
 
-class TokenGrant(msgspec.Struct, frozen=True):
+class TokenAuth(msgspec.Struct, frozen=True):
     """A token of IAM's."""
 
     token: Secret
@@ -73,7 +73,7 @@ class TokenGrant(msgspec.Struct, frozen=True):
         return _masked(text, self.token)
 
 
-class KeyGrant(msgspec.Struct, frozen=True):
+class KeyAuth(msgspec.Struct, frozen=True):
     """Access keys: permanent ones, or temporary ones with their security token."""
 
     access_key: str

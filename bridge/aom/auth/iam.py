@@ -1,8 +1,9 @@
 """Tokens from IAM by user name and password.
 
-In: `auth.password` of a target. Out: a token with its end, or a `CredentialError`. When to ask is `Renewed`'s business.
-Facts: IAM's "Obtaining a User Token Through Password Authentication" (201, the token in the response header
-X-Subject-Token, valid 24 h; it can have 40,960 characters; the scope is a project by id or by name).
+In: `auth.password` of a target. Out: a token with its end, or a `CredentialError`. When to ask is
+`RenewingCredentials`'s business. Facts: IAM's "Obtaining a User Token Through Password Authentication" (201, the token
+in the response header X-Subject-Token, valid 24 h; it can have 40,960 characters; the scope is a project by id or by
+name).
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import aiohttp
 import msgspec
 
 from bridge.aom.answer import read_answer
-from bridge.aom.auth.grant import CredentialError, TokenGrant
+from bridge.aom.auth.grant import CredentialError, TokenAuth
 from bridge.aom.auth.renewing import Obtained, renew_at
 from bridge.aom.outcome import Outcome, Reason, read_outcome, words_of
 from bridge.aom.settings import PasswordSettings, TargetSettings
 from bridge.clock import HOUR, Millis, parse_rfc3339
 from bridge.secret import Secret
 
-LONGEST_TOKEN = 64 * 1024
+MAX_TOKEN_BYTES = 64 * 1024
 """Room for a header with a token; aiohttp's own limit is 8,190."""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=5)
@@ -72,7 +73,7 @@ class Password:
                 token = response.headers.get("X-Subject-Token", "")
                 if response.status < 300 and token:
                     expires_at = _expiry(body, now)
-                    return Obtained(TokenGrant(Secret(token)), expires_at, renew_at(now, expires_at))
+                    return Obtained(TokenAuth(Secret(token)), expires_at, renew_at(now, expires_at))
                 answer = read_outcome(response.status, body, response.headers.get("Retry-After"), now)
                 raise CredentialError(self._refused(response.status, answer))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from bridge.aom.auth.grant import CredentialError, Grant
+from bridge.aom.auth.grant import CredentialError, RequestAuth
 from bridge.aom.outcome import Outcome, words_of
 from bridge.backoff import backoff
 from bridge.clock import MINUTE, SECOND, Clock, Millis, format_duration
@@ -22,10 +22,10 @@ from bridge.log import logger
 
 _RENEW_AT = 0.8
 _AFTER_REFUSAL: Millis = 5 * MINUTE
-_LONGEST_AFTER_REFUSAL: Millis = 30 * MINUTE
+_MAX_PAUSE_AFTER_REFUSAL: Millis = 30 * MINUTE
 """IAM locks an account after five wrong passwords within fifteen minutes by default."""
 
-_LONGEST_AFTER_OUTAGE: Millis = MINUTE
+_MAX_PAUSE_AFTER_OUTAGE: Millis = MINUTE
 _BETWEEN_REFUSED: Millis = 5 * SECOND
 """Between two renewals because AOM refused: an AOM that refuses every token must not become a storm on IAM."""
 
@@ -35,12 +35,12 @@ _log = logger("aom")
 class Obtained(msgspec.Struct, frozen=True):
     """A grant, and until when it lives; ``expires_at`` None: that is not known, and it is asked for again later."""
 
-    grant: Grant
+    grant: RequestAuth
     expires_at: Millis | None
     renew_at: Millis
 
 
-class Origin(Protocol):
+class CredentialSource(Protocol):
     """Where grants come from."""
 
     name: str
@@ -57,7 +57,7 @@ def renew_at(now: Millis, expires_at: Millis) -> Millis:
     return now + int(max(0, expires_at - now) * _RENEW_AT)
 
 
-class Renewed:
+class RenewingCredentials:
     """Credentials from an origin.
 
     Args:
@@ -66,7 +66,7 @@ class Renewed:
         clock: the time.
     """
 
-    def __init__(self, origin: Origin, target: str, clock: Clock) -> None:
+    def __init__(self, origin: CredentialSource, target: str, clock: Clock) -> None:
         self._origin = origin
         self._target = target
         self._clock = clock
@@ -83,7 +83,7 @@ class Renewed:
         """When the present grant ends; None where there is none, or that is not known."""
         return None if self._held is None else self._held.expires_at
 
-    async def get(self) -> Grant:
+    async def get(self) -> RequestAuth:
         """Return a grant; one that is old still serves while it lives, and is renewed meanwhile."""
         now, held = self._clock(), self._held
         if held is None or (held.expires_at is not None and now >= held.expires_at):
@@ -92,7 +92,7 @@ class Renewed:
             self._begin()
         return held.grant
 
-    async def renew(self, refused: Grant) -> bool:
+    async def renew(self, refused: RequestAuth) -> bool:
         """Ask for another grant because AOM refused this one, unless somebody has just done so; say if there is one."""
         if self._held is not None and self._held.grant != refused:
             return True
@@ -120,7 +120,7 @@ class Renewed:
             with contextlib.suppress(asyncio.CancelledError, CredentialError):
                 await self._task
 
-    async def _renewed(self) -> Grant:
+    async def _renewed(self) -> RequestAuth:
         if self._task is None and not self._may_try(self._clock()) and self._error is not None:
             raise self._error
         await asyncio.shield(self._begin())
@@ -129,7 +129,7 @@ class Renewed:
         return self._held.grant
 
     def _may_try(self, now: Millis) -> bool:
-        must_wait = 0 < self._next_try - now <= _LONGEST_AFTER_REFUSAL  # beyond that the clock was set back
+        must_wait = 0 < self._next_try - now <= _MAX_PAUSE_AFTER_REFUSAL  # beyond that the clock was set back
         if not must_wait or self._tried is None:
             return True
         try:
@@ -189,9 +189,9 @@ class Renewed:
 
     def _wait(self, error: CredentialError) -> Millis:
         if error.outcome.needs_operator:
-            return min(_LONGEST_AFTER_REFUSAL, _AFTER_REFUSAL << min(self._failures - 1, 8))
+            return min(_MAX_PAUSE_AFTER_REFUSAL, _AFTER_REFUSAL << min(self._failures - 1, 8))
         asked = error.outcome.retry_after
-        return backoff(self._failures, least=SECOND, most=_LONGEST_AFTER_OUTAGE, random=random.random, asked=asked)
+        return backoff(self._failures, least=SECOND, most=_MAX_PAUSE_AFTER_OUTAGE, random=random.random, asked=asked)
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bridge.aom.auth.grant import CredentialError, KeyGrant
+from bridge.aom.auth.grant import CredentialError, KeyAuth
 from bridge.aom.auth.renewing import Obtained, renew_at
 from bridge.aom.outcome import Outcome
 from bridge.aom.regions import address
@@ -28,7 +28,7 @@ _LOOK_AGAIN: Millis = 5 * MINUTE
 """For keys without an end: a profile file may be changed."""
 
 _TIMEOUT_SECONDS = (3, 5)
-_LONGEST_WORD = 160
+_MAX_WORD_CHARACTERS = 160
 _PLACE = re.compile(r"host='(?P<host>[^']+)', port=(?P<port>\d+)")
 _CLASS = re.compile(r"^\w+Exception - ")
 
@@ -57,7 +57,7 @@ class SdkChain:
         return Obtained(keys, expires_at, renew_at(now, expires_at))
 
 
-def _first_that_has_keys(region: str) -> tuple[KeyGrant, Millis | None]:
+def _first_that_has_keys(region: str) -> tuple[KeyAuth, Millis | None]:
     """Ask each provider; unlike the SDK's own chain, one that breaks does not keep the next one from being asked."""
     # Imported where it is used: it takes a third of a second and 22 MB, and most users never sign.
     from huaweicloudsdkcore.auth import provider  # noqa: PLC0415
@@ -73,7 +73,9 @@ def _first_that_has_keys(region: str) -> tuple[KeyGrant, Millis | None]:
         try:
             return _keys_of(kind.get_basic().get_credentials(), region)
         except Exception as error:  # noqa: BLE001 - the SDK raises its own, requests' and Python's
-            lacking.append(f"{kind.__name__.removesuffix('CredentialProvider')}: {_words_of(error)[:_LONGEST_WORD]}")
+            lacking.append(
+                f"{kind.__name__.removesuffix('CredentialProvider')}: {_words_of(error)[:_MAX_WORD_CHARACTERS]}"
+            )
     raise CredentialError(Outcome("unauthorized", message="no provider has keys: " + "; ".join(lacking)))
 
 
@@ -89,13 +91,13 @@ def _words_of(error: BaseException) -> str:
     return " ".join(words.split()) or "it failed without a word"
 
 
-def _keys_of(credentials: Any, region: str) -> tuple[KeyGrant, Millis | None]:  # noqa: ANN401 - the SDK has no types
+def _keys_of(credentials: Any, region: str) -> tuple[KeyAuth, Millis | None]:  # noqa: ANN401 - the SDK has no types
     _lead_to(credentials, region)
     credentials.process_sts(_http_client())
     if not credentials.ak or not credentials.sk:
         raise ValueError("it gave no keys")
     token = credentials.security_token
-    keys = KeyGrant(credentials.ak, Secret(credentials.sk), Secret(token) if token else None)
+    keys = KeyAuth(credentials.ak, Secret(credentials.sk), Secret(token) if token else None)
     expires_at = credentials._expired_at  # noqa: SLF001 - the SDK tells it nowhere else
     return keys, int(expires_at * SECOND) if expires_at else None
 
@@ -127,12 +129,12 @@ def _http_client() -> Any:  # noqa: ANN401 - as above
     return HttpClient(config, HttpHandler(), DefaultExceptionHandler(), quiet)
 
 
-async def _on_a_thread(call: Callable[[], tuple[KeyGrant, Millis | None]]) -> tuple[KeyGrant, Millis | None]:
+async def _on_a_thread(call: Callable[[], tuple[KeyAuth, Millis | None]]) -> tuple[KeyAuth, Millis | None]:
     """Run a call on a daemon thread: the interpreter waits for those of its own pools when it ends."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[tuple[KeyGrant, Millis | None]] = loop.create_future()
+    done: asyncio.Future[tuple[KeyAuth, Millis | None]] = loop.create_future()
 
-    def settle(result: tuple[KeyGrant, Millis | None] | None, error: BaseException | None) -> None:
+    def settle(result: tuple[KeyAuth, Millis | None] | None, error: BaseException | None) -> None:
         if done.done():
             return
         if error is not None:

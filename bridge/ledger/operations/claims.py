@@ -17,7 +17,7 @@ from bridge.clock import Millis
 from bridge.event import Event
 from bridge.ledger import transitions
 from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key, action_of
-from bridge.ledger.counts import Tally
+from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.storage import rows as tables
 from bridge.ledger.storage.rows import Due
 from bridge.ledger.storage.schema import alarms, contents
@@ -42,7 +42,7 @@ class Settled(msgspec.Struct, frozen=True):
 
     seqs: set[int]
     due: set[tuple[str, Action]]
-    changes: Tally
+    changes: AlarmCounts
 
 
 class Taken(msgspec.Struct, frozen=True, array_like=True):
@@ -145,7 +145,7 @@ def settle(connection: Connection, *, holder: str, steps: Sequence[tuple[int, Ru
     done += _succeeding(connection, done, heirs, rows, now)
     tables.update(connection, done)
     due = {(after.target, action_of(after.state)) for _, after in done if after.due_at is not None}
-    return Settled({row.seq for row, _ in held}, due, Tally.of(done))
+    return Settled({row.seq for row, _ in held}, due, AlarmCounts.of(done))
 
 
 def _succeeding(
@@ -166,7 +166,9 @@ def _succeeding(
     return changed
 
 
-def change_newest(connection: Connection, keys: Sequence[Key], step: Rule, seqs: Sequence[int] | None = None) -> Tally:
+def change_newest(
+    connection: Connection, keys: Sequence[Key], step: Rule, seqs: Sequence[int] | None = None
+) -> AlarmCounts:
     """Apply a rule to the newest alarm of each of these alerts, while no other can be added.
 
     Args:
@@ -180,10 +182,10 @@ def change_newest(connection: Connection, keys: Sequence[Key], step: Rule, seqs:
     steps = [(row, step(row)) for row in last.values() if seqs is None or row.seq in seqs]
     changed = [(before, after) for before, after in steps if before is not after]
     tables.update(connection, changed)
-    return Tally.of(changed)
+    return AlarmCounts.of(changed)
 
 
-def hasten(
+def retry_now(
     connection: Connection, target: str, action: Action, *, reasons: Sequence[str], now: Millis, limit: int
 ) -> int:
     """Make due at once what waits out a backoff for one of these reasons, the oldest first; return how many."""
@@ -201,7 +203,7 @@ def hasten(
     return len(seqs)
 
 
-def give_back(connection: Connection, holder: str | None, now: Millis) -> None:
+def release(connection: Connection, holder: str | None, now: Millis) -> None:
     """Make claimed alarms due again: those of one worker that has stopped, or all where no other process can be.
 
     Args:

@@ -19,7 +19,7 @@ from bridge.clock import Millis
 from bridge.errors import UnknownAlarmError
 from bridge.event import Mapped
 from bridge.ledger import transitions
-from bridge.ledger.alarm import Alarm, Context
+from bridge.ledger.alarm import Alarm, AlertContext
 from bridge.ledger.operations import queries
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.schema import alarms
@@ -29,7 +29,7 @@ _AT_ONCE = 200
 """Rejected alarms in one transaction of a retry of all: webhooks get their turn in between."""
 
 EDITS: tuple[Edit, ...] = get_args(Edit)
-MapAnew = Callable[[str, Context], Mapped]
+MapAnew = Callable[[str, AlertContext], Mapped]
 """Maps an alert, given its source and what the ledger keeps of its webhook."""
 
 
@@ -108,7 +108,7 @@ class Editor:
             return transitions.retried(alarm, None, self._now), "its clear is tried again"
         return self._retry_report(alarm, context)
 
-    def _retry_report(self, alarm: Alarm, context: Context) -> tuple[Alarm, str]:
+    def _retry_report(self, alarm: Alarm, context: AlertContext) -> tuple[Alarm, str]:
         self._check_newest(alarm)
         mapped = self._map_anew(alarm.source, context)
         outline = self._codec.outline(mapped, context)
@@ -156,7 +156,7 @@ class Editor:
         if seqs:
             raise _Refusal("another alarm of its alert is being sent right now. Fix: try again in a moment")
 
-    def _context(self, alarm: Alarm) -> Context:
+    def _context(self, alarm: Alarm) -> AlertContext:
         kept = rows.contents_of(self._connection, [alarm.seq]).get(alarm.seq)
         try:
             if kept is None:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from bridge.clock import Millis
 from bridge.ledger import transitions
 from bridge.ledger.alarm import Alarm
-from bridge.ledger.counts import Tally
+from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.storage import rows as tables
 from bridge.ledger.storage.schema import alarms, contents, counters
 from bridge.ledger.storage.statements import chunks
@@ -51,15 +51,15 @@ def expirable(connection: Connection, after: int, now: Millis) -> tuple[list[int
     return found, int(last) if count == ROWS_PER_LOOK else 0
 
 
-def expire(connection: Connection, seqs: Sequence[int], now: Millis) -> tuple[list[Alarm], Tally]:
+def expire(connection: Connection, seqs: Sequence[int], now: Millis) -> tuple[list[Alarm], AlarmCounts]:
     """Finish those of these alarms that have really expired; return them, and how the counts changed."""
     steps = [(row, transitions.expired(row, now)) for row in tables.load(connection, seqs).values()]
     done = [(before, after) for before, after in steps if before is not after]
     tables.update(connection, done)
-    return [after for _, after in done], Tally.of(done)
+    return [after for _, after in done], AlarmCounts.of(done)
 
 
-def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -> Tally:
+def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -> AlarmCounts:
     """Delete the oldest alarms that finished before a time, at most ``limit``; return how the counts changed.
 
     A rejected alarm that still fires stays: it is what tells that its repeats are no news.
@@ -72,7 +72,7 @@ def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -
         .with_for_update(skip_locked=True)
     )
     rows = connection.execute(query).all()
-    changes = Tally()
+    changes = AlarmCounts()
     for _, state, target in rows:
         changes.states[state, target] -= 1
     for some in chunks([row[0] for row in rows]):

@@ -1,8 +1,8 @@
 """Put: one transaction that takes in the alerts of several notifications; the rules decide, this module keeps.
 
-In: the `Parcel` of each notification, in the order in which they came. Out: for each of them the outcome of every
-alert, or why it was refused, which leaves its neighbours untouched. All entries of one alert are folded in memory
-first, so each row is written once. A transaction that failed as a whole is tried again, one notification by one.
+In: the `IncomingNotification` of each notification, in the order in which they came. Out: for each of them the outcome
+of every alert, or why it was refused, which leaves its neighbours untouched. All entries of one alert are folded in
+memory first, so each row is written once. A transaction that failed as a whole is tried again, one notification by one.
 """
 
 from __future__ import annotations
@@ -19,15 +19,25 @@ from sqlalchemy.exc import OperationalError
 from bridge.clock import Millis
 from bridge.errors import BridgeError, LedgerFullError, LedgerUnavailableError, PayloadError
 from bridge.ledger import transitions
-from bridge.ledger.alarm import Action, Alarm, Entry, Kept, Key, Outcome, Outline, action_of, alarm_id
-from bridge.ledger.counts import Tally
+from bridge.ledger.alarm import (
+    Action,
+    Alarm,
+    Effect,
+    IncomingAlert,
+    Key,
+    MappedAlert,
+    StoredContents,
+    action_of,
+    alarm_id,
+)
+from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.statements import chunks
-from bridge.ledger.writer.messages import Parcel
+from bridge.ledger.writer.messages import IncomingNotification
 
 _Lasts = dict[Key, Alarm]
 _Rows = dict[int, Alarm]
-_Contents = dict[int, Kept]
+_Contents = dict[int, StoredContents]
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 _CHECKED_EACH = 1_000
@@ -47,10 +57,10 @@ class PutResult:
     """
 
     def __init__(self) -> None:
-        self.outcomes: list[list[Outcome] | BridgeError] = []
+        self.outcomes: list[list[Effect] | BridgeError] = []
         self.notes: list[bytes] = []
         self.added = 0
-        self.changes = Tally()
+        self.changes = AlarmCounts()
         self.rare: dict[str, Millis] = {}
         self.due: set[tuple[str, Action]] = set()
 
@@ -65,7 +75,7 @@ class PutResult:
             self.rare[target] = max(gap, self.rare.get(target, 0))
 
 
-class Terms(msgspec.Struct, frozen=True):
+class PutParameters(msgspec.Struct, frozen=True):
     """What a put is judged by.
 
     ``reassert_after``: for each target, after how long a repeat is reported again; ``room``: how many alarms may still
@@ -77,7 +87,7 @@ class Terms(msgspec.Struct, frozen=True):
     now: Millis
 
 
-def put(connection: Connection, parcels: Sequence[Parcel], terms: Terms) -> PutResult:
+def put(connection: Connection, parcels: Sequence[IncomingNotification], terms: PutParameters) -> PutResult:
     """Take in these notifications, in a transaction that the caller commits at once.
 
     Raises:
@@ -89,7 +99,7 @@ def put(connection: Connection, parcels: Sequence[Parcel], terms: Terms) -> PutR
     return result
 
 
-def put_one_by_one(connection: Connection, parcels: Sequence[Parcel], terms: Terms) -> PutResult:
+def put_one_by_one(connection: Connection, parcels: Sequence[IncomingNotification], terms: PutParameters) -> PutResult:
     """Take in these notifications, each as if it came alone: one that fails is refused, and its neighbours are kept.
 
     Raises:
@@ -129,7 +139,7 @@ class Put:
         terms: what it is judged by.
     """
 
-    def __init__(self, connection: Connection, terms: Terms) -> None:
+    def __init__(self, connection: Connection, terms: PutParameters) -> None:
         self._connection = connection
         self._codec = rows.codec()
         self._reassert_after = terms.reassert_after
@@ -147,7 +157,7 @@ class Put:
         self._rare: dict[str, Millis] = {}
         self._seq = 0
 
-    def run(self, parcels: Sequence[Parcel]) -> PutResult:
+    def run(self, parcels: Sequence[IncomingNotification]) -> PutResult:
         """Take in these notifications.
 
         Raises:
@@ -166,7 +176,7 @@ class Put:
         self._write(result)
         return result
 
-    def _look_up(self, entries: Sequence[Entry]) -> None:
+    def _look_up(self, entries: Sequence[IncomingAlert]) -> None:
         """Read what the ledger knows of these alerts."""
         self._seq = rows.next_seq(self._connection, len(entries))
         keys = sorted({entry.key for entry in entries})
@@ -176,7 +186,9 @@ class Put:
         self._ids = rows.past_ids(self._connection, [alarm_id(entry.key, entry.starts_at) for entry in again])
         self._ids.update(alarm.id for alarm in self._before.values())
 
-    def _notification(self, parcel: Parcel, entries: Sequence[Entry]) -> list[Outcome] | LedgerFullError:
+    def _notification(
+        self, parcel: IncomingNotification, entries: Sequence[IncomingAlert]
+    ) -> list[Effect] | LedgerFullError:
         self._undo = [] if len(self._new) + len(entries) > self._room else None
         added_before = len(self._new)
         outcomes = []
@@ -208,7 +220,7 @@ class Put:
             else:
                 values[key] = before
 
-    def _outcome(self, parcel: Parcel, number: int, entry: Entry) -> Outcome:
+    def _outcome(self, parcel: IncomingNotification, number: int, entry: IncomingAlert) -> Effect:
         last = self._last.get(entry.key)
         entry = transitions.dated(last, entry, self._now)
         outcome = (
@@ -224,7 +236,7 @@ class Put:
             self._keep(transitions.resolved(last, entry, self._now))
         return outcome
 
-    def _born(self, entry: Entry, outline: Outline) -> None:
+    def _born(self, entry: IncomingAlert, outline: MappedAlert) -> None:
         own_id = self._free_id(entry)
         last = self._last.get(entry.key)
         alarm = transitions.born(entry, outline, seq=self._seq, alarm_id=own_id, now=self._now, last=last)
@@ -233,11 +245,11 @@ class Put:
         if last is not None:
             if last.state == "expired" and entry.status == "firing":
                 self._repeated_rarely(last, self._now - max(last.last_seen, last.received_at))
-            self._keep(transitions.succeeded(last, self._now))
+            self._keep(transitions.superseded(last, self._now))
         self._set(self._new, alarm.seq, outline.kept)
         self._keep(alarm)
 
-    def _repeat(self, last: Alarm, entry: Entry) -> None:
+    def _repeat(self, last: Alarm, entry: IncomingAlert) -> None:
         gap = self._now - max(last.last_seen, last.received_at)
         if last.is_open and gap * 2 > last.timeout:
             self._repeated_rarely(last, gap)
@@ -252,7 +264,7 @@ class Put:
     def _repeated_rarely(self, last: Alarm, gap: Millis) -> None:
         self._rare[last.target] = max(gap, self._rare.get(last.target, 0))
 
-    def _contents_changed(self, last: Alarm, alarm: Alarm, kept: Kept) -> None:
+    def _contents_changed(self, last: Alarm, alarm: Alarm, kept: StoredContents) -> None:
         if last.seq in self._new:
             self._set(self._new, last.seq, replace(kept, event=self._new[last.seq].event))
         elif last.seq in self._remapped:
@@ -266,7 +278,7 @@ class Put:
         self._set(self._last, alarm.key, alarm)
         self._set(self._rows, alarm.seq, alarm)
 
-    def _free_id(self, entry: Entry) -> str:
+    def _free_id(self, entry: IncomingAlert) -> str:
         first = alarm_id(entry.key, entry.starts_at)
         if first not in self._ids:
             return first
@@ -288,11 +300,11 @@ class Put:
         self._write_contents()
         result.added = len(self._new)
         for seq, alarm in self._rows.items():
-            result.changes.came(alarm)
+            result.changes.added(alarm)
             if alarm.due_at is not None:
                 result.due.add((alarm.target, action_of(alarm.state)))
             if seq in before:
-                result.changes.left(before[seq])
+                result.changes.removed(before[seq])
 
     def _write_contents(self) -> None:
         """Write today's annotations beside the frozen event; what AOM has never taken is not frozen yet."""
@@ -303,7 +315,7 @@ class Put:
         rows.update_contents(self._connection, [(seq, self._codec.pack(kept)) for seq, kept in changed.items()])
 
 
-def _entries_of(parcel: Parcel) -> list[Entry] | PayloadError:
+def _entries_of(parcel: IncomingNotification) -> list[IncomingAlert] | PayloadError:
     try:
         return parcel.open()
     except PayloadError as error:

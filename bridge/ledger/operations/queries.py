@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from bridge.clock import Millis
 from bridge.errors import UnknownAlarmError
 from bridge.event import Event
-from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Context, State
+from bridge.ledger.alarm import DUE_STATES, Action, Alarm, AlertContext, State
 from bridge.ledger.storage.rows import Codec, is_behind_another
 from bridge.ledger.storage.rows import codec as own_codec
 from bridge.ledger.storage.schema import alarms, contents, counters
@@ -29,7 +29,7 @@ class AlarmView(msgspec.Struct, frozen=True):
 
     alarm: Alarm
     event: Event
-    context: Context
+    context: AlertContext
 
 
 def edits(connection: Connection) -> int:
@@ -135,4 +135,4 @@ def _view(codec: Codec, alarm: Alarm, kept: bytes) -> AlarmView:
         fields = {"event_name": "unreadable", "event_severity": alarm.severity, "event_type": alarm.event_type}
         event = Event({**fields, "resource_id": "unreadable"}, {}, alarm.timeout)
         lost = Alert(alarm.fingerprint, "firing", {}, {}, alarm.starts_at, alarm.ends_at, "")
-        return AlarmView(alarm, event, Context(lost, Group("", "", {}, {}, {}, "")))
+        return AlarmView(alarm, event, AlertContext(lost, Group("", "", {}, {}, {}, "")))

@@ -83,7 +83,7 @@ class Database(Protocol):
         """Give some free space back; say whether more is to give."""
 
 
-class HeldConnection:
+class WriteConnection:
     """The connection that small writes share: to get one for each costs as much as its transaction.
 
     Args:

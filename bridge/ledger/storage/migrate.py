@@ -19,7 +19,7 @@ from bridge.ledger.storage.schema import metadata
 VERSION_TABLE = "ledger_version"
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _LOCK = 0x616F6D  # "aom": any number will do, as long as every replica takes the same
-_LONGEST = "SET LOCAL statement_timeout = '5min'; SET LOCAL lock_timeout = '1min'"
+_TIMEOUTS = "SET LOCAL statement_timeout = '5min'; SET LOCAL lock_timeout = '1min'"
 
 
 def migrate(engine: Engine, place: str, migrations: Path = _MIGRATIONS) -> None:
@@ -88,7 +88,7 @@ def _other_schema(place: str, difference: str) -> LedgerStartError:
 
 def _lock(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_LONGEST)
+        connection.exec_driver_sql(_TIMEOUTS)
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.event import Event, Mapped
-from bridge.ledger.alarm import Alarm, Context, Kept, Key, Outline, State
+from bridge.ledger.alarm import Alarm, AlertContext, Key, MappedAlert, State, StoredContents
 from bridge.ledger.storage.schema import alarms, contents, counters
 from bridge.ledger.storage.statements import InStatement, Row, RowsStatement, Statement, listed
 
@@ -25,7 +25,7 @@ _fixed = ("seq", "id", "source", "fingerprint", "received_at")
 _hot = [name for name in Alarm.__struct_fields__ if name not in _fixed]
 _placing = ("ends_at", "finished_at", "is_newest")
 _place = attrgetter(*_placing)
-Step = tuple[Alarm, Alarm]
+Change = tuple[Alarm, Alarm]
 """An alarm before and after a change."""
 
 _earlier = alarms.alias("earlier")
@@ -49,7 +49,7 @@ class _Updates:
         self._moving = RowsStatement(alarms, _hot)
         self._staying = RowsStatement(alarms, [name for name in _hot if name not in _placing])
 
-    def run(self, connection: Connection, steps: Sequence[Step]) -> None:
+    def run(self, connection: Connection, steps: Sequence[Change]) -> None:
         """Write what became of alarms."""
         self._moving.run(connection, [astuple(after) for before, after in steps if _place(before) != _place(after)])
         self._staying.run(connection, [astuple(after) for before, after in steps if _place(before) == _place(after)])
@@ -181,7 +181,7 @@ class _Parts(msgspec.Struct):
 
 
 class _Told(msgspec.Struct):
-    context: Context
+    context: AlertContext
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -209,39 +209,39 @@ class Codec:
         self._told = msgspec.json.Decoder(_Told)
         self._parts = msgspec.json.Decoder(_Parts)
 
-    def outline(self, mapped: Mapped, context: Context) -> Outline | None:
+    def outline(self, mapped: Mapped, context: AlertContext) -> MappedAlert | None:
         """Return what a row needs of a mapped alert; None if a rule drops it."""
         event = mapped.event
         if event is None:
             return None
         frozen = self._encoder.encode({"metadata": event.metadata, "timeout": event.timeout})
         annotations = self._encoder.encode(event.annotations)
-        return Outline(
+        return MappedAlert(
             target=mapped.target,
             rule=mapped.rule,
             severity=event.severity,
             event_type=event.event_type,
             timeout=event.timeout,
             digest=hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest(),
-            kept=Kept(frozen, annotations, self._encoder.encode(context)),
+            kept=StoredContents(frozen, annotations, self._encoder.encode(context)),
         )
 
-    def pack(self, kept: Kept) -> bytes:
+    def pack(self, kept: StoredContents) -> bytes:
         """Return it as one blob."""
         text = b'{"event":%b,"annotations":%b,"context":%b}' % (kept.event, kept.annotations, kept.context)
         return self._compressor.compress(text)
 
-    def unpack(self, blob: bytes) -> Kept:
+    def unpack(self, blob: bytes) -> StoredContents:
         """Return what `pack` packed."""
         parts = self._parts.decode(self._decompress(blob))
-        return Kept(bytes(parts.event), bytes(parts.annotations), bytes(parts.context))
+        return StoredContents(bytes(parts.event), bytes(parts.annotations), bytes(parts.context))
 
     def event(self, blob: bytes) -> Event:
         """Return the event that a push sends."""
         sent = self._sent.decode(self._decompress(blob))
         return Event(sent.event.metadata, sent.annotations, sent.event.timeout)
 
-    def context(self, blob: bytes) -> Context:
+    def context(self, blob: bytes) -> AlertContext:
         """Return the alert with its group."""
         return self._told.decode(self._decompress(blob)).context
 
@@ -315,7 +315,7 @@ def insert(connection: Connection, new: Sequence[tuple[Alarm, bytes]]) -> None:
     _insert_contents.run(connection, [(alarm.seq, kept) for alarm, kept in new])
 
 
-def update(connection: Connection, steps: Sequence[Step]) -> None:
+def update(connection: Connection, steps: Sequence[Change]) -> None:
     """Write alarms that changed; the caller holds their rows."""
     _update.run(connection, steps)
 

@@ -52,7 +52,7 @@ _MENDED_BY_TIME = _OF_THE_DISK | {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sq
 _MAGIC = b"SQLite format 3\0"
 _MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK_FILE_SYSTEMS = re.compile(r"(nfs|nfs4|cifs|smb\w*|9p|afs|ceph|lustre|ocfs2|gfs2|glusterfs|beegfs|fuse\..+)")
-_LEAST_FREE_PAGES = 256
+_MIN_FREE_PAGES = 256
 _PAGES_PER_TRIM = 512
 
 
@@ -164,7 +164,7 @@ class SqliteDatabase:
         """Give some of the space that purged rows have left back to the disk; say whether more is to give."""
         free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
         pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
-        if free < max(_LEAST_FREE_PAGES, pages // 4):
+        if free < max(_MIN_FREE_PAGES, pages // 4):
             return False
         # Below SQLAlchemy: it moves one page for each row that is fetched, and the rows have no columns.
         connection.connection.cursor().execute(f"PRAGMA incremental_vacuum({_PAGES_PER_TRIM})").fetchall()

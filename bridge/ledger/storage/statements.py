@@ -21,10 +21,10 @@ from sqlalchemy.engine import Connection, Dialect
 CHUNK = 512
 """The most values in one IN list: few enough for every database."""
 
-_MOST_AS_IT_IS = 32
+_MAX_EXACT_ROWS = 32
 """Rows that are written by one statement, whatever their number."""
 
-_MOST_ROWS = 128
+_MAX_ROWS = 128
 """The most rows in one INSERT: SQLite takes 32,766 values."""
 
 Row = tuple[Any, ...]
@@ -147,7 +147,7 @@ def chunks(items: Sequence[Any]) -> Iterator[list[Any]]:
 def _sizes(count: int) -> Iterator[int]:
     """Cut a count into small ones and powers of two, so that few texts are prepared."""
     while count:
-        size = count if count <= _MOST_AS_IT_IS else min(_MOST_ROWS, 1 << (count.bit_length() - 1))
+        size = count if count <= _MAX_EXACT_ROWS else min(_MAX_ROWS, 1 << (count.bit_length() - 1))
         yield size
         count -= size
 

@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from bridge.errors import BridgeError, LedgerUnavailableError
-from bridge.ledger.alarm import Receipt
-from bridge.ledger.writer.messages import Parcel
+from bridge.ledger.alarm import PutReceipt
+from bridge.ledger.writer.messages import IncomingNotification
 from bridge.log import ThrottledLine, logger
 
-Result = Receipt | BridgeError
-Commit = Callable[[list[Parcel]], Awaitable[list[Result]]]
-_LARGEST_GROUP = 10_000
+Result = PutReceipt | BridgeError
+Commit = Callable[[list[IncomingNotification]], Awaitable[list[Result]]]
+_MAX_GROUP_ROWS = 10_000
 """Alerts in one shared transaction; a single notification may be larger."""
 
 _WORTH_ANOTHER = 12
@@ -45,10 +45,10 @@ class AbandonedError(LedgerUnavailableError):
 class _Waiting:
     """One notification on its way into a transaction."""
 
-    def __init__(self, parcel: Parcel, is_wanted: Callable[[], bool]) -> None:
+    def __init__(self, parcel: IncomingNotification, is_wanted: Callable[[], bool]) -> None:
         self.parcel = parcel
         self.is_wanted = is_wanted
-        self.done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[PutReceipt] = asyncio.get_running_loop().create_future()
 
     def settle(self, result: Result) -> None:
         if self.done.done():
@@ -81,7 +81,7 @@ class GroupCommit:
         self._can_overlap = can_overlap
         self._waiting: OrderedDict[_Waiting, None] = OrderedDict()
         self._rows = 0
-        self._is_called = False
+        self._is_scheduled = False
         self._under_way: dict[asyncio.Task[None], list[_Waiting]] = {}
         self._closing = False
         self._failed = ThrottledLine(partial(_log.error, "a transaction of the ledger failed"))
@@ -93,17 +93,17 @@ class GroupCommit:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def put(self, parcel: Parcel, is_wanted: Callable[[], bool]) -> Receipt:
+    async def put(self, parcel: IncomingNotification, is_wanted: Callable[[], bool]) -> PutReceipt:
         """Wait for the commit of one notification; as `Ledger.put`."""
         if self._closing:
             raise LedgerUnavailableError("the bridge is shutting down")
-        is_large = parcel.rows > _LARGEST_GROUP
+        is_large = parcel.rows > _MAX_GROUP_ROWS
         parcel.expires_at = time.monotonic() + MAX_PUT_SECONDS - (_REST_SECONDS if is_large else _COMMIT_SECONDS)
         waiting = _Waiting(parcel, is_wanted)
         self._waiting[waiting] = None
         self._rows += parcel.rows
-        if not self._is_called:
-            self._is_called = True
+        if not self._is_scheduled:
+            self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self.go)
         try:
             async with asyncio.timeout(MAX_PUT_SECONDS):
@@ -115,7 +115,7 @@ class GroupCommit:
 
     def go(self) -> None:
         """Begin as many transactions as can be under way."""
-        self._is_called = False
+        self._is_scheduled = False
         while self._waiting and self._is_free():
             group = self._next_group()
             if not group:
@@ -141,7 +141,7 @@ class GroupCommit:
     def _next_group(self) -> list[_Waiting]:
         """Take what can go now: the first ones that wait, and nothing past one that has to wait."""
         group: list[_Waiting] = []
-        left, share = min(_LARGEST_GROUP, self._room_left()), self._share()
+        left, share = min(_MAX_GROUP_ROWS, self._room_left()), self._share()
         for waiting in self._waiting:
             left -= waiting.parcel.most
             if (left < 0 and (group or self._under_way)) or (share <= 0 and group):
@@ -162,7 +162,7 @@ class GroupCommit:
     def _room_left(self) -> int:
         """Return how many alerts may go beside those under way, each of which may add an alarm."""
         if not self._under_way:
-            return _LARGEST_GROUP
+            return _MAX_GROUP_ROWS
         return self._room() - sum(waiting.parcel.most for group in self._under_way.values() for waiting in group)
 
     def _begin(self, group: list[_Waiting]) -> None:

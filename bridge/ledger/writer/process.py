@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger.storage.database import HeldConnection, address, checked
+from bridge.ledger.storage.database import WriteConnection, address, checked
 from bridge.ledger.storage.sqlite import SqliteDatabase
 
 T = TypeVar("T")
@@ -67,13 +67,13 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run_all(requests: BinaryIO, answers: socket.socket, database: SqliteDatabase) -> None:
-    held = HeldConnection(database)
+    held = WriteConnection(database)
     while (request := _next(requests)) is not None:
         _answer(answers, _run(held, request))
     held.let_go()
 
 
-def _run(held: HeldConnection, request: bytes) -> tuple[bool, Any]:
+def _run(held: WriteConnection, request: bytes) -> tuple[bool, Any]:
     steps: Steps[Any]
     try:
         steps, is_durable = pickle.loads(request)  # noqa: S301 - it comes from our own process
@@ -85,7 +85,7 @@ def _run(held: HeldConnection, request: bytes) -> tuple[bool, Any]:
     return _relieved(held, steps.otherwise, is_durable=is_durable)
 
 
-def _relieved(held: HeldConnection, step: Callable[[Connection], Any], *, is_durable: bool) -> tuple[bool, Any]:
+def _relieved(held: WriteConnection, step: Callable[[Connection], Any], *, is_durable: bool) -> tuple[bool, Any]:
     """Run a transaction, and once more where what it failed of could be mended."""
     is_done, result = _transaction(held, step, is_durable=is_durable)
     try:
@@ -96,7 +96,7 @@ def _relieved(held: HeldConnection, step: Callable[[Connection], Any], *, is_dur
     return _transaction(held, step, is_durable=is_durable)
 
 
-def _transaction(held: HeldConnection, step: Callable[[Connection], Any], *, is_durable: bool) -> tuple[bool, Any]:
+def _transaction(held: WriteConnection, step: Callable[[Connection], Any], *, is_durable: bool) -> tuple[bool, Any]:
     try:
         with held.get(is_durable=is_durable, at_once=False).begin() as transaction:
             result = checked(held.database, step, transaction.connection)

@@ -23,14 +23,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from bridge.errors import BridgeError, LedgerUnavailableError
 from bridge.ledger.refusals import of_database
-from bridge.ledger.storage.database import Database, HeldConnection, checked
+from bridge.ledger.storage.database import Database, WriteConnection, checked
 from bridge.ledger.writer.client import WriterGoneError, WritingProcess
 from bridge.ledger.writer.process import Steps
 
 T = TypeVar("T")
-Step = Callable[[Connection], T]
+Operation = Callable[[Connection], T]
 
-MOST_ROWS = 1_000
+MAX_ROWS = 1_000
 """Of a small write: some 50 ms, for which other webhooks wait."""
 
 
@@ -55,7 +55,7 @@ class Transactions:
         self._travelling = 0
         self._all_back = asyncio.Event()
         self._all_back.set()
-        self._held = HeldConnection(database)
+        self._held = WriteConnection(database)
         self._is_hurried = False
         self._is_travelling = False
         self._refusal: BridgeError | None = LedgerUnavailableError(_NOT_OPEN)
@@ -106,7 +106,7 @@ class Transactions:
 
     async def close(self, reason: BaseException | None = None) -> None:
         """Finish what was begun, then leave the database; what is asked from now on is refused for this reason."""
-        async with self._alone():
+        async with self._one_by_one():
             self._refusal = reason if isinstance(reason, BridgeError) else LedgerUnavailableError(_NOT_OPEN)
             if self._elsewhere is not None and self._is_travelling:
                 await self._elsewhere.close()
@@ -116,12 +116,12 @@ class Transactions:
 
     async def write(
         self,
-        step: Step[T],
-        rows: int = MOST_ROWS + 1,
+        step: Operation[T],
+        rows: int = MAX_ROWS + 1,
         *,
         is_durable: bool = True,
         can_travel: bool = False,
-        otherwise: Step[T] | None = None,
+        otherwise: Operation[T] | None = None,
     ) -> T:
         """Run one transaction.
 
@@ -139,8 +139,8 @@ class Transactions:
         try:
             if can_travel and self._elsewhere is not None:
                 steps = Steps(step, otherwise)
-                return await self._there(self._elsewhere, steps, is_durable=is_durable, is_large=rows > MOST_ROWS)
-            async with self._alone():
+                return await self._there(self._elsewhere, steps, is_durable=is_durable, is_large=rows > MAX_ROWS)
+            async with self._one_by_one():
                 self._check()
                 try:
                     return await self._by_ourselves(step, rows, is_durable=is_durable)
@@ -154,7 +154,7 @@ class Transactions:
                 self._refusal = unavailable
             raise unavailable from error
 
-    async def read(self, step: Step[T]) -> T:
+    async def read(self, step: Operation[T]) -> T:
         """Run one read beside the writes.
 
         Raises:
@@ -172,7 +172,7 @@ class Transactions:
             raise _unavailable(error) from error
 
     @contextlib.asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
+    async def _one_by_one(self) -> AsyncIterator[None]:
         """Wait until nothing else writes; SQLite itself would let us wait behind a storm until we gave up."""
         async with self._turn:
             await self._all_back.wait()
@@ -182,8 +182,8 @@ class Transactions:
         if self._refusal is not None:
             raise LedgerUnavailableError(str(self._refusal))
 
-    async def _by_ourselves(self, step: Step[T], rows: int, *, is_durable: bool) -> T:
-        if rows > MOST_ROWS or self._database.is_shared:
+    async def _by_ourselves(self, step: Operation[T], rows: int, *, is_durable: bool) -> T:
+        if rows > MAX_ROWS or self._database.is_shared:
             return await self._on(self._writer, lambda: self._transaction(step))
         return await self._here(step, is_durable=is_durable)
 
@@ -203,7 +203,7 @@ class Transactions:
             if not self._travelling:
                 self._all_back.set()
 
-    def _transaction(self, step: Step[T]) -> T:
+    def _transaction(self, step: Operation[T]) -> T:
         """Run a write, and once more where what it failed of could be mended."""
         try:
             return self._once(step)
@@ -212,11 +212,11 @@ class Transactions:
                 raise
         return self._once(step)
 
-    def _once(self, step: Step[T]) -> T:
+    def _once(self, step: Operation[T]) -> T:
         with self._database.engine.begin() as connection:
             return checked(self._database, step, connection)
 
-    async def _here(self, step: Step[T], *, is_durable: bool) -> T:
+    async def _here(self, step: Operation[T], *, is_durable: bool) -> T:
         """Run a write in the event loop; its commit on the writing thread if that waits for the disk."""
         connection = self._held.get(is_durable=is_durable, at_once=True)
         try:

@@ -3,8 +3,8 @@
 from bridge.web.handlers.alarm_json import as_json
 from bridge.web.handlers.alarms import AlarmsApi
 from bridge.web.handlers.config import ConfigView
-from bridge.web.handlers.landing import Landing
-from bridge.web.handlers.metrics import Exposition
-from bridge.web.handlers.probes import Probes
+from bridge.web.handlers.landing import LandingPage
+from bridge.web.handlers.metrics import MetricsHandler
+from bridge.web.handlers.probes import HealthHandlers
 
-__all__ = ["AlarmsApi", "ConfigView", "Exposition", "Landing", "Probes", "as_json"]
+__all__ = ["AlarmsApi", "ConfigView", "HealthHandlers", "LandingPage", "MetricsHandler", "as_json"]

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from bridge.errors import LedgerUnavailableError
 from bridge.event import Mapped
-from bridge.ledger import EDITS, Context, Edit, Ledger
+from bridge.ledger import EDITS, AlertContext, Edit, Ledger
 from bridge.log import logger
 from bridge.mapping import Mapper
 from bridge.web.responses import WHO, answer, failure
@@ -42,7 +42,7 @@ class Admin:
         self._mapper = mapper
         self._reload = reload
 
-    def use(self, mapper: Mapper) -> None:
+    def reconfigure(self, mapper: Mapper) -> None:
         """Map by other rules from now on."""
         self._mapper = mapper
 
@@ -79,7 +79,7 @@ class Admin:
 
         return handle
 
-    def _map_anew(self, source: str, context: Context) -> Mapped:
+    def _map_anew(self, source: str, context: AlertContext) -> Mapped:
         return self._mapper.map(source, context.alert, context.group).mapped
 
 

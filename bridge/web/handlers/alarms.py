@@ -15,7 +15,7 @@ from bridge.ledger.operations import queries
 from bridge.web.handlers.alarm_json import as_json
 from bridge.web.responses import answer, failure
 
-_MOST = 10_000
+_MAX_LISTED = 10_000
 
 
 class AlarmsApi:
@@ -51,8 +51,8 @@ class AlarmsApi:
         if unknown:
             return failure(f"no state is called {unknown[0][:40]!r}; there are {', '.join(STATES)}", 400)
         limit = query.get("limit", "1000")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MOST):
-            return failure(f"limit must be 1 to {_MOST}", 400)
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MAX_LISTED):
+            return failure(f"limit must be 1 to {_MAX_LISTED}", 400)
         try:
             views = await self._ledger.read(
                 lambda connection: queries.listing(

@@ -21,7 +21,7 @@ class ConfigView:
     def __init__(self, shown: str) -> None:
         self._shown = shown
 
-    def use(self, shown: str) -> None:
+    def reconfigure(self, shown: str) -> None:
         """Show another one from now on."""
         self._shown = shown
 

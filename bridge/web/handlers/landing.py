@@ -24,7 +24,7 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-class Landing:
+class LandingPage:
     """The handler of ``/``.
 
     Args:

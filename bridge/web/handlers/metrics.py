@@ -20,7 +20,7 @@ from bridge.ledger import STATES, Ledger
 from bridge.metrics import Metrics
 
 
-class Exposition:
+class MetricsHandler:
     """The handler of ``/metrics``.
 
     Args:

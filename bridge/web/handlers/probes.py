@@ -16,7 +16,7 @@ from bridge.ledger import Ledger
 _MAX_PROBE_SECONDS = 5
 
 
-class Probes:
+class HealthHandlers:
     """The handlers of ``/-/healthy`` and ``/-/ready``.
 
     Args:

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 
 
-class Turns:
+class LoopBudget:
     """Shares out each round of the event loop; who has to wait goes on in the order in which he came.
 
     Args:
@@ -20,13 +20,13 @@ class Turns:
     def __init__(self, most: int) -> None:
         self._most = most
         self._done = 0
-        self._is_called = False
+        self._is_scheduled = False
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
 
     async def take(self, size: int) -> None:
         """Wait until so much may be done."""
-        if not self._is_called:
-            self._is_called = True
+        if not self._is_scheduled:
+            self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._next_round)
         if self._done >= self._most or self._waiting:
             turn = asyncio.get_running_loop().create_future()
@@ -42,6 +42,6 @@ class Turns:
             if not turn.done():
                 turn.set_result(None)
                 self._done += size
-        self._is_called = self._done > 0
-        if self._is_called:
+        self._is_scheduled = self._done > 0
+        if self._is_scheduled:
             asyncio.get_running_loop().call_soon(self._next_round)
