@@ -12,8 +12,8 @@ from bridge.ledger import (
     ParsedAlerts,
     Settlement,
     WritingProcess,
-    transitions,
 )
+from bridge.ledger.decisions import Cleared, Refused, Reported, Rescheduled
 from bridge.ledger.operations import queries
 from bridge.notification import Alert, Group
 
@@ -92,29 +92,23 @@ class Book:
 
     async def claim(self, holder="w", limit=100):
         """Claim what is due for either action."""
-        reports = await self.ledger.claim("default", "report", holder, limit)
-        return reports + await self.ledger.claim("default", "clear", holder, limit - len(reports))
+        reports = await self.ledger.due.claim("default", "report", holder, limit)
+        return reports + await self.ledger.due.claim("default", "clear", holder, limit - len(reports))
 
-    async def settle(self, claim, step):
-        return await self.ledger.settle([Settlement(claim.alarm, step)])
+    async def settle(self, claim, decision):
+        return await self.ledger.due.settle([Settlement(claim.alarm, decision)])
 
     async def accept(self, claim):
         if claim.action == "report":
-            return await self.settle(
-                claim, partial(transitions.reported, sent_starts_at=claim.alarm.starts_at, now=self.now)
-            )
-        return await self.settle(claim, partial(transitions.cleared, reason=None, now=self.now))
+            return await self.settle(claim, Reported(claim.alarm.starts_at))
+        return await self.settle(claim, Cleared())
 
     async def refuse(self, claim):
-        step = partial(transitions.refused, action=claim.action, reason="refused", detail="AOM.0400 no", now=self.now)
-        return await self.settle(claim, step)
+        return await self.settle(claim, Refused(claim.action, "refused", "AOM.0400 no"))
 
-    async def release(self, claim, after=1_000, reason="timeout"):
-        due_at = self.now + after
-        step = partial(
-            transitions.rescheduled, due_at=due_at, reason=reason, detail="no answer", in_doubt=True, now=self.now
-        )
-        return await self.settle(claim, step)
+    async def release(self, claim, after=1_000, phase="retrying"):
+        decision = Rescheduled(self.now + after, phase, "timeout", "no answer", in_doubt=True)
+        return await self.settle(claim, decision)
 
     async def deliver(self):
         """Accept everything that is due, one round; return the actions in order."""
@@ -124,7 +118,7 @@ class Book:
         return [claim.action for claim in claims]
 
     async def rows(self):
-        views = await self.ledger.read(queries.listing)
+        views = await self.ledger._core.read(queries.listing)
         return [view.alarm for view in reversed(views)]
 
     async def states(self):

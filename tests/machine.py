@@ -18,7 +18,8 @@ from model import KINDS, Held, Model
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.event import Event, Mapped
-from bridge.ledger import ACTIONS, ArrivedAlert, Ledger, LedgerSettings, Settlement, transitions
+from bridge.ledger import ACTIONS, ArrivedAlert, Ledger, LedgerSettings, Settlement
+from bridge.ledger.decisions import Cleared, Refused, Reported, Rescheduled
 from bridge.ledger.operations import queries
 from bridge.notification import Alert
 
@@ -185,7 +186,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if how == "accept":
             self.settle(self.accepted(held))
         elif how == "refuse" and not held.has_reached:
-            step = partial(transitions.refused, action=held.claim.action, reason="refused", detail="", now=self.now)
+            step = Refused(held.claim.action, "refused", "")
             self.settle((held, step, False, partial(self.model.refused, held.episode, held.claim.action, self.now)))
         elif how == "release":
             if in_doubt and reaches:
@@ -197,21 +198,19 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model.reach(held)
         alarm, one, now = held.claim.alarm, held.episode, self.now
         if held.claim.action == "report":
-            step = partial(transitions.reported, sent_starts_at=alarm.starts_at, now=now)
+            step = Reported(alarm.starts_at)
             return held, step, True, partial(self.model.accepted, one, alarm.starts_at, now)
         told = [alarm.doubt_at or 0, 0 if held.ids else alarm.reported_at or 0]
         left = max(told) if now - max(told) < MAX_TIME else None
         if held.claim.has_successor or left is None:
-            step = partial(transitions.cleared, reason=None, now=now, named=["x"], doubt_at=left)
+            step = Cleared(named=("x",), doubt_at=left)
             return held, step, False, partial(one.clear, now, doubt=left is not None)
         return self.rescheduled(held, MINUTE, in_doubt=False)
 
     def rescheduled(self, held, wait, *, in_doubt):
         """Nothing is decided."""
         due_at = self.now + wait
-        step = partial(
-            transitions.rescheduled, due_at=due_at, reason="timeout", detail="", in_doubt=in_doubt, now=self.now
-        )
+        step = Rescheduled(due_at, "retrying", "timeout", "", in_doubt=in_doubt)
         return held, step, in_doubt, partial(held.episode.release, due_at, in_doubt=in_doubt)
 
     def settle(self, *ends):
@@ -219,7 +218,7 @@ class LedgerMachine(RuleBasedStateMachine):
         ledger = self.ledger(self.tokens)
         claims = [held.claim.alarm for held, *_ in ends]
         steps = [Settlement(alarm, step) for alarm, (_, step, *_) in zip(claims, ends, strict=True)]
-        changed = self.run(ledger.settle(steps))
+        changed = self.run(ledger.due.settle(steps))
         assert changed == {held.claim.alarm.seq for held, *_ in ends if held.is_held}
         for held, _, may_be_taken, effect in ends:
             if held.is_held:
@@ -229,12 +228,12 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.doubt(ledger, held)
 
     def doubt(self, ledger, held):
-        self.run(ledger.doubt([held.claim.alarm.key]))
+        self.run(ledger.due.mark_doubtful([held.claim.alarm.key]))
         self.model.doubted(held.name, self.now)
 
     def stop(self, token, who):
         """A worker stops in good order; what was in flight is in doubt."""
-        self.run(self.ledger(who).release(token))
+        self.run(self.ledger(who).due.release(token))
         self.held = [held for held in self.held if held.claim.alarm.claimed_by != token]
         self.model.release(self.now, token)
 
@@ -264,7 +263,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_rows_are_the_models(self):
         """No row is lost or too many, one is open at most, each is as the table says, and the counts are the rows'."""
-        views, counted = self.run(self.ledgers[0].read(lambda c: (queries.listing(c), queries.counts(c))))
+        views, counted = self.run(self.ledgers[0]._core.read(lambda c: (queries.listing(c), queries.counts(c))))
         rows = {name: [view.alarm for view in reversed(views) if view.alarm.fingerprint == name] for name in KINDS}
         for name, found in rows.items():
             seen = [(r.state, r.ends_at, r.refresh_due, r.claimed_by, r.doubt_at is not None) for r in found]

@@ -76,13 +76,13 @@ class Replica:
         """End as by `kill -9`: nothing that runs does anything any more; AOM may still be at work on its requests."""
         app, self._app = self._app, None
         self._note("", f"bridge {self.number} is killed")
-        transactions = app.ledger._transactions
+        transactions = app.ledger._core.transactions
         transactions.write = transactions.read = _gone
         await self._life.end()
         for client in app.parts.delivery.clients.values():
             await client.stop()
         transactions._held.let_go()
-        app.ledger._database.close()
+        app.ledger._core.database.close()
 
     async def be_away(self, seconds, *, is_graceful):
         """End, and start again after so many seconds."""
@@ -107,11 +107,11 @@ class Replica:
 
     async def left(self):
         """Give the rows of the ledger that are not at rest."""
-        return await self._app.ledger.read(lambda connection: connection.exec_driver_sql(_DUE).all())
+        return await self._app.ledger._core.read(lambda connection: connection.exec_driver_sql(_DUE).all())
 
     async def rows(self, fingerprint):
         """Give an alert's rows, the oldest first."""
-        views = await self._app.ledger.read(queries.listing)
+        views = await self._app.ledger._core.read(queries.listing)
         return [view.alarm for view in reversed(views) if view.alarm.fingerprint == fingerprint]
 
 

@@ -399,7 +399,7 @@ async def test_an_unreadable_row_is_set_aside_and_holds_up_nobody(tmp_path):
         await rig.arm({"on": "report", "status": 503})
         await rig.send(alert("A"), alert("B"))
         spoil = sa.update(contents).where(contents.c.seq == 1).values(kept=b"{garbage")
-        await rig.app.ledger.write(lambda connection: connection.execute(spoil))
+        await rig.app.ledger._core.write(lambda connection: connection.execute(spoil))
         await until(lambda: rig.count("rejected") == 1)
         await rig.disarm()
         await until(lambda: rig.active() == ["B"])

@@ -371,7 +371,7 @@ async def test_every_change_is_logged_with_who_and_from_where(tmp_path, capsys):
     async with guarded(tmp_path, USERS + RIGHTS) as rig:
         headers = basic("oncall", "night")
         await ask(rig, *WEBHOOK, headers=basic("alertmanager", "am"))
-        (own_id,) = [row[0] for row in await rig.app.ledger.read(ids)]
+        (own_id,) = [row[0] for row in await rig.app.ledger._core.read(ids)]
         for path in (f"/api/v1/alarms/{own_id}/discard", "/api/v1/alarms/retry", "/-/reload"):
             await ask(rig, "POST", path, headers=headers)
             (line,) = [one for one in capsys.readouterr().out.splitlines() if "who=oncall" in one]

@@ -33,7 +33,7 @@ async def behind(tmp_path, *, clock=system_clock, target="lookup_wait: 1s", **op
 
 async def alarms_of(rig):
     """Give the ledger's alarms, the newest first."""
-    return [view.alarm for view in await rig.app.ledger.read(queries.listing)]
+    return [view.alarm for view in await rig.app.ledger._core.read(queries.listing)]
 
 
 def break_first(gate, how, *, is_meant=is_report):

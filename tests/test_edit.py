@@ -39,7 +39,7 @@ async def rejected(book, name="a"):
 
 async def edit(book, what, own_id, map_anew=None):
     """Do one edit; give whether it was done, and the sentence."""
-    (result,) = await book.ledger.edit(what, [own_id], map_anew or mapped())
+    (result,) = await book.ledger.records.edit(what, [own_id], map_anew or mapped())
     return result.done, result.text
 
 
@@ -153,7 +153,7 @@ async def test_an_edit_takes_a_fingerprint(book):
     await book.deliver()
     await book.fire("a", start=T0 + 9)
     (old, new) = await book.rows()
-    (result,) = await book.ledger.edit("clear", [old.fingerprint], mapped())
+    (result,) = await book.ledger.records.edit("clear", [old.fingerprint], mapped())
     assert (result.id, result.done) == (new.id, True)
     await book.fire("a", source="other")
     done, text = await edit(book, "discard", old.fingerprint)
@@ -175,7 +175,7 @@ async def test_retry_all_takes_every_rejected_alarm(book):
         await book.fire(f"a{number}")
     for claim in await book.claim(limit=1000):
         await book.refuse(claim)
-    results = await book.ledger.retry_all(None, None, mapped())
+    results = await book.ledger.records.retry_all(None, None, mapped())
     assert [result.done for result in results] == [True] * 230
     assert book.ledger.counts()["report_due", "default"] == 230
 
@@ -248,10 +248,10 @@ async def test_a_trace_is_told_once_and_in_its_order(book, monkeypatch, capsys):
     monkeypatch.setattr(trace, "_TOLD_AT_ONCE", 2)
     results = [Edited(f"id{number}", done=number != 1, text="t") for number in range(4)]
     keep = partial(trace.keep, edit="clear", now=T0, is_of_all=False)
-    await book.ledger.write(lambda connection: keep(connection, results=results))
-    await book.ledger.write(lambda connection: keep(connection, results=results, is_of_all=True))
-    while await book.ledger.read(trace.is_untold):
-        await book.ledger.write(trace.tell)
+    await book.ledger._core.write(lambda connection: keep(connection, results=results))
+    await book.ledger._core.write(lambda connection: keep(connection, results=results, is_of_all=True))
+    while await book.ledger._core.read(trace.is_unlogged):
+        await book.ledger._core.write(trace.log_changes)
     lines = [line for line in capsys.readouterr().out.splitlines() if "by the command line" in line]
     assert [(re.findall(r"\bid=(\S+)", line), "text=t" in line) for line in lines] == [
         (["id0"], True),

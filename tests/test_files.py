@@ -117,7 +117,7 @@ async def test_a_full_disk_copies_nothing_back_from_a_log_that_was_cut(book):
     full = OperationalError("COMMIT", {}, sqlite3.OperationalError("disk I/O error"))
     full.orig.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHORT_READ
     with pytest.raises(LedgerUnavailableError, match="was cut"):
-        book.ledger._database.relieve(full)
+        book.ledger._core.database.relieve(full)
     assert summed(book.path) == before
 
 
@@ -129,10 +129,10 @@ async def test_checkpoints_and_a_shrinking_file_are_no_cuts(book):
         other.close()
         await book.fire(kind)
     for _ in range(3):
-        await book.ledger.write(lambda c: c.exec_driver_sql("CREATE TABLE large AS SELECT randomblob(2000000)"))
-        await book.ledger.write(lambda c: c.exec_driver_sql("DROP TABLE large"))
+        await book.ledger._core.write(lambda c: c.exec_driver_sql("CREATE TABLE large AS SELECT randomblob(2000000)"))
+        await book.ledger._core.write(lambda c: c.exec_driver_sql("DROP TABLE large"))
         await book.fire("large")
-        while await book.ledger.write(book.ledger._database.trim):
+        while await book.ledger._core.write(book.ledger._core.database.trim):
             await book.fire("trimmed")
         with sqlite3.connect(book.path) as other:
             other.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -10,6 +10,7 @@ from process import serving
 from test_end_to_end import arm, cloud, disarm, post
 
 from bridge.ledger.operations import queries
+from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage.database import looking_at
 
 
@@ -84,5 +85,5 @@ async def test_a_merged_alarm_is_not_taken_for_its_predecessor(tmp_path):
 def doubts(rig):
     """Give the doubt about the open alarm."""
     with looking_at(rig.app._reloader.settings.store.url) as connection:
-        (view,) = queries.listing(connection, states=["reported"])
+        (view,) = queries.listing(connection, AlarmFilter(states=["reported"]))
     return view.alarm.doubt_at

@@ -14,6 +14,7 @@ from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableEr
 from bridge.ledger import AbandonedError, Alarm, ArrivedAlert, IncomingNotification
 from bridge.ledger.operations import queries
 from bridge.ledger.operations.put import Put, PutParameters, next_free, put, put_one_by_one
+from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage import rows as tables
 from bridge.ledger.storage.database import database as connect
 from bridge.ledger.storage.schema import alarms, metadata
@@ -53,7 +54,7 @@ async def test_a_repeat_touches_last_seen_and_annotations_only(book):
     await book.deliver()
     book.now += MINUTE
     assert await book.fire(note="second") == "repeat"
-    (view,) = await book.ledger.read(queries.listing)
+    (view,) = await book.ledger._core.read(queries.listing)
     assert view.alarm.last_seen == book.now
     assert view.event.annotations == {"message": "second"}
     assert await book.claim() == []
@@ -260,12 +261,12 @@ async def test_an_alarm_whose_id_begins_another_one_is_found_by_it(book):
         book.now += 1
         await book.resolve()
     for row in await book.rows():
-        view = await book.ledger.read(lambda c, own_id=row.id: queries.show(c, own_id))
+        view = await book.ledger._core.read(lambda c, own_id=row.id: queries.show(c, own_id))
         assert view.alarm == row
     begin = row.id[:31]
     ids = [f"{row.id} of s" for row in reversed(await book.rows())]
     with pytest.raises(UnknownAlarmError, match=f"^more than one alarm is meant: {', '.join(ids)}. Fix: "):
-        await book.ledger.read(lambda c: queries.show(c, begin))
+        await book.ledger._core.read(lambda c: queries.show(c, begin))
 
 
 async def test_an_alarm_is_found_by_its_alerts_fingerprint(book):
@@ -278,7 +279,7 @@ async def test_an_alarm_is_found_by_its_alerts_fingerprint(book):
     await book.fire("a", start=book.now)
 
     async def found(name):
-        return (await book.ledger.read(lambda c: queries.show(c, name))).alarm
+        return (await book.ledger._core.read(lambda c: queries.show(c, name))).alarm
 
     rows = await book.rows()
     assert await found(rows[0].fingerprint) == rows[-1]
@@ -295,7 +296,7 @@ async def test_what_names_no_alarm_is_told(book, name):
     """A name that is no id, fingerprint or beginning of an id names nothing, whatever characters it has."""
     await book.fire()
     with pytest.raises(UnknownAlarmError, match=r"^no alarm has this id or fingerprint$"):
-        await book.ledger.read(lambda c: queries.show(c, name))
+        await book.ledger._core.read(lambda c: queries.show(c, name))
 
 
 async def test_equal_labels_of_two_sources_stay_two_alarms(book):
@@ -373,7 +374,7 @@ async def test_a_lane_does_not_spin_on_an_alarm_that_waits_behind_another(book):
     await book.release(claim, after=9_000)
     await book.resolve("a", end=T0 + 1)
     await book.fire("a", start=T0 + 2)
-    assert await book.ledger.next_due("default", "report") == T0 + 9_000
+    assert await book.ledger.due.next_due("default", "report") == T0 + 9_000
 
 
 async def test_concurrent_notifications_of_one_alert_make_one_alarm(book):
@@ -391,7 +392,7 @@ async def test_the_database_itself_holds_at_most_one_open_alarm(book):
         sa.select(*(sa.literal(99) if c.name == "seq" else sa.literal("x") if c.name == "id" else c for c in alarms.c)),
     )
     with pytest.raises(LedgerUnavailableError, match=r"(?i)unique"):
-        await book.ledger.write(lambda connection: connection.execute(copy))
+        await book.ledger._core.write(lambda connection: connection.execute(copy))
 
 
 async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
@@ -401,7 +402,7 @@ async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
         await book.fire("b")
         with pytest.raises(LedgerFullError):
             await book.put([book.arrival("firing", "a", note="kept?"), book.arrival("firing", "c")])
-        (view,) = await book.ledger.read(lambda c: queries.listing(c, limit=1))
+        (view,) = await book.ledger._core.read(lambda c: queries.listing(c, AlarmFilter(limit=1)))
         assert view.event.annotations == {"message": "n"}
         assert await book.fire("a") == "repeat"
         assert await book.resolve("b", end=T0 + 1) == "resolved"
@@ -541,20 +542,20 @@ async def test_counts_are_those_of_the_rows(book):
     await book.resolve("orphan")
     await book.deliver()
     await book.deliver()
-    counted = await book.ledger.read(queries.counts)
+    counted = await book.ledger._core.read(queries.counts)
     assert {key: n for key, n in book.ledger.counts().items() if n} == counted
-    still_open = await book.ledger.read(queries.open_counts)
+    still_open = await book.ledger._core.read(queries.open_counts)
     assert {key: n for key, n in book.ledger.open_counts().items() if n} == still_open
 
 
 async def test_a_row_keeps_the_alert_its_group_and_the_event(book):
     """A row holds what a later retry needs: the alert with its group's context, and the event as mapped."""
     await book.fire("a")
-    (view,) = await book.ledger.read(queries.listing)
+    (view,) = await book.ledger._core.read(queries.listing)
     assert view.context.alert.labels == {"alertname": "a"}
     assert view.context.group == GROUP
     assert view.event.metadata["event_name"] == "a"
-    assert await book.ledger.read(lambda c: queries.show(c, view.alarm.id[:10])) == view
+    assert await book.ledger._core.read(lambda c: queries.show(c, view.alarm.id[:10])) == view
 
 
 def test_the_migrations_make_the_schema_that_the_code_uses(place):
@@ -575,9 +576,9 @@ async def test_a_notification_that_is_too_old_is_refused_and_its_neighbours_are_
     parcels[1].expires_at = 0
     terms = PutParameters({}, 10, T0)
     with pytest.raises(ExpiredError):
-        await book.ledger.write(lambda connection: put(connection, parcels, terms))
+        await book.ledger._core.write(lambda connection: put(connection, parcels, terms))
     assert await book.rows() == []
-    result = await book.ledger.write(lambda connection: put_one_by_one(connection, parcels, terms))
+    result = await book.ledger._core.write(lambda connection: put_one_by_one(connection, parcels, terms))
     assert [type(outcome) for outcome in result.outcomes] == [list, ExpiredError, list]
     assert [row.fingerprint for row in await book.rows()] == ["a", "c"]
 
@@ -595,7 +596,7 @@ async def test_nothing_is_committed_that_became_too_old_meanwhile(book):
     parcels = [parcel([book.arrival("firing", "a")]), IncomingNotification(Slow([book.arrival("firing", "b")]))]
     parcels[0].expires_at = time.monotonic() + 0.1
     with pytest.raises(ExpiredError):
-        await book.ledger.write(lambda connection: put_one_by_one(connection, parcels, PutParameters({}, 10, T0)))
+        await book.ledger._core.write(lambda connection: put_one_by_one(connection, parcels, PutParameters({}, 10, T0)))
     assert await book.rows() == []
 
 
@@ -605,7 +606,7 @@ async def test_a_large_put_gives_up_while_it_is_under_way(book):
     late.expires_at = time.monotonic() + 0.1
     late.map = None  # nothing of it is asked for any more
     with pytest.raises(ExpiredError):
-        await book.ledger.write(lambda connection: Put(connection, PutParameters({}, 10, T0)).run([late]))
+        await book.ledger._core.write(lambda connection: Put(connection, PutParameters({}, 10, T0)).run([late]))
 
 
 async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each_alarm(book, monkeypatch):
@@ -617,7 +618,9 @@ async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each
     for expected in (200, 120):
         asked.clear()
         parcels = [parcel(flaps)]
-        await book.ledger.write(lambda connection, some=parcels: put(connection, some, PutParameters({}, 1_000, T0)))
+        await book.ledger._core.write(
+            lambda connection, some=parcels: put(connection, some, PutParameters({}, 1_000, T0))
+        )
         assert len(asked) <= expected
     assert len({row.id for row in await book.rows()}) == 200
 
@@ -639,8 +642,10 @@ async def test_a_refused_notification_leaves_no_trace_in_its_transaction(place):
         both = [[book.arrival("firing", "a", note="kept?"), *(book.arrival("firing", n) for n in "bcd")]]
         both.append([book.arrival("firing", "b", note="kept"), book.arrival("firing", "a", note="kept")])
         terms = PutParameters({"default": REASSERT}, 1, T0)
-        result = await book.ledger.write(lambda connection: put(connection, [parcel(some) for some in both], terms))
+        result = await book.ledger._core.write(
+            lambda connection: put(connection, [parcel(some) for some in both], terms)
+        )
         assert isinstance(result.outcomes[0], LedgerFullError)
         assert result.outcomes[1] == ["new", "repeat"]
-        views = await book.ledger.read(queries.listing)
+        views = await book.ledger._core.read(queries.listing)
         assert [view.event.annotations for view in views] == [{"message": "kept"}] * 2

@@ -14,8 +14,8 @@ from process import bridge_command, run, started
 from test_dispatcher import resolved
 from test_end_to_end import arm, by_name, cloud, disarm
 
-from bridge.ledger import looking_at
 from bridge.ledger.operations import queries
+from bridge.ledger.storage.database import looking_at
 
 LEASE_SECONDS = 10
 """The shortest lease that the configuration takes."""

@@ -17,8 +17,10 @@ from test_end_to_end import cloud
 import bridge.ledger.storage.migrate
 from bridge.clock import HOUR, SECOND, system_clock
 from bridge.errors import LedgerStartError, LedgerUnavailableError
-from bridge.ledger import ACTIONS, Settlement, transitions
+from bridge.ledger import ACTIONS, Settlement
+from bridge.ledger.decisions import Cleared, Reported
 from bridge.ledger.operations import queries
+from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage.database import database as connect
 from bridge.ledger.storage.migrate import migrate
 from bridge.ledger.storage.postgres import _BEGIN
@@ -44,7 +46,7 @@ class Workers:
         turn = 0
         while not self.are_done:
             turn += 1
-            claims = await book.ledger.claim("default", dice.choice(ACTIONS), f"{name}.{turn}", 20)
+            claims = await book.ledger.due.claim("default", dice.choice(ACTIONS), f"{name}.{turn}", 20)
             for claim in claims:
                 assert self.holders.setdefault(claim.alarm.key, claim) is claim, "two holders"
             await asyncio.sleep(dice.random() / 50)
@@ -59,7 +61,7 @@ class Workers:
             del self.holders[claim.alarm.key]
             self.delivered[claim.alarm.fingerprint].append((claim.alarm.seq, claim.action))
             settlements.append(Settlement(claim.alarm, accepted(claim)))
-        changed = await book.ledger.settle(settlements)
+        changed = await book.ledger.due.settle(settlements)
         assert changed == {claim.alarm.seq for claim in claims}
 
     async def give_up(self, book, name, claims):
@@ -71,8 +73,8 @@ class Workers:
 def accepted(claim):
     """Give the rule for a push that AOM has accepted."""
     if claim.action == "report":
-        return lambda row: transitions.reported(row, claim.alarm.starts_at, T0)
-    return lambda row: transitions.cleared(row, None, T0)
+        return Reported(claim.alarm.starts_at)
+    return Cleared()
 
 
 async def storm(one, two, *, alerts=200, rounds=8):
@@ -94,7 +96,7 @@ async def storm(one, two, *, alerts=200, rounds=8):
 
     async def is_quiet():
         failed = [task for task in tasks if task.done()]
-        return failed or {state for state, _ in await one.ledger.read(queries.counts)} == {"reported", "cleared"}
+        return failed or {state for state, _ in await one.ledger._core.read(queries.counts)} == {"reported", "cleared"}
 
     try:
         await asyncio.gather(*(send(book) for book in (one, two, one, two)))
@@ -109,7 +111,12 @@ async def storm(one, two, *, alerts=200, rounds=8):
 
 async def check(workers, one, two, outcomes, firing):
     """Compare rows, deliveries and counts with what was put."""
-    rows = [view.alarm for view in await one.ledger.read(lambda connection: queries.listing(connection, limit=100_000))]
+    rows = [
+        view.alarm
+        for view in await one.ledger._core.read(
+            lambda connection: queries.listing(connection, AlarmFilter(limit=100_000))
+        )
+    ]
     assert len(rows) == outcomes["new"] + outcomes["orphan"]
     assert {row.fingerprint for row in rows if row.is_open} == firing
     assert {row.state for row in rows} == {"reported", "cleared"}
@@ -120,8 +127,8 @@ async def check(workers, one, two, outcomes, firing):
     assert done["report"] == {row.seq for row in rows if row.first_reported_at is not None}
     for book in (one, two):
         await book.ledger._edited()
-        assert dict(book.ledger.counts()) == await book.ledger.read(queries.counts)
-        assert dict(book.ledger.open_counts()) == await book.ledger.read(queries.open_counts)
+        assert dict(book.ledger.counts()) == await book.ledger._core.read(queries.counts)
+        assert dict(book.ledger.open_counts()) == await book.ledger._core.read(queries.open_counts)
 
 
 async def test_two_replicas_put_and_deliver_at_once(pair):
@@ -150,9 +157,9 @@ async def test_a_resolve_during_another_replicas_push_is_not_lost(pair):
     """One replica claims, the other one takes in the resolve, the first one settles: the clear goes out."""
     one, two = pair
     await one.fire()
-    (claim,) = await one.claim()
+    (claim,) = await one.due.claim()
     assert await two.resolve(end=T0 + 1) == "resolved"
-    assert await two.claim("other") == []
+    assert await two.due.claim("other") == []
     await one.accept(claim)
     assert await two.deliver() == ["clear"]
     assert await one.states() == ["cleared"]
@@ -166,7 +173,7 @@ async def test_a_replica_that_stalls_in_a_transaction_holds_up_nobody_for_long(p
         stalled.execute(_BEGIN)
         stalled.execute("UPDATE ledger_counters SET value = value WHERE name = 'alarm_seq'")
         stalled.execute("SELECT * FROM alarms FOR UPDATE")
-        assert await two.claim() == []  # what somebody has locked is passed over, not waited for
+        assert await two.due.claim() == []  # what somebody has locked is passed over, not waited for
         async with asyncio.timeout(PATIENCE):
             outcomes = await asyncio.gather(two.fire("b"), one.fire("a"), one.resolve("c"), return_exceptions=True)
         for outcome in outcomes:
@@ -174,16 +181,16 @@ async def test_a_replica_that_stalls_in_a_transaction_holds_up_nobody_for_long(p
         with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
             stalled.execute("SELECT 1")
     assert await two.fire("b") in ("new", "repeat")
-    assert [claim.alarm.fingerprint for claim in await two.claim()][:1] == ["a"]
+    assert [claim.alarm.fingerprint for claim in await two.due.claim()][:1] == ["a"]
 
 
 async def test_a_restart_of_the_database_costs_nobody_a_webhook(pair, postgres):
     """What comes right after a restart of the database is kept: connections that it has cut are not used again."""
     one, two = pair
-    await asyncio.gather(one.fire("a"), two.fire("b"), one.ledger.next_due("default", "report"))
+    await asyncio.gather(one.fire("a"), two.fire("b"), one.ledger.due.next_due("default", "report"))
     postgres.stop()
     postgres.start()
-    outcomes = await asyncio.gather(one.fire("a"), two.fire("c"), one.ledger.next_due("default", "report"))
+    outcomes = await asyncio.gather(one.fire("a"), two.fire("c"), one.ledger.due.next_due("default", "report"))
     assert outcomes == ["repeat", "new", T0]
 
 
@@ -231,7 +238,7 @@ async def test_an_old_replica_goes_on_while_a_newer_one_migrates(pair, database,
     one, two = pair
     folder = later_version(tmp_path / "migrations", database)
     newer = connect(database)
-    migrated = asyncio.create_task(asyncio.to_thread(migrate, newer.engine, newer.place, folder))
+    migrated = asyncio.create_task(asyncio.to_thread(migrate, newer.engine, newer.location, folder))
     turn = 0
     while not migrated.done() or turn < 20:
         turn += 1
@@ -250,7 +257,7 @@ async def test_an_old_replica_that_starts_on_a_newer_schema_says_so(database, tm
     """A version that does not know the schema refuses to start, names the cause and the fix, and changes nothing."""
     async with Book(database):
         newer = connect(database)
-        await asyncio.to_thread(migrate, newer.engine, newer.place, later_version(tmp_path / "m", database))
+        await asyncio.to_thread(migrate, newer.engine, newer.location, later_version(tmp_path / "m", database))
         newer.close()
     with pytest.raises(LedgerStartError, match=r"written by a later version.*9999.*Nothing was changed\. Fix:"):
         await Book(database).ledger.open()
@@ -265,6 +272,6 @@ async def test_a_replica_whose_clock_is_wrong_goes_by_the_databases(database, ca
         begun = system_clock()
         await rig.send(alert())
         await until(lambda: rig.active() == ["DiskFull"])
-        (view,) = await rig.app.ledger.read(queries.listing)
+        (view,) = await rig.app.ledger._core.read(queries.listing)
         assert begun - SECOND <= view.alarm.received_at <= system_clock() + SECOND
     assert "the clock of this replica is wrong" in "".join(capfd.readouterr())

@@ -36,7 +36,7 @@ async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(bo
     for name in ("slow", "hurried"):
         await book.resolve(name, end=T0 + 1)
     await book.fire("hurried", start=T0 + 2)
-    claims = {claim.alarm.fingerprint: claim for claim in await book.ledger.claim("default", "clear", "w", 100)}
+    claims = {claim.alarm.fingerprint: claim for claim in await book.ledger.due.claim("default", "clear", "w", 100)}
     assert [claims[name].has_successor for name in ("slow", "hurried")] == [False, True]
     outcome = Outcome("accepted")
     await settler(book).settle(
@@ -45,7 +45,7 @@ async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(bo
             DeliveryResult(claims["hurried"], "accepted", outcome, named=("y",), doubt_at=T0 - 5),
         ]
     )
-    views = await book.ledger.read(queries.listing)
+    views = await book.ledger._core.read(queries.listing)
     found = {
         (view.alarm.fingerprint, view.alarm.state): (view.alarm.doubt_at, view.alarm.earlier_ids) for view in views
     }

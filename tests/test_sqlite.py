@@ -143,19 +143,19 @@ async def test_a_network_file_system_is_refused(tmp_path, monkeypatch, kind):
 
 async def test_a_disk_that_is_full_refuses_and_recovers(book):
     """While the database may not grow, puts raise and keep nothing; afterwards they pass again."""
-    pages = await book.ledger.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
-    await book.ledger.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
+    pages = await book.ledger._core.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
+    await book.ledger._core.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
     with pytest.raises(LedgerUnavailableError, match="full"):
         await book.put([book.arrival("firing", f"a{number}") for number in range(500)])
     assert await book.rows() == []
-    await book.ledger.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar())
+    await book.ledger._core.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar())
     assert await book.fire() == "new"
 
 
 async def test_no_transaction_of_the_storm_reads_a_whole_table(book):
     """Puts, claims and settles find their rows by an index, however many there are; also when an alert fires again."""
     said = []
-    connection = book.ledger._transactions._held.get(is_durable=True, at_once=True).connection.driver_connection
+    connection = book.ledger._core.transactions._held.get(is_durable=True, at_once=True).connection.driver_connection
     connection.set_trace_callback(said.append)
     for _ in range(3):
         await book.fire()
@@ -255,5 +255,5 @@ async def test_a_log_that_fills_the_disk_is_copied_back_and_the_put_is_kept(tmp_
                 Refusing(code)(None, connection)
             return connection.exec_driver_sql("UPDATE ledger_counters SET value = 5 WHERE name = 'probed_at'").rowcount
 
-        assert await book.ledger.write(full_at_first) == 1
+        assert await book.ledger._core.write(full_at_first) == 1
         assert log.stat().st_size < large

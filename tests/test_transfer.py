@@ -12,17 +12,19 @@ from test_replica_processes import post, replica
 
 from bridge.emulator import Emulator, Options
 from bridge.errors import LedgerStartError
-from bridge.ledger import Edited, editing, looking_at, trace
+from bridge.ledger import Edited, trace
 from bridge.ledger.backup import back_up
 from bridge.ledger.copy import copy
 from bridge.ledger.operations import queries
+from bridge.ledger.operations.queries import AlarmFilter
+from bridge.ledger.storage.database import editing, looking_at
 from bridge.ledger.storage.schema import changes
 
 
 def shown(url):
     """Give all that a ledger holds."""
     with looking_at(url) as connection:
-        return queries.listing(connection, limit=10_000), queries.edits(connection)
+        return queries.listing(connection, AlarmFilter(limit=10_000)), queries.edits(connection)
 
 
 @pytest.mark.parametrize("way", ["to PostgreSQL", "to SQLite"])

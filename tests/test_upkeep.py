@@ -100,7 +100,7 @@ async def test_finished_alarms_are_purged_after_the_history(book):
     await book.fire("open")
     await book.ledger.upkeep()
     assert [row.fingerprint for row in await book.rows()] == ["open", "young"]
-    kept = await book.ledger.read(lambda c: c.execute(sa.select(sa.func.count()).select_from(contents)).scalar())
+    kept = await book.ledger._core.read(lambda c: c.execute(sa.select(sa.func.count()).select_from(contents)).scalar())
     assert kept == 2
     assert {state: n for (state, _), n in book.ledger.counts().items() if n} == {"reported": 1, "cleared": 1}
 
@@ -121,10 +121,10 @@ async def test_the_file_shrinks_again_after_a_storm(tmp_path):
     path = tmp_path / "ledger.db"
     async with Book(path) as book:
         await book.put([book.arrival("resolved", f"a{n}", end=T0, kind="event") for n in range(9_000)])
-        before = await book.ledger.read(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
+        before = await book.ledger._core.read(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
         book.now += 8 * DAY
         await book.ledger.upkeep()
-        after = await book.ledger.read(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
+        after = await book.ledger._core.read(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
         assert await book.rows() == []
     assert before > 1_000
     assert after < before / 2

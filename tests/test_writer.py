@@ -70,7 +70,7 @@ async def test_a_step_that_ends_the_writer_process_is_not_tried_again(book):
     """Poison costs the process once: its sender is refused, and everything after it is served."""
     with capture_logs() as lines:
         with pytest.raises(LedgerUnavailableError, match="may have been kept"):
-            await book.ledger._transactions.write(kill_it, 1, can_travel=True)
+            await book.ledger._core.transactions.write(kill_it, 1, can_travel=True)
         assert await book.fire() == "new"
     assert [line["event"] for line in lines] == ["the ledger writer process exited; restarting it"]
 
@@ -90,7 +90,7 @@ async def test_a_step_that_cannot_be_read_does_not_end_the_writer_process(book):
     """What pickle does not take there is an error of that step alone."""
     there = book.writer.pid
     with pytest.raises(ZeroDivisionError):
-        await book.ledger._transactions.write(Unreadable(), 1, can_travel=True)
+        await book.ledger._core.transactions.write(Unreadable(), 1, can_travel=True)
     assert await book.fire() == "new"
     assert book.writer.pid == there
 
@@ -149,7 +149,7 @@ async def test_a_claim_that_nobody_waits_for_any_more_is_ended_all_the_same(book
     for n in range(20):
         await book.fire(f"a{n}")
     os.kill(book.writer.pid, signal.SIGSTOP)
-    claim = asyncio.create_task(book.ledger.claim("default", "report", "w", 100))
+    claim = asyncio.create_task(book.ledger.due.claim("default", "report", "w", 100))
     await asyncio.wait({claim}, timeout=0.1)
     claim.cancel()
     assert await asyncio.wait({claim}, timeout=0.1) == (set(), {claim})

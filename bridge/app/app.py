@@ -17,7 +17,7 @@ from bridge.app.reloader import Parts, Reloader, delivered, reassert_after
 from bridge.clock import SECOND, Clock, Millis, SharedClock, system_clock
 from bridge.config import Settings
 from bridge.delivery.targets import Delivery
-from bridge.ledger import Alarm, Ledger, WritingProcess
+from bridge.ledger import ACTIONS, Alarm, Ledger, WritingProcess
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.receiving.webhook import Webhook
@@ -67,9 +67,9 @@ class App:
             metrics.watch_writer(lambda: writer.pid)
         mapper = settings.mapper()
         self.ledger = Ledger(settings.store, reassert_after(settings), clock, writer)
-        delivery = Delivery(delivered(settings), self.ledger, metrics, clock)
+        delivery = Delivery(delivered(settings), self.ledger.due, metrics, clock)
         webhook = Webhook(settings.all_sources, mapper, self.ledger, settings.web, metrics=metrics, clock=clock)
-        admin, config_view = Admin(self.ledger, mapper, self.reload), ConfigView(shown)
+        admin, config_view = Admin(self.ledger.records, mapper, self.reload), ConfigView(shown)
         self._metrics = metrics
         self._opening = Opening(self.ledger, delivery, self._log_ready)
         self._is_listening = False
@@ -78,7 +78,7 @@ class App:
             webhook,
             HealthHandlers(self.ledger),
             MetricsHandler(metrics, self.ledger, delivery.clients, clock),
-            AlarmsApi(self.ledger),
+            AlarmsApi(self.ledger.records),
             config_view,
             admin,
             LandingPage(__version__),
@@ -142,14 +142,14 @@ class App:
         """Log that the bridge is ready, once it listens and the ledger is open."""
         if not (self._is_listening and self._opening.is_done):
             return
-        counts = self.ledger.counts()
+        targets = self._reloader.settings.targets
         _log.info(
             "ready",
             address=self.url,
             **({"admin_address": self.admin_url} if self.admin_url != self.url else {}),
-            targets=",".join(self._reloader.settings.targets),
-            ledger=self.ledger.place,
-            waiting=sum(count for (state, _), count in counts.items() if state in ("report_due", "clear_due")),
+            targets=",".join(targets),
+            ledger=self.ledger.location,
+            waiting=sum(self.ledger.due.waiting(target, action) for target in targets for action in ACTIONS),
             version=__version__,
         )
 

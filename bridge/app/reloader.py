@@ -153,10 +153,10 @@ class Reloader:
     def _with_open_alarms(self, settings: Settings) -> Iterator[str]:
         old, ledger = self.settings, self._parts.ledger
         gone = set(old.all_sources) - set(settings.all_sources)
-        if gone and any(map(ledger.unfinished_of, old.targets)):
+        if gone and any(map(ledger.needing_target, old.targets)):
             yield f"source {', '.join(sorted(gone))} may have open alarms, whose resolves would be refused."
         for name, target in old.targets.items():
-            new, count = settings.targets.get(name), ledger.unfinished_of(name)
+            new, count = settings.targets.get(name), ledger.needing_target(name)
             if count and (new is None or new.place != target.place):
                 what = "removed" if new is None else "another endpoint or project"
                 text = f"target {name!r} has {count} alarm(s) that are not finished, and would be {what}"

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from bridge import config
 from bridge.cli.terminal import pretty, printable, say
-from bridge.clock import format_rfc3339, system_clock
+from bridge.clock import format_rfc3339
 from bridge.errors import BridgeError, UnknownAlarmError
 from bridge.event import Mapped
-from bridge.ledger import EDITS, AlarmView, AlertContext, Edit, Edited, Editor, editing, looking_at, rejected, trace
-from bridge.ledger.operations import queries
+from bridge.ledger import EDITS, AlarmFilter, AlarmView, AlertContext, Edit, Edited, MapAnew, OfflineLedger
 from bridge.web.handlers import as_json
 
 _CUT = 60
@@ -30,14 +28,10 @@ _CUT = 60
 
 def _list(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True).settings
-    with looking_at(settings.store.url) as connection:
-        views = queries.listing(
-            connection,
-            states=arguments.state or (),
-            target=arguments.target,
-            source=arguments.source,
-            limit=arguments.limit,
-        )
+    chosen = AlarmFilter(
+        states=arguments.state or (), target=arguments.target, source=arguments.source, limit=arguments.limit
+    )
+    views = OfflineLedger(settings.store.url).list(chosen)
     if arguments.output == "json":
         say(*pretty([as_json(view) for view in views]))
     else:
@@ -48,8 +42,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True).settings
     try:
-        with looking_at(settings.store.url) as connection:
-            view = queries.show(connection, arguments.id)
+        view = OfflineLedger(settings.store.url).show(arguments.id)
     except UnknownAlarmError as error:
         say(f"aom-bridge: {arguments.id}: {error}", file=sys.stderr)
         return 1
@@ -86,42 +79,27 @@ def _print_table(views: Sequence[AlarmView]) -> None:
 def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True).settings
     mapper = settings.mapper()
-    results: list[Edited] = []
 
     def map_anew(source: str, context: AlertContext) -> Mapped:
         return mapper.map(source, context.alert, context.group).mapped
 
-    with editing(settings.store.url) as engine:
-        for names in _names(arguments, engine):
-            with engine.begin() as connection:
-                now = system_clock()
-                some = Editor(connection, map_anew, now).run(edit, names)
-                trace.keep(connection, edit, some, now, is_of_all=getattr(arguments, "all", False))
-            for result in some:
-                say(f"{result.id[:12]}: {result.text}", file=sys.stdout if result.done else sys.stderr)
-            results += some
-    if not results:
+    outcomes = []
+    for result in _results(edit, arguments, OfflineLedger(settings.store.url), map_anew):
+        say(f"{result.id[:12]}: {result.text}", file=sys.stdout if result.done else sys.stderr)
+        outcomes.append(result.done)
+    if not outcomes:
         say("no alarm is rejected")
-    return 0 if all(result.done for result in results) else 1
+    return 0 if all(outcomes) else 1
 
 
-def _names(arguments: argparse.Namespace, engine: Any) -> Iterator[Sequence[str | int]]:  # noqa: ANN401 - SQL's own word
-    """Give what names the alarms of one transaction after the other."""
+def _results(edit: Edit, arguments: argparse.Namespace, ledger: OfflineLedger, map_anew: MapAnew) -> Iterable[Edited]:
     if not getattr(arguments, "all", False):
         if not arguments.ids:
             raise BridgeError("no alarm is named. Fix: give ids, or --all for every rejected alarm.")
-        yield arguments.ids
-        return
+        return ledger.edit(edit, arguments.ids, map_anew)
     if arguments.ids:
         raise BridgeError("both ids and --all are given. Fix: one of the two.")
-    after = 0
-    while True:
-        with engine.connect().execution_options(read_only=True) as connection:
-            found = rejected(connection, target=arguments.target, source=arguments.source, after=after)
-        if not found:
-            return
-        yield found
-        after = found[-1]
+    return ledger.retry_all(arguments.target, arguments.source, map_anew)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -12,10 +12,8 @@ from collections.abc import Callable
 from bridge import config
 from bridge.cli.terminal import say
 from bridge.clock import system_clock
-from bridge.errors import BridgeError
 from bridge.ledger.backup import back_up
-from bridge.ledger.copy import copy
-from bridge.ledger.storage.database import address
+from bridge.ledger.copy import check_address, copy
 
 
 def _back_up(arguments: argparse.Namespace) -> int:
@@ -27,17 +25,10 @@ def _back_up(arguments: argparse.Namespace) -> int:
 
 def _copy(arguments: argparse.Namespace) -> int:
     for url in (arguments.source, arguments.destination):
-        _check(url)
+        check_address(url)
     count = copy(arguments.source, arguments.destination, system_clock())
     say(f"{count} alarm(s) copied. Now set store.url to the new address, and start serve.")
     return 0
-
-
-def _check(url: str) -> None:
-    found = address(url)
-    if found.password is not None or found.query:
-        text = "an address with a password or options would stand in the process list"
-        raise BridgeError(f"{text}. Fix: leave it out, and set PGPASSWORD, PGSSLMODE, or write a ~/.pgpass.")
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {"ledger backup": _back_up, "ledger copy": _copy}

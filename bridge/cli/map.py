@@ -18,13 +18,10 @@ from bridge.clock import system_clock
 from bridge.config import Settings
 from bridge.errors import BridgeError, PayloadError, of_file
 from bridge.event import report
-from bridge.ledger import alarm_id, looking_at
-from bridge.ledger.operations import queries
+from bridge.ledger import OfflineLedger, alarm_id
 from bridge.mapping import Mapper, MapResult
 from bridge.mapping.explain import origins
 from bridge.notification import Alert, Group, Notification, parse
-
-_PAGE = 1_000
 
 
 class _Item(NamedTuple):
@@ -68,17 +65,8 @@ def _items(arguments: argparse.Namespace, settings: Settings) -> Iterator[_Item]
 
 def _kept(settings: Settings, last: int | None) -> Iterator[_Item]:
     """Give the alerts of the ledger, the newest first: so many, or all."""
-    before, left = None, last
-    with looking_at(settings.store.url) as connection:
-        while left is None or left > 0:
-            size = _PAGE if left is None else min(_PAGE, left)
-            views = queries.listing(connection, limit=size, before=before)
-            for view in views:
-                yield _Item(view.alarm.source, view.context.alert, view.context.group)
-            if len(views) < size:
-                return
-            before = views[-1].alarm.seq
-            left = None if left is None else left - len(views)
+    for view in OfflineLedger(settings.store.url).newest(last):
+        yield _Item(view.alarm.source, view.context.alert, view.context.group)
 
 
 def _show(settings: Settings, mapper: Mapper, item: _Item) -> None:

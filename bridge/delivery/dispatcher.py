@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
-from bridge.aom import REASONS, Outcome
+from bridge.aom import Outcome
 from bridge.backoff import Random, backoff
 from bridge.clock import SECOND, Clock, Millis
 from bridge.delivery.duplicates import DuplicateSweep
@@ -24,7 +24,7 @@ from bridge.delivery.sender import Sender
 from bridge.delivery.settings import DeliverySettings
 from bridge.delivery.settler import Settler
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger import ACTIONS, Action, Claim, Ledger, State, transitions
+from bridge.ledger import ACTIONS, Action, Claim, DueAlarms
 from bridge.log import logger
 from bridge.metrics import Metrics
 
@@ -38,11 +38,6 @@ _LOOK: Millis = 10
 
 _OUTAGE = 3
 """So many failures in a row are an outage: when it ends, nobody waits out the backoff that it has cost him."""
-
-_OUTAGE_REASONS = (
-    *(reason for reason in REASONS if reason not in ("accepted", "refused", "too_large")),
-    transitions.PAUSED,
-)
 
 _log = logger("dispatcher")
 
@@ -61,7 +56,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: DueAlarms,
         settings: DeliverySettings,
         *,
         lease: Millis,
@@ -118,7 +113,7 @@ class _Lane:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: DueAlarms,
         settings: DeliverySettings,
         action: Action,
         sender: Sender,
@@ -205,8 +200,7 @@ class _Lane:
 
     def _waiting(self) -> int:
         """Return about how many alarms wait for this lane, those in flight aside."""
-        state: State = "clear_due" if self.action == "clear" else "report_due"
-        return self._ledger.counts().get((state, self.target), 0) - self._sending
+        return self._ledger.waiting(self.target, self.action) - self._sending
 
     async def _claim(self) -> list[Claim]:
         self._claimed_at = self._clock()
@@ -280,7 +274,7 @@ class _Lane:
 
     async def _retry_now(self) -> None:
         with contextlib.suppress(LedgerUnavailableError):  # then every alarm comes at the end of its own backoff
-            await self._ledger.retry_now(self.target, self.action, _OUTAGE_REASONS)
+            await self._ledger.retry_now(self.target, self.action)
         self.wake()
 
     def _note(self, verdicts: Sequence[DeliveryResult], begun: Millis) -> bool:

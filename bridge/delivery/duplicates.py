@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from bridge.clock import MINUTE, SECOND, Clock, Millis
 from bridge.delivery.sender import Sender
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger import Alarm, Claim, Ledger
+from bridge.ledger import Alarm, Claim, DueAlarms
 from bridge.log import logger
 
 _AT_ONCE = 20
@@ -37,7 +37,7 @@ class DuplicateSweep:
         clock: the time.
     """
 
-    def __init__(self, ledger: Ledger, sender: Sender, lookup_wait: Millis, *, lease: Millis, clock: Clock) -> None:
+    def __init__(self, ledger: DueAlarms, sender: Sender, lookup_wait: Millis, *, lease: Millis, clock: Clock) -> None:
         self.target = sender.target
         self._ledger = ledger
         self._sender = sender
@@ -64,12 +64,12 @@ class DuplicateSweep:
         before = self._clock() - self._lookup_wait
         if 0 < self._resume_at - self._clock() <= _NOT_ALLOWED:  # further ahead, the clock has stepped back
             return False
-        claims = await self._ledger.doubted(self.target, before, _AT_ONCE)
+        claims = await self._ledger.doubtful_alarms(self.target, before, _AT_ONCE)
         if not claims:
             return False
         settled = await self._settled(claims)
         if settled:
-            await self._ledger.trust(settled, before)
+            await self._ledger.clear_doubt(settled, before)
         return len(settled) == _AT_ONCE
 
     async def _settled(self, claims: Sequence[Claim]) -> list[Alarm]:

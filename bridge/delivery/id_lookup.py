@@ -17,7 +17,7 @@ import msgspec
 from bridge.aom import AomClient, ListedAlarm, Listing, ListKind, Outcome, Query
 from bridge.clock import DAY, HOUR, Clock, Millis
 from bridge.delivery.result import DeliveryResult, ResultKind
-from bridge.ledger import Alarm, Claim, transitions, unpack_ids, unpack_starts
+from bridge.ledger import Alarm, Claim, unpack_ids, unpack_starts
 from bridge.metrics import Metrics
 
 ORPHAN_RANGE: Millis = 16 * DAY
@@ -105,7 +105,7 @@ class IdLookup:
         alarm before, the doubt that this has left is the alarm's own.
         """
         alarm, now = claim.alarm, self._clock()
-        is_listed = alarm.reason == transitions.CONFIRMING or any(_is_own(alarm, hit) for hit in matches)
+        is_listed = alarm.phase == "confirming" or any(_is_own(alarm, hit) for hit in matches)
         left = [alarm.doubt_at] if _is_since(alarm.doubt_at, now, self._lookup_wait) else []
         if _is_since(alarm.reported_at, now, self._lookup_wait) and not is_listed:
             left.append(alarm.reported_at)
@@ -151,7 +151,7 @@ class IdLookup:
                 yield self._sighting(claim, matches, is_whole=alone.is_whole)
             elif not alone.is_whole and not claim.has_successor:
                 yield DeliveryResult(claim, "later", _undecided(alone))
-            elif claim.alarm.reason == transitions.CONFIRMING:
+            elif claim.alarm.phase == "confirming":
                 yield self._confirmed(claim, alone.outcome)
             elif not self._waited_enough(claim):
                 yield DeliveryResult(claim, "not_listed", alone.outcome)

@@ -18,7 +18,7 @@ from bridge.aom import MAX_BODY_BYTES, AomClient, Outcome, TargetSettings
 from bridge.clock import Clock, Millis
 from bridge.delivery.id_lookup import IdLookup, ListedMatches
 from bridge.delivery.result import DeliveryResult, ResultKind
-from bridge.ledger import ACTIONS, Action, Alarm, Claim, transitions, unpack_ids
+from bridge.ledger import ACTIONS, Action, Alarm, Claim, unpack_ids
 from bridge.metrics import Metrics
 
 _ENCODED_AT_ONCE = 10
@@ -265,7 +265,7 @@ class Sender:
             return "refused"
         if not self.looks_up:
             return "gone"
-        again = alarm.reason == transitions.REFUSED_ONCE and alarm.attempts >= _MAX_REFUSALS
+        again = alarm.phase == "refused_once" and alarm.attempts >= _MAX_REFUSALS
         return "refused" if again else "not_listed"
 
     async def _reports(self, claims: Sequence[Claim]) -> list[_Item]:

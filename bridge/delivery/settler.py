@@ -1,14 +1,13 @@
 """Settle: what became of one batch goes back to the ledger; metrics and logs of deliveries.
 
-In: `DeliveryResult`s of one lane. Out: the rule for each alarm, applied to its row. It decides how long a row waits
-before it comes again, never whether a lane goes on. What cannot be settled comes due again when its lease ends.
+In: `DeliveryResult`s of one lane. Out: a decision for each alarm, which the ledger carries out. It decides how long an
+alarm waits for its next try, never whether a lane pauses. What cannot be settled comes due again when its lease ends.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from bridge.backoff import Random, backoff
 from bridge.clock import SECOND, Clock, Millis
@@ -16,11 +15,16 @@ from bridge.delivery.result import DeliveryResult, ResultKind
 from bridge.delivery.sender import Sender
 from bridge.delivery.settings import DeliverySettings
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger import Action, Alarm, Claim, Ledger, Settlement, transitions
+from bridge.ledger import Action, Claim, DueAlarms, Settlement
+from bridge.ledger.alarm import Phase
+from bridge.ledger.decisions import Cleared, Confirming, Decision, Refused, Reported, Rescheduled
 from bridge.log import logger
 from bridge.metrics import Metrics
 
 _MAX_NOT_LISTED_WAIT: Millis = 30 * SECOND
+
+_REASONS: dict[Phase, str] = {"refused_once": "refused"}
+"""The word that people read for a phase, if it is another one."""
 
 _SAID: dict[ResultKind, str] = {
     "accepted": "accepted",
@@ -52,7 +56,7 @@ class Settler:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: DueAlarms,
         sender: Sender,
         action: Action,
         settings: DeliverySettings,
@@ -75,7 +79,7 @@ class Settler:
     async def settle(self, verdicts: Sequence[DeliveryResult]) -> None:
         """Write down what became of these alarms."""
         now = self._clock()
-        settlements = [Settlement(verdict.claim.alarm, self._step(verdict, now)) for verdict in verdicts]
+        settlements = [Settlement(verdict.claim.alarm, self._decision(verdict, now)) for verdict in verdicts]
         try:
             await self._doubt_lost(verdicts, await self._ledger.settle(settlements))
             await self._take_back(verdicts, now)
@@ -97,7 +101,7 @@ class Settler:
             if self._action == "report" and (verdict.outcome.accepted or verdict.outcome.in_doubt)
         ]
         if doubtful:
-            await self._ledger.doubt(doubtful)
+            await self._ledger.mark_doubtful(doubtful)
 
     async def _take_back(self, verdicts: Sequence[DeliveryResult], now: Millis) -> None:
         """Make due again what was rejected before it was clear that the target refuses everything."""
@@ -105,40 +109,29 @@ class Settler:
             return
         forgiven = self._sender.forgive(self._action)
         if forgiven:
-            await self._ledger.take_back(forgiven, self._action, now + self._settings.retry_min)
+            await self._ledger.requeue(forgiven, self._action, now + self._settings.retry_min)
 
-    def _step(self, verdict: DeliveryResult, now: Millis) -> Callable[[Alarm], Alarm]:
+    def _decision(self, verdict: DeliveryResult, now: Millis) -> Decision:
         outcome, claim = verdict.outcome, verdict.claim
         match verdict.kind:
             case "accepted" if claim.action == "report":
-                return partial(
-                    transitions.reported,
-                    sent_starts_at=claim.alarm.starts_at,
-                    now=now,
-                    sent_start=verdict.sent_start,
-                    in_doubt=outcome.in_doubt,
-                )
+                return Reported(claim.alarm.starts_at, sent_start=verdict.sent_start, in_doubt=outcome.in_doubt)
             case "accepted" | "gone":
                 reason = "not_held" if verdict.kind == "gone" else None
                 named = verdict.named if self._sender.looks_up or verdict.doubt_at is not None else ()
-                return partial(transitions.cleared, reason=reason, now=now, named=named, doubt_at=verdict.doubt_at)
+                return Cleared(reason, named, verdict.doubt_at)
             case "refused":
-                return partial(
-                    transitions.refused, action=claim.action, reason=outcome.reason, detail=outcome.detail, now=now
-                )
+                return Refused(claim.action, outcome.reason, outcome.detail)
         due_at = now + self._wait(verdict, now)
         if verdict.kind == "confirm":
-            doubt_at, named = verdict.doubt_at, verdict.named
-            return partial(
-                transitions.confirming, due_at=due_at, detail=outcome.detail, named=named, doubt_at=doubt_at, now=now
-            )
-        return partial(
-            transitions.rescheduled,
-            due_at=due_at,
-            reason=_reason(verdict),
-            detail=outcome.detail,
+            return Confirming(due_at, outcome.detail, verdict.named, verdict.doubt_at)
+        phase = _phase(verdict)
+        return Rescheduled(
+            due_at,
+            phase,
+            outcome.reason if phase == "retrying" else _REASONS.get(phase, phase),
+            outcome.detail,
             in_doubt=outcome.in_doubt and claim.action == "report",
-            now=now,
             sent_start=verdict.sent_start,
             named=verdict.named,
         )
@@ -166,7 +159,7 @@ class Settler:
         for verdict in verdicts:
             if verdict.kind == "refused":
                 self._refused(verdict)
-            if verdict.kind == "unseen" and verdict.claim.alarm.reason != transitions.UNSEEN:
+            if verdict.kind == "unseen" and verdict.claim.alarm.phase != "unseen":
                 self._unseen(verdict)
         for kind, count in Counter(verdict.kind for verdict in verdicts).items():
             level = _log.debug if kind in ("later", "paused", "blind") else _log.info
@@ -211,15 +204,14 @@ class Settler:
         )
 
 
-def _reason(verdict: DeliveryResult) -> str:
-    """Return why an alarm waits; some of the reasons steer what the next try does."""
+def _phase(verdict: DeliveryResult) -> Phase:
+    """Return what the next try must know of this one, which has decided nothing."""
     match verdict.kind:
         case "paused" | "blind":
-            return transitions.PAUSED
+            return "paused"
         case "unseen":
-            return transitions.UNSEEN
+            return "unseen"
         case "not_listed":
-            return transitions.REFUSED_ONCE if verdict.outcome.bad_events else "not_listed"
-    # A clear that AOM has accepted stays one, whatever a later look-up comes to.
-    is_confirming = verdict.claim.alarm.reason == transitions.CONFIRMING
-    return transitions.CONFIRMING if is_confirming else verdict.outcome.reason
+            return "refused_once" if verdict.outcome.bad_events else "not_listed"
+    # A clear that AOM has accepted stays accepted, whatever a later look-up finds.
+    return "confirming" if verdict.claim.alarm.phase == "confirming" else "retrying"

@@ -17,7 +17,7 @@ from bridge.clock import SECOND, Clock, Millis
 from bridge.delivery.dispatcher import Dispatcher
 from bridge.delivery.sender import Sender
 from bridge.delivery.settings import DeliverySettings
-from bridge.ledger import Ledger
+from bridge.ledger import DueAlarms
 from bridge.metrics import Metrics
 
 _TRIES_IN_HALF_A_LEASE = 3
@@ -49,7 +49,7 @@ class Delivery:
         clock: the time.
     """
 
-    def __init__(self, config: TargetsConfig, ledger: Ledger, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, config: TargetsConfig, ledger: DueAlarms, metrics: Metrics, clock: Clock) -> None:
         self._config = config
         self._metrics = metrics
         self._clock = clock

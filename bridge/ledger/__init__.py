@@ -1,5 +1,6 @@
-"""The ledger: one row per alarm; its states; put, claim, settle. SQL stands only in this room."""
+"""The ledger: one row for each alarm, and its states; put, claim, settle. SQL stands only in this package."""
 
+from bridge.ledger import decisions
 from bridge.ledger.alarm import (
     ACTIONS,
     EFFECTS,
@@ -10,18 +11,21 @@ from bridge.ledger.alarm import (
     ArrivedAlert,
     Claim,
     Effect,
+    Key,
     PutReceipt,
     State,
     alarm_id,
     unpack_ids,
     unpack_starts,
 )
+from bridge.ledger.due_alarms import DueAlarms
 from bridge.ledger.ledger import Ledger
+from bridge.ledger.offline import OfflineLedger
 from bridge.ledger.operations.claims import Settlement
-from bridge.ledger.operations.edits import EDITS, Edit, Edited, Editor, MapAnew, rejected
-from bridge.ledger.operations.queries import AlarmView
+from bridge.ledger.operations.edits import EDITS, Edit, Edited, MapAnew
+from bridge.ledger.operations.queries import AlarmFilter, AlarmView
+from bridge.ledger.records import AlarmRecords
 from bridge.ledger.settings import LedgerSettings
-from bridge.ledger.storage.database import editing, looking_at
 from bridge.ledger.writer.client import WritingProcess, writing_process
 from bridge.ledger.writer.group_commit import AbandonedError
 from bridge.ledger.writer.messages import IncomingNotification, PackedAlerts, ParsedAlerts
@@ -34,18 +38,22 @@ __all__ = [
     "AbandonedError",
     "Action",
     "Alarm",
+    "AlarmFilter",
+    "AlarmRecords",
     "AlarmView",
     "AlertContext",
     "ArrivedAlert",
     "Claim",
+    "DueAlarms",
     "Edit",
     "Edited",
-    "Editor",
     "Effect",
     "IncomingNotification",
+    "Key",
     "Ledger",
     "LedgerSettings",
     "MapAnew",
+    "OfflineLedger",
     "PackedAlerts",
     "ParsedAlerts",
     "PutReceipt",
@@ -53,9 +61,7 @@ __all__ = [
     "State",
     "WritingProcess",
     "alarm_id",
-    "editing",
-    "looking_at",
-    "rejected",
+    "decisions",
     "unpack_ids",
     "unpack_starts",
     "writing_process",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, NamedTuple, get_args
 
@@ -23,27 +24,70 @@ Effect = Literal["new", "repeat", "resolved", "orphan", "duplicate", "stale", "d
 Key = tuple[str, str]
 """(source, fingerprint): what an alert is; at most one open alarm for each."""
 
-STATES: tuple[State, ...] = get_args(State)
-FINISHED: tuple[State, ...] = ("cleared", "rejected", "expired", "discarded")
+Phase = Literal["retrying", "paused", "not_listed", "refused_once", "confirming", "unseen"]
+"""What the next try of an alarm that waits must know of the last one.
+
+``retrying``: AOM could not be reached or did not accept; the alarm waits for its backoff, which ends early when the
+target accepts again. ``paused``: likewise, while the target refuses every alarm in the same way. ``not_listed``: AOM's
+list did not show the alarm yet. ``refused_once``: AOM refused the clear, and its list is asked whether it holds the
+alarm. ``confirming``: AOM accepted the clear while a report was in doubt, and its list is asked again. ``unseen``: AOM
+accepted the alarm and shows it in no list.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StateInfo:
+    """What a state means.
+
+    Attributes:
+        action: what an alarm that is due in this state waits for; None: nothing is due in it.
+        is_finished: the bridge will do nothing more with the alarm by itself.
+        may_be_held: AOM may hold the alarm, if it was ever told of it.
+        needs_target: the alarm's target must stay in the configuration: something is, or may yet be, sent to it.
+    """
+
+    action: Action | None
+    is_finished: bool
+    may_be_held: bool
+    needs_target: bool
+
+
+STATES: Mapping[State, StateInfo] = {
+    "report_due": StateInfo("report", is_finished=False, may_be_held=True, needs_target=True),
+    "reported": StateInfo("report", is_finished=False, may_be_held=True, needs_target=True),
+    "clear_due": StateInfo("clear", is_finished=False, may_be_held=True, needs_target=True),
+    "cleared": StateInfo(None, is_finished=True, may_be_held=False, needs_target=False),
+    "rejected": StateInfo(None, is_finished=True, may_be_held=True, needs_target=True),
+    "expired": StateInfo(None, is_finished=True, may_be_held=False, needs_target=False),
+    "discarded": StateInfo(None, is_finished=True, may_be_held=True, needs_target=False),
+}
+"""Every state; `bridge.ledger.transitions` draws how an alarm goes from one to the next."""
+
 ACTIONS: tuple[Action, ...] = get_args(Action)
 EFFECTS: dict[str, tuple[Effect, ...]] = {
     "firing": ("new", "repeat", "dropped"),
     "resolved": ("resolved", "orphan", "duplicate", "stale", "dropped"),
 }
-DUE_STATES: dict[Action, tuple[State, ...]] = {"report": ("report_due", "reported"), "clear": ("clear_due",)}
-"""In which states an alarm that is due waits for which action."""
+
+
+def due_states(action: Action) -> tuple[State, ...]:
+    """Return in which states an alarm that is due waits for an action."""
+    return tuple(state for state, info in STATES.items() if info.action == action)
 
 
 def action_of(state: State) -> Action:
     """Return what an alarm waits for when it is due in a state."""
-    return "clear" if state == "clear_due" else "report"
+    return STATES[state].action or "report"
 
 
 _ID_LENGTH = 32
 
 
 class Alarm(msgspec.Struct, frozen=True, array_like=True):
-    """One alarm; its fields are the columns of the table, in the same order."""
+    """One alarm; its fields are the columns of the table, in the same order.
+
+    A new field goes to the end, with its column in `bridge.ledger.storage.schema` and in a new migration.
+    """
 
     seq: int
     """Order of birth; rows of one alert are served in it."""
@@ -92,7 +136,7 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True):
     settled it: AOM may apply it late."""
     reason: str | None = None
     detail: str | None = None
-    """Why it last failed: a reason of the closed set, and AOM's own words."""
+    """Why it last failed, for people: a word, and AOM's own text. What the next try must know is ``phase``."""
     finished_at: Millis | None = None
     first_sent_start: Millis | None = None
     sent_start: Millis | None = None
@@ -103,6 +147,8 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True):
     """The ids that clears of earlier alarms of its alert have named: if AOM's list shows one, that proves nothing."""
     earlier_starts: str | None = None
     """The starts that AOM was told of earlier alarms of its alert whose clears have perhaps missed them."""
+    phase: Phase | None = None
+    """While it waits after a try: what the next try must know of that one."""
 
     @property
     def key(self) -> Key:

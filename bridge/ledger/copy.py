@@ -22,6 +22,18 @@ from bridge.ledger.storage.schema import alarms, contents, counters
 _ROWS_AT_ONCE = 500
 
 
+def check_address(url: str) -> None:
+    """Refuse an address that holds what must not stand in the process list.
+
+    Raises:
+        LedgerStartError: it holds a password or options, or cannot be read.
+    """
+    parts = address(url)
+    if parts.password is not None or parts.query:
+        text = "an address with a password or options would stand in the process list"
+        raise LedgerStartError(f"{text}. Fix: leave it out, and set PGPASSWORD, PGSSLMODE, or write a ~/.pgpass.")
+
+
 def copy(from_url: str, to_url: str, now: Millis) -> int:
     """Copy all alarms with all that lies beside them; return how many there were.
 
@@ -39,7 +51,7 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
         source.open()
         target.open()
         with source.reads.connect().execution_options(read_only=True) as there, target.engine.begin() as here:
-            _check_empty(here, target.place)
+            _check_empty(here, target.location)
             count = _copy_table(there, here, alarms)
             _copy_table(there, here, contents)
             trace.copy(there, here)
@@ -61,9 +73,9 @@ def _check_present(url: str) -> None:
         raise LedgerStartError(f"no ledger is at {found.database}. Fix: the store.url that serve has used.")
 
 
-def _check_empty(connection: Connection, place: str) -> None:
+def _check_empty(connection: Connection, location: str) -> None:
     if connection.execute(sa.select(alarms.c.seq).limit(1)).first() is not None:
-        raise LedgerStartError(f"the ledger at {place} holds alarms already. Fix: copy into an empty database.")
+        raise LedgerStartError(f"the ledger at {location} holds alarms already. Fix: copy into an empty database.")
 
 
 def _copy_table(there: Connection, here: Connection, table: sa.Table) -> int:

@@ -43,7 +43,7 @@ def left_starts(alarm: Alarm) -> str | None:
     return pack_starts(unpack_starts(alarm.earlier_starts), (alarm.first_sent_start, alarm.sent_start, *told))
 
 
-def trusted(last: Alarm, before: Millis) -> Alarm:
+def cleared(last: Alarm, before: Millis) -> Alarm:
     """Return the open alarm of an alert after a look into AOM has ended the doubts about it that are older."""
     is_settled = last.state == "reported" and last.is_open
     if not is_settled or last.doubt_at is None or last.doubt_at > before:

@@ -1,4 +1,4 @@
-"""The trace of what the command line changes: kept with the change itself, told by a bridge that runs on the ledger.
+"""The trace of what the command line changes: kept with the change itself, logged by a bridge that runs on the ledger.
 
 In: changes, in their own transaction. Out: a line in the log for each, by the bridge that notices it within a second
 or so, or by the next one that starts. A line is written before its row goes, so that none is lost.
@@ -20,8 +20,8 @@ from bridge.ledger.storage.schema import changes
 from bridge.log import logger
 
 _MAX_WHO_CHARACTERS = 255
-_TOLD_AT_ONCE = 1_000
-"""Changes in one transaction: others wait for it."""
+_MAX_LOGGED_AT_ONCE = 1_000
+"""Changes that are logged in one transaction, for which others wait."""
 
 _log = logger("ledger")
 
@@ -37,14 +37,14 @@ def keep(connection: Connection, edit: Edit, results: Sequence[Edited], now: Mil
         )
 
 
-def is_untold(connection: Connection) -> bool:
+def is_unlogged(connection: Connection) -> bool:
     """Say whether there is a change that no log has a line of."""
     return connection.execute(sa.select(changes.c.seq).limit(1)).first() is not None
 
 
-def tell(connection: Connection) -> None:
+def log_changes(connection: Connection) -> None:
     """Log the oldest changes that no log has a line of, and forget them."""
-    oldest = sa.select(changes.c.seq).order_by(changes.c.seq).limit(_TOLD_AT_ONCE)
+    oldest = sa.select(changes.c.seq).order_by(changes.c.seq).limit(_MAX_LOGGED_AT_ONCE)
     taken = connection.execute(sa.delete(changes).where(changes.c.seq.in_(oldest)).returning(*changes.c)).all()
     for row in sorted(taken, key=lambda row: int(row.seq)):
         _log.info(

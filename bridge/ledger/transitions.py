@@ -1,7 +1,7 @@
-"""The ledger's rules: what an arrival or an answer does to a row; pure, each function one row of the table.
+"""How an arrival, a decision or an edit changes a row of the ledger; pure, each function one row of the table.
 
 In: the last alarm of an alert, what came in, and the time. Out: the alarm as it is afterwards. Nothing here reads
-or writes; claims are respected: a row in a worker's hands is scheduled by its settle, never under it.
+or writes. A row that a worker holds is scheduled by that worker's settle, and never while it is held.
 
     report_due ──accepted──▶ reported ──has ends_at──▶ clear_due ──accepted──▶ cleared
          └────────── refused for good ──▶ rejected ◀──────┘       reported ─▶ expired
@@ -9,14 +9,15 @@ or writes; claims are respected: a row in a worker's hands is scheduled by its s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
 from bridge.clock import HOUR, ZERO_TIME, Millis
+from bridge.ledger import doubts
 from bridge.ledger.alarm import (
-    Action,
+    STATES,
     Alarm,
     Effect,
     IncomingAlert,
@@ -26,16 +27,21 @@ from bridge.ledger.alarm import (
     unpack_ids,
     unpack_starts,
 )
+from bridge.ledger.decisions import (
+    Cleared,
+    Confirming,
+    Decision,
+    DoubtCleared,
+    Doubtful,
+    DoubtPulledBack,
+    Refused,
+    Reported,
+    Requeued,
+    Rescheduled,
+    Unreadable,
+)
 from bridge.ledger.doubts import left_ids, left_starts, named_ids, told
 
-REFUSED_ONCE = "refused"
-"""The reason of a clear that AOM refused, while its list is asked whether the alarm is still there."""
-CONFIRMING = "confirming"
-"""The reason of a clear that AOM accepted too early to know that it was this alarm's."""
-PAUSED = "paused"
-"""The reason of a report that waits while its target refuses everything in the same way."""
-UNSEEN = "unseen"
-"""The reason of a clear whose alarm AOM has accepted, and shows in no list."""
 EXPIRY_GRACE: Millis = HOUR
 """After its timeout an alarm stays open for so long here: AOM's clock and its sweep are not ours."""
 
@@ -135,51 +141,31 @@ def resolved(last: Alarm, entry: IncomingAlert, now: Millis) -> Alarm:
     return _due(alarm, now, state="clear_due", refresh_due=False, finished_at=None)
 
 
-def reported(
-    alarm: Alarm,
-    sent_starts_at: Millis,
-    now: Millis,
-    *,
-    sent_start: Millis | None = None,
-    in_doubt: bool = False,
-) -> Alarm:
-    """Return the alarm after AOM accepted its report.
+def apply(alarm: Alarm, decision: Decision, now: Millis) -> Alarm:
+    """Return the alarm after a decision about it."""
+    return _BY_DECISION[type(decision)](alarm, decision, now)
 
-    Args:
-        alarm: the alarm.
-        sent_starts_at: the ``startsAt`` of the firing that was reported.
-        now: the time.
-        sent_start: the start that the report carried.
-        in_doubt: an attempt of the report has an unknown outcome, too: AOM may apply it later.
-    """
+
+def _reported(alarm: Alarm, decision: Reported, now: Millis) -> Alarm:
     settled = replace(
-        told(_freed(alarm), sent_start, in_doubt=in_doubt, now=now),
+        told(_freed(alarm), decision.sent_start, in_doubt=decision.in_doubt, now=now),
         first_reported_at=alarm.first_reported_at or now,
         reported_at=now,
-        reported_starts_at=sent_starts_at,
+        reported_starts_at=decision.sent_starts_at,
         refresh_due=False,
     )
     if alarm.ends_at is not None:
         return _clear_next(settled, now)
-    if alarm.starts_at != sent_starts_at and alarm.event_type == "alarm":
+    if alarm.starts_at != decision.sent_starts_at and alarm.event_type == "alarm":
         return _due(settled, now, state="reported", refresh_due=True)
     return replace(settled, state="reported")
 
 
-def cleared(
-    alarm: Alarm, reason: str | None, now: Millis, *, named: Sequence[str] = (), doubt_at: Millis | None = None
-) -> Alarm:
-    """Return the alarm after AOM accepted its clear, or holds it no longer.
-
-    Args:
-        alarm: the alarm.
-        reason: why it is finished, if not by an accepted clear.
-        now: the time.
-        named: the ids that the clear named.
-        doubt_at: since when it is in doubt whether AOM will hold it all the same; it is left to the next alarm.
-    """
-    settled = replace(_freed(alarm), reason=reason, doubt_at=doubt_at, named_ids=named_ids(alarm, named))
-    if not named and doubt_at is None:  # by id, and settled: the next clear need not name what this one has cleared
+def _cleared(alarm: Alarm, decision: Cleared, now: Millis) -> Alarm:
+    named = named_ids(alarm, decision.named)
+    settled = replace(_freed(alarm), reason=decision.reason, doubt_at=decision.doubt_at, named_ids=named)
+    if not decision.named and decision.doubt_at is None:
+        # By id, and settled: the next clear need not name what this one has cleared.
         settled = replace(settled, named_ids=None, earlier_ids=None)
     return _finish(settled, "cleared", now)
 
@@ -189,75 +175,51 @@ def succeeding(alarm: Alarm, before: Alarm, now: Millis) -> Alarm:
     ids = pack_ids(unpack_ids(left_ids(before)), unpack_ids(alarm.earlier_ids))
     starts = pack_starts(unpack_starts(left_starts(before)), unpack_starts(alarm.earlier_starts))
     heir = replace(alarm, earlier_ids=ids, earlier_starts=starts)
-    return heir if before.doubt_at is None else doubted(heir, before.doubt_at, now)
+    return heir if before.doubt_at is None else doubtful(heir, before.doubt_at, now)
 
 
-def refused(alarm: Alarm, action: Action, reason: str, detail: str, now: Millis) -> Alarm:
-    """Return the alarm after AOM refused it for good; an alarm that AOM holds is never given up for a re-report."""
-    settled = replace(_freed(alarm), reason=reason, detail=detail)
-    may_be_held = alarm.reported_at is not None or alarm.doubt_at is not None
-    if action == "report" and alarm.ends_at is not None and may_be_held:
+def _refused(alarm: Alarm, decision: Refused, now: Millis) -> Alarm:
+    """An alarm that AOM holds is never given up for a re-report."""
+    settled = replace(_freed(alarm), reason=decision.reason, detail=decision.detail)
+    was_told = alarm.reported_at is not None or alarm.doubt_at is not None
+    if decision.action == "report" and alarm.ends_at is not None and was_told:
         return _clear_next(settled, now)
-    if action == "clear" or alarm.reported_at is None:
+    if decision.action == "clear" or alarm.reported_at is None:
         return _finish(settled, "rejected", now)
     return replace(settled, state="reported", refresh_due=False)
 
 
-def rescheduled(
-    alarm: Alarm,
-    due_at: Millis,
-    reason: str,
-    detail: str,
-    *,
-    in_doubt: bool,
-    now: Millis,
-    sent_start: Millis | None = None,
-    named: Sequence[str] = (),
-) -> Alarm:
-    """Return the alarm after a try that decided nothing: due again at ``due_at``.
-
-    Args:
-        alarm: the alarm.
-        due_at: when.
-        reason: why it decided nothing.
-        detail: the same in AOM's words.
-        in_doubt: AOM may have taken what was sent, or take it later.
-        now: the time.
-        sent_start: the start that its report carried.
-        named: the ids that its clear named.
-    """
+def _rescheduled(alarm: Alarm, decision: Rescheduled, now: Millis) -> Alarm:
+    # Refusals are counted by themselves: what an outage had cost before says nothing about them.
+    is_first_refusal = decision.phase == "refused_once" and alarm.phase != "refused_once"
     return replace(
-        told(alarm, sent_start, in_doubt=True, now=now) if in_doubt else alarm,
+        told(alarm, decision.sent_start, in_doubt=True, now=now) if decision.in_doubt else alarm,
         claimed_by=None,
         due_since=now if alarm.due_since is None else alarm.due_since,
-        due_at=due_at,
-        # A refusal is counted by itself: what an outage had cost before says nothing about it.
-        attempts=1 if reason == REFUSED_ONCE and alarm.reason != reason else alarm.attempts + 1,
-        named_ids=named_ids(alarm, named),
-        reason=reason,
-        detail=detail,
+        due_at=decision.due_at,
+        attempts=1 if is_first_refusal else alarm.attempts + 1,
+        named_ids=named_ids(alarm, decision.named),
+        phase=decision.phase,
+        reason=decision.reason,
+        detail=decision.detail,
     )
 
 
-def confirming(
-    alarm: Alarm, due_at: Millis, detail: str, *, named: Sequence[str], doubt_at: Millis | None, now: Millis
-) -> Alarm:
-    """Return the alarm after AOM accepted its clear while it is in doubt whether it will hold the alarm all the same.
-
-    Args:
-        alarm: the alarm.
-        due_at: when AOM's list is looked at again.
-        detail: AOM's words.
-        named: the ids that the clear named.
-        doubt_at: since when it is in doubt.
-        now: the time.
-    """
-    waiting = rescheduled(alarm, due_at, CONFIRMING, detail, in_doubt=False, now=now, named=named)
-    return replace(waiting, doubt_at=doubt_at)
+def _confirming(alarm: Alarm, decision: Confirming, now: Millis) -> Alarm:
+    again = Rescheduled(decision.due_at, "confirming", "confirming", decision.detail, named=decision.named)
+    return replace(_rescheduled(alarm, again, now), doubt_at=decision.doubt_at)
 
 
-def doubted(last: Alarm, doubt_at: Millis, now: Millis) -> Alarm:
-    """Return an alarm, of whose alert AOM may take a report late; a clear that has passed it is sent once more.
+def _requeued(alarm: Alarm, decision: Requeued, now: Millis) -> Alarm:
+    if alarm.state != "rejected":
+        return alarm
+    state = "report_due" if decision.action == "report" else "clear_due"
+    again = _due(replace(alarm, finished_at=None), now, state=state)
+    return replace(again, due_at=decision.due_at, phase="paused", reason="paused")
+
+
+def doubtful(last: Alarm, doubt_at: Millis, now: Millis) -> Alarm:
+    """Return an alarm of whose alert AOM may apply a report late; a clear that was sent before it is sent once more.
 
     Args:
         last: the newest alarm of the alert, or the one that comes next.
@@ -269,13 +231,17 @@ def doubted(last: Alarm, doubt_at: Millis, now: Millis) -> Alarm:
     doubted = replace(last, doubt_at=max(doubt_at, last.doubt_at or 0))
     if last.event_type == "event" or last.ends_at is None or last.state == "report_due":
         return doubted
-    reason = last.reason if last.state == "clear_due" else CONFIRMING if last.state == "cleared" else None
+    phase, reason = last.phase, last.reason
+    if last.state != "clear_due":
+        phase = "confirming" if last.state == "cleared" else None
+        reason = phase
     # A clear in flight may have gone out before that report: its claim is void, and it goes out anew.
-    return _due(replace(doubted, claimed_by=None), now, state="clear_due", finished_at=None, reason=reason)
+    again = replace(doubted, claimed_by=None, phase=phase, reason=reason)
+    return _due(again, now, state="clear_due", finished_at=None)
 
 
 def expired(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm that nobody has fired or reported for so long that AOM has cleared it by age; or the same."""
+    """Return the alarm as expired if it was not fired or reported for so long that AOM has cleared it by age."""
     is_waiting = alarm.state == "reported" and alarm.is_open and alarm.due_at is None
     heard_at = max(alarm.last_seen, alarm.reported_at or 0)
     if not is_waiting or now - heard_at < alarm.timeout + EXPIRY_GRACE:
@@ -285,29 +251,20 @@ def expired(alarm: Alarm, now: Millis) -> Alarm:
 
 def retried(alarm: Alarm, outline: MappedAlert | None, now: Millis) -> Alarm:
     """Return a rejected alarm that an operator sends again: a report mapped anew; without ``outline`` a clear."""
-    changes: dict[str, Any] = {"finished_at": None, "claimed_by": None, "reason": None, "detail": None}
-    freed = replace(alarm, **changes)
+    freed = replace(_without_reason(alarm), finished_at=None, claimed_by=None)
     if alarm.reported_at is not None or outline is None:
         return _due(freed, now, state="clear_due")
     return _mapped_anew(replace(freed, digest=""), outline, now)
 
 
-def requeued(alarm: Alarm, action: Action, due_at: Millis, now: Millis) -> Alarm:
-    """Return a rejected alarm whose refusal turned out to be the target's fault, not its own: due again, unchanged."""
-    if alarm.state != "rejected":
-        return alarm
-    state = "report_due" if action == "report" else "clear_due"
-    return replace(_due(replace(alarm, finished_at=None), now, state=state), due_at=due_at, reason=PAUSED)
-
-
-def ended(alarm: Alarm, now: Millis) -> Alarm:
-    """Return an alarm that an operator clears: as if its alert had resolved now, whatever was sent for it before."""
+def cleared_by_operator(alarm: Alarm, now: Millis) -> Alarm:
+    """Return the alarm after an operator cleared it: as if its alert had resolved now."""
     alarm = replace(alarm, ends_at=now if alarm.ends_at is None else alarm.ends_at, resolved_at=now)
     if alarm.state == "report_due":
         return alarm
     if alarm.event_type == "event":
         return _finish(alarm, "cleared", now)
-    return _due(alarm, now, state="clear_due", refresh_due=False, finished_at=None, reason=None, detail=None)
+    return _due(_without_reason(alarm), now, state="clear_due", refresh_due=False, finished_at=None)
 
 
 def discarded(alarm: Alarm, now: Millis) -> Alarm:
@@ -316,20 +273,15 @@ def discarded(alarm: Alarm, now: Millis) -> Alarm:
     return _finish(replace(alarm, ends_at=ends_at), "discarded", now)
 
 
-def rejected_unreadable(alarm: Alarm, detail: str, now: Millis) -> Alarm:
-    """Return an alarm whose stored event cannot be read: rejected, so that it holds up nobody."""
-    return _finish(replace(alarm, reason="unreadable", detail=detail), "rejected", now)
-
-
 def may_be_held(alarm: Alarm) -> bool:
     """Say whether AOM may still hold an alarm, as far as the ledger knows."""
-    told = alarm.reported_at is not None or alarm.doubt_at is not None or alarm.claimed_by is not None
+    was_told = alarm.reported_at is not None or alarm.doubt_at is not None or alarm.claimed_by is not None
     is_orphan = alarm.first_reported_at is None and alarm.state == "clear_due"
-    return alarm.event_type == "alarm" and alarm.state not in ("cleared", "expired") and (told or is_orphan)
+    return alarm.event_type == "alarm" and STATES[alarm.state].may_be_held and (was_told or is_orphan)
 
 
 def superseded(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm now that its alert has a newer one: if that waits behind it, no wait for AOM's list goes on."""
+    """Return the alarm now that its alert has a newer one, which waits for it: its clear waits for no list any more."""
     alarm = replace(alarm, is_newest=False)
     is_waiting = alarm.due_at is not None and alarm.claimed_by is None and alarm.state == "clear_due"
     return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm
@@ -345,7 +297,7 @@ def _rejected_and_firing(alarm: Alarm) -> bool:
 
 
 def _refresh_needed(alarm: Alarm, reassert_after: Millis, now: Millis) -> bool:
-    """AOM is told again when the start changed or its last word is old; an event would only show twice."""
+    """Report again if ``startsAt`` changed or the last acceptance is old; an event would only show twice."""
     if alarm.event_type == "event" or alarm.reported_at is None:
         return False
     # A last acceptance that lies far ahead is as old as one far behind: the clock has stepped back since.
@@ -357,7 +309,7 @@ def _mapped_anew(alarm: Alarm, outline: MappedAlert | None, now: Millis) -> Alar
     if outline is None or outline.digest == alarm.digest:
         return alarm
     return _due(
-        alarm,
+        _without_reason(alarm),
         now,
         state="report_due",
         finished_at=None,
@@ -367,8 +319,6 @@ def _mapped_anew(alarm: Alarm, outline: MappedAlert | None, now: Millis) -> Alar
         event_type=outline.event_type,
         timeout=outline.timeout,
         digest=outline.digest,
-        reason=None,
-        detail=None,
     )
 
 
@@ -379,7 +329,11 @@ def _due(alarm: Alarm, now: Millis, **changes: Any) -> Alarm:  # noqa: ANN401 - 
 
 
 def _freed(alarm: Alarm) -> Alarm:
-    return replace(alarm, claimed_by=None, due_since=None, due_at=None, attempts=0, reason=None, detail=None)
+    return replace(_without_reason(alarm), claimed_by=None, due_since=None, due_at=None, attempts=0)
+
+
+def _without_reason(alarm: Alarm) -> Alarm:
+    return replace(alarm, phase=None, reason=None, detail=None)
 
 
 def _clear_next(alarm: Alarm, now: Millis) -> Alarm:
@@ -390,3 +344,21 @@ def _clear_next(alarm: Alarm, now: Millis) -> Alarm:
 
 def _finish(alarm: Alarm, state: str, now: Millis) -> Alarm:
     return replace(alarm, state=state, finished_at=now, refresh_due=False, due_since=None, due_at=None, claimed_by=None)
+
+
+def _unreadable(alarm: Alarm, decision: Unreadable, now: Millis) -> Alarm:
+    return _finish(replace(alarm, reason="unreadable", detail=decision.detail), "rejected", now)
+
+
+_BY_DECISION: dict[type, Callable[[Alarm, Any, Millis], Alarm]] = {
+    Reported: _reported,
+    Cleared: _cleared,
+    Refused: _refused,
+    Rescheduled: _rescheduled,
+    Confirming: _confirming,
+    Unreadable: _unreadable,
+    Requeued: _requeued,
+    Doubtful: lambda alarm, decision, now: doubtful(alarm, decision.doubt_at, now),
+    DoubtCleared: lambda alarm, decision, _now: doubts.cleared(alarm, decision.before),
+    DoubtPulledBack: lambda alarm, _decision, now: doubts.pulled_back(alarm, now),
+}

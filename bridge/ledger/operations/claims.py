@@ -1,13 +1,13 @@
-"""Claim and settle: the dispatcher's transactions; the rules decide, this module keeps.
+"""Claim and settle: the dispatcher's transactions; what changes in a row is decided by `bridge.ledger.transitions`.
 
-A claim moves an alarm's `due_at` to the end of the lease: whoever dies while holding it lets it come due again by
-itself. A settle counts only for the claim that still holds; what a lost one may have done to AOM is a doubt.
+A claim moves an alarm's `due_at` to the end of the lease: if its worker dies, the alarm comes due again then. A settle
+counts only while its claim holds; what the holder of a lost claim may have done to AOM is a doubt.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -16,25 +16,23 @@ from sqlalchemy.engine import Connection
 from bridge.clock import Millis
 from bridge.event import Event
 from bridge.ledger import transitions
-from bridge.ledger.alarm import DUE_STATES, Action, Alarm, Claim, Key, action_of
+from bridge.ledger.alarm import Action, Alarm, Claim, Key, Phase, action_of, due_states
 from bridge.ledger.counts import AlarmCounts
-from bridge.ledger.storage import rows as tables
+from bridge.ledger.decisions import Decision
+from bridge.ledger.storage import rows
 from bridge.ledger.storage.rows import Due
 from bridge.ledger.storage.schema import alarms, contents
 from bridge.ledger.storage.statements import chunks
 from bridge.ledger.writer.packed import Packed
 
-Rule = Callable[[Alarm], Alarm]
+_ENDS_WITH_OUTAGE: tuple[Phase, ...] = ("retrying", "paused")
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What became of one alarm as it was claimed.
-
-    ``step`` is the rule to apply to its row as it is at the settle; pickle can take it.
-    """
+    """One alarm as it was claimed, and what was decided about it: carried out on its row as it is at the settle."""
 
     alarm: Alarm
-    step: Rule
+    decision: Decision
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -74,16 +72,16 @@ def claim(
     What is due later than ``horizon`` is taken, too: no wait is so long, so a clock has stepped back, or is wrong.
     """
     found: list[Due] = []
-    for state in DUE_STATES[action]:
+    for state in due_states(action):
         if len(found) < limit:
-            found += tables.due(connection, target, state, now, limit - len(found))
+            found += rows.due(connection, target, state, now, limit - len(found))
         if len(found) < limit:
-            found += tables.due_ahead(connection, target, state, horizon, limit - len(found))
-    taken = tables.take(connection, [row.alarm.seq for row in found], holder, now + lease, now) if found else set()
-    fire_again = tables.unfinished(connection, {row.alarm.key for row in found if not row.alarm.is_newest})
+            found += rows.due_ahead(connection, target, state, horizon, limit - len(found))
+    taken = rows.take(connection, [row.alarm.seq for row in found], holder, now + lease, now) if found else set()
+    fire_again = rows.unfinished(connection, {row.alarm.key for row in found if not row.alarm.is_newest})
     return AllTaken(
         Taken(
-            tables.held(row.alarm, holder, now + lease, now),
+            rows.held(row.alarm, holder, now + lease, now),
             row.kept,
             row.alarm.key in fire_again,
             (row.alarm.due_at or 0) > horizon,
@@ -93,7 +91,7 @@ def claim(
     )
 
 
-def opened(taken: Taken, action: Action) -> Claim:
+def decoded(taken: Taken, action: Action) -> Claim:
     """Return what a claim took with the event to send.
 
     Raises:
@@ -102,7 +100,7 @@ def opened(taken: Taken, action: Action) -> Claim:
     return Claim(taken.alarm, action, _event(taken.kept), taken.has_successor, taken.was_ahead)
 
 
-def doubted(connection: Connection, target: str, before: Millis, now: Millis, limit: int) -> list[Claim]:
+def doubtful(connection: Connection, target: str, before: Millis, now: Millis, limit: int) -> list[Claim]:
     """Return open alarms of a target that are in doubt, and that no worker holds.
 
     The doubt, and the first report that AOM accepted, are older than ``before``: AOM's list shows what there is. Or one
@@ -121,29 +119,33 @@ def doubted(connection: Connection, target: str, before: Millis, now: Millis, li
     found = []
     for *values, kept in connection.execute(query):
         with contextlib.suppress(ValueError):  # a claim of it will say so
-            found.append(Claim(Alarm(*values), "clear", tables.codec().event(kept)))
+            found.append(Claim(Alarm(*values), "clear", rows.codec().event(kept)))
     return found
 
 
 def _event(kept: bytes | None) -> Event:
     if kept is None:
         raise ValueError("it is missing")
-    return tables.codec().event(kept)
+    return rows.codec().event(kept)
 
 
-def settle(connection: Connection, *, holder: str, steps: Sequence[tuple[int, Rule]], now: Millis) -> Settled:
-    """Apply what became of claimed alarms, each named by its number.
+def settle(connection: Connection, *, holder: str, decisions: Sequence[tuple[int, Decision]], now: Millis) -> Settled:
+    """Carry out decisions about claimed alarms, each named by its number.
 
     A row whose claim has been lost to another worker is left out. One that finishes while the alert has a later alarm
     leaves to that one what is not settled.
     """
-    seqs = [seq for seq, _ in steps]
-    heirs = tables.heirs(connection, seqs)
-    rows = tables.load(connection, {*seqs, *heirs.values()})
-    held = [(row, step) for seq, step in steps if (row := rows.get(seq)) is not None and row.claimed_by == holder]
-    done = [(row, step(row)) for row, step in held]
-    done += _succeeding(connection, done, heirs, rows, now)
-    tables.update(connection, done)
+    seqs = [seq for seq, _ in decisions]
+    heirs = rows.heirs(connection, seqs)
+    by_seq = rows.load(connection, {*seqs, *heirs.values()})
+    held = [
+        (row, decision)
+        for seq, decision in decisions
+        if (row := by_seq.get(seq)) is not None and row.claimed_by == holder
+    ]
+    done = [(row, transitions.apply(row, decision, now)) for row, decision in held]
+    done += _succeeding(connection, done, heirs, by_seq, now)
+    rows.update(connection, done)
     due = {(after.target, action_of(after.state)) for _, after in done if after.due_at is not None}
     return Settled({row.seq for row, _ in held}, due, AlarmCounts.of(done))
 
@@ -152,7 +154,7 @@ def _succeeding(
     connection: Connection,
     done: Sequence[tuple[Alarm, Alarm]],
     heirs: Mapping[int, int],
-    rows: Mapping[int, Alarm],
+    by_seq: Mapping[int, Alarm],
     now: Millis,
 ) -> list[tuple[Alarm, Alarm]]:
     """Return how the alarms change that come after those which have finished."""
@@ -160,46 +162,45 @@ def _succeeding(
     for before, after in done:
         if before.is_newest or after.finished_at is None:
             continue
-        heir = heirs.get(before.seq) or tables.next_of(connection, before.seq, before.source, before.fingerprint)
-        row = rows.get(heir) or tables.load(connection, [heir])[heir]
+        heir = heirs.get(before.seq) or rows.next_of(connection, before.seq, before.source, before.fingerprint)
+        row = by_seq.get(heir) or rows.load(connection, [heir])[heir]
         changed.append((row, transitions.succeeding(row, after, now)))
     return changed
 
 
 def change_newest(
-    connection: Connection, keys: Sequence[Key], step: Rule, seqs: Sequence[int] | None = None
+    connection: Connection, keys: Sequence[Key], decision: Decision, now: Millis, seqs: Sequence[int] | None = None
 ) -> AlarmCounts:
-    """Apply a rule to the newest alarm of each of these alerts, while no other can be added.
+    """Carry out a decision on the newest alarm of each of these alerts, while no other can be added.
 
     Args:
         connection: an open transaction.
         keys: the alerts.
-        step: the rule.
+        decision: what was decided.
+        now: the time.
         seqs: change only alarms with these numbers; any by default.
     """
-    tables.lock_puts(connection)
-    last = tables.last_alarms(connection, sorted(set(keys)))
-    steps = [(row, step(row)) for row in last.values() if seqs is None or row.seq in seqs]
-    changed = [(before, after) for before, after in steps if before is not after]
-    tables.update(connection, changed)
+    rows.lock_puts(connection)
+    last = rows.last_alarms(connection, sorted(set(keys)))
+    decided = [(row, transitions.apply(row, decision, now)) for row in last.values() if seqs is None or row.seq in seqs]
+    changed = [(before, after) for before, after in decided if before is not after]
+    rows.update(connection, changed)
     return AlarmCounts.of(changed)
 
 
-def retry_now(
-    connection: Connection, target: str, action: Action, *, reasons: Sequence[str], now: Millis, limit: int
-) -> int:
-    """Make due at once what waits out a backoff for one of these reasons, the oldest first; return how many."""
+def retry_now(connection: Connection, target: str, action: Action, *, now: Millis, limit: int) -> int:
+    """Make due at once what waits only because the target did not accept, the oldest first; return how many."""
     waits = (
         alarms.c.target == target,
-        alarms.c.state.in_(DUE_STATES[action]),
+        alarms.c.state.in_(due_states(action)),
         alarms.c.due_at > now,
         alarms.c.claimed_by.is_(None),
-        alarms.c.reason.in_(reasons),
+        alarms.c.phase.in_(_ENDS_WITH_OUTAGE),
     )
     oldest = sa.select(alarms.c.seq).where(*waits).order_by(alarms.c.due_since).limit(limit)
     seqs = list(connection.execute(oldest.with_for_update(skip_locked=True)).scalars())
-    for some in chunks(seqs):
-        connection.execute(sa.update(alarms).where(alarms.c.seq.in_(some)).values(due_at=_due_since()))
+    for chunk in chunks(seqs):
+        connection.execute(sa.update(alarms).where(alarms.c.seq.in_(chunk)).values(due_at=_due_since()))
     return len(seqs)
 
 

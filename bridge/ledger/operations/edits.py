@@ -66,7 +66,7 @@ class Editor:
         self._codec = rows.codec()
 
     def run(self, edit: Edit, names: Sequence[str | int]) -> list[Edited]:
-        """Do one kind of edit to some alarms, each named as `read.named` reads it, or by its number."""
+        """Do one kind of edit to some alarms, each named as `queries.named` reads it, or by its number."""
         rows.lock_puts(self._connection)
         step = {"retry": self._retry, "clear": self._clear, "discard": self._discard}[edit]
         results = [self._one(name, step) for name in names]
@@ -127,7 +127,7 @@ class Editor:
             self._check_alone(alarm)
         if alarm.state == "rejected" and not transitions.may_be_held(alarm):
             raise _Refusal("AOM has never taken it, so there is nothing to clear. Fix: discard it")
-        after = transitions.ended(alarm, self._now)
+        after = transitions.cleared_by_operator(alarm, self._now)
         if after.state == "cleared":
             return after, "it is an event, which has no clear; finished"
         return after, "its clear follows its report" if after.state == "report_due" else "its clear is due"

@@ -14,7 +14,7 @@ from bridge.clock import Millis
 from bridge.ledger import transitions
 from bridge.ledger.alarm import Alarm
 from bridge.ledger.counts import AlarmCounts
-from bridge.ledger.storage import rows as tables
+from bridge.ledger.storage import rows
 from bridge.ledger.storage.schema import alarms, contents, counters
 from bridge.ledger.storage.statements import chunks
 
@@ -53,9 +53,9 @@ def expirable(connection: Connection, after: int, now: Millis) -> tuple[list[int
 
 def expire(connection: Connection, seqs: Sequence[int], now: Millis) -> tuple[list[Alarm], AlarmCounts]:
     """Finish those of these alarms that have really expired; return them, and how the counts changed."""
-    steps = [(row, transitions.expired(row, now)) for row in tables.load(connection, seqs).values()]
+    steps = [(row, transitions.expired(row, now)) for row in rows.load(connection, seqs).values()]
     done = [(before, after) for before, after in steps if before is not after]
-    tables.update(connection, done)
+    rows.update(connection, done)
     return [after for _, after in done], AlarmCounts.of(done)
 
 
@@ -71,13 +71,13 @@ def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    rows = connection.execute(query).all()
+    deleted = connection.execute(query).all()
     changes = AlarmCounts()
-    for _, state, target in rows:
+    for _, state, target in deleted:
         changes.states[state, target] -= 1
-    for some in chunks([row[0] for row in rows]):
-        connection.execute(sa.delete(contents).where(contents.c.seq.in_(some)))
-        connection.execute(sa.delete(alarms).where(alarms.c.seq.in_(some)))
+    for seqs in chunks([row[0] for row in deleted]):
+        connection.execute(sa.delete(contents).where(contents.c.seq.in_(seqs)))
+        connection.execute(sa.delete(alarms).where(alarms.c.seq.in_(seqs)))
     return changes
 
 

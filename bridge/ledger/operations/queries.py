@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from sqlalchemy.engine import Connection
 from bridge.clock import Millis
 from bridge.errors import UnknownAlarmError
 from bridge.event import Event
-from bridge.ledger.alarm import DUE_STATES, Action, Alarm, AlertContext, State
+from bridge.ledger.alarm import Action, Alarm, AlertContext, State, due_states
 from bridge.ledger.storage.rows import Codec, is_behind_another
 from bridge.ledger.storage.rows import codec as own_codec
 from bridge.ledger.storage.schema import alarms, contents, counters
@@ -30,6 +31,28 @@ class AlarmView(msgspec.Struct, frozen=True):
     alarm: Alarm
     event: Event
     context: AlertContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmFilter:
+    """Which alarms are listed.
+
+    Attributes:
+        states: only these; empty for all.
+        target: only those of this target.
+        source: only those of this source.
+        before: only those with smaller numbers (`Alarm.seq`).
+        limit: at most as many as this.
+    """
+
+    states: Sequence[str] = ()
+    target: str | None = None
+    source: str | None = None
+    before: int | None = None
+    limit: int = 1_000
+
+
+ALL_ALARMS = AlarmFilter()
 
 
 def edits(connection: Connection) -> int:
@@ -60,7 +83,7 @@ def waiting_since(connection: Connection, target: str) -> Millis | None:
 
 def next_due(connection: Connection, target: str, action: Action) -> Millis | None:
     """Return when the next alarm of a target comes due for an action."""
-    found = [_next_due(connection, target, state) for state in DUE_STATES[action]]
+    found = [_next_due(connection, target, state) for state in due_states(action)]
     return min((due_at for due_at in found if due_at is not None), default=None)
 
 
@@ -70,26 +93,18 @@ def _next_due(connection: Connection, target: str, state: State) -> Millis | Non
     return None if found is None else int(found)
 
 
-def listing(
-    connection: Connection,
-    *,
-    states: Sequence[str] = (),
-    target: str | None = None,
-    source: str | None = None,
-    before: int | None = None,
-    limit: int = 1_000,
-) -> list[AlarmView]:
-    """Return alarms, the newest first; ``before``: only those with smaller numbers."""
-    query = sa.select(*_columns, contents.c.kept)
-    query = query.outerjoin(contents, contents.c.seq == alarms.c.seq).order_by(alarms.c.seq.desc()).limit(limit)
-    if states:
-        query = query.where(alarms.c.state.in_(states))
-    if target is not None:
-        query = query.where(alarms.c.target == target)
-    if source is not None:
-        query = query.where(alarms.c.source == source)
-    if before is not None:
-        query = query.where(alarms.c.seq < before)
+def listing(connection: Connection, chosen: AlarmFilter = ALL_ALARMS) -> list[AlarmView]:
+    """Return alarms, the newest first."""
+    query = sa.select(*_columns, contents.c.kept).outerjoin(contents, contents.c.seq == alarms.c.seq)
+    query = query.order_by(alarms.c.seq.desc()).limit(chosen.limit)
+    if chosen.states:
+        query = query.where(alarms.c.state.in_(chosen.states))
+    if chosen.target is not None:
+        query = query.where(alarms.c.target == chosen.target)
+    if chosen.source is not None:
+        query = query.where(alarms.c.source == chosen.source)
+    if chosen.before is not None:
+        query = query.where(alarms.c.seq < chosen.before)
     return _views(connection, query)
 
 

@@ -39,13 +39,13 @@ class Database(Protocol):
             only reads.
         reads: for what only reads, beside the writes.
         is_shared: whether other processes may be running on it.
-        place: its address without secrets.
+        location: its address without secrets.
     """
 
     engine: Engine
     reads: Engine
     is_shared: bool
-    place: str
+    location: str
 
     @property
     def identity(self) -> Identity | None:
@@ -156,7 +156,7 @@ def file_of(text: str) -> Path | None:
 
 
 def conceal_url(text: str) -> str:
-    """Return what anybody may see of `store.url`: a file's place; elsewhere a secret may stand anywhere."""
+    """Return what anybody may see of `store.url`: a file's path; the address of a server may hold a secret anywhere."""
     return text if text.startswith("sqlite:") else repr(Secret(""))
 
 
@@ -192,7 +192,7 @@ def editing(text: str) -> Iterator[Engine]:
     """
     with _beside(text, can_write=True) as engine:
         with engine.connect().execution_options(read_only=True) as connection:
-            check_version(connection, database(text).place)
+            check_version(connection, database(text).location)
         yield engine
 
 
@@ -201,13 +201,13 @@ def _beside(text: str, *, can_write: bool) -> Iterator[Engine]:
     found = database(text)
     engine = found.engine
     if isinstance(found, SqliteDatabase):
-        path = Path(found.place)
+        path = Path(found.location)
         if not path.exists():
             raise LedgerUnavailableError(f"no ledger is at {path}. Fix: start serve first, or correct store.url.")
         engine = engine if can_write else read_only_engine(path)
     try:
         yield engine
     except SQLAlchemyError as error:
-        raise LedgerUnavailableError(f"the ledger at {found.place} cannot be used: {of_database(error)}") from error
+        raise LedgerUnavailableError(f"the ledger at {found.location} cannot be used: {of_database(error)}") from error
     finally:
         engine.dispose()

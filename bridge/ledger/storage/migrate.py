@@ -22,12 +22,12 @@ _LOCK = 0x616F6D  # "aom": any number will do, as long as every replica takes th
 _TIMEOUTS = "SET LOCAL statement_timeout = '5min'; SET LOCAL lock_timeout = '1min'"
 
 
-def migrate(engine: Engine, place: str, migrations: Path = _MIGRATIONS) -> None:
+def migrate(engine: Engine, location: str, migrations: Path = _MIGRATIONS) -> None:
     """Bring the schema up to date.
 
     Args:
         engine: begins transactions that may write.
-        place: the database's address without secrets, for messages.
+        location: the database's address without secrets, for messages.
         migrations: the folder of the migrations.
 
     Raises:
@@ -38,14 +38,14 @@ def migrate(engine: Engine, place: str, migrations: Path = _MIGRATIONS) -> None:
     try:
         with engine.begin() as connection:
             _lock(connection)
-            _upgrade(connection, config, place)
+            _upgrade(connection, config, location)
             if migrations == _MIGRATIONS:
-                check_schema(connection, place)
+                check_schema(connection, location)
     except (SQLAlchemyError, OSError) as error:
-        raise LedgerStartError(f"the ledger at {place} cannot be opened: {of_database(error)}") from error
+        raise LedgerStartError(f"the ledger at {location} cannot be opened: {of_database(error)}") from error
 
 
-def check_version(connection: Connection, place: str) -> None:
+def check_version(connection: Connection, location: str) -> None:
     """Refuse a ledger whose schema is not exactly ours.
 
     Raises:
@@ -54,11 +54,11 @@ def check_version(connection: Connection, place: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     if _revision(connection) != ScriptDirectory.from_config(config).get_current_head():
-        text = f"the ledger at {place} is not of this version of aom-bridge"
+        text = f"the ledger at {location} is not of this version of aom-bridge"
         raise LedgerStartError(f"{text}. Fix: use the version that serve runs, or start serve once to migrate it.")
 
 
-def check_schema(connection: Connection, place: str) -> None:
+def check_schema(connection: Connection, location: str) -> None:
     """Refuse a ledger that bears our version and has other tables, columns or indexes all the same.
 
     Raises:
@@ -68,20 +68,20 @@ def check_schema(connection: Connection, place: str) -> None:
     present = set(inspector.get_table_names())
     for table in metadata.sorted_tables:
         if table.name not in present:
-            raise _other_schema(place, f"the table {table.name} is missing")
+            raise _other_schema(location, f"the table {table.name} is missing")
         columns = {column["name"] for column in inspector.get_columns(table.name)}
         if columns != set(table.c.keys()):
             names = ", ".join(sorted(columns ^ set(table.c.keys())))
-            raise _other_schema(place, f"the columns of {table.name} differ: {names}")
+            raise _other_schema(location, f"the columns of {table.name} differ: {names}")
         indexes = {(index["name"], *index["column_names"]) for index in inspector.get_indexes(table.name)}
         missing = [index for index in table.indexes if (index.name, *index.columns.keys()) not in indexes]
         if missing:
             names = ", ".join(sorted(str(index.name) for index in missing))
-            raise _other_schema(place, f"indexes of {table.name} are missing or others: {names}")
+            raise _other_schema(location, f"indexes of {table.name} are missing or others: {names}")
 
 
-def _other_schema(place: str, difference: str) -> LedgerStartError:
-    text = f"the ledger at {place} bears our version and has another schema: {difference}. Nothing was changed"
+def _other_schema(location: str, difference: str) -> LedgerStartError:
+    text = f"the ledger at {location} bears our version and has another schema: {difference}. Nothing was changed"
     fix = "run the version of aom-bridge that has made it, or move it away; what fires comes back with the next repeats"
     return LedgerStartError(f"{text}. Fix: {fix}.")
 
@@ -92,13 +92,13 @@ def _lock(connection: Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
-def _upgrade(connection: Connection, config: Config, place: str) -> None:
+def _upgrade(connection: Connection, config: Config, location: str) -> None:
     scripts = ScriptDirectory.from_config(config)
     current = _revision(connection)
     if current == scripts.get_current_head():
         return
     if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
-        text = f"the ledger at {place} was written by a later version of aom-bridge (its schema is {current})"
+        text = f"the ledger at {location} was written by a later version of aom-bridge (its schema is {current})"
         raise LedgerStartError(f"{text}. Nothing was changed. Fix: run that version or a later one.")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -54,7 +54,7 @@ class PostgresDatabase:
 
     def __init__(self, url: sa.URL) -> None:
         # Not its query: libpq takes a password there, too.
-        self.place = url.set(drivername="postgresql", password=None, query={}).render_as_string()
+        self.location = url.set(drivername="postgresql", password=None, query={}).render_as_string()
         self.engine: Engine = sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
             connect_args=_CONNECT,
@@ -79,7 +79,7 @@ class PostgresDatabase:
         Raises:
             LedgerStartError: it cannot be used; the text names the fix.
         """
-        migrate(self.engine, self.place)
+        migrate(self.engine, self.location)
 
     def close(self) -> None:
         """Close every connection."""

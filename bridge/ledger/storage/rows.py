@@ -23,8 +23,8 @@ from bridge.ledger.storage.statements import InStatement, Row, RowsStatement, St
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
 _fixed = ("seq", "id", "source", "fingerprint", "received_at")
 _hot = [name for name in Alarm.__struct_fields__ if name not in _fixed]
-_placing = ("ends_at", "finished_at", "is_newest")
-_place = attrgetter(*_placing)
+_index_columns = ("ends_at", "finished_at", "is_newest")
+_index_key = attrgetter(*_index_columns)
 Change = tuple[Alarm, Alarm]
 """An alarm before and after a change."""
 
@@ -47,12 +47,16 @@ class _Updates:
 
     def __init__(self) -> None:
         self._moving = RowsStatement(alarms, _hot)
-        self._staying = RowsStatement(alarms, [name for name in _hot if name not in _placing])
+        self._staying = RowsStatement(alarms, [name for name in _hot if name not in _index_columns])
 
     def run(self, connection: Connection, steps: Sequence[Change]) -> None:
         """Write what became of alarms."""
-        self._moving.run(connection, [astuple(after) for before, after in steps if _place(before) != _place(after)])
-        self._staying.run(connection, [astuple(after) for before, after in steps if _place(before) == _place(after)])
+        self._moving.run(
+            connection, [astuple(after) for before, after in steps if _index_key(before) != _index_key(after)]
+        )
+        self._staying.run(
+            connection, [astuple(after) for before, after in steps if _index_key(before) == _index_key(after)]
+        )
 
 
 _insert = RowsStatement(alarms)

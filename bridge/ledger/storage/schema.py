@@ -64,6 +64,7 @@ alarms = Table(
     Column("named_ids", Text),
     Column("earlier_ids", Text),
     Column("earlier_starts", Text),
+    Column("phase", String(16)),
     Index("alarms_open", "source", "fingerprint", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("alarms_last", "source", "fingerprint", unique=True, sqlite_where=_LAST_SQLITE, postgresql_where=_LAST),
     Index(

@@ -67,7 +67,7 @@ class SqliteDatabase:
     is_shared = False
 
     def __init__(self, path: Path) -> None:
-        self.place = str(path)
+        self.location = str(path)
         self._path = path
         self._log = path.with_name(path.name + "-wal")
         self._lock = FileLock(path)
@@ -191,7 +191,7 @@ class SqliteDatabase:
 
     def _migrate(self) -> None:
         try:
-            migrate(self.engine, self.place)
+            migrate(self.engine, self.location)
         except LedgerStartError as error:
             cause = error.__cause__
             is_full = _code(cause) == sqlite3.SQLITE_CANTOPEN and os.statvfs(self._path.parent).f_bavail == 0

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from bridge.errors import LedgerUnavailableError
 from bridge.event import Mapped
-from bridge.ledger import EDITS, AlertContext, Edit, Ledger
+from bridge.ledger import EDITS, AlarmRecords, AlertContext, Edit
 from bridge.log import logger
 from bridge.mapping import Mapper
 from bridge.web.responses import WHO, answer, failure
@@ -30,15 +30,15 @@ class Admin:
     """The changing handlers of ``/api/v1/alarms``.
 
     Args:
-        ledger: what is changed.
+        records: the alarms that are changed.
         mapper: maps a rejected alert anew.
         reload: reads the configuration again; gives what is wrong with it, line by line.
     """
 
     right: Literal["admin"] = "admin"
 
-    def __init__(self, ledger: Ledger, mapper: Mapper, reload: Callable[[], Awaitable[list[str]]]) -> None:
-        self._ledger = ledger
+    def __init__(self, records: AlarmRecords, mapper: Mapper, reload: Callable[[], Awaitable[list[str]]]) -> None:
+        self._records = records
         self._mapper = mapper
         self._reload = reload
 
@@ -63,14 +63,14 @@ class Admin:
     async def retry_all(self, request: web.Request) -> web.Response:
         """Retry every rejected alarm, of one ``target`` or ``source`` where the query names it."""
         query = request.query
-        results = await self._ledger.retry_all(query.get("target"), query.get("source"), self._map_anew)
+        results = await self._records.retry_all(query.get("target"), query.get("source"), self._map_anew)
         done = sum(result.done for result in results)
         _log.info("rejected alarms retried", done=done, refused=len(results) - done, **_asked_by(request))
         return answer([msgspec.to_builtins(result) for result in results])
 
     def _handler(self, edit: Edit) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            (result,) = await self._ledger.edit(edit, [request.match_info["id"]], self._map_anew)
+            (result,) = await self._records.edit(edit, [request.match_info["id"]], self._map_anew)
             done = {"id": result.id, "done": result.done, "text": result.text}
             _log.info("alarm edited", edit=edit, **done, **_asked_by(request))
             if result.done:

@@ -22,6 +22,7 @@ _INTERNAL = (
     "named_ids",
     "earlier_ids",
     "earlier_starts",
+    "phase",
 )
 
 

@@ -10,8 +10,7 @@ import yaml
 from aiohttp import web
 
 from bridge.errors import LedgerUnavailableError, UnknownAlarmError
-from bridge.ledger import STATES, Ledger
-from bridge.ledger.operations import queries
+from bridge.ledger import STATES, AlarmFilter, AlarmRecords
 from bridge.web.handlers.alarm_json import as_json
 from bridge.web.responses import answer, failure
 
@@ -22,13 +21,13 @@ class AlarmsApi:
     """The reading handlers of ``/api/v1/alarms``.
 
     Args:
-        ledger: what is read.
+        records: the alarms.
     """
 
     right: Literal["status"] = "status"
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, records: AlarmRecords) -> None:
+        self._records = records
         self._description = msgspec.json.encode(yaml.safe_load((files(__package__) / "openapi.yaml").read_bytes()))
 
     def routes(self) -> list[web.RouteDef]:
@@ -54,14 +53,8 @@ class AlarmsApi:
         if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MAX_LISTED):
             return failure(f"limit must be 1 to {_MAX_LISTED}", 400)
         try:
-            views = await self._ledger.read(
-                lambda connection: queries.listing(
-                    connection,
-                    states=states,
-                    target=query.get("target"),
-                    source=query.get("source"),
-                    limit=int(limit),
-                )
+            views = await self._records.list(
+                AlarmFilter(states=states, target=query.get("target"), source=query.get("source"), limit=int(limit))
             )
         except LedgerUnavailableError as error:
             return failure(str(error), 503)
@@ -71,7 +64,7 @@ class AlarmsApi:
         """Answer with one alarm, named by its id, its fingerprint or the beginning of its id."""
         own_id = request.match_info["id"]
         try:
-            view = await self._ledger.read(lambda connection: queries.show(connection, own_id))
+            view = await self._records.show(own_id)
         except LedgerUnavailableError as error:
             return failure(str(error), 503)
         except UnknownAlarmError as error:

@@ -63,7 +63,7 @@ class MetricsHandler:
             self._metrics.token_expiry.labels(name).set(0 if expires_at is None else expires_at / 1000)
 
     async def _set_ages(self) -> None:
-        waiting = await self._ledger.waiting_since(self._clients)
+        waiting = await self._ledger.due.waiting_since(self._clients)
         self._metrics.ledger_bytes.set(await self._ledger.size())
         now = self._clock()
         for name, since in waiting.items():

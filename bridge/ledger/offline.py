@@ -1,0 +1,92 @@
+"""A ledger without a running bridge of its own: lists, shows and edits alarms beside the process that runs on it.
+
+In: `store.url`. Out: `AlarmView`s, and what each edit did. For commands; a running bridge notices the edits within a
+second, and logs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bridge.clock import Clock, system_clock
+from bridge.ledger import trace
+from bridge.ledger.operations import queries
+from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.queries import AlarmFilter, AlarmView
+from bridge.ledger.storage.database import editing, looking_at
+
+_PAGE = 1_000
+
+
+class OfflineLedger:
+    """The ledger at an address.
+
+    Args:
+        url: `store.url`.
+        clock: the time.
+    """
+
+    def __init__(self, url: str, clock: Clock = system_clock) -> None:
+        self._url = url
+        self._clock = clock
+
+    def list(self, chosen: AlarmFilter) -> list[AlarmView]:
+        """Return alarms, the newest first.
+
+        Raises:
+            LedgerUnavailableError: there is no ledger, or it cannot be read.
+        """
+        with looking_at(self._url) as connection:
+            return queries.listing(connection, chosen)
+
+    def newest(self, limit: int | None) -> Iterator[AlarmView]:
+        """Yield alarms, the newest first, as many as that or all; as `list`, without holding them all."""
+        before, remaining = None, limit
+        with looking_at(self._url) as connection:
+            while remaining is None or remaining > 0:
+                size = _PAGE if remaining is None else min(_PAGE, remaining)
+                views = queries.listing(connection, AlarmFilter(limit=size, before=before))
+                yield from views
+                if len(views) < size:
+                    return
+                before = views[-1].alarm.seq
+                remaining = None if remaining is None else remaining - len(views)
+
+    def show(self, name: str) -> AlarmView:
+        """Return one alarm, named by its id, the beginning of it, or its alert's fingerprint.
+
+        Raises:
+            UnknownAlarmError: no alarm is meant, or several are.
+            LedgerUnavailableError: there is no ledger, or it cannot be read.
+        """
+        with looking_at(self._url) as connection:
+            return queries.show(connection, name)
+
+    def edit(self, edit: Edit, names: Sequence[str], map_anew: MapAnew) -> Sequence[Edited]:
+        """Retry, clear or discard alarms, each named as for `show`.
+
+        Raises:
+            LedgerUnavailableError: there is no ledger, or it cannot be written.
+            LedgerStartError: it is of another version.
+        """
+        with editing(self._url) as engine, engine.begin() as connection:
+            now = self._clock()
+            results = Editor(connection, map_anew, now).run(edit, names)
+            trace.keep(connection, edit, results, now, is_of_all=False)
+        return results
+
+    def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew) -> Iterator[Edited]:
+        """Retry every rejected alarm, of one target or source if named; yield each as its transaction ends."""
+        after = 0
+        with editing(self._url) as engine:
+            while True:
+                with engine.connect().execution_options(read_only=True) as connection:
+                    seqs = rejected(connection, target=target, source=source, after=after)
+                if not seqs:
+                    return
+                with engine.begin() as connection:
+                    now = self._clock()
+                    results = Editor(connection, map_anew, now).run("retry", seqs)
+                    trace.keep(connection, "retry", results, now, is_of_all=True)
+                yield from results
+                after = seqs[-1]

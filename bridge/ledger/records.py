@@ -1,0 +1,63 @@
+"""The face of the ledger for people and programs that look at alarms and edit them while the bridge runs.
+
+In: filters, names of alarms, edits. Out: `AlarmView`s and, for each edit, what was done as a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from bridge.ledger.core import Core
+from bridge.ledger.operations import queries
+from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.queries import AlarmFilter, AlarmView
+
+
+class AlarmRecords:
+    """Lists, shows and edits alarms.
+
+    Args:
+        core: the ledger's.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def list(self, chosen: AlarmFilter) -> list[AlarmView]:
+        """Return alarms, the newest first.
+
+        Raises:
+            LedgerUnavailableError: the ledger does not answer.
+        """
+        return await self._core.read(lambda connection: queries.listing(connection, chosen))
+
+    async def show(self, name: str) -> AlarmView:
+        """Return one alarm, named by its id, the beginning of it, or its alert's fingerprint.
+
+        Raises:
+            UnknownAlarmError: no alarm is meant, or several are.
+            LedgerUnavailableError: the ledger does not answer.
+        """
+        return await self._core.read(lambda connection: queries.show(connection, name))
+
+    async def edit(self, edit: Edit, names: Sequence[str | int], map_anew: MapAnew) -> Sequence[Edited]:
+        """Retry, clear or discard alarms, each named as for `show`, or by its number.
+
+        Raises:
+            LedgerUnavailableError: the ledger cannot commit now; nothing was changed.
+        """
+        now = self._core.clock()
+        results = await self._core.write(lambda connection: Editor(connection, map_anew, now).run(edit, names))
+        await self._core.recount()
+        self._core.notify_due()
+        return results
+
+    async def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew) -> Sequence[Edited]:
+        """Retry every rejected alarm, of one target or source if named."""
+        results: Sequence[Edited] = []
+        after = 0
+        while seqs := await self._core.read(partial(rejected, target=target, source=source, after=after)):
+            results = [*results, *await self.edit("retry", seqs, map_anew)]
+            after = seqs[-1]
+        return results
