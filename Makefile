@@ -27,14 +27,19 @@ imports: $(VENV)/.dev  ## the import direction of the house
 unit: $(VENV)/.dev $(VENV)/.tools  ## pytest, with the real Alertmanager
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
+# The modules that are larger with AOM_BRIDGE_REHEARSAL=full.
+REHEARSALS := $(addprefix tests/, \
+  end_to_end/test_rehearsal.py end_to_end/test_simulation.py end_to_end/test_alertmanager.py ledger/test_ledger_model.py \
+  delivery/test_id_lookup.py app/test_reloader.py shipping/test_openapi.py security/test_fuzz.py)
+
 rehearsal: $(VENV)/.dev  ## crashes, the simulation, the model, the real Alertmanager and the fuzzers in full size: about three quarters of an hour
-	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest -s --timeout=1800 tests/test_rehearsal.py tests/test_simulation.py tests/test_alertmanager.py tests/test_ledger_model.py tests/test_finder.py tests/test_reload.py tests/test_openapi.py tests/test_fuzz.py $(ARGS)
+	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest -s --timeout=1800 $(REHEARSALS) $(ARGS)
 
 audit: $(VENV)/.dev  ## known vulnerabilities of what is pinned; fails where nothing could be looked up
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 bench: $(VENV)/.run  ## speed and memory beside a relay that keeps nothing; the table goes to .bench/report.md
-	cd tests && ../$(BIN)/python -m bench --folder ../.bench --output ../.bench/report.md $(ARGS)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m bench --folder .bench --output .bench/report.md $(ARGS)
 
 schema: $(VENV)/.run  ## config/schema.json anew, after a change of the settings
 	$(BIN)/python -m bridge.config.json_schema > config/schema.json

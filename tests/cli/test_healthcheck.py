@@ -1,0 +1,58 @@
+"""`aom-bridge healthcheck`: what a container without curl asks its own bridge."""
+
+import asyncio
+import socket
+
+from bridge_rig import running
+from certificates import Authority
+from process import bridge_command, free_port, run
+from web_clients import guarded
+
+from bridge.cli import healthcheck
+
+
+async def asked(port):
+    """Ask from a thread: the bridge under test runs in this loop."""
+    return await asyncio.to_thread(healthcheck.ask, "127.0.0.1", port)
+
+
+async def test_a_running_bridge_is_alive(tmp_path):
+    """With plain HTTP its own answer counts; with TLS, also mTLS, that it answers at all."""
+    async with running(tmp_path / "l.db") as rig:
+        assert await asked(rig.app.port) == (True, f"127.0.0.1:{rig.app.port} answers 200")
+    Authority(tmp_path)
+    mtls = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"
+    for more in ("", f", {mtls}"):
+        text = f"tls_server_config: {{cert_file: server.pem, key_file: server.key{more}}}\n"
+        async with guarded(tmp_path, text) as rig:
+            assert await asked(rig.app.port) == (True, f"127.0.0.1:{rig.app.port} is alive, and speaks TLS")
+
+
+async def test_who_hangs_or_is_not_there_is_not_alive(monkeypatch):
+    """A port that nobody listens on, one that never answers, and another status are not alive."""
+    port = free_port()
+    assert await asked(port) == (False, f"nothing listens on 127.0.0.1:{port}")
+    with (
+        monkeypatch.context() as impatient,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+    ):
+        impatient.setattr(healthcheck, "_SECONDS", 0.2)  # the kernel takes the connection, and nobody answers it
+        port = silent.getsockname()[1]
+        assert await asked(port) == (False, f"127.0.0.1:{port} does not answer within 0.2 s")
+
+    async def broken(_reader, writer):
+        writer.write(b"HTTP/1.1 500 Oops\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(broken, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert await asked(port) == (False, f"127.0.0.1:{port} answers 500")
+
+
+async def test_the_exit_code_says_it():
+    """0 for alive, 1 for not."""
+    code, out, _ = await run(*bridge_command("healthcheck", f"127.0.0.1:{free_port()}"))
+    assert code == 1
+    assert "nothing listens" in out

@@ -1,0 +1,61 @@
+"""What became of a push is written down alarm by alarm, whatever its neighbours in the push were."""
+
+from types import SimpleNamespace
+
+import pytest
+from ledger_driver import T0, Book
+
+from bridge.aom import Outcome
+from bridge.delivery.result import DeliveryResult
+from bridge.delivery.settings import DeliverySettings
+from bridge.delivery.settler import Settler
+from bridge.ledger.operations import queries
+from bridge.metrics import Metrics
+
+
+@pytest.fixture
+async def book(tmp_path):
+    """A fresh ledger."""
+    async with Book(tmp_path / "ledger.db") as made:
+        yield made
+
+
+def settler(book):
+    """Give what settles the clears of the ledger's target."""
+    metrics = Metrics("0", "3")
+    target = SimpleNamespace(target="default", looks_up=True)
+    clock = lambda: book.now  # noqa: E731 - as short as it is
+    return Settler(book.ledger, target, "clear", DeliverySettings(), metrics=metrics, clock=clock, random=lambda: 0.5)
+
+
+async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(book, capsys):
+    """A push may end with one clear to be looked at again and one that did not wait, whose successor is in doubt."""
+    for name in ("slow", "hurried"):
+        await book.fire(name)
+    await book.deliver()
+    for name in ("slow", "hurried"):
+        await book.resolve(name, end=T0 + 1)
+    await book.fire("hurried", start=T0 + 2)
+    claims = {claim.alarm.fingerprint: claim for claim in await book.ledger.due.claim("default", "clear", "w", 100)}
+    assert [claims[name].has_successor for name in ("slow", "hurried")] == [False, True]
+    outcome = Outcome("accepted")
+    await settler(book).settle(
+        [
+            DeliveryResult(claims["slow"], "confirm", outcome, named=("x",), doubt_at=T0),
+            DeliveryResult(claims["hurried"], "accepted", outcome, named=("y",), doubt_at=T0 - 5),
+        ]
+    )
+    views = await book.ledger._core.read(queries.listing)
+    found = {
+        (view.alarm.fingerprint, view.alarm.state): (view.alarm.doubt_at, view.alarm.earlier_ids) for view in views
+    }
+    assert found == {
+        ("slow", "clear_due"): (T0, None),
+        ("hurried", "cleared"): (T0 - 5, None),
+        ("hurried", "report_due"): (T0 - 5, '["y"]'),
+    }
+    lines = [line for line in capsys.readouterr().out.splitlines() if "alarms=" in line]
+    assert [("accepted, and looked up again" in line, "alarms=1" in line) for line in lines] == [
+        (True, True),
+        (False, True),
+    ]

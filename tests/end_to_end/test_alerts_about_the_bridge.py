@@ -1,0 +1,150 @@
+"""Each alert about the bridge, provoked once: the real Prometheus, the real bridge and the real rules."""
+
+import asyncio
+import contextlib
+import json
+import re
+import signal
+import sqlite3
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aom_client import PASSWORD
+from bridge_rig import settings_text
+from emulated_aom import arm, cloud, disarm
+from process import bridge_command, free_port, started
+from programs import need
+from prometheus_rules import ALERTS, RULES
+from waiting import until
+from web_clients import OTHER, TOKEN, bearer
+from webhooks import alert, payload
+
+PROMETHEUS = """
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 200ms}}
+rule_files: [rules.yaml]
+scrape_configs:
+  - job_name: aom-bridge
+    authorization: {{credentials: {token}}}
+    static_configs: [{{targets: ["127.0.0.1:{port}", "127.0.0.1:1"]}}]
+"""
+FALLBACK = "mapping: {rules: [{name: broken, match: [alertname=Broken], set: {resource_id: '{{ labels.nope }}'}}]}"
+
+
+class Rehearsal:
+    """The bridge, its AOM, and the Prometheus that watches."""
+
+    def __init__(self, folder, aom):
+        self.folder, self.aom = folder, aom
+        self.port, self.prometheus = free_port(), free_port()
+        self.seen = set()
+
+    def write(self):
+        """Write all files: rules with `for` and the longest threshold shortened, small limits, one token."""
+        text = settings_text(
+            self.aom.url, self.folder / "l.db", auth=PASSWORD.replace("%s", self.aom.url), more=FALLBACK
+        )
+        (self.folder / "bridge.yaml").write_text(text.replace('store: {url: "', 'store: {max_open: 5, url: "'))
+        (self.folder / "web.yml").write_text("bearer_tokens_file: tokens.yml\n")
+        (self.folder / "tokens.yml").write_text(f"one: {TOKEN}\n")
+        rules = re.sub(r"for: \d+m", "for: 0s", RULES.read_text()).replace("> 300", "> 1")
+        (self.folder / "rules.yaml").write_text(rules)
+        (self.folder / "prometheus.yml").write_text(PROMETHEUS.format(token=TOKEN, port=self.port))
+
+    async def ask(self, path, body=None, token=TOKEN, method="POST"):
+        url = f"http://127.0.0.1:{self.port}{path}"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, url, data=body, headers=bearer(token)) as response,
+        ):
+            return response.status
+
+    async def send(self, *alerts, **more):
+        return await self.ask("/webhook", json.dumps(payload(*alerts, **more)).encode())
+
+    async def fires(self, name, act=None):
+        """Do something again and again until the alert fires."""
+
+        async def is_firing():
+            if act is not None:
+                await act()
+            with contextlib.suppress(aiohttp.ClientError):
+                self.seen |= await self.firing()
+            await asyncio.sleep(0.1)
+            return name in self.seen
+
+        await until(is_firing, 60)
+
+    async def firing(self):
+        """Give the names of the alerts that Prometheus fires now."""
+        url = f"http://127.0.0.1:{self.prometheus}/api/v1/alerts"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            found = (await response.json())["data"]["alerts"]
+        return {one["labels"]["alertname"] for one in found if one["state"] == "firing"}
+
+    def age(self):
+        """Make the alarms of the ledger as old as those that AOM has cleared by age."""
+        with contextlib.closing(sqlite3.connect(self.folder / "l.db", timeout=10)) as connection, connection:
+            connection.execute("UPDATE alarms SET last_seen = 1, reported_at = 1 WHERE state = 'reported'")
+
+
+@pytest.mark.timeout(300)
+async def test_every_alert_fires_when_its_trouble_is_there(tmp_path):
+    """One trouble after the other: Prometheus fires just the alert that tells of it, for each alert that there is."""
+    async with cloud(token_ttl_s=600) as aom:
+        it = Rehearsal(tmp_path, aom)
+        it.write()
+        log = tmp_path / "bridge.log"
+        log.write_bytes(b"")
+        serve = ["serve", f"--config.file={tmp_path}/bridge.yaml", f"--web.config.file={tmp_path}/web.yml"]
+        prometheus = [
+            need("prometheus"),
+            f"--config.file={tmp_path}/prometheus.yml",
+            f"--storage.tsdb.path={tmp_path}/tsdb",
+            f"--web.listen-address=127.0.0.1:{it.prometheus}",
+        ]
+        with started(tmp_path / "prometheus.log", *prometheus):
+            with started(log, *bridge_command(*serve, f"--web.listen-address=127.0.0.1:{it.port}")) as bridge:
+                await until(lambda: "msg=ready" in bridge.output)
+                await provoke(it, bridge)
+            await it.fires("AomBridgeDown")
+        assert it.seen == {rule["alert"] for rule in ALERTS}
+
+
+async def provoke(it, bridge):
+    """Make every trouble but the bridge's own end."""
+    assert await it.send(alert("A")) == 200
+    await until(lambda: len(it.aom.snapshot()["active"]) == 1)
+    await it.fires("AomBridgeTokenExpiring")
+    await it.fires("AomBridgeInstanceDown")
+    assert "AomBridgeDeliveryDelayed" not in it.seen
+    await it.fires("AomBridgeMappingFallbacks", lambda: it.send(alert("Broken")))
+    await it.fires("AomBridgeWebhooksRefused", lambda: it.ask("/webhook", b"{"))
+    await it.fires("AomBridgeGuessing", lambda: it.ask("/metrics", token=OTHER, method="GET"))
+    await it.fires("AomBridgeAlertsTruncated", lambda: it.send(alert("A"), truncated=3))
+    await arm(it.aom, {"on": "report", "poison": "Poison"})
+    assert await it.send(alert("Poison")) == 200
+    await it.fires("AomBridgeAlarmsRejected")
+    await disarm(it.aom)
+    await arm(it.aom, {"on": "report", "status": 403})
+    assert await it.send(alert("B")) == 200
+    await it.fires("AomBridgeTargetForbidden")
+    await disarm(it.aom)
+    await arm(it.aom, {"on": "report", "status": 503})
+    assert await it.send(alert("C")) == 200
+    await it.fires("AomBridgeTargetUnavailable")
+    await it.fires("AomBridgeDeliveryDelayed")
+    await disarm(it.aom)
+    await it.fires("AomBridgeLedgerFilling", lambda: it.send(*(alert(f"D{number}") for number in range(1))))
+    await it.fires("AomBridgeWebhooksFailing", lambda: it.send(*(alert(f"E{number}") for number in range(9))))
+    (it.folder / "bridge.yaml").write_text("targets: {}\n")
+    bridge.process.send_signal(signal.SIGHUP)
+    await it.fires("AomBridgeConfigReloadFailed")
+    await until(lambda: len(it.aom.snapshot()["active"]) >= 4)
+    await it.fires("AomBridgeAlarmsExpired", lambda: asyncio.to_thread(it.age))
+
+
+def test_the_rehearsal_knows_every_alert():
+    """An alert without its trouble here would be one that nobody has seen fire."""
+    source = Path(__file__).read_text()
+    assert [rule["alert"] for rule in ALERTS if f'"{rule["alert"]}"' not in source] == []

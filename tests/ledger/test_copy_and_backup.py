@@ -1,0 +1,166 @@
+"""`aom-bridge ledger`: the whole ledger in another database or in a backup, and the bridge goes on with it."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+from bridge_rig import running
+from ledger_driver import T0, Book
+from process import bridge_command, run, serving
+from replica_process import post, replica
+from waiting import until
+from webhooks import alert, resolved
+
+from bridge.emulator import Emulator, Options
+from bridge.errors import LedgerStartError
+from bridge.ledger import Edited, trace
+from bridge.ledger.backup import back_up
+from bridge.ledger.copy import copy
+from bridge.ledger.operations import queries
+from bridge.ledger.operations.queries import AlarmFilter
+from bridge.ledger.storage.database import editing, looking_at
+from bridge.ledger.storage.schema import changes
+
+
+def shown(url):
+    """Give all that a ledger holds."""
+    with looking_at(url) as connection:
+        return queries.listing(connection, AlarmFilter(limit=10_000)), queries.edits(connection)
+
+
+@pytest.mark.parametrize("way", ["to PostgreSQL", "to SQLite"])
+async def test_everything_is_copied(way, database, tmp_path):
+    """Rows, events, counters: what is in the one database is in the other; what was claimed is due, and in doubt."""
+    file = f"sqlite:///{tmp_path}/l.db"
+    here, there = (file, database) if way == "to PostgreSQL" else (database, file)
+    async with Book(here) as book:
+        for number in range(1_200):
+            await book.fire(f"a{number}")
+        await book.deliver()
+        await book.resolve("a1", end=T0 + 1)
+        claimed = {claim.alarm.seq for claim in await book.claim(limit=3)}
+        before, edits = shown(here)
+    assert copy(here, there, T0) == 1_200
+    after, edits_after = shown(there)
+    assert edits_after == edits
+    assert len(after) == 1_200
+    for old, new in zip(before, after, strict=True):
+        if old.alarm.seq in claimed:
+            assert (new.alarm.claimed_by, new.alarm.doubt_at) == (None, T0)
+        else:
+            assert new == old
+    async with Book(there) as book:
+        await book.fire("new")
+        assert sum(book.ledger.counts().values()) == 1_201
+
+
+def edited(url, *ids):
+    """Keep the trace of changes by the command line; give what no log has a line of yet."""
+    results = [Edited(own_id, done=True, text="t") for own_id in ids]
+    with editing(url) as engine, engine.begin() as connection:
+        trace.keep(connection, "clear", results, T0, is_of_all=False)
+        return list(connection.execute(sa.select(changes.c.id).order_by(changes.c.seq)).scalars())
+
+
+@pytest.mark.parametrize("way", ["to PostgreSQL", "to SQLite"])
+async def test_the_trace_of_changes_is_copied(way, database, tmp_path):
+    """What the command line has changed, and no log has a line of, goes along, and more may follow."""
+    file = f"sqlite:///{tmp_path}/l.db"
+    here, there = (file, database) if way == "to PostgreSQL" else (database, file)
+    async with Book(here):
+        pass
+    assert edited(here, "a", "b") == ["a", "b"]
+    copy(here, there, T0)
+    assert edited(there, "c") == ["a", "b", "c"]
+
+
+async def test_the_bridge_goes_on_with_the_copy(database, tmp_path):
+    """Alarms that were reported from the SQLite file are cleared by the bridge on PostgreSQL."""
+    emulator = Emulator(Options(port=0))
+    await emulator.start()
+    one = alert("A")
+    try:
+        async with running(tmp_path / "l.db", emulator=emulator) as rig:
+            await rig.send(one)
+            await until(lambda: rig.active() == ["A"])
+        code, out, err = await run(*bridge_command("ledger", "copy", f"sqlite:///{tmp_path}/l.db", database))
+        assert (code, err) == (0, "")
+        assert out.startswith("1 alarm(s) copied. Now set store.url")
+        async with replica(tmp_path / "pg", emulator.url, database) as (_, url):
+            assert (await post(url, resolved(one)))[0] == 200
+            await until(lambda: not emulator.snapshot()["active"])
+    finally:
+        await emulator.stop()
+
+
+async def test_what_cannot_be_copied_is_refused_untouched(database, tmp_path):
+    """No ledger, a full one as the aim, and one that serve runs on: a sentence each, and nothing is changed."""
+    file = f"sqlite:///{tmp_path}/l.db"
+    with pytest.raises(LedgerStartError, match="no ledger is at"):
+        copy(file, database, T0)
+    async with Book(file) as book:
+        await book.fire("a")
+        with pytest.raises(LedgerStartError, match="another process uses this ledger"):
+            copy(file, database, T0)
+    copy(file, database, T0)
+    with pytest.raises(LedgerStartError, match="holds alarms already"):
+        copy(file, database, T0)
+
+
+async def test_no_password_stands_in_the_process_list():
+    """An address with a password is refused with the way to give it."""
+    code, _, err = await run(*bridge_command("ledger", "copy", "sqlite:///x.db", "postgresql://u:s3cret@h/db"))
+    assert code == 2
+    assert "PGPASSWORD" in err
+    assert "s3cret" not in err
+
+
+async def test_a_backup_beside_the_bridge_is_whole_and_can_be_restored(tmp_path):
+    """Taken while webhooks come in, put back as docs/operations.md says: the ledger of that moment, undamaged."""
+    file, copied = tmp_path / "l.db", tmp_path / "backup.db"
+    async with Book(f"sqlite:///{file}") as book:
+        for number in range(300):
+            await book.fire(f"a{number}")
+        assert await asyncio.to_thread(back_up, f"sqlite:///{file}", copied) == 300
+        before, _ = shown(f"sqlite:///{file}")
+        for number in range(300, 3_000):
+            await book.fire(f"a{number}")
+    assert {path.name for path in tmp_path.iterdir() if "backup" in path.name} == {"backup.db"}
+    assert copied.stat().st_mode & 0o077 == 0
+    for path in tmp_path.glob("l.db*"):
+        path.unlink()
+    copied.rename(file)
+    async with Book(f"sqlite:///{file}") as book:
+        assert shown(f"sqlite:///{file}")[0] == before
+        await book.fire("new")
+
+
+async def test_a_backup_that_cannot_be_is_refused_with_the_fix(tmp_path, database):
+    """A name that is taken, no ledger, PostgreSQL, a folder that is not there: a sentence each, and no half copy."""
+    file = f"sqlite:///{tmp_path}/l.db"
+    with pytest.raises(LedgerStartError, match="no ledger is at"):
+        back_up(file, tmp_path / "b.db")
+    async with Book(file) as book:
+        await book.fire("a")
+    with pytest.raises(LedgerStartError, match="pg_dump"):
+        back_up(database, tmp_path / "b.db")
+    with pytest.raises(LedgerStartError, match="could not be copied"):
+        back_up(file, tmp_path / "nowhere" / "b.db")
+    (tmp_path / "b.db").write_text("mine")
+    with pytest.raises(LedgerStartError, match="there already"):
+        back_up(file, tmp_path / "b.db")
+    assert (tmp_path / "b.db").read_text() == "mine"
+
+
+async def test_a_backup_by_the_command_line_asks_the_configuration_where(tmp_path):
+    """`aom-bridge ledger backup FILE` beside the real process copies what its configuration names."""
+    emulator = Emulator(Options(port=0))
+    await emulator.start()
+    try:
+        async with serving(tmp_path, emulator.url) as (_, url):
+            assert (await post(url, alert("A")))[0] == 200
+            command = ("ledger", "backup", f"--config.file={tmp_path}/bridge.yaml", str(tmp_path / "b.db"))
+            code, out, err = await run(*bridge_command(*command))
+            assert (code, out, err) == (0, f"1 alarm(s) copied to {tmp_path}/b.db; the bridge may run on.\n", "")
+    finally:
+        await emulator.stop()

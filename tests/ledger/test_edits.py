@@ -1,0 +1,302 @@
+"""What an operator changes by hand: retry, clear, discard; in the ledger, on the command line and over HTTP."""
+
+import re
+import socket
+from functools import partial
+
+import pytest
+from emulated_aom import arm, cloud, disarm
+from ledger_driver import T0, Book
+from process import bridge_command, run, serving
+from waiting import until
+from webhooks import alert, post
+
+from bridge.event import Event, Mapped
+from bridge.ledger import Edited, trace
+from bridge.notification import fingerprint
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def book(request, tmp_path):
+    """A fresh ledger on each database."""
+    place = tmp_path / "ledger.db" if request.param == "sqlite" else request.getfixturevalue("database")
+    async with Book(place) as made:
+        yield made
+
+
+def mapped(event_name="anew", target="default", *, dropped=False):
+    """Give a mapping that knows one answer."""
+    event = Event({"event_name": event_name, "event_severity": "Info", "event_type": "alarm"}, {}, 60_000)
+    return lambda _source, _context: Mapped(None if dropped else event, target, "new-rule")
+
+
+async def rejected(book, name="a"):
+    """Give an alarm that AOM refused."""
+    await book.fire(name)
+    (claim,) = await book.claim()
+    await book.refuse(claim)
+    return claim.alarm.id
+
+
+async def edit(book, what, own_id, map_anew=None):
+    """Do one edit; give whether it was done, and the sentence."""
+    (result,) = await book.ledger.records.edit(what, [own_id], map_anew or mapped())
+    return result.done, result.text
+
+
+async def test_the_retry_of_a_rejected_report_is_mapped_anew(book):
+    """Retry of a rejected report maps the kept alert by today's rules and reports it."""
+    own_id = await rejected(book)
+    assert await edit(book, "retry", own_id[:9]) == (
+        True,
+        "mapped anew by rule 'new-rule' for target 'default', and its report is tried again",
+    )
+    (claim,) = await book.claim()
+    assert (claim.action, claim.event.metadata["event_name"], claim.alarm.severity) == ("report", "anew", "Info")
+    await book.accept(claim)
+    assert await book.states() == ["reported"]
+
+
+async def test_the_retry_of_a_report_that_has_resolved_since_reports_and_then_clears(book):
+    """Retry of a rejected report whose alert has resolved: report, then clear, so that AOM's history is complete."""
+    own_id = await rejected(book)
+    await book.resolve(end=T0 + 5)
+    assert (await edit(book, "retry", own_id))[0]
+    assert [await book.deliver() for _ in range(3)] == [["report"], ["clear"], []]
+    assert await book.states() == ["cleared"]
+
+
+async def test_the_retry_of_a_rejected_clear_sends_the_stored_event(book):
+    """Retry of a clear never asks the rules: the event goes out as it was reported."""
+    await book.fire()
+    await book.deliver()
+    await book.resolve(end=T0 + 5)
+    (claim,) = await book.claim()
+    await book.refuse(claim)
+    assert await edit(book, "retry", claim.alarm.id) == (True, "its clear is tried again")
+    (again,) = await book.claim()
+    assert (again.action, again.event) == ("clear", claim.event)
+
+
+async def test_the_retry_of_a_rejected_orphan_clears(book):
+    """An orphan's clear that AOM refused is a clear again, not a report of an alert that has ended."""
+    await book.resolve()
+    (claim,) = await book.claim()
+    await book.refuse(claim)
+    assert (await edit(book, "retry", claim.alarm.id))[0]
+    assert await book.deliver() == ["clear"]
+
+
+async def test_a_retry_says_why_it_cannot_be(book):
+    """A retry of what is reported, dropped by the rules now, unknown, or has fired again since is refused, with why."""
+    own_id = await rejected(book)
+    done, text = await edit(book, "retry", own_id, mapped(dropped=True))
+    assert (done, text) == (False, "rule 'new-rule' drops its alert now. Fix: discard it, or change the rule")
+    assert await edit(book, "retry", "nothing") == (False, "no alarm has this id or fingerprint")
+    await book.resolve(end=T0 + 5)
+    await book.fire(start=T0 + 9)
+    done, text = await edit(book, "retry", own_id)
+    assert not done
+    assert "has fired again since" in text
+    await book.deliver()
+    done, text = await edit(book, "retry", (await book.rows())[1].id)
+    assert (done, text) == (False, "it is reported, and only a rejected or waiting alarm can be tried again")
+
+
+async def test_a_retry_of_what_waits_is_tried_now(book):
+    """Retry of an alarm in its backoff makes it due at once."""
+    await book.fire()
+    (claim,) = await book.claim()
+    await book.release(claim, after=300_000)
+    assert await book.claim() == []
+    assert await edit(book, "retry", claim.alarm.id) == (True, "it was waiting, and is tried now")
+    assert len(await book.claim()) == 1
+    assert await edit(book, "retry", claim.alarm.id) == (False, "it is being sent right now")
+
+
+async def test_clear_ends_an_open_alarm_behind_its_report(book):
+    """Clear of an open alarm is a resolve by hand: after its report, and once."""
+    await book.fire("a")
+    await book.fire("b")
+    (first, _) = await book.claim(limit=2)
+    await book.accept(first)
+    ids = [row.id for row in await book.rows()]
+    assert await edit(book, "clear", ids[0]) == (True, "its clear is due")
+    assert await edit(book, "clear", ids[1]) == (True, "its clear follows its report")
+    book.now += 60_000
+    assert [await book.deliver() for _ in range(2)] == [["report", "clear"], ["clear"]]
+    assert await book.states() == ["cleared", "cleared"]
+    assert await book.fire("a") == "new"
+
+
+async def test_discard_finishes_without_a_push_and_warns_if_aom_may_hold_it(book):
+    """Discard gives an alarm up, also one in a worker's hands, and says when AOM may still hold it."""
+    assert await edit(book, "discard", await rejected(book, "poison")) == (True, "given up without a push")
+    await book.fire("held")
+    await book.deliver()
+    done, text = await edit(book, "discard", (await book.rows())[1].id)
+    assert done
+    assert "AOM may still hold it" in text
+    await book.fire("flying")
+    (claim,) = await book.claim()
+    assert (await edit(book, "discard", claim.alarm.id))[0]
+    assert await book.accept(claim) == set()
+    assert await book.states() == ["discarded"] * 3
+    assert await edit(book, "discard", claim.alarm.id) == (False, "it is discarded already")
+    assert await book.claim() == []
+
+
+async def test_an_edit_takes_a_fingerprint(book):
+    """Retry, clear and discard name an alarm by its alert's fingerprint, too: its newest one is meant."""
+    await book.fire("a")
+    await book.deliver()
+    await book.resolve("a", end=T0 + 5)
+    await book.deliver()
+    await book.fire("a", start=T0 + 9)
+    (old, new) = await book.rows()
+    (result,) = await book.ledger.records.edit("clear", [old.fingerprint], mapped())
+    assert (result.id, result.done) == (new.id, True)
+    await book.fire("a", source="other")
+    done, text = await edit(book, "discard", old.fingerprint)
+    assert not done
+    assert text.startswith("more than one alarm is meant: ")
+
+
+async def test_counts_follow_an_edit(book):
+    """After retry and discard the kept counts equal the rows."""
+    first, second = await rejected(book, "a"), await rejected(book, "b")
+    await edit(book, "retry", first)
+    await edit(book, "discard", second)
+    assert {state: n for (state, _), n in book.ledger.counts().items() if n} == {"report_due": 1, "discarded": 1}
+
+
+async def test_retry_all_takes_every_rejected_alarm(book):
+    """`retry --all` sends every rejected alarm again, in several transactions."""
+    for number in range(230):
+        await book.fire(f"a{number}")
+    for claim in await book.claim(limit=1000):
+        await book.refuse(claim)
+    results = await book.ledger.records.retry_all(None, None, mapped())
+    assert [result.done for result in results] == [True] * 230
+    assert book.ledger.counts()["report_due", "default"] == 230
+
+
+async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
+    """`aom-bridge alarms retry|clear|discard` change the ledger; the running bridge notices within a second or so."""
+    async with cloud() as aom, serving(tmp_path, aom.url) as (bridge, url):
+        await arm(aom, {"on": "report", "status": 400, "count": 3})
+        for name in ("A", "B", "C"):
+            assert await post(url, alert(name)) == 200
+            await until(lambda name=name: f"event_name={name}" in bridge.output)
+        await disarm(aom)
+        command = [*bridge_command("alarms"), "", f"--config.file={tmp_path / 'bridge.yaml'}"]
+
+        async def alarms(what, *arguments):
+            command[command.index("alarms") + 1] = what
+            return await run(*command, *arguments)
+
+        code, out, _ = await alarms("list", "--state=rejected", "-o", "json")
+        assert (code, out.count('"state": "rejected"')) == (0, 3)
+        code, out, err = await alarms("retry", "--all")
+        assert (code, out.count("its report is tried again")) == (0, 3), err
+        await until(lambda: len(aom.snapshot()["active"]) == 3)
+        await until(lambda: 'command line" edit=retry text="3 alarm(s)"' in bridge.output)
+        ids = [line.partition(":")[0] for line in out.splitlines()]
+        code, out, _ = await alarms("clear", ids[0], ids[1])
+        assert (code, out.count("its clear is due")) == (0, 2)
+        await until(lambda: len(aom.snapshot()["active"]) == 1)
+        code, out, _ = await alarms("show", fingerprint(alert("C")["labels"]))
+        assert (code, f"id: {ids[2]}" in out) == (0, True)
+        code, _, err = await alarms("show", "nonsense")
+        assert (code, err) == (1, "aom-bridge: nonsense: no alarm has this id or fingerprint\n")
+        code, out, _ = await alarms("discard", ids[2])
+        assert (code, "AOM may still hold it" in out) == (0, True)
+        code, _, err = await alarms("discard", ids[2], "nonsense")
+        assert (code, "it is discarded already" in err, "no alarm has this id" in err) == (1, True, True)
+        code, out, _ = await alarms("retry", "--all")
+        assert (code, out) == (0, "no alarm is rejected\n")
+        code, _, err = await alarms("retry")
+        assert (code, "Fix: give ids" in err) == (2, True)
+
+
+async def test_the_command_line_leaves_a_trace_in_the_log(tmp_path):
+    """What the command line changes is a line in the running bridge's log, once, with who; else in that of the next."""
+    command = [*bridge_command("alarms", "discard"), f"--config.file={tmp_path / 'bridge.yaml'}"]
+
+    def told(bridge):
+        return [line for line in bridge.output.splitlines() if 'msg="alarm edited by the command line"' in line]
+
+    async with cloud() as aom:
+        async with serving(tmp_path, aom.url) as (bridge, url):
+            assert await post(url, alert("A"), alert("B")) == 200
+            await until(lambda: len(aom.snapshot()["active"]) == 2)
+            code, _, err = await run(*command, fingerprint(alert("A")["labels"]), "nonsense")
+            assert (code, "no alarm has this id" in err) == (1, True)
+            await until(lambda: told(bridge))
+        (line,) = told(bridge)
+        shown = r' edit=discard id=[0-9a-f]{32} text="given up .*" who="?\S.*@' + re.escape(socket.gethostname())
+        assert re.search(shown, line)
+        assert (await run(*command, fingerprint(alert("B")["labels"])))[0] == 0
+        async with serving(tmp_path, aom.url) as (bridge, _):
+            await until(lambda: told(bridge))
+        (later,) = told(bridge)
+        assert re.search(shown, later)
+        assert later.partition(" id=")[2][:32] != line.partition(" id=")[2][:32]
+
+
+async def test_a_trace_is_told_once_and_in_its_order(book, monkeypatch, capsys):
+    """However many changes wait for a log, each is one line, the oldest first, some in each transaction."""
+    monkeypatch.setattr(trace, "_TOLD_AT_ONCE", 2)
+    results = [Edited(f"id{number}", done=number != 1, text="t") for number in range(4)]
+    keep = partial(trace.keep, edit="clear", now=T0, is_of_all=False)
+    await book.ledger._core.write(lambda connection: keep(connection, results=results))
+    await book.ledger._core.write(lambda connection: keep(connection, results=results, is_of_all=True))
+    while await book.ledger._core.read(trace.is_unlogged):
+        await book.ledger._core.write(trace.log_changes)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "by the command line" in line]
+    assert [(re.findall(r"\bid=(\S+)", line), "text=t" in line) for line in lines] == [
+        (["id0"], True),
+        (["id2"], True),
+        (["id3"], True),
+        ([], False),
+    ]
+    assert "3 alarm(s)" in lines[-1]
+
+
+async def test_http_lists_shows_and_edits(rig):
+    """`/api/v1/alarms` does the same over HTTP: list, show, retry, clear, discard, with Prometheus's envelope."""
+    await rig.arm({"on": "report", "status": 400, "count": 1})
+    await rig.send(alert("A"))
+    await until(lambda: rig.count("rejected"))
+
+    async def call(method, path, **more):
+        async with rig.session.request(method, rig.app.url + "/api/v1/alarms" + path, **more) as response:
+            return response.status, await response.json()
+
+    status, body = await call("GET", "?state=rejected&target=default")
+    assert (status, body["status"], len(body["data"])) == (200, "success", 1)
+    own_id = body["data"][0]["id"]
+    assert await call("GET", "/" + own_id[:8]) == await call("GET", "/" + body["data"][0]["fingerprint"])
+    shown = (await call("GET", "/" + own_id[:8]))[1]["data"]
+    assert (shown["labels"]["alertname"], shown["timeout"]) == ("A", "5d")
+    assert (await call("POST", f"/{own_id}/retry"))[0] == 200
+    await until(lambda: rig.active() == ["A"])
+    assert (await call("POST", f"/{own_id}/retry"))[0] == 409
+    assert (await call("POST", f"/{own_id}/clear"))[0] == 200
+    await until(lambda: rig.active() == [])
+    assert (await call("POST", f"/{own_id}/discard"))[1]["error"] == "it is cleared already"
+    assert (await call("POST", "/nothing/discard"))[0] == 404
+    assert (await call("GET", "/nothing"))[0] == 404
+    assert (await call("GET", "?state=open"))[0] == 400
+    assert (await call("GET", "?limit=0"))[0] == 400
+    assert (await call("POST", "/retry")) == (200, {"status": "success", "data": []})
+
+
+async def test_http_edits_only_from_near_and_from_its_own_pages(rig):
+    """A page of another site cannot make an operator's browser clear alarms."""
+    await rig.send(alert("A"))
+    await until(lambda: rig.active() == ["A"])
+    (own_id,) = [event["metadata"]["alert_fingerprint"] for event in rig.aom()["active"]]
+    url = f"{rig.app.url}/api/v1/alarms/{own_id}/clear"
+    async with rig.session.post(url, headers={"Origin": "http://evil.example"}) as response:
+        assert (response.status, "another site" in await response.text()) == (403, True)
