@@ -69,7 +69,7 @@ class Workers:
     async def give_up(self, book, name, claims):
         for claim in claims:
             del self.holders[claim.alarm.key]
-        await book.ledger.give_back(name)
+        await book.ledger.release(name)
 
 
 def accepted(claim):

@@ -15,7 +15,7 @@ from bridge.ledger import AbandonedError, Alarm, ArrivedAlert, IncomingNotificat
 from bridge.ledger.operations import queries
 from bridge.ledger.operations.put import Put, PutParameters, next_free, put, put_one_by_one
 from bridge.ledger.operations.queries import AlarmFilter
-from bridge.ledger.storage import rows as tables
+from bridge.ledger.storage import rows
 from bridge.ledger.storage.database import database as connect
 from bridge.ledger.storage.schema import alarms, metadata
 from bridge.ledger.writer.messages import ExpiredError
@@ -612,8 +612,8 @@ async def test_a_large_put_gives_up_while_it_is_under_way(book):
 async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each_alarm(book, monkeypatch):
     """However often it has fired with one start, a free id is found at once: the cost is linear in the notification."""
     asked = []
-    real = tables.past_ids
-    monkeypatch.setattr("bridge.ledger.operations.put.tables.past_ids", lambda *args: asked.append(args) or real(*args))
+    real = rows.past_ids
+    monkeypatch.setattr("bridge.ledger.operations.put.rows.past_ids", lambda *args: asked.append(args) or real(*args))
     flaps = [book.arrival(status, "a", end=T0 + n) for n in range(1, 101) for status in ("firing", "resolved")]
     for expected in (200, 120):
         asked.clear()

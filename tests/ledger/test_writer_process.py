@@ -157,7 +157,7 @@ async def test_a_claim_that_nobody_waits_for_any_more_is_ended_all_the_same(book
     with contextlib.suppress(asyncio.CancelledError):
         await claim
     assert {row.claimed_by for row in await book.rows()} == {"w"}
-    await book.ledger.give_back("w")
+    await book.ledger.release("w")
     assert await book.deliver() == ["report"] * 20
 
 
