@@ -25,7 +25,9 @@ def settler(book):
     metrics = Metrics("0", "3")
     target = SimpleNamespace(target="default", looks_up=True)
     clock = lambda: book.now  # noqa: E731 - as short as it is
-    return Settler(book.ledger, target, "clear", DeliverySettings(), metrics=metrics, clock=clock, random=lambda: 0.5)
+    return Settler(
+        book.ledger.due, target, "clear", DeliverySettings(), metrics=metrics, clock=clock, random=lambda: 0.5
+    )
 
 
 async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(book, capsys):

@@ -246,7 +246,7 @@ async def test_the_command_line_leaves_a_trace_in_the_log(tmp_path):
 
 async def test_a_trace_is_told_once_and_in_its_order(book, monkeypatch, capsys):
     """However many changes wait for a log, each is one line, the oldest first, some in each transaction."""
-    monkeypatch.setattr(trace, "_TOLD_AT_ONCE", 2)
+    monkeypatch.setattr(trace, "_MAX_LOGGED_AT_ONCE", 2)
     results = [Edited(f"id{number}", done=number != 1, text="t") for number in range(4)]
     keep = partial(trace.keep, edit="clear", now=T0, is_of_all=False)
     await book.ledger._core.write(lambda connection: keep(connection, results=results))

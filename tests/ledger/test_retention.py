@@ -136,13 +136,13 @@ async def test_webhooks_pass_while_a_large_history_is_purged(book):
     await book.put([book.arrival("resolved", f"a{n}", end=T0, kind="event") for n in range(3_000)])
     book.now += 8 * DAY
     steps = []
-    write = book.ledger._retention._write
+    write = book.ledger._core.write
 
     async def noted(step):
         steps.append(step)
         return await write(step)
 
-    book.ledger._retention._write = noted
+    book.ledger._core.write = noted
     await book.ledger.upkeep()
     assert len(steps) > 3_000 / purge.ROWS_PER_PURGE
     assert await book.rows() == []

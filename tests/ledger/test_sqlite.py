@@ -231,6 +231,7 @@ LANDED = {
     "0001_alarms.py": "610b703f28469bb05a29d8b3dba0af1ef9bb96a901ce0d16be24a16137ab5454",
     "0002_what_aom_was_told.py": "48670f8c32016af9ee90f873b0d033e0de4f0a42b74148f094083ce3b44739ac",
     "0003_changes.py": "04a1d804e70d1664a2d141bc17c5f4da68ac069b6384cef7576cfa906379327d",
+    "0004_phase.py": "990a103826a134c8b6e107f71899cb3ae491cfad4d71606cd0098ce5fbdb6991",
 }
 """A migration that has landed is never edited: ledgers that it has made would bear its number with another schema."""
 

@@ -135,7 +135,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.tokens += 1
             token = f"w{self.tokens}."
             could = self.model.claimable(action, self.now)
-            claims = self.run(self.ledger(who).claim("t", action, token, limit))
+            claims = self.run(self.ledger(who).due.claim("t", action, token, limit))
             assert len(claims) == min(limit, len(could)), (action, could, claims)
             for claim in claims:
                 self.held.append(self.begun(claim, action, token, could))
