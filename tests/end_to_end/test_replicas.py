@@ -5,18 +5,17 @@ import random
 import shutil
 import threading
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import psycopg
 import pytest
 from bridge_rig import running
 from emulated_aom import cloud
 from ledger_driver import T0, Book
+from paths import ROOT
 from postgres import pgbouncer
 from waiting import PATIENCE, until
 from webhooks import alert
 
-import bridge.ledger.storage.migrate
 from bridge.clock import HOUR, SECOND, system_clock
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger import ACTIONS, Settlement
@@ -228,7 +227,7 @@ def upgrade():
 
 def later_version(folder, database):
     """Make the migrations of a later version: one more that adds a column and an index."""
-    shutil.copytree(Path(bridge.ledger.storage.migrate.__file__).parent / "migrations", folder)
+    shutil.copytree(ROOT / "bridge" / "ledger" / "migrations", folder)
     with psycopg.connect(database) as connection:
         (before,) = connection.execute("SELECT version_num FROM ledger_version").fetchone()
     (folder / "versions" / "9999_colour.py").write_text(MIGRATION.format(before=before))
