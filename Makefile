@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 3
 
-.PHONY: help demo test lint types imports unit rehearsal audit bench schema lock clean
+.PHONY: help demo test quick lint types imports unit rehearsal audit bench schema lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
@@ -13,6 +13,9 @@ demo: $(VENV)/.run  ## the main job in front of your eyes: no account, no config
 	@$(BIN)/aom-bridge demo $(ARGS)
 
 test: lint types imports unit  ## all checks and all tests
+
+quick: $(VENV)/.dev  ## the tests that need Python alone: at most a minute
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not real and not slow" $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(BIN)/ruff check

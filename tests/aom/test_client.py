@@ -98,6 +98,7 @@ async def test_a_deadline_that_is_too_near_sends_nothing():
         assert it.emulator.snapshot()["counts"]["report"] == 0
 
 
+@pytest.mark.slow
 async def test_a_gateway_error_is_tried_again_at_once():
     """502 and 504 are retried within the request; 503 and anything with Retry-After are not."""
     async with client() as it:

@@ -206,6 +206,7 @@ async def test_new_credentials_are_taken_at_once(tmp_path):
         await until(lambda: rig.active() == ["DiskFull"])
 
 
+@pytest.mark.slow
 async def test_a_file_that_changes_is_noticed(tmp_path):
     """With --config.watch a swapped link, as Kubernetes makes it, reloads; a bad file is told once and kept out."""
     async with reloading(tmp_path, watch=True, more=naming("Old")) as rig:
@@ -233,6 +234,7 @@ async def _unsuccessful(rig):
     return await rig.metric("aom_bridge_config_last_reload_successful") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_storm_of_reloads_loses_nothing(tmp_path):
     """Good and bad files in turn while alerts flow: each alert is reported and cleared all the same."""
@@ -272,6 +274,7 @@ async def test_a_storm_of_reloads_loses_nothing(tmp_path):
         assert rig.count("rejected") == 0
 
 
+@pytest.mark.real
 async def test_a_late_sighup_is_no_crash(tmp_path):
     """A reload that is asked for while the bridge stops does not change how it ends."""
     async with serving(tmp_path, "http://127.0.0.1:9") as (process, _):
@@ -282,6 +285,7 @@ async def test_a_late_sighup_is_no_crash(tmp_path):
         assert process.process.returncode == 0
 
 
+@pytest.mark.real
 async def test_sighup_reloads(tmp_path):
     """SIGHUP does what it does in every Prometheus component."""
     from emulated_aom import cloud  # noqa: PLC0415 - as above

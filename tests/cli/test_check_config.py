@@ -141,6 +141,7 @@ def test_what_is_sound_is_not_warned_of(tmp_path, text):
     assert check(tmp_path, text) == [[], []]
 
 
+@pytest.mark.slow
 def test_rules_are_checked_in_linear_time():
     """Each of 5,000 rules is compared with few others, whether they share a condition, have one, or are shadowed."""
     for match in (["a={0}"], ['b!=""', "a={0}", 'c=~"x.*"'], ["a={0}", "b={1}"], ["a={1}"], ['b!=""']):
@@ -192,6 +193,7 @@ def test_what_no_file_system_or_terminal_takes_is_a_mistake(tmp_path, text):
     assert "Fix: " in problem
 
 
+@pytest.mark.real
 async def test_programs_read_json(tmp_path):
     """`--format=json` gives each file with its problems and warnings, each with its place."""
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
@@ -204,6 +206,7 @@ async def test_programs_read_json(tmp_path):
     assert [(p["line"], p["column"], p["path"]) for p in second["problems"]] == [(1, 10, "targets"), (2, 1, "sorce")]
 
 
+@pytest.mark.real
 async def test_exit_codes_tell_wrong_from_could_not_run(tmp_path):
     """0: good; 1: something is wrong; 2: a file could not be read."""
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"

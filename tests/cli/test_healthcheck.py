@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+import pytest
 from bridge_rig import running
 from certificates import Authority
 from process import bridge_command, free_port, run
@@ -51,6 +52,7 @@ async def test_who_hangs_or_is_not_there_is_not_alive(monkeypatch):
         assert await asked(port) == (False, f"127.0.0.1:{port} answers 500")
 
 
+@pytest.mark.real
 async def test_the_exit_code_says_it():
     """0 for alive, 1 for not."""
     code, out, _ = await run(*bridge_command("healthcheck", f"127.0.0.1:{free_port()}"))

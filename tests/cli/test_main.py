@@ -16,6 +16,8 @@ from webhooks import alert, payload, post
 
 from bridge.config import load
 
+pytestmark = pytest.mark.real
+
 GOOD_ENV = {"AOM_PROJECT_ID": "p", "AOM_DOMAIN": "d", "AOM_USER": "u", "AOM_PASSWORD": "hunter2"}
 
 

@@ -130,6 +130,7 @@ def test_a_bad_file_says_what_and_the_fix(tmp_path, text, sentence):
     assert sentence in str(caught.value)
 
 
+@pytest.mark.real
 async def test_the_command_speaks_as_promtool_does(tmp_path):
     """Exit 0 and SUCCESS, or 1 with each failure; --junit writes a report; a file that is not there is exit 2."""
     good = files(tmp_path, PASSING)

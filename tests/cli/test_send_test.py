@@ -10,6 +10,8 @@ from bridge.cli.send_test import SendTest
 from bridge.clock import SECOND, system_clock
 from bridge.config import load
 
+pytestmark = pytest.mark.real
+
 ALL = ["address", "connection", "credentials", "report", "list", "clear", "cleared"]
 
 

@@ -31,6 +31,7 @@ def test_a_line_stays_one_line(capsys):
     assert capsys.readouterr().out == "a\\nb\n\u78c1\u76d8 100 %\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -459,6 +459,7 @@ def test_any_bytes_are_read_or_refused(raw):
     either_way(raw)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(files | trees)
 def test_any_yaml_is_read_or_refused(tree):

@@ -75,6 +75,7 @@ async def test_identical_events_of_two_alerts_never_merge(tmp_path):
         assert rig.active() == ["same"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -134,6 +135,7 @@ async def test_reports_go_on_while_look_ups_are_forbidden(rig):
     await until(lambda: rig.active() == ["Two"])
 
 
+@pytest.mark.slow
 async def test_a_list_that_lags_is_not_taken_for_an_absent_alarm(tmp_path):
     """An alarm that the list does not show yet is looked up again until it does, then cleared."""
     async with running(tmp_path / "l.db", options={"list_lag_ms": 1_000}) as rig:
@@ -160,6 +162,7 @@ async def test_a_waiting_re_fire_ends_the_wait_for_an_unlisted_alarm(rig):
     await until(lambda: rig.active() == ["Flap"])
 
 
+@pytest.mark.slow
 async def test_a_stale_entry_of_a_lagging_list_does_not_stand_for_the_new_alarm(tmp_path):
     """Fire, clear, fire and resolve again within the lag: what the list still shows of the first is not believed."""
     options = {"list_lag_ms": 700}
@@ -176,6 +179,7 @@ async def test_a_stale_entry_of_a_lagging_list_does_not_stand_for_the_new_alarm(
         assert rig.active() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clear_by", ["lookup", "id"])
 async def test_a_clear_that_is_repeated_is_no_poison(tmp_path, clear_by):
     """A clear that AOM took without our hearing of it is refused when repeated: it is finished, not rejected."""
@@ -203,6 +207,7 @@ async def test_a_later_start_never_shortens_an_alarms_life(tmp_path):
         assert rig.active() == ["DiskFull"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unknown_id", [204, 400])
 @pytest.mark.parametrize("relation_values", ["any", "one"])
 @pytest.mark.parametrize("same_alarm", ["metadata", "id"])
@@ -276,6 +281,7 @@ FAR = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("far", FAR.values(), ids=FAR.keys())
 async def test_targets_do_not_wait_for_each_other(tmp_path, far):
     """A target that cannot be reached or has broken credentials delays nothing of the other one."""
@@ -291,6 +297,7 @@ async def test_targets_do_not_wait_for_each_other(tmp_path, far):
             assert rig.count("report_due", "far") == 1
 
 
+@pytest.mark.slow
 async def test_a_large_event_goes_out_in_requests_that_the_gateway_takes(tmp_path):
     """Events too large for one request of 12 MB together are split by bytes, not refused."""
     async with running(tmp_path / "l.db") as rig:
@@ -300,6 +307,7 @@ async def test_a_large_event_goes_out_in_requests_that_the_gateway_takes(tmp_pat
         assert rig.count("rejected") == 0
 
 
+@pytest.mark.slow
 async def test_a_stop_while_aom_hangs_puts_the_alarm_back(tmp_path):
     """A bridge that stops while a push hangs leaves the alarm due, and delivers it after the next start."""
     async with running(tmp_path / "l.db") as outer:
@@ -373,6 +381,7 @@ async def test_a_poisoned_event_is_still_found_after_a_pause(tmp_path):
         await until(lambda: (rig.count("rejected"), rig.count("report_due")) == (1, 0))
 
 
+@pytest.mark.slow
 async def test_the_end_of_an_outage_drains_fast_and_oldest_first(tmp_path):
     """When AOM is back, nobody waits out a backoff of minutes: everything goes out at once, the oldest first."""
     quick = "delivery: {retry_min: 50ms, retry_max: 5m, batch_size: 10, max_in_flight: 1, batch_wait: 20ms}"

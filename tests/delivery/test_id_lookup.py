@@ -120,6 +120,7 @@ async def story(rig):
     assert rig.count("rejected") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("lag_ms", [0, 400])
 async def test_every_aom_that_there_may_be_ends_with_the_right_alarms(tmp_path, lag_ms):

@@ -12,6 +12,8 @@ from many_alerts import BACKLOG, COUNT, IS_FULL, LIMIT, active, alertmanager, al
 from process import serving
 from waiting import until
 
+pytestmark = pytest.mark.real
+
 
 class Receiver:
     """The barest receiver: reads every webhook, answers 200 and remembers each alert's last status."""

@@ -11,6 +11,8 @@ from process import serving
 from waiting import until
 from web_clients import TOKEN, basic, hashed
 
+pytestmark = pytest.mark.real
+
 __all__ = ["aom"]
 
 USERS = f"basic_auth_users: {{alertmanager: '{hashed('am')}', prometheus: '{hashed('prom')}'}}\n"

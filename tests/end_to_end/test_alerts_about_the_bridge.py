@@ -88,6 +88,7 @@ class Rehearsal:
             connection.execute("UPDATE alarms SET last_seen = 1, reported_at = 1 WHERE state = 'reported'")
 
 
+@pytest.mark.real
 @pytest.mark.timeout(300)
 async def test_every_alert_fires_when_its_trouble_is_there(tmp_path):
     """One trouble after the other: Prometheus fires just the alert that tells of it, for each alert that there is."""

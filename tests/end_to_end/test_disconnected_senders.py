@@ -20,6 +20,8 @@ from webhooks import alert, payload
 
 from bridge.emulator import Emulator, Options
 
+pytestmark = pytest.mark.real
+
 RESET = struct.pack("ii", 1, 0)
 SENDERS = 10
 

@@ -19,6 +19,8 @@ from bridge.clock import format_rfc3339, system_clock
 from bridge.ledger import unpack_ids
 from bridge.ledger.operations import queries
 
+pytestmark = pytest.mark.slow
+
 
 @asynccontextmanager
 async def behind(tmp_path, *, clock=system_clock, target="lookup_wait: 1s", **options):

@@ -10,6 +10,8 @@ from process import alertmanager, serving
 from waiting import until
 from webhooks import alert, post
 
+pytestmark = pytest.mark.real
+
 CHINESE = "磁盘空间不足，请尽快处理。\n" + "数据库所在磁盘使用率超过百分之九十五。" * 270
 
 

@@ -5,6 +5,7 @@ A promise that does not hold yet is marked to fail; whoever mends it takes the m
 
 import asyncio
 
+import pytest
 from bridge_rig import running
 from emulated_aom import arm, cloud, disarm
 from process import serving
@@ -15,6 +16,8 @@ from bridge.clock import system_clock
 from bridge.ledger.operations import queries
 from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage.database import looking_at
+
+pytestmark = pytest.mark.slow
 
 
 def ended(aom):
@@ -33,6 +36,7 @@ async def fire_resolve_fire(rig):
     await until(lambda: rig.count("reported") == 1)
 
 
+@pytest.mark.real
 async def test_a_report_that_lands_after_the_kill_is_cleared_all_the_same(tmp_path):
     """`kill -9` while AOM is slow with a report, which lands after the next process has reported and cleared it."""
     async with cloud() as aom:

@@ -21,6 +21,8 @@ from webhooks import alert, payload
 
 from bridge.emulator import Emulator, Options
 
+pytestmark = pytest.mark.real
+
 ALERTS = 5
 """In each webhook: a half of one must never be kept."""
 

@@ -9,6 +9,8 @@ import os
 import pytest
 from rehearsal import Plan, rehearse
 
+pytestmark = pytest.mark.real
+
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 SEED = int(os.environ.get("AOM_BRIDGE_REHEARSAL_SEED", "1"))
 

@@ -15,6 +15,8 @@ from webhooks import alert, resolved
 from bridge.ledger.operations import queries
 from bridge.ledger.storage.database import looking_at
 
+pytestmark = pytest.mark.real
+
 
 async def get(url):
     """Give the status and the text of a page."""

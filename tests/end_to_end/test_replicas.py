@@ -26,6 +26,8 @@ from bridge.ledger.storage.database import database as connect
 from bridge.ledger.storage.migrate import migrate
 from bridge.ledger.storage.postgres import _BEGIN
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture
 async def pair(database):

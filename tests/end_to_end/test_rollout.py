@@ -6,10 +6,13 @@ from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
+import pytest
 from aiohttp import web
 from many_alerts import COUNT, active, alertmanager, alerts, aom, failures, post_all, storm_during
 from replica_process import replica
 from waiting import until
+
+pytestmark = pytest.mark.real
 
 __all__ = ["aom"]
 

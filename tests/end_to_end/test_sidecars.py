@@ -10,6 +10,8 @@ from process import Alertmanager, free_port, serving, started
 from programs import need
 from waiting import until
 
+pytestmark = pytest.mark.real
+
 CONFIG = """
 route: {{receiver: aom, group_by: [alertname], group_wait: 100ms, group_interval: 1s, repeat_interval: 3s}}
 receivers:

@@ -11,6 +11,8 @@ import pytest
 from simulated_alertmanager import GROUP_INTERVAL
 from simulation import LOOKUP_WAIT, MODES, SHORT_SECONDS, World, run_world, seeds_of, simulate
 
+pytestmark = pytest.mark.slow
+
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 ASKED = os.environ.get("AOM_BRIDGE_SIMULATION_SEEDS")
 SEEDS = seeds_of(ASKED or ("0:10" if IS_FULL else "0:3"))
@@ -27,6 +29,7 @@ def test_aom_ends_with_exactly_what_fires(tmp_path, mode, seed):
     assert not (wrong := simulate(mode, seed, f"sqlite:///{tmp_path / 'ledger.db'}", **SIZE)), wrong
 
 
+@pytest.mark.real
 @PATIENT
 @pytest.mark.parametrize("seed", SEEDS)
 def test_aom_ends_with_exactly_what_fires_with_two_replicas(database, seed):

@@ -21,6 +21,8 @@ from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage.database import editing, looking_at
 from bridge.ledger.storage.schema import changes
 
+pytestmark = pytest.mark.real
+
 
 def shown(url):
     """Give all that a ledger holds."""

@@ -16,7 +16,7 @@ from bridge.ledger import Edited, trace
 from bridge.notification import fingerprint
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
 async def book(request, tmp_path):
     """A fresh ledger on each database."""
     place = tmp_path / "ledger.db" if request.param == "sqlite" else request.getfixturevalue("database")
@@ -181,6 +181,7 @@ async def test_retry_all_takes_every_rejected_alarm(book):
     assert book.ledger.counts()["report_due", "default"] == 230
 
 
+@pytest.mark.real
 async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
     """`aom-bridge alarms retry|clear|discard` change the ledger; the running bridge notices within a second or so."""
     async with cloud() as aom, serving(tmp_path, aom.url) as (bridge, url):
@@ -219,6 +220,7 @@ async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
         assert (code, "Fix: give ids" in err) == (2, True)
 
 
+@pytest.mark.real
 async def test_the_command_line_leaves_a_trace_in_the_log(tmp_path):
     """What the command line changes is a line in the running bridge's log, once, with who; else in that of the next."""
     command = [*bridge_command("alarms", "discard"), f"--config.file={tmp_path / 'bridge.yaml'}"]

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from bridge.errors import LedgerUnavailableError
 
 
-@pytest.fixture(params=["one process", "with a writer process"])
+@pytest.fixture(params=["one process", pytest.param("with a writer process", marks=pytest.mark.real)])
 async def book(request, tmp_path, monkeypatch):
     """A ledger that holds some alarms, most of them in its log still."""
     monkeypatch.setattr(Book, "has_writer", "writer" in request.param)
@@ -42,6 +42,7 @@ def beside(book, ending):
     return book.path.with_name(book.path.name + ending)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
 async def test_a_file_that_has_gone_is_an_error_that_names_it(book, ending, is_replaced):
@@ -90,6 +91,7 @@ async def test_a_database_that_was_cut_is_seen_before_the_next_commit(book):
         await book.fire("after")
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
 async def test_a_log_that_was_cut_leaves_a_whole_ledger(tmp_path, share):
     """After the restart the ledger holds what came before the cut, and no part of a transaction is mixed in."""
@@ -110,6 +112,7 @@ async def test_a_log_that_was_cut_leaves_a_whole_ledger(tmp_path, share):
         assert await again.fire("after") == "new"
 
 
+@pytest.mark.real
 async def test_a_full_disk_copies_nothing_back_from_a_log_that_was_cut(book):
     """What SQLite says of a cut log may sound like a full disk: the cut is what is told, and nothing is copied."""
     before = summed(book.path)
@@ -121,6 +124,7 @@ async def test_a_full_disk_copies_nothing_back_from_a_log_that_was_cut(book):
     assert summed(book.path) == before
 
 
+@pytest.mark.slow
 async def test_checkpoints_and_a_shrinking_file_are_no_cuts(book):
     """What SQLite does by itself, by whichever process, is never taken for somebody else's deed."""
     for kind in ("PASSIVE", "FULL", "RESTART", "TRUNCATE"):

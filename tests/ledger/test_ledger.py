@@ -21,7 +21,13 @@ from bridge.ledger.storage.schema import alarms, metadata
 from bridge.ledger.writer.messages import ExpiredError
 
 
-@pytest.fixture(params=["sqlite", "sqlite by a writing process", "postgresql"])
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("sqlite by a writing process", marks=pytest.mark.real),
+        pytest.param("postgresql", marks=pytest.mark.real),
+    ]
+)
 def place(request, tmp_path, monkeypatch):
     """Where a fresh ledger lies: every promise is shown on both databases, on a file from both processes."""
     monkeypatch.setattr(Book, "has_writer", "process" in request.param)
@@ -558,6 +564,7 @@ async def test_a_row_keeps_the_alert_its_group_and_the_event(book):
     assert await book.ledger._core.read(lambda c: queries.show(c, view.alarm.id[:10])) == view
 
 
+@pytest.mark.real
 def test_the_migrations_make_the_schema_that_the_code_uses(place):
     """Schema equals migrations, and the row's fields are the table's columns in order."""
     database = connect(f"sqlite:///{place}" if "://" not in str(place) else place)

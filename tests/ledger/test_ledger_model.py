@@ -103,6 +103,7 @@ RARE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", RARE.values(), ids=list(RARE))
 def test_rare_ways_end_right_as_well(script):
     """What chance seldom plays is played each time: every step leaves the rows as the table of rules says."""
@@ -115,6 +116,7 @@ def test_rare_ways_end_right_as_well(script):
         machine.teardown()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(PATIENT)
 def test_whatever_happens_aom_ends_with_exactly_what_fires():
     """On SQLite: any order of arrivals, answers, crashes and waits leaves every row as the table of rules says."""
@@ -122,6 +124,7 @@ def test_whatever_happens_aom_ends_with_exactly_what_fires():
         run_state_machine_as_test(LedgerMachine, settings=machine_settings(50))
 
 
+@pytest.mark.real
 @pytest.mark.timeout(PATIENT)
 def test_whatever_happens_to_two_replicas_aom_ends_with_exactly_what_fires(database):
     """On PostgreSQL: two replicas on one database, whose workers vanish, stall and come back late."""

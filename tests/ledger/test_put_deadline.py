@@ -12,6 +12,8 @@ from waiting import until
 
 from bridge.errors import LedgerUnavailableError
 
+pytestmark = pytest.mark.real
+
 
 async def kept(database):
     """Give the alerts that a ledger holds."""

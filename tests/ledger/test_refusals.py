@@ -11,6 +11,8 @@ from unprivileged import as_nobody, open_to_all
 from bridge.errors import LedgerStartError
 from bridge.ledger.storage import database as ledgers
 
+pytestmark = pytest.mark.real
+
 
 def refused(url):
     """Try to open a ledger; give the words about it."""

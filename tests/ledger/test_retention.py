@@ -12,7 +12,7 @@ from bridge.ledger.storage.schema import contents
 TIMEOUT = HOUR  # the book's events end by themselves after this
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
 async def book(request, tmp_path):
     """A fresh ledger on each database."""
     place = tmp_path / "ledger.db" if request.param == "sqlite" else request.getfixturevalue("database")
@@ -116,6 +116,7 @@ async def test_a_rejected_alarm_that_still_fires_is_not_purged(book):
     assert await book.states() == ["rejected"]
 
 
+@pytest.mark.slow
 async def test_the_file_shrinks_again_after_a_storm(tmp_path):
     """Space that purged alarms leave goes back to the disk: the file does not grow without bound."""
     path = tmp_path / "ledger.db"
@@ -131,6 +132,7 @@ async def test_the_file_shrinks_again_after_a_storm(tmp_path):
     assert path.stat().st_size < before * 4096 / 2
 
 
+@pytest.mark.slow
 async def test_webhooks_pass_while_a_large_history_is_purged(book):
     """A purge goes in small steps, and puts get their turn between two of them."""
     await book.put([book.arrival("resolved", f"a{n}", end=T0, kind="event") for n in range(3_000)])

@@ -44,6 +44,7 @@ async def test_a_missing_folder_is_named(tmp_path):
         await Book(tmp_path / "nowhere" / "l.db").ledger.open()
 
 
+@pytest.mark.slow
 async def test_a_locked_database_refuses_all_who_wait_at_once(book):
     """While another connection holds the database, nobody waits for his neighbours' time-outs one after another."""
     other = sqlite3.connect(book.path, isolation_level=None)

@@ -18,6 +18,8 @@ from webhooks import alert, post
 
 from bridge.errors import LedgerUnavailableError
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture
 async def book(tmp_path, monkeypatch):

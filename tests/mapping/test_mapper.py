@@ -575,6 +575,7 @@ pairs = st.dictionaries(any_text.filter(bool) | st.sampled_from(MANDATORY), any_
 moments = st.integers(-(10**14), 10**14)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(
     pairs,

@@ -290,6 +290,7 @@ def routes(amtool, folder, matchers, labels):
     return {int(name[1:]) for name in ended.stdout.strip().split(",") if name.startswith("r")}
 
 
+@pytest.mark.real
 def test_classic_matchers_mean_what_amtool_says(tmp_path):
     """On over 500 generated pairs of matcher and labels, and on what is no matcher, we agree with Alertmanager."""
     amtool = need("amtool")

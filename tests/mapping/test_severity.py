@@ -88,6 +88,7 @@ def test_two_spellings_with_one_severity_are_no_mistake():
     assert SeveritySettings(map={"sev-1": "Critical", "SEV1": "Critical"}).problems() == []
 
 
+@pytest.mark.real
 async def test_map_names_the_word(tmp_path):
     """`map` shows the word that is in no table, and where the severity comes from instead."""
     file = tmp_path / "bridge.yaml"

@@ -124,6 +124,7 @@ def test_what_runs_shows_them():
     assert yaml.safe_load(shown)["mapping"] == yaml.safe_load(VARS)["mapping"]
 
 
+@pytest.mark.real
 async def test_map_names_their_values(tmp_path):
     """`map` says what each var is for an alert, or what broke."""
     file = tmp_path / "bridge.yaml"

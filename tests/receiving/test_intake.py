@@ -59,6 +59,7 @@ def shipped(file):
 MAPPERS = {"defaults": PLAIN, "rules": MAPPER, **{file.stem: shipped(file) for file in CONFIGS}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("webhook", WEBHOOKS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("mapper", MAPPERS.values(), ids=MAPPERS)
 def test_rules_that_travelled_map_as_they_did(webhook, mapper, monkeypatch):

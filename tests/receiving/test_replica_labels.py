@@ -53,7 +53,7 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     assert len(sightings([firing(replica=str(number)) for number in range(2_000)])) == 1_000
 
 
-@pytest.mark.parametrize("has_writer", [False, True])
+@pytest.mark.parametrize("has_writer", [False, pytest.param(True, marks=pytest.mark.real)])
 async def test_a_pair_is_told_once(tmp_path, monkeypatch, capsys, has_writer):
     """One warning for a source names the label and the fix; the alerts are kept as they are."""
     monkeypatch.setattr(Rig, "has_writer", has_writer)

@@ -15,7 +15,7 @@ from webhooks import alert, payload
 GOOD = json.dumps(payload(alert())).encode()
 
 
-@pytest.fixture(autouse=True, params=["one process", "with a writing process"])
+@pytest.fixture(autouse=True, params=["one process", pytest.param("with a writing process", marks=pytest.mark.real)])
 def processes(request, monkeypatch):
     """Every promise holds wherever a notification is parsed and mapped."""
     monkeypatch.setattr(Rig, "has_writer", request.param != "one process")
@@ -157,6 +157,7 @@ async def test_unknown_keys_are_accepted(rig):
     assert (await rig.post(body))[0] == 200
 
 
+@pytest.mark.slow
 async def test_a_group_of_ten_thousand_alerts_is_kept_whole(rig):
     """One 7.5 MB notification of 10,000 alerts is answered 200, and other webhooks are served meanwhile."""
     alerts = [alert(instance=f"node-{i}", filler="x" * 400) for i in range(10_000)]
@@ -250,6 +251,7 @@ async def half_sent(rig, sent, length):
     return writer
 
 
+@pytest.mark.slow
 async def test_bodies_in_flight_share_a_budget(tmp_path):
     """A body without room within `max_body_in_flight` is answered 503, and served once there is room."""
     async with running(tmp_path / "l.db", more="web: {max_body: 1MiB, max_body_in_flight: 1MiB}") as rig:

@@ -23,6 +23,8 @@ from process import bridge_command, started
 from waiting import PATIENCE, until
 from webhooks import alert, payload
 
+pytestmark = pytest.mark.real
+
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 EXAMPLES = 20_000 if IS_FULL else 500
 SECONDS = 120 if IS_FULL else 3

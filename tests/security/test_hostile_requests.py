@@ -20,6 +20,8 @@ from waiting import PATIENCE, until
 from web_clients import TOKEN, guarded
 from webhooks import alert, payload
 
+pytestmark = pytest.mark.slow
+
 GOOD = json.dumps(payload(alert())).encode()
 HOST = b"Host: localhost\r\n"
 POST = b"POST /webhook HTTP/1.1\r\n" + HOST
@@ -210,6 +212,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("coding", BOMBS)
 async def test_a_compressed_bomb_costs_its_limit_and_no_more(tmp_path, coding):
     """A small body that unpacks to 500 MB is answered by its code; the memory stays bounded, and others are served."""
@@ -263,6 +266,7 @@ async def test_hostile_json_is_one_answer(rig, body, status):
     assert await is_served(rig.app.port)
 
 
+@pytest.mark.real
 async def test_a_malformed_request_leaves_no_secret_in_the_log(tmp_path):
     """What a sender got wrong is one line without what it sent, and a flood of it is a few lines."""
     async with serving(tmp_path, "http://127.0.0.1:9") as (process, url):
@@ -275,6 +279,7 @@ async def test_a_malformed_request_leaves_no_secret_in_the_log(tmp_path):
         assert process.output.count("\n") < 20
 
 
+@pytest.mark.real
 async def test_a_flood_of_wrong_requests_is_a_few_lines(tmp_path):
     """Wrong paths, sources and payloads by the hundred leave a few lines for each peer; all are counted."""
     async with serving(tmp_path, "http://127.0.0.1:9") as (process, url):
@@ -310,6 +315,7 @@ def resident(pid, what="VmRSS"):
 IDLE = 10_000
 
 
+@pytest.mark.real
 async def test_ten_thousand_idle_connections_hold_up_nobody(tmp_path):
     """With 10,000 connections that say nothing, or half a request, others are served at once, in bounded memory."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -70,6 +70,7 @@ async def test_no_redirect_is_followed_with_credentials(where):
         assert end.asked == []
 
 
+@pytest.mark.slow
 async def test_a_server_that_nobody_vouches_for_gets_nothing(tmp_path):
     """Without the CA of AOM's certificate nothing is sent; with it, and another name in the certificate, neither."""
     emulator = Emulator(Options(port=0))
@@ -131,6 +132,7 @@ RULES = (
 )
 
 
+@pytest.mark.real
 async def test_no_secret_shows_anywhere(tmp_path):
     """With every credential wrong and every line logged: no log, page, metric, answer or process list shows one."""
     Authority(tmp_path)

@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 from paths import TESTS
+
+pytestmark = pytest.mark.real
 
 FIGURES = (
     "durable acceptance, 1 alert",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from paths import ROOT
 from programs import need
@@ -24,6 +25,7 @@ def run(*command):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.real
 def test_the_file_keeps_the_compose_specification():
     """The specification's own schema takes the file."""
     program = Path(sys.executable).with_name("check-jsonschema")
@@ -49,6 +51,7 @@ def test_the_commands_are_ones_that_the_bridge_takes():
     assert target.aom_url == "http://aom:" + SERVICES["aom"]["ports"][0].rpartition(":")[2]
 
 
+@pytest.mark.real
 def test_alertmanager_and_prometheus_take_their_files(tmp_path):
     """Amtool and promtool, the real ones, find nothing wrong; the webhook leads to the bridge's own port."""
     assert run(need("amtool"), "check-config", FOLDER / "alertmanager.yml")[0] == 0

@@ -22,6 +22,8 @@ from bridge.cli.options import DEFAULT_ADDRESS
 from bridge.config import load
 from bridge.ledger.storage.database import read_url
 
+pytestmark = pytest.mark.real
+
 KUSTOMIZE = ROOT / "deploy" / "kustomize"
 CHART = ROOT / "deploy" / "helm" / "aom-bridge"
 OVERLAYS = sorted(path.name for path in (KUSTOMIZE / "overlays").iterdir())

@@ -23,6 +23,7 @@ from waiting import PATIENCE
 USER = 65532
 
 
+@pytest.mark.real
 def test_hadolint_finds_nothing_wrong():
     """The linter of Dockerfiles has nothing to say."""
     program = Path(sys.executable).with_name("hadolint")
@@ -81,6 +82,7 @@ def image():
         yield tree
 
 
+@pytest.mark.real
 def test_only_what_runs_is_installed(image):
     """No installer, no build tool and no byte code of theirs is left."""
     installed = {path.name.partition("-")[0] for path in image.glob("lib/python*/site-packages/*.dist-info")}
@@ -93,6 +95,7 @@ def as_user():
     return {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
+@pytest.mark.real
 def test_the_installed_bridge_runs_as_its_user(image):
     """It starts as the image starts it, writes only beside its ledger, says that it is alive, and ends with SIGTERM."""
     with tempfile.TemporaryDirectory(prefix="aom-bridge-state-") as name:

@@ -129,11 +129,13 @@ def promtool(*arguments, stdin=""):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.real
 def test_promtool_finds_nothing_wrong_with_the_metrics():
     """Names, help and types follow Prometheus' conventions."""
     assert promtool("check", "metrics", stdin=generate_latest(Metrics("1", "3").registry).decode()) == (0, "")
 
 
+@pytest.mark.real
 def test_promtool_takes_the_rules_and_their_unit_tests():
     """Each alert fires when it should and not before, and none fires while all is well; each has such a test."""
     assert promtool("check", "rules", str(RULES))[0] == 0

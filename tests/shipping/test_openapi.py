@@ -4,6 +4,7 @@ import os
 import sys
 
 import aiohttp
+import pytest
 import yaml
 from bridge_rig import running
 from paths import ROOT
@@ -37,6 +38,7 @@ async def test_the_description_is_served(tmp_path):
         assert await response.json() == DESCRIPTION
 
 
+@pytest.mark.real
 async def test_schemathesis_finds_no_answer_that_is_not_described(tmp_path):
     """Whatever parameters, methods and headers come: the described codes and bodies, and never a 500."""
     emulator = Emulator(Options(port=0))

@@ -69,6 +69,7 @@ def receivers(folder, tree, command):
     return done.stdout.strip().split(",")
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     "labels", ["severity=critical", "severity=warning", "severity=critical namespace=shop", "alertname=Watchdog"]
 )
@@ -79,6 +80,7 @@ def test_the_route_of_the_readme_gets_every_alert_and_takes_none_from_others(lab
     assert receivers(tmp_path, merged(), command) == ["aom", *before]
 
 
+@pytest.mark.real
 def test_the_readmes_question_to_amtool_shows_a_route_in_the_wrong_place(tmp_path):
     """The command of the README prints aom where the route stands first, and not where it stands last."""
     step = README.partition("4. Point Alertmanager at it")[2].partition("```")[0]
@@ -95,6 +97,7 @@ def test_every_link_of_the_readme_leads_somewhere(link):
     assert (ROOT / link).exists()
 
 
+@pytest.mark.real
 async def test_the_map_command_of_the_readme_works(tmp_path):
     """`aom-bridge map` of the README works on the captured webhook it names."""
     file = tmp_path / "bridge.yaml"

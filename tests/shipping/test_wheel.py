@@ -11,6 +11,8 @@ from paths import ROOT
 
 from bridge import __version__
 
+pytestmark = pytest.mark.real
+
 
 def run(*command, cwd, limit=100):
     """Run a program to its end; it must succeed. Give what it said."""

@@ -71,6 +71,7 @@ CERTIFICATES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("certificate", "words"), CERTIFICATES.values(), ids=CERTIFICATES.keys())
 async def test_a_certificate_that_does_not_hold_is_told_with_its_reason(certificate, words, tmp_path):
     """A certificate of another name, of the past or of the future is named as that, with host and port."""
@@ -113,6 +114,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@pytest.mark.slow
 async def test_a_refused_connection_names_host_and_port():
     """Where nothing listens, the words name host and port."""
     port = free_port()

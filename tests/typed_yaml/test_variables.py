@@ -74,6 +74,7 @@ def test_warnings_do_not_fail_the_check(tmp_path):
     assert warning.startswith("f:1:79: targets.default.auth.token.value: $$ stands for a single $ here.")
 
 
+@pytest.mark.real
 async def test_serve_says_at_its_start_what_is_doubtful(tmp_path):
     """What check-config warns of stands in serve's log as well, once it starts and at each reload."""
     auth = "{token: {value: 'emulator-t$$ken'}}"
@@ -86,6 +87,7 @@ async def test_serve_says_at_its_start_what_is_doubtful(tmp_path):
         await until(lambda: process.output.count("doubtful configuration") == 2)
 
 
+@pytest.mark.real
 async def test_serve_without_its_ledgers_folder_names_it(tmp_path):
     """A ledger without a folder ends the start with the folder and the fix."""
     file = tmp_path / "bridge.yaml"

@@ -230,6 +230,7 @@ async def test_without_a_web_configuration_changes_come_from_loopback(tmp_path):
                 assert await ask(rig, *ADMIN, headers={name: "203.0.113.7"}) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -274,6 +275,7 @@ HOSTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("host", "expected"), HOSTS)
 @pytest.mark.parametrize("route", [WEBHOOK, STATUS, ADMIN])
 async def test_a_page_whose_name_was_turned_to_loopback_gets_nothing(rig, route, host, expected):
@@ -333,6 +335,7 @@ async def test_pages_are_safe_in_a_browser(tmp_path):
         assert "X-XSS-Protection" not in response.headers
 
 
+@pytest.mark.slow
 async def test_users_and_tokens_change_while_the_bridge_runs(tmp_path):
     """A new file counts within seconds, a broken one keeps the old and says so; open connections stay."""
     async with guarded(tmp_path, USERS, tokens=f"one: {TOKEN}\n") as rig:

@@ -195,6 +195,7 @@ def test_nothing_secret_shows_in_a_policy(folder):
     assert "alertmanager" in shown
 
 
+@pytest.mark.real
 async def test_check_web_config_answers_by_its_exit_code(folder):
     """0 for a good file, 1 with every mistake for a wrong one, 2 for one that cannot be read; JSON for programs."""
     (folder / "good.yml").write_text(TLS % "")
@@ -212,6 +213,7 @@ async def test_check_web_config_answers_by_its_exit_code(folder):
     assert (await run(*command, str(folder / "none.yml")))[0] == 2
 
 
+@pytest.mark.real
 async def test_serve_does_not_start_with_a_broken_web_configuration(folder, tmp_path):
     """The bridge ends at once with the mistakes, before it touches anything."""
     (folder / "bad.yml").write_text("basic_auth_users: {a: hunter2}\n")

@@ -91,6 +91,7 @@ def served(rig, context):
         return connection.getpeercert(binary_form=True)
 
 
+@pytest.mark.slow
 async def test_a_certificate_is_changed_without_dropping_a_connection(tmp_path):
     """New connections get the new certificate, open ones go on; half a change and a wrong key keep the old."""
     authority = Authority(tmp_path)
@@ -122,6 +123,7 @@ async def test_a_certificate_is_changed_without_dropping_a_connection(tmp_path):
         writer.close()
 
 
+@pytest.mark.slow
 async def test_a_client_whose_ca_is_trusted_no_longer_ends_with_its_next_answer(tmp_path):
     """After a change of the client CA, open connections are answered once more and closed; new ones are refused."""
     authority = Authority(tmp_path)
@@ -177,6 +179,7 @@ async def test_rights_that_name_certificates_leave_changes_to_nobody_else(tmp_pa
         assert await ask(rig, *ADMIN, ssl=authority.client("oncall")) == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", ["", MTLS], ids=["TLS", "mTLS"])
 async def test_a_plain_connection_does_not_outlive_the_change_to_tls(tmp_path, more):
     """After TLS was turned on, an open plain connection is answered once at most, and never changes anything."""
@@ -197,6 +200,7 @@ async def test_a_plain_connection_does_not_outlive_the_change_to_tls(tmp_path, m
             assert await ask(rig, *WEBHOOK, ssl=context) == 200
 
 
+@pytest.mark.slow
 async def test_no_broken_file_ends_the_watch(tmp_path):
     """After an empty CA and a link in a circle the old policy stays; once they are mended, the next file counts."""
     authority = Authority(tmp_path)
@@ -219,6 +223,7 @@ async def test_no_broken_file_ends_the_watch(tmp_path):
         await until(lambda: successful(1))
 
 
+@pytest.mark.slow
 async def test_a_failed_change_of_the_listeners_changes_none_and_is_tried_again(tmp_path, monkeypatch):
     """When one of two listeners cannot go over, both stay as they were; once it can, both do by themselves."""
     authority = Authority(tmp_path)
