@@ -1,5 +1,6 @@
-"""The house itself: imports go one way, files stay small, and no machine's path is in it."""
+"""The house itself: imports go one way, files stay small, objects are whole, and tests lie where they belong."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 from paths import ROOT, TESTS
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 MODULES = sorted((ROOT / "bridge").rglob("*.py"))
 
 
+@pytest.mark.real
 def test_imports_go_one_way():
     """The contracts of import-linter hold: layers, the emulator alone, SQL in the ledger only, pure rooms pure."""
     program = Path(sys.executable).with_name("lint-imports")
@@ -44,3 +47,129 @@ def test_every_promise_names_a_test_that_exists(name):
     heads = ("| Situation", "| An attacker could", "| ---")
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(heads)]
     assert [row for row in rows if "`test_" not in row and "by construction" not in row] == []
+
+
+BUILT_LATER = {
+    "bridge/aom/client.py",
+    "bridge/demo/demo.py",
+    "bridge/emulator/access.py",
+    "bridge/ledger/ledger.py",
+    "bridge/ledger/operations/put.py",
+    "bridge/ledger/writer/client.py",
+    "bridge/ledger/writer/transactions.py",
+    "bridge/receiving/webhook.py",
+    "bridge/web/accounts.py",
+    "bridge/web/listener.py",
+    "bridge/web/server.py",
+}
+"""Modules where a method other than ``__init__`` is the first to set an attribute: one that no longer does leaves."""
+
+
+def assigned(function):
+    """Give the names of the attributes that a method sets on its object."""
+    return {
+        node.attr
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
+
+
+def declared(body):
+    """Give the names that a class sets or, where it has no ``__init__`` of its own, annotates in its body."""
+    has_init = any(isinstance(node, ast.FunctionDef) and node.name == "__init__" for node in body)
+    names = set()
+    for node in body:
+        if isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and (node.value or not has_init):
+            names.add(node.target.id)
+        elif isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            names |= assigned(node)
+    return names
+
+
+def classes():
+    """Give each class of the bridge: its module and its node."""
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.ClassDef):
+                yield str(module.relative_to(ROOT)), node
+
+
+def test_an_object_is_whole_after_its_init():
+    """Each attribute that a method sets is set in ``__init__`` or in the class as well: none is ever missing."""
+    known = {node.name: node for _, node in classes()}
+    late = {}
+    for module, node in classes():
+        lines, names = [node], set()
+        while lines:
+            one = lines.pop()
+            names |= declared(one.body)
+            lines += [known[base.id] for base in one.bases if isinstance(base, ast.Name) and base.id in known]
+        methods = [one for one in node.body if isinstance(one, FUNCTIONS)]
+        setters = {one.name for one in methods if any(getattr(d, "attr", "") == "setter" for d in one.decorator_list)}
+        missing = set().union(*(assigned(one) for one in methods)) - names - setters
+        if missing:
+            late.setdefault(module, set()).update(f"{node.name}.{name}" for name in missing)
+    assert {module: names for module, names in late.items() if module not in BUILT_LATER} == {}
+    assert [module for module in sorted(BUILT_LATER) if module not in late] == []
+
+
+STARTERS = {
+    "process": {"serving", "started", "run", "alertmanager", "kept"},
+    "replica_process": {"replica"},
+    "programs": {"need"},
+    "postgres": {"postgres_server", "pgbouncer"},
+    "many_alerts": {"alertmanager"},
+    "rehearsal": {"rehearse"},
+}
+"""What of `tests/support/` starts a process or needs a real program, by its module."""
+TEST_MODULES = sorted(TESTS.rglob("test_*.py"))
+
+
+def words(node):
+    """Give the names, attributes and parameters in a piece of code."""
+    words_of = {ast.Name: "id", ast.Attribute: "attr", ast.arg: "arg"}
+    return {getattr(one, words_of[type(one)]) for one in ast.walk(node) if type(one) in words_of}
+
+
+def imports(tree):
+    """Give what a module imports by name, anywhere in it: the other module, the name, and the name here."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((node.module, one.name, one.asname or one.name) for one in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((one.name, "", one.asname or one.name) for one in node.names)
+
+
+def starting(tree):
+    """Give the names of the functions of a test module that start a process, or use one that does."""
+    names = {"subprocess", "create_subprocess_exec", "database", "postgres"}
+    names |= {here for module, name, here in imports(tree) if name in STARTERS.get(module, ())}
+    functions = [node for node in tree.body if isinstance(node, (*FUNCTIONS, ast.ClassDef))]
+    while more := {node.name for node in functions if words(node) & names} - names:
+        names |= more
+    return names & {node.name for node in functions}
+
+
+def test_tests_lie_in_the_folder_of_what_they_test():
+    """No test lies at the top, and each place that names a test module names one that is there."""
+    assert list(TESTS.glob("test_*.py")) == []
+    named = re.findall(r"\w+/test_\w+\.py", (ROOT / "Makefile").read_text() + (TESTS / "conftest.py").read_text())
+    assert [name for name in named if TESTS / name not in TEST_MODULES] == []
+    assert len(named) > 10
+
+
+@pytest.mark.parametrize("module", TEST_MODULES, ids=lambda path: str(path.relative_to(TESTS)))
+def test_a_test_module_imports_no_other_and_marks_what_is_real(module):
+    """What tests share lies in `support/`; a test that starts a process or needs a program has the mark `real`."""
+    tree = ast.parse(module.read_text())
+    assert [name for name, *_ in imports(tree) if name == "conftest" or name.startswith("test_")] == []
+    if "pytestmark = pytest.mark.real" in module.read_text():
+        return
+    tests = [node for node in tree.body if getattr(node, "name", "").startswith("test_")]
+    unmarked = [node for node in tests if "pytest.mark.real" not in map(ast.unparse, node.decorator_list)]
+    assert {node.name for node in unmarked} & starting(tree) == set()
