@@ -1,12 +1,18 @@
-"""The metrics of the whole bridge, on a registry of their own; the floor.
+"""The metrics of the whole bridge, on a registry of their own.
 
-Every series of a closed label set is there from the start at 0, so that a rate over it means something on the first
-day. Names and labels are a contract with dashboards and alert rules.
+In: the closed sets of words that labels take (`LabelSets`), the targets and the rules. Out: counters, gauges and
+histograms, each defined beside the values that its labels take. Every series of a closed set exists from the start at
+0, so that a rate over it means something on the first day. Names and labels are a contract with dashboards and alert
+rules. This module imports no other package of the bridge: the app hands the words in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
@@ -20,187 +26,256 @@ _DELIVERY_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 2160
 _BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSets:
+    """The closed sets of words that labels take."""
+
+    codes: Sequence[str]
+    """HTTP status codes of responses to webhooks."""
+
+    effects: Mapping[str, Sequence[str]]
+    """What the ledger does with an alert, by the alert's status."""
+
+    states: Sequence[str]
+    """States of an alarm."""
+
+    actions: Sequence[str]
+    """What is sent to AOM: report and clear."""
+
+    severities: Sequence[str]
+    """AOM's severities."""
+
+    outcomes: Sequence[str]
+    """Outcomes of a request to AOM."""
+
+    rejections: Sequence[str]
+    """Outcomes with which AOM rejects an alarm permanently."""
+
+    refusals: Sequence[str]
+    """Reasons for which a request is refused before a handler sees it."""
+
+
+class _Configured(Enum):
+    """A set of label values that the configuration decides."""
+
+    TARGETS = "targets"
+    RULES = "rules"
+    DROPPING_RULES = "rules that drop"
+
+
+_TARGETS, _RULES, _DROPPING_RULES = _Configured
+_Labels = Mapping[str, Sequence[str] | _Configured]
+_Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
+
+
 class Metrics:
     """All counters, gauges and histograms.
 
     Args:
         version: of the bridge, for ``build_info``.
         python: the interpreter's version, likewise.
+        sets: the words that labels take.
     """
 
-    def __init__(self, version: str, python: str) -> None:
+    def __init__(self, version: str, python: str, sets: LabelSets) -> None:
         self.registry = CollectorRegistry()
-        registry = self.registry
-        self.webhook_requests = Counter(
-            "aom_bridge_webhook_requests_total", "Answers to webhooks by status code.", ["code"], registry=registry
+        self._presets: list[tuple[Counter | Gauge | Histogram, _Labels]] = []
+        self._define_receiving(sets)
+        self._define_ledger(sets)
+        self._define_delivery(sets)
+        self._define_mapping()
+        self._define_web(sets)
+        self._define_configuration()
+        build = {"version": (version,), "python_version": (python,)}
+        self.build_info = self._gauge("aom_bridge_build_info", "Versions of the bridge and of Python; always 1.", build)
+        self.build_info.labels(version, python).set(1)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def _define_receiving(self, sets: LabelSets) -> None:
+        self.webhook_requests = self._counter(
+            "aom_bridge_webhook_requests_total", "Responses to webhooks, by status code.", {"code": sets.codes}
         )
-        self.webhook_seconds = Histogram(
+        self.webhook_seconds = self._histogram(
             "aom_bridge_webhook_request_seconds",
-            "Time from a webhook's first byte read to its answer.",
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
+            "Time from the first byte of a webhook to its response.",
+            _REQUEST_BUCKETS,
         )
-        self.alerts = Counter(
+        self.alerts = self._counter(
             "aom_bridge_alerts_total",
-            "Alerts taken in, by their status and what the ledger made of them.",
-            ["status", "outcome"],
-            registry=registry,
+            "Alerts received, by their status and by what the ledger did with them.",
+            *({"status": (status,), "outcome": effects} for status, effects in sets.effects.items()),
         )
-        self.alarms = Gauge(
-            "aom_bridge_alarms", "Alarms in the ledger by state and target.", ["state", "target"], registry=registry
+
+    def _define_ledger(self, sets: LabelSets) -> None:
+        self.alarms = self._gauge(
+            "aom_bridge_alarms",
+            "Alarms in the ledger, by state and target.",
+            {"state": sets.states, "target": _TARGETS},
         )
-        self.open_alarms = Gauge(
+        self.open_alarms = self._gauge(
             "aom_bridge_open_alarms",
-            "Alarms whose alerts still fire, by target and AOM's severity.",
-            ["target", "severity"],
-            registry=registry,
+            "Alarms whose alerts are still firing, by target and by AOM's severity.",
+            {"target": _TARGETS, "severity": sets.severities},
         )
-        self.max_open = Gauge(
-            "aom_bridge_ledger_max_open_alarms", "How many alarms may be open (store.max_open).", registry=registry
+        self.max_open = self._gauge(
+            "aom_bridge_ledger_max_open_alarms", "Maximum number of open alarms (store.max_open)."
         )
-        self.ledger_bytes = Gauge(
-            "aom_bridge_ledger_bytes", "What the ledger takes on disk, or in its database.", registry=registry
-        )
-        self.oldest_due_age = Gauge(
+        self.ledger_bytes = self._gauge("aom_bridge_ledger_bytes", "Size of the ledger on disk or in its database.")
+        self.oldest_due_age = self._gauge(
             "aom_bridge_oldest_due_age_seconds",
-            "How long the longest waiting alarm has been due; 0 when none is.",
-            ["target"],
-            registry=registry,
+            "For how long the alarm that has waited longest has been due; 0 when none is due.",
+            {"target": _TARGETS},
         )
-        self.pushes = Counter(
+
+    def _define_delivery(self, sets: LabelSets) -> None:
+        self.pushes = self._counter(
             "aom_bridge_pushes_total",
-            "Tries to report or clear a batch of alarms, by outcome; not_sent and unauthorized may not have left.",
-            ["target", "action", "outcome"],
-            registry=registry,
+            "Attempts to report or clear a batch of alarms, by outcome; with not_sent or unauthorized it may not have "
+            "been sent.",
+            {"target": _TARGETS, "action": sets.actions, "outcome": sets.outcomes},
         )
-        self.lookups = Counter(
+        self.lookups = self._counter(
             "aom_bridge_lookups_total",
             "Look-ups of AOM's ids before clears, by outcome.",
-            ["target", "outcome"],
-            registry=registry,
+            {"target": _TARGETS, "outcome": sets.outcomes},
         )
-        self.push_duration = Histogram(
-            "aom_bridge_push_duration_seconds",
-            "Time of one push with its quick retries.",
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
+        self.push_duration = self._histogram(
+            "aom_bridge_push_duration_seconds", "Duration of one push with its quick retries.", _REQUEST_BUCKETS
         )
-        self.batch_events = Histogram(
-            "aom_bridge_batch_events", "Events in one push.", buckets=_BATCH_BUCKETS, registry=registry
-        )
-        self.delivery = Histogram(
+        self.batch_events = self._histogram("aom_bridge_batch_events", "Number of events in one push.", _BATCH_BUCKETS)
+        self.delivery = self._histogram(
             "aom_bridge_delivery_seconds",
-            "Time from an alert's receipt to AOM's acceptance.",
-            ["action"],
-            buckets=_DELIVERY_BUCKETS,
-            registry=registry,
+            "Time from the receipt of an alert to AOM's acceptance.",
+            _DELIVERY_BUCKETS,
+            {"action": sets.actions},
         )
-        self.alert_age = Histogram(
+        self.alert_age = self._histogram(
             "aom_bridge_alert_age_at_delivery_seconds",
             "Time from an alert's startsAt, or endsAt for a clear, to AOM's acceptance.",
-            ["action"],
-            buckets=_DELIVERY_BUCKETS,
-            registry=registry,
+            _DELIVERY_BUCKETS,
+            {"action": sets.actions},
         )
-        self.last_acceptance = Gauge(
+        self.last_acceptance = self._gauge(
             "aom_bridge_last_acceptance_timestamp_seconds",
-            "When AOM last accepted something; 0 before the first time.",
-            ["target", "action"],
-            registry=registry,
+            "When AOM last accepted a push; 0 before the first time.",
+            {"target": _TARGETS, "action": sets.actions},
         )
-        self.due_ahead = Counter(
+        self.due_ahead = self._counter(
             "aom_bridge_due_times_ahead_total",
-            "Alarms that were due later than any wait allows, by target: a clock has stepped back or is wrong.",
-            ["target"],
-            registry=registry,
+            "Alarms that were due later than any wait allows, by target: a clock was set back or is wrong.",
+            {"target": _TARGETS},
         )
-        self.rejected = Counter(
-            "aom_bridge_rejected_total", "Alarms that AOM refused for good, by reason.", ["reason"], registry=registry
+        self.rejected = self._counter(
+            "aom_bridge_rejected_total", "Alarms that AOM rejected permanently, by reason.", {"reason": sets.rejections}
         )
-        self.expired = Counter(
+        self.expired = self._counter(
             "aom_bridge_expired_total",
-            "Alarms that nobody fired any more and AOM has cleared by age, by target.",
-            ["target"],
-            registry=registry,
+            "Alarms that AOM cleared by age because their alerts were neither repeated nor resolved, by target.",
+            {"target": _TARGETS},
         )
-        self.truncated_alerts = Counter(
-            "aom_bridge_truncated_alerts_total",
-            "Alerts that Alertmanager cut off by max_alerts: data loss.",
-            registry=registry,
+
+    def _define_mapping(self) -> None:
+        self.truncated_alerts = self._counter(
+            "aom_bridge_truncated_alerts_total", "Alerts that Alertmanager left out because of max_alerts: data loss."
         )
-        self.rule_matches = Counter(
-            "aom_bridge_mapping_rule_matches_total", "Alerts that a rule matched.", ["rule"], registry=registry
+        self.rule_matches = self._counter(
+            "aom_bridge_mapping_rule_matches_total", "Alerts that a rule matched, by rule.", {"rule": _RULES}
         )
-        self.dropped = Counter(
-            "aom_bridge_mapping_dropped_total", "Alerts that a rule dropped, by rule.", ["rule"], registry=registry
+        self.dropped = self._counter(
+            "aom_bridge_mapping_dropped_total", "Alerts that a rule dropped, by rule.", {"rule": _DROPPING_RULES}
         )
-        self.fallbacks = Counter(
+        self.fallbacks = self._counter(
             "aom_bridge_mapping_fallbacks_total",
-            "Fields whose template gave nothing usable, and severities that no table holds, by rule.",
-            ["rule"],
-            registry=registry,
+            "Fields whose template gave no usable value, and severities that no table contains, by rule.",
+            {"rule": _RULES},
         )
-        self.left_out = Counter(
-            "aom_bridge_mapping_left_out_total",
-            "Labels and annotations that found no place within AOM's limits.",
-            registry=registry,
+        self.left_out = self._counter(
+            "aom_bridge_mapping_left_out_total", "Labels and annotations left out because of AOM's limits."
         )
-        self.abandoned_requests = Counter(
+
+    def _define_web(self, sets: LabelSets) -> None:
+        self.abandoned_requests = self._counter(
             "aom_bridge_abandoned_requests_total",
-            "Webhooks left out because their sender had hung up before the commit.",
-            registry=registry,
+            "Webhooks that were not stored because the client disconnected before the commit.",
         )
-        self.web_refusals = Counter(
+        self.web_refusals = self._counter(
             "aom_bridge_web_refusals_total",
-            "Requests that the door let nobody answer, by reason.",
-            ["reason"],
-            registry=registry,
+            "Requests refused before they reached a handler, by reason.",
+            {"reason": sets.refusals},
         )
-        self.web_config_successful = Gauge(
+        self.web_config_successful = self._gauge(
             "aom_bridge_web_config_last_reload_successful",
             "Whether the last load of the web configuration succeeded; 1 without one.",
-            registry=registry,
         )
-        self.token_expiry = Gauge(
+
+    def _define_configuration(self) -> None:
+        self.token_expiry = self._gauge(
             "aom_bridge_token_expiry_timestamp_seconds",
-            "When the IAM token of a target ends; 0 while there is none.",
-            ["target"],
-            registry=registry,
+            "When the IAM token of a target expires; 0 while there is none.",
+            {"target": _TARGETS},
         )
-        self.config_successful = Gauge(
-            "aom_bridge_config_last_reload_successful", "Whether the last load succeeded.", registry=registry
+        self.config_successful = self._gauge(
+            "aom_bridge_config_last_reload_successful", "Whether the last load of the configuration succeeded."
         )
-        self.config_success_time = Gauge(
-            "aom_bridge_config_last_reload_success_timestamp_seconds", "When a load last succeeded.", registry=registry
+        self.config_success_time = self._gauge(
+            "aom_bridge_config_last_reload_success_timestamp_seconds",
+            "When a load of the configuration last succeeded.",
         )
-        self.config_hash = Gauge(
-            "aom_bridge_config_hash", "A hash of the configuration file that is in use.", registry=registry
-        )
-        build = Gauge("aom_bridge_build_info", "Always 1.", ["version", "python_version"], registry=registry)
-        build.labels(version, python).set(1)
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        self.config_hash = self._gauge("aom_bridge_config_hash", "A hash of the configuration file that is in use.")
 
     def watch_writer(self, pid: Callable[[], int]) -> None:
-        """Show what the ledger writer process uses, too; ``pid`` gives its number, which changes with each restart."""
+        """Add metrics of the ledger writer process; ``pid`` returns its number, which changes with each restart."""
         ProcessCollector(namespace="aom_bridge_ledger_writer", pid=pid, registry=self.registry)
 
-    def forget(self, target: str, states: Iterable[str], severities: Iterable[str], actions: Iterable[str]) -> None:
-        """Show nothing more of a target that has gone: a gauge would keep its last value for ever."""
-        for state in states:
-            self.alarms.remove(state, target)
-        for severity in severities:
-            self.open_alarms.remove(target, severity)
-        for action in actions:
-            self.last_acceptance.remove(target, action)
-        self.oldest_due_age.remove(target)
-        self.token_expiry.remove(target)
+    def preset(self, targets: Iterable[str], rules: Mapping[str, bool]) -> None:
+        """Create every series of every closed label set at 0; series that exist keep their values.
 
-    def preset(self, counter: Counter | Gauge | Histogram, *label_values: Iterable[str]) -> None:
-        """Create every combination of these label values at 0."""
-        combinations: list[Sequence[str]] = [()]
-        for values in label_values:
-            combinations = [(*head, value) for head in combinations for value in values]
-        for combination in combinations:
-            counter.labels(*combination)
+        Args:
+            targets: the names of the targets.
+            rules: for the name of each rule, whether it drops alerts.
+        """
+        configured: dict[_Configured, Sequence[str]] = {
+            _TARGETS: tuple(targets),
+            _RULES: tuple(rules),
+            _DROPPING_RULES: tuple(name for name, drops in rules.items() if drops),
+        }
+        for metric, labels in self._presets:
+            for values in _combinations(labels, configured):
+                metric.labels(*values)
+
+    def forget(self, target: str) -> None:
+        """Remove the gauges of a target that was removed: a gauge would keep its last value for ever.
+
+        Its counters stay: what they have counted remains true, and `increase()` over the time of the removal needs it.
+        """
+        for metric, labels in self._presets:
+            if isinstance(metric, Gauge) and _TARGETS in labels.values():
+                for values in _combinations(labels, {_TARGETS: (target,)}):
+                    metric.remove(*values)
+
+    def _counter(self, name: str, text: str, *labels: _Labels) -> Counter:
+        return self._add(Counter(name, text, _names(labels), registry=self.registry), labels)
+
+    def _gauge(self, name: str, text: str, *labels: _Labels) -> Gauge:
+        return self._add(Gauge(name, text, _names(labels), registry=self.registry), labels)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: _Labels) -> Histogram:
+        return self._add(Histogram(name, text, _names(labels), buckets=buckets, registry=self.registry), labels)
+
+    def _add(self, metric: _Metric, labels: Sequence[_Labels]) -> _Metric:
+        self._presets += [(metric, block) for block in labels]
+        return metric
+
+
+def _names(labels: Sequence[_Labels]) -> Sequence[str]:
+    """Return the names of the labels, which are the same in each block."""
+    return tuple(labels[0]) if labels else ()
+
+
+def _combinations(labels: _Labels, configured: Mapping[_Configured, Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    """Yield every combination of the labels' values, in the order of the labels."""
+    return itertools.product(
+        *(configured[values] if isinstance(values, _Configured) else values for values in labels.values())
+    )

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 from bridge import __version__
+from bridge.app.label_sets import LABEL_SETS
 from bridge.app.opening import Opening
 from bridge.app.reloader import Parts, Reloader, delivered, reassert_after
 from bridge.clock import SECOND, Clock, Millis, SharedClock, system_clock
@@ -62,7 +63,7 @@ class App:
         writer: WritingProcess | None = None,
     ) -> None:
         clock = SharedClock(clock)
-        metrics = Metrics(__version__, platform.python_version())
+        metrics = Metrics(__version__, platform.python_version(), LABEL_SETS)
         if writer is not None:
             metrics.watch_writer(lambda: writer.pid)
         mapper = settings.mapper()

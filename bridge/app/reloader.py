@@ -13,18 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import config
-from bridge.aom import REASONS
 from bridge.clock import Clock, Millis
 from bridge.config import Settings
 from bridge.delivery.targets import Delivery, TargetsConfig
 from bridge.errors import BridgeError
-from bridge.event import SEVERITIES
 from bridge.file_watch import FileState, stat_files, watch
-from bridge.ledger import ACTIONS, EFFECTS, STATES, Ledger
+from bridge.ledger import Ledger
 from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
-from bridge.receiving.webhook import CODES, Webhook
+from bridge.receiving.webhook import Webhook
 from bridge.web.handlers import ConfigView
 from bridge.web.handlers.admin import Admin
 
@@ -133,7 +131,7 @@ class Reloader:
         self._preset_metrics()
         await parts.delivery.change(delivered(settings), ready)
         for name in before.targets.keys() - settings.targets.keys():
-            parts.metrics.forget(name, STATES, SEVERITIES, ACTIONS)
+            parts.metrics.forget(name)
 
     def _use(self, settings: Settings, mapper: Mapper) -> None:
         self._parts.webhook.reconfigure(settings.all_sources, mapper)
@@ -180,27 +178,9 @@ class Reloader:
 
     def _preset_metrics(self) -> None:
         settings, metrics = self.settings, self._parts.metrics
-        targets = tuple(settings.targets)
-        rules = (DEFAULTS_RULE, *(rule.name for rule in settings.mapping.rules))
-        metrics.preset(metrics.webhook_requests, CODES)
-        for status, outcomes in EFFECTS.items():
-            metrics.preset(metrics.alerts, (status,), outcomes)
-        metrics.preset(metrics.alarms, STATES, targets)
+        rules = {rule.name: rule.drop for rule in settings.mapping.rules}
+        metrics.preset(settings.targets, {DEFAULTS_RULE: False, **rules})
         metrics.max_open.set(settings.store.max_open)
-        metrics.preset(metrics.open_alarms, targets, SEVERITIES)
-        metrics.preset(metrics.last_acceptance, targets, ACTIONS)
-        metrics.preset(metrics.oldest_due_age, targets)
-        metrics.preset(metrics.pushes, targets, ACTIONS, REASONS)
-        metrics.preset(metrics.lookups, targets, REASONS)
-        metrics.preset(metrics.delivery, ACTIONS)
-        metrics.preset(metrics.alert_age, ACTIONS)
-        metrics.preset(metrics.rejected, ("refused", "too_large"))
-        metrics.preset(metrics.expired, targets)
-        metrics.preset(metrics.due_ahead, targets)
-        metrics.preset(metrics.rule_matches, rules)
-        metrics.preset(metrics.fallbacks, rules)
-        metrics.preset(metrics.dropped, [rule.name for rule in settings.mapping.rules if rule.drop])
-        metrics.preset(metrics.token_expiry, targets)
 
 
 def delivered(settings: Settings) -> TargetsConfig:

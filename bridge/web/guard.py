@@ -72,7 +72,6 @@ class Guard:
         self._log_limiter = PeerRateLimiter(monotonic)
         self._is_admin_open = is_admin_open
         self._trusts: WeakKeyDictionary[ssl.SSLContext, bytes] = WeakKeyDictionary()
-        metrics.preset(metrics.web_refusals, REASONS)
         self.reconfigure(policy)
 
     def reconfigure(self, policy: Policy) -> None:

@@ -6,6 +6,7 @@ import pytest
 from ledger_driver import T0, Book
 
 from bridge.aom import Outcome
+from bridge.app.label_sets import LABEL_SETS
 from bridge.delivery.result import DeliveryResult
 from bridge.delivery.settings import DeliverySettings
 from bridge.delivery.settler import Settler
@@ -22,7 +23,7 @@ async def book(tmp_path):
 
 def settler(book):
     """Give what settles the clears of the ledger's target."""
-    metrics = Metrics("0", "3")
+    metrics = Metrics("0", "3", LABEL_SETS)
     target = SimpleNamespace(target="default", looks_up=True)
     clock = lambda: book.now  # noqa: E731 - as short as it is
     return Settler(

@@ -11,6 +11,7 @@ from programs import need
 from prometheus_client import generate_latest
 from prometheus_rules import ALERTS, RULES
 
+from bridge.app.label_sets import LABEL_SETS
 from bridge.metrics import Metrics
 
 BOARD = json.loads((ROOT / "deploy" / "grafana" / "aom-bridge.json").read_text())
@@ -25,7 +26,7 @@ COMMANDS = [
 
 def families():
     """Give the metrics that the code has: name, type, labels."""
-    metrics = Metrics("1", "3")
+    metrics = Metrics("1", "3", LABEL_SETS)
     for one in vars(metrics).values():
         names = getattr(one, "_labelnames", ())
         if names:
@@ -132,7 +133,10 @@ def promtool(*arguments, stdin=""):
 @pytest.mark.real
 def test_promtool_finds_nothing_wrong_with_the_metrics():
     """Names, help and types follow Prometheus' conventions."""
-    assert promtool("check", "metrics", stdin=generate_latest(Metrics("1", "3").registry).decode()) == (0, "")
+    assert promtool("check", "metrics", stdin=generate_latest(Metrics("1", "3", LABEL_SETS).registry).decode()) == (
+        0,
+        "",
+    )
 
 
 @pytest.mark.real

@@ -1,0 +1,22 @@
+"""The words that the labels of metrics take, collected from the packages that define them.
+
+In: the closed sets of each package. Out: one value for `Metrics`, which may import none of them.
+"""
+
+from bridge.aom import REASONS as OUTCOMES
+from bridge.event import SEVERITIES
+from bridge.ledger import ACTIONS, EFFECTS, STATES
+from bridge.metrics import LabelSets
+from bridge.receiving.webhook import CODES
+from bridge.web.guard import REASONS as REFUSALS
+
+LABEL_SETS = LabelSets(
+    codes=CODES,
+    effects=EFFECTS,
+    states=tuple(STATES),
+    actions=ACTIONS,
+    severities=SEVERITIES,
+    outcomes=OUTCOMES,
+    rejections=("refused", "too_large"),
+    refusals=REFUSALS,
+)
