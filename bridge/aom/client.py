@@ -21,7 +21,7 @@ from yarl import URL
 
 from bridge.aom.alarm_list import ListedAlarm, Listing, ListKind, Query, read_page
 from bridge.aom.answer import TooLongError, read_answer
-from bridge.aom.auth.credentials import credentials
+from bridge.aom.auth import credentials
 from bridge.aom.auth.grant import MAX_SKEW, Call, CredentialError, RequestAuth
 from bridge.aom.auth.iam import MAX_TOKEN_BYTES
 from bridge.aom.outcome import Outcome, read_http_date, read_outcome, words_of
@@ -141,7 +141,7 @@ class AomClient:
         limiter = AsyncLimiter(max(1.0, settings.rate_limit), max(1.0, 1 / settings.rate_limit))
         paced = _RateLimitedSession(self._session, limiter, self._clock, self._attempt_timeout)
         self._retrying = RetryClient(cast("aiohttp.ClientSession", paced), retry_options=_quick_retries())
-        self.credentials = credentials(self._name, settings, self._session, self._clock)
+        self.credentials = credentials(self._name, settings, settings.auth, self._session, self._clock)
 
     async def stop(self) -> None:
         """Close the session."""

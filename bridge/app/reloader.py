@@ -155,7 +155,7 @@ class Reloader:
             yield f"source {', '.join(sorted(gone))} may have open alarms, whose resolves would be refused."
         for name, target in old.targets.items():
             new, count = settings.targets.get(name), ledger.needing_target(name)
-            if count and (new is None or new.place != target.place):
+            if count and (new is None or new.identity != target.identity):
                 what = "removed" if new is None else "another endpoint or project"
                 text = f"target {name!r} has {count} alarm(s) that are not finished, and would be {what}"
                 yield f"{text}. Fix: keep it until they are cleared, or discard them."

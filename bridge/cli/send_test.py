@@ -40,15 +40,6 @@ _FIXES = {
 }
 
 
-_CREDENTIALS = {
-    "token": "the token is wrong, has ended, or is another project's; whatever renews it must write a new one",
-    "password": "domain is the account's name and user an IAM user of it; an account may be locked for some minutes",
-    "aksk": "access_key and secret_key must belong together; temporary ones have a security_token; and the clock must"
-    " be right to 15 minutes",
-    "sdk": "give the process one of the sources above; the clock must be right to 15 minutes",
-}
-
-
 class Step(msgspec.Struct, frozen=True):
     """One thing that was tried.
 
@@ -169,10 +160,7 @@ class SendTest:
         self._check(outcome, "")
         expires_at = self._client.credentials.expires_at
         life = f", for {format_duration(expires_at - self._clock())}" if expires_at else ""
-        return f"there by {self._kind()}{life}"
-
-    def _kind(self) -> str:
-        return next(name for name in _CREDENTIALS if getattr(self._settings.auth, name) is not None)
+        return f"there by {self._settings.auth.method}{life}"
 
     def _event(self) -> Event:
         metadata = {
@@ -248,6 +236,6 @@ class SendTest:
         if not outcome.accepted:
             fix = _FIXES.get(outcome.reason, "AOM or IAM is in trouble; try again later").format(action=action)
             if outcome.reason == "unauthorized":
-                fix = _CREDENTIALS[self._kind()]
+                fix = self._settings.auth.hint
             what, _, own = outcome.detail.partition(". Fix: ")
             raise _FailedError(what, own.rstrip(".") or fix)

@@ -25,6 +25,7 @@ from bridge.typed_yaml.document import compose, problem_at
 from bridge.typed_yaml.field_type import FieldType
 from bridge.typed_yaml.mistakes import called, in_typographic_quotes, invisible
 from bridge.typed_yaml.problems import ConfigError, Problem, suggest
+from bridge.typed_yaml.section import HasDoubts, HasMissing, HasProblems, Section
 
 T = TypeVar("T")
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -257,14 +258,16 @@ class Reader:
                 self.note(key_node, _join(path, key), called(unseen) if unseen else f"unknown key. Fix: {hint}")
         return robbed
 
-    def _check(self, section: Any, node: yaml.Node, path: str, known: set[str]) -> None:  # noqa: ANN401
+    def _check(self, section: Section | object, node: yaml.Node, path: str, known: set[str]) -> None:
         """Note what is wrong with the section as a whole, except where a worse problem of it is known already."""
-        for key, text in getattr(section, "problems", list)():
+        for key, text in section.problems() if isinstance(section, HasProblems) else ():
             where = self._place(_join(path, key) if key else path)
             if not any(place == where or place.startswith((where + ".", where + "[")) for place in known):
                 self.note(self._nodes.get(where, node), where, text)
-        for name, noted in (("missing", self.missing), ("doubts", self.doubts)):
-            for key, text in getattr(section, name, list)():
+        missing = section.missing() if isinstance(section, HasMissing) else []
+        doubts = section.doubts() if isinstance(section, HasDoubts) else []
+        for noted, found in ((self.missing, missing), (self.doubts, doubts)):
+            for key, text in found:
                 where = self._place(_join(path, key))
                 noted.append(problem_at(self._nodes.get(where, node), where, text))
 

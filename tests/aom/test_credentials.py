@@ -4,7 +4,9 @@ import asyncio
 import json
 import os
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
+from typing import get_type_hints
 
 import pytest
 from aiohttp import web
@@ -14,6 +16,9 @@ from http_server import serving_routes
 from waiting import until
 from webhooks import alert
 
+from bridge.aom.auth import KINDS as METHODS
+from bridge.aom.auth import AuthSettings
+from bridge.aom.auth.kind import CredentialContext
 from bridge.aom.regions import REGIONS
 from bridge.clock import MINUTE, SECOND, system_clock
 from bridge.emulator import Emulator, Options
@@ -33,6 +38,17 @@ def _no_credentials_around_us(monkeypatch, tmp_path):
         if name.startswith(("HUAWEICLOUD_", "HC_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(AuthSettings)])
+def test_every_method_has_settings_a_source_and_a_hint(name):
+    """A method of the registry brings all three: settings of the type that is read, a source for them, and a hint."""
+    kind = METHODS[name]
+    assert get_type_hints(AuthSettings)[name] == kind.settings | None
+    settings, context = (parameter for key, parameter in get_type_hints(kind.source).items() if key != "return")
+    assert (settings, context) == (kind.settings, CredentialContext)
+    assert kind.hint
+    assert not kind.hint.endswith(".")
 
 
 async def real_clock(it):

@@ -45,7 +45,7 @@ FAULTS = {
     "no permission to report": ({"on": "report", "status": 403}, "report", "aom:alarm:put"),
     "no permission to list": ({"on": "list", "status": 403}, "list", "aom:alarm:list"),
     "wrong project": ({"on": "report", "status": 404}, "report", "My Credentials"),
-    "dead token": ({"on": "report", "status": 401}, "report", "whatever renews it"),
+    "dead token": ({"on": "report", "status": 401}, "report", "the program that renews it"),
     "trouble": ({"on": "report", "status": 500}, "report", "try again later"),
     "too many requests": ({"on": "report", "status": 429}, "report", "rate_limit"),
     "no clear": ({"on": "clear", "status": 403}, "clear", "aom:alarm:put"),

@@ -1,7 +1,7 @@
-"""What one request to AOM is authorized with: a token, or a signature made of it with access keys; pure.
+"""Grants: what one request to AOM is authorized with, a token or a signature by access keys; pure.
 
 In: a `Call`, just before it is sent. Out: its headers, credentials included. Each attempt of a request is authorized
-anew, so that a signature is never older than its attempt. Facts: IAM's "Token Authentication" (X-Auth-Token) and
+again, so that a signature is never older than its attempt. Facts: IAM's "Token Authentication" (X-Auth-Token) and
 "AK/SK Authentication" (SDK-HMAC-SHA256, X-Sdk-Date; a date that is more than 15 minutes off is refused); the signature
 itself is the official SDK's.
 """
@@ -24,7 +24,7 @@ MAX_SKEW: Millis = 15 * MINUTE
 
 
 class CredentialError(Exception):
-    """No credentials could be had; ``outcome`` says why, as if AOM had answered so."""
+    """There are no credentials; ``outcome`` says why, in the shape of an AOM outcome."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.detail)
@@ -51,11 +51,11 @@ class RequestAuth(Protocol):
         """Return the call's headers with the credentials among them; ``now`` dates a signature."""
 
     def mask(self, text: str) -> str:
-        """Return a text in which no secret of this grant stands."""
+        """Return the text without the secrets of this grant."""
 
 
 class TokenAuth(msgspec.Struct, frozen=True):
-    """A token of IAM's."""
+    """A token from IAM."""
 
     token: Secret
 
@@ -87,9 +87,8 @@ class KeyAuth(msgspec.Struct, frozen=True):
 
     def headers(self, call: Call, now: Millis) -> dict[str, str]:
         """Return the call's headers, signed; `Host` is among them, since the signature covers it."""
-        # Imported where it is used: it takes a third of a second, and most users never sign.
-        from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415
-        from huaweicloudsdkcore.signer.signer import Signer  # noqa: PLC0415
+        from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - slow to import, and few users sign
+        from huaweicloudsdkcore.signer.signer import Signer  # noqa: PLC0415 - slow to import, and few users sign
 
         dated = {
             **call.headers,

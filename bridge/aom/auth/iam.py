@@ -1,7 +1,7 @@
 """Tokens from IAM by user name and password.
 
-In: `auth.password` of a target. Out: a token with its end, or a `CredentialError`. When to ask is
-`RenewingCredentials`'s business. Facts: IAM's "Obtaining a User Token Through Password Authentication" (201, the token
+In: `auth.password` of a target. Out: a token with its expiry, or a `CredentialError`. When to ask is decided by
+`RenewingCredentials`. Facts: IAM's "Obtaining a User Token Through Password Authentication" (201, the token
 in the response header X-Subject-Token, valid 24 h; it can have 40,960 characters; the scope is a project by id or by
 name).
 """
@@ -13,14 +13,15 @@ import msgspec
 
 from bridge.aom.answer import read_answer
 from bridge.aom.auth.grant import CredentialError, TokenAuth
-from bridge.aom.auth.renewing import Obtained, renew_at
+from bridge.aom.auth.kind import CredentialContext, Kind, Target
+from bridge.aom.auth.renewing import Obtained, RenewingCredentials, renew_at
+from bridge.aom.auth.settings import PasswordSettings
 from bridge.aom.outcome import Outcome, Reason, read_outcome, words_of
-from bridge.aom.settings import PasswordSettings, TargetSettings
 from bridge.clock import HOUR, Millis, parse_rfc3339
 from bridge.secret import Secret
 
 MAX_TOKEN_BYTES = 64 * 1024
-"""Room for a header with a token; aiohttp's own limit is 8,190."""
+"""Maximum size of a header with a token; aiohttp's own limit is 8,190."""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=5)
 _DEFAULT_LIFE: Millis = 24 * HOUR
@@ -47,7 +48,7 @@ class Password:
 
     name = "IAM"
 
-    def __init__(self, target: TargetSettings, settings: PasswordSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(self, target: Target, settings: PasswordSettings, session: aiohttp.ClientSession) -> None:
         self._target = target
         self._settings = settings
         self._session = session
@@ -78,7 +79,7 @@ class Password:
                 raise CredentialError(self._refused(response.status, answer))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             message = f"IAM at {self._target.iam_url}: {words_of(error)}"
-            # Not "connection": what never had a token was never sent to AOM, so nothing is in doubt.
+            # Not "connection": without a token nothing was sent to AOM, so nothing is in doubt.
             raise CredentialError(Outcome("unavailable", message=message)) from None
 
     def _body(self, password: Secret) -> dict[str, object]:
@@ -89,12 +90,12 @@ class Password:
         return {"auth": {"identity": identity, "scope": {"project": project}}}
 
     def _refused(self, status: int, answer: Outcome) -> Outcome:
-        """Return the outcome of a request that IAM gave no token for, with the fix for what it names."""
+        """Return the outcome of a request to which IAM gave no token, with the fix for the reason that IAM names."""
         reason: Reason = "unauthorized" if status in (400, 401, 403, 404, 405) else "unavailable"
         words = f" ({answer.message[:_MAX_WORDS]})" if answer.message else ""
         what, fix = self._why(status, answer.message.lower())
         message = f"IAM gave no token, {status}{words}: {what}. Fix: {fix}."
-        # Its status is IAM's, not AOM's, and would say of a 502 that AOM may have taken what was never sent.
+        # Without the status: it is IAM's, and a 502 of AOM means that AOM may have accepted the push.
         return Outcome(reason, message=message[:500], retry_after=answer.retry_after)
 
     def _why(self, status: int, words: str) -> tuple[str, str]:
@@ -125,3 +126,15 @@ def _expiry(body: bytes, now: Millis) -> Millis:
         return parse_rfc3339(msgspec.json.decode(body, type=_IamAnswer).token.expires_at)
     except (msgspec.DecodeError, ValueError):
         return now + _DEFAULT_LIFE
+
+
+def _of_password(settings: PasswordSettings, context: CredentialContext) -> RenewingCredentials:
+    source = Password(context.target, settings, context.session)
+    return RenewingCredentials(source, context.name, context.clock)
+
+
+PASSWORD = Kind(
+    settings=PasswordSettings,
+    source=_of_password,
+    hint="domain is the account's name and user an IAM user of it; an account may be locked for some minutes",
+)

@@ -1,8 +1,8 @@
-"""Credentials that somebody must be asked for: obtained when needed, renewed in time, once for all who need them.
+"""Credentials that are obtained from a service: when they are needed, renewed in time, once for all requests.
 
-In: a way to obtain a grant. Out: the grant, or a `CredentialError`. While the present grant lives it serves, and the
-next one is fetched beside the requests. Who refuses us is not asked again at once: IAM locks an account after a few
-wrong passwords. It does no I/O itself.
+In: a `CredentialSource`. Out: a grant, or a `CredentialError`. A grant is used until it expires, and the next one is
+obtained while requests still use it. After a refusal the source is not asked again at once: IAM locks an account after
+a few wrong passwords. It does no I/O itself.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _MAX_PAUSE_AFTER_REFUSAL: Millis = 30 * MINUTE
 
 _MAX_PAUSE_AFTER_OUTAGE: Millis = MINUTE
 _BETWEEN_REFUSED: Millis = 5 * SECOND
-"""Between two renewals because AOM refused: an AOM that refuses every token must not become a storm on IAM."""
+"""Least time between two renewals because AOM refused: an AOM that refuses every token must not flood IAM."""
 
 _log = logger("aom")
 
 
 class Obtained(msgspec.Struct, frozen=True):
-    """A grant, and until when it lives; ``expires_at`` None: that is not known, and it is asked for again later."""
+    """A grant, its expiry (None where that is unknown), and when to obtain the next one."""
 
     grant: RequestAuth
     expires_at: Millis | None
@@ -41,36 +41,36 @@ class Obtained(msgspec.Struct, frozen=True):
 
 
 class CredentialSource(Protocol):
-    """Where grants come from."""
+    """A service or a provider that gives grants."""
 
     name: str
 
     async def obtain(self, now: Millis) -> Obtained:
-        """Ask for a grant; raises `CredentialError`."""
+        """Return a new grant; raises `CredentialError`."""
 
     def revision(self) -> object:
-        """Return what changes when there is a reason to ask again at once: the secret itself was changed."""
+        """Return a value that changes with the secret, so that a retry need not wait; raises `CredentialError`."""
 
 
 def renew_at(now: Millis, expires_at: Millis) -> Millis:
-    """Return when a grant is renewed: at 80 % of its life."""
+    """Return when a grant is renewed: after 80 % of its lifetime."""
     return now + int(max(0, expires_at - now) * _RENEW_AT)
 
 
 class RenewingCredentials:
-    """Credentials from an origin.
+    """Credentials from a source.
 
     Args:
-        origin: where they come from.
-        target: whose they are, for the log.
+        source: gives the grants.
+        target: the target's name, for the log.
         clock: the time.
     """
 
-    def __init__(self, origin: CredentialSource, target: str, clock: Clock) -> None:
-        self._origin = origin
+    def __init__(self, source: CredentialSource, target: str, clock: Clock) -> None:
+        self._source = source
         self._target = target
         self._clock = clock
-        self._held: Obtained | None = None
+        self._current: Obtained | None = None
         self._task: asyncio.Task[None] | None = None
         self._error: CredentialError | None = None
         self._failures = 0
@@ -80,41 +80,41 @@ class RenewingCredentials:
 
     @property
     def expires_at(self) -> Millis | None:
-        """When the present grant ends; None where there is none, or that is not known."""
-        return None if self._held is None else self._held.expires_at
+        """When the present grant expires; None where there is none, or that is not known."""
+        return None if self._current is None else self._current.expires_at
 
     async def get(self) -> RequestAuth:
-        """Return a grant; one that is old still serves while it lives, and is renewed meanwhile."""
-        now, held = self._clock(), self._held
-        if held is None or (held.expires_at is not None and now >= held.expires_at):
+        """Return a grant; one that is due for renewal is still used until it expires, and is renewed meanwhile."""
+        now, current = self._clock(), self._current
+        if current is None or (current.expires_at is not None and now >= current.expires_at):
             return await self._renewed()
-        if now >= held.renew_at and self._may_try(now):
+        if now >= current.renew_at and self._may_try(now):
             self._begin()
-        return held.grant
+        return current.grant
 
     async def renew(self, refused: RequestAuth) -> bool:
-        """Ask for another grant because AOM refused this one, unless somebody has just done so; say if there is one."""
-        if self._held is not None and self._held.grant != refused:
+        """Obtain another grant after AOM refused this one, unless that was just done; return whether there is one."""
+        if self._current is not None and self._current.grant != refused:
             return True
         now = self._clock()
         if now - self._renewed_at < _BETWEEN_REFUSED and self._task is None:
             return False
         self._renewed_at = now
-        held, self._held = self._held, None
+        old, self._current = self._current, None
         try:
             return await self._renewed() != refused
         except CredentialError as error:
             if not error.outcome.needs_operator:
-                self._restore(held)
+                self._restore(old)
             return False
 
-    def _restore(self, held: Obtained | None) -> None:
-        """Take the old grant again while nobody gives a new one: AOM may have refused it by mistake."""
-        if self._held is None:
-            self._held = held
+    def _restore(self, old: Obtained | None) -> None:
+        """Use the old grant again when no new one could be obtained: AOM may have refused it by mistake."""
+        if self._current is None:
+            self._current = old
 
     async def close(self) -> None:
-        """Give up what is being asked for."""
+        """Cancel a renewal that is under way."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError, CredentialError):
@@ -124,16 +124,18 @@ class RenewingCredentials:
         if self._task is None and not self._may_try(self._clock()) and self._error is not None:
             raise self._error
         await asyncio.shield(self._begin())
-        if self._held is None:  # AOM has refused it before we came to use it
-            raise CredentialError(Outcome("unavailable", message="the credentials were refused meanwhile"))
-        return self._held.grant
+        if self._current is None:  # AOM refused it for another request before this one could use it
+            raise CredentialError(Outcome("unavailable", message="AOM refused the new credentials meanwhile"))
+        return self._current.grant
 
     def _may_try(self, now: Millis) -> bool:
-        must_wait = 0 < self._next_try - now <= _MAX_PAUSE_AFTER_REFUSAL  # beyond that the clock was set back
+        must_wait = (
+            0 < self._next_try - now <= _MAX_PAUSE_AFTER_REFUSAL
+        )  # a longer wait means that the clock was set back
         if not must_wait or self._tried is None:
             return True
         try:
-            return self._origin.revision() != self._tried
+            return self._source.revision() != self._tried
         except CredentialError:
             return False
 
@@ -145,29 +147,30 @@ class RenewingCredentials:
 
     async def _run(self) -> None:
         try:
-            self._tried = self._origin.revision()
-            self._held = self._sound(await self._origin.obtain(self._clock()))
+            self._tried = self._source.revision()
+            self._current = self._sound(await self._source.obtain(self._clock()))
         except CredentialError as error:
             self._failed(error)
             raise
-        except Exception as error:  # noqa: BLE001 - an origin is others' code, and may raise anything
-            unknown = CredentialError(Outcome("unavailable", message=f"{self._origin.name}: {words_of(error)}"))
+        except Exception as error:  # noqa: BLE001 - a source runs code of other projects, which may raise anything
+            unknown = CredentialError(Outcome("unavailable", message=f"{self._source.name}: {words_of(error)}"))
             self._failed(unknown)
             raise unknown from None
         else:
             if self._failures:
-                _log.info("credentials are there again", target=self._target, origin=self._origin.name)
+                _log.info("credentials available again", target=self._target, origin=self._source.name)
             self._failures, self._error, self._next_try = 0, None, 0
         finally:
             self._task = None
 
     def _sound(self, obtained: Obtained) -> Obtained:
-        """Return a grant that is not asked for again at once because our clock says that it has ended already."""
+        """Return a grant that is not renewed at once because it is already expired by the local clock."""
         now = self._clock()
         if obtained.expires_at is None or obtained.expires_at > now:
             return obtained
         _log.warning(
-            "credentials came that have ended already by our clock. Fix: synchronize it (NTP)", target=self._target
+            "received credentials that are already expired by the local clock. Fix: synchronize it (NTP)",
+            target=self._target,
         )
         return Obtained(obtained.grant, None, now + _AFTER_REFUSAL)
 
@@ -180,9 +183,9 @@ class RenewingCredentials:
         if is_new:
             log = _log.error if error.outcome.needs_operator else _log.warning
             log(
-                "no credentials could be had; everything is kept, and changed files are noticed",
+                "no credentials; alarms are kept, and changed files are picked up",
                 target=self._target,
-                origin=self._origin.name,
+                origin=self._source.name,
                 detail=error.outcome.detail,
                 next_try_in=format_duration(wait),
             )
@@ -195,6 +198,6 @@ class RenewingCredentials:
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
-    """Look at the error, which nobody waits for when the renewal ran beside the requests; it is logged already."""
+    """Retrieve the error, which is logged already: no request awaits a renewal that ran in the background."""
     if not task.cancelled():
         task.exception()

@@ -1,7 +1,8 @@
 """Access keys from the official SDK's own provider chain: environment, profile file, agency of the host, pod identity.
 
-In: what the SDK's providers find around the process. Out: access keys with their end, or a `CredentialError` that says
-what each provider lacked. The SDK blocks, so it runs on a thread that the process never waits for at its end. Facts:
+In: what the SDK's providers find around the process. Out: access keys with their expiry, or a `CredentialError` that
+says what each provider lacked. The SDK blocks, so it runs on a daemon thread, for which a stopping process does not
+wait. Facts:
 `huaweicloudsdkcore.auth.provider`; its variables are described in the SDK's README.
 """
 
@@ -17,7 +18,9 @@ from functools import partial
 from typing import Any
 
 from bridge.aom.auth.grant import CredentialError, KeyAuth
-from bridge.aom.auth.renewing import Obtained, renew_at
+from bridge.aom.auth.kind import CredentialContext, Kind
+from bridge.aom.auth.renewing import Obtained, RenewingCredentials, renew_at
+from bridge.aom.auth.settings import SdkSettings
 from bridge.aom.outcome import Outcome
 from bridge.aom.regions import address
 from bridge.clock import MINUTE, SECOND, Millis
@@ -25,7 +28,7 @@ from bridge.errors import of_connection
 from bridge.secret import Secret
 
 _LOOK_AGAIN: Millis = 5 * MINUTE
-"""For keys without an end: a profile file may be changed."""
+"""When keys without an expiry are read again: a profile file may have been changed."""
 
 _TIMEOUT_SECONDS = (3, 5)
 _MAX_WORD_CHARACTERS = 160
@@ -37,7 +40,7 @@ class SdkChain:
     """The SDK's providers, asked one after the other.
 
     Args:
-        region: the target's; empty where it is not known, and the SDK's own default counts.
+        region: the target's; empty where it is not known, and the SDK uses its own default.
     """
 
     name = "the SDK's provider chain"
@@ -46,7 +49,7 @@ class SdkChain:
         self._region = region
 
     def revision(self) -> object:
-        """Return nothing that changes: what the providers look at is not known here."""
+        """Return a constant: what the providers read is not known here."""
         return True
 
     async def obtain(self, now: Millis) -> Obtained:
@@ -58,9 +61,8 @@ class SdkChain:
 
 
 def _first_that_has_keys(region: str) -> tuple[KeyAuth, Millis | None]:
-    """Ask each provider; unlike the SDK's own chain, one that breaks does not keep the next one from being asked."""
-    # Imported where it is used: it takes a third of a second and 22 MB, and most users never sign.
-    from huaweicloudsdkcore.auth import provider  # noqa: PLC0415
+    """Ask each provider; unlike in the SDK's own chain, the next one is asked when one raises an error."""
+    from huaweicloudsdkcore.auth import provider  # noqa: PLC0415 - a third of a second and 22 MB that few users need
 
     lacking = []
     for kind in (
@@ -80,13 +82,13 @@ def _first_that_has_keys(region: str) -> tuple[KeyAuth, Millis | None]:
 
 
 def _words_of(error: BaseException) -> str:
-    """Return why a provider has no keys: what lies below the errors of the SDK and of urllib3, if anything does."""
+    """Return why a provider has no keys: the cause below the errors of the SDK and of urllib3, if there is one."""
     place, chain = _PLACE.search(str(error)), [error]
     while below := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(below)
     if place and isinstance(chain[-1], OSError):
         return of_connection(chain[-1], f"{place['host']}:{place['port']}").what
-    answers = [(getattr(one, "status_code", None), getattr(one, "error_msg", "")) for one in chain]
+    answers = [(getattr(error, "status_code", None), getattr(error, "error_msg", "")) for error in chain]
     words = next((f"{status} {text}" for status, text in answers if status), _CLASS.sub("", str(error)))
     return " ".join(words.split()) or "it failed without a word"
 
@@ -98,13 +100,13 @@ def _keys_of(credentials: Any, region: str) -> tuple[KeyAuth, Millis | None]:  #
         raise ValueError("it gave no keys")
     token = credentials.security_token
     keys = KeyAuth(credentials.ak, Secret(credentials.sk), Secret(token) if token else None)
-    expires_at = credentials._expired_at  # noqa: SLF001 - the SDK tells it nowhere else
+    expires_at = credentials._expired_at  # noqa: SLF001 - the SDK has no public attribute for it
     return keys, int(expires_at * SECOND) if expires_at else None
 
 
-def _lead_to(credentials: Any, region: str) -> None:  # noqa: ANN401 - as above
+def _lead_to(credentials: Any, region: str) -> None:  # noqa: ANN401 - the SDK has no types
     """Let STS and IAM be asked in the target's region; the SDK's providers do not know it."""
-    from huaweicloudsdkcore.auth.internal import IamHelper, StsHelper  # noqa: PLC0415 - as above
+    from huaweicloudsdkcore.auth.internal import IamHelper, StsHelper  # noqa: PLC0415 - slow to import
 
     if region:
         credentials.sts_endpoint = credentials.sts_endpoint or _endpoint("sts", region, StsHelper.get_sts_endpoint)
@@ -112,20 +114,20 @@ def _lead_to(credentials: Any, region: str) -> None:  # noqa: ANN401 - as above
 
 
 def _endpoint(service: str, region: str, of_sdk: Callable[[str], str]) -> str:
-    """Return the SDK's address, which may be another region's, except where another site needs its own."""
+    """Return the SDK's address, which may be in another region, except where another site has its own addresses."""
     own, variable = address(service, region), f"HUAWEICLOUD_SDK_{service.upper()}_ENDPOINT"
     is_known_to_sdk = own.endswith(".myhuaweicloud.com") or variable in os.environ
     return of_sdk(region) if is_known_to_sdk else own
 
 
-def _http_client() -> Any:  # noqa: ANN401 - as above
-    from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler  # noqa: PLC0415 - as above
-    from huaweicloudsdkcore.http.http_client import HttpClient  # noqa: PLC0415
-    from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415
-    from huaweicloudsdkcore.http.http_handler import HttpHandler  # noqa: PLC0415
+def _http_client() -> Any:  # noqa: ANN401 - the SDK has no types
+    from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.http.http_client import HttpClient  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415 - slow to import
+    from huaweicloudsdkcore.http.http_handler import HttpHandler  # noqa: PLC0415 - slow to import
 
     config = HttpConfig(timeout=_TIMEOUT_SECONDS)
-    quiet = logging.Logger("sdk", logging.CRITICAL + 1)  # noqa: LOG001 - our errors say what it would print itself
+    quiet = logging.Logger("sdk", logging.CRITICAL + 1)  # noqa: LOG001 - a logger of its own, silent: our errors say what it would print
     return HttpClient(config, HttpHandler(), DefaultExceptionHandler(), quiet)
 
 
@@ -134,7 +136,7 @@ async def _on_a_thread(call: Callable[[], tuple[KeyAuth, Millis | None]]) -> tup
     loop = asyncio.get_running_loop()
     done: asyncio.Future[tuple[KeyAuth, Millis | None]] = loop.create_future()
 
-    def settle(result: tuple[KeyAuth, Millis | None] | None, error: BaseException | None) -> None:
+    def deliver(result: tuple[KeyAuth, Millis | None] | None, error: BaseException | None) -> None:
         if done.done():
             return
         if error is not None:
@@ -146,10 +148,21 @@ async def _on_a_thread(call: Callable[[], tuple[KeyAuth, Millis | None]]) -> tup
         result, error = None, None
         try:
             result = call()
-        except BaseException as raised:  # noqa: BLE001 - it is handed over
+        except BaseException as raised:  # noqa: BLE001 - handed over to the task that awaits the call
             error = raised
         if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, error)
+            loop.call_soon_threadsafe(deliver, result, error)
 
     threading.Thread(target=run, name="credentials-sdk", daemon=True).start()
     return await done
+
+
+def _of_sdk(_settings: SdkSettings, context: CredentialContext) -> RenewingCredentials:
+    return RenewingCredentials(SdkChain(context.target.sdk_region), context.name, context.clock)
+
+
+SDK = Kind(
+    settings=SdkSettings,
+    source=_of_sdk,
+    hint="give the process one of the sources above; the clock must be right to 15 minutes",
+)

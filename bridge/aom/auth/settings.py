@@ -1,0 +1,168 @@
+"""The settings of each credential method, below `targets.<name>.auth`, and secrets that may be in files.
+
+In: one section of the configuration file. Out: its values, and secrets that are read from their files each time they
+are asked for, since Kubernetes and others rotate them. A method and its settings are named in `bridge.aom.auth`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.errors import of_file
+from bridge.secret import Secret
+from bridge.typed_yaml.scalars import SecretField
+from bridge.typed_yaml.section import Problems
+
+_MAX_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """A token that another program renews: by value, or in a file that is read again for each request."""
+
+    value: SecretField | None = None
+    file: Path | None = None
+
+    def problems(self) -> Problems:
+        """Return what is wrong with the section: pairs of the key and the sentence."""
+        return _secret_problems("value", self.value, "file", self.file)
+
+    def missing(self) -> Problems:
+        """Return which file does not exist: pairs of the key and the sentence."""
+        return missing_files(file=self.file)
+
+    def secret(self) -> Secret:
+        """Return the token; raises ValueError with the fix."""
+        return _read_secret("auth.token", self.value, self.file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordSettings:
+    """An IAM user, for whom the bridge fetches and renews tokens.
+
+    ``project_name``: asks for a token of the project by its name, not by the target's `project_id`.
+    """
+
+    domain: str
+    user: str
+    password: SecretField | None = None
+    password_file: Path | None = None
+    project_name: str = ""
+    iam_endpoint: str = ""
+
+    def problems(self) -> Problems:
+        """Return what is wrong with the section: pairs of the key and the sentence."""
+        return _secret_problems("password", self.password, "password_file", self.password_file)
+
+    def missing(self) -> Problems:
+        """Return which file does not exist: pairs of the key and the sentence."""
+        return missing_files(password_file=self.password_file)
+
+    def secret(self) -> Secret:
+        """Return the password; raises ValueError with the fix."""
+        return _read_secret("auth.password.password", self.password, self.password_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Access keys as they are in the configuration or in files now."""
+
+    access_key: str
+    secret_key: Secret
+    security_token: Secret | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AkskSettings:
+    """Access keys: permanent, or temporary ones with a security token, which another program renews in files."""
+
+    access_key: str = ""
+    access_key_file: Path | None = None
+    secret_key: SecretField | None = None
+    secret_key_file: Path | None = None
+    security_token: SecretField | None = None
+    security_token_file: Path | None = None
+
+    def problems(self) -> Problems:
+        """Return what is wrong with the section: pairs of the key and the sentence."""
+        found = _secret_problems("access_key", self._access_key(), "access_key_file", self.access_key_file)
+        found += _secret_problems("secret_key", self.secret_key, "secret_key_file", self.secret_key_file)
+        if self.security_token is not None or self.security_token_file is not None:
+            token = self.security_token
+            found += _secret_problems("security_token", token, "security_token_file", self.security_token_file)
+        return found
+
+    def missing(self) -> Problems:
+        """Return which files do not exist: pairs of the key and the sentence."""
+        return missing_files(
+            access_key_file=self.access_key_file,
+            secret_key_file=self.secret_key_file,
+            security_token_file=self.security_token_file,
+        )
+
+    def secrets(self) -> Keys:
+        """Return the keys; raises ValueError with the fix."""
+        has_token = self.security_token is not None or self.security_token_file is not None
+        return Keys(
+            _read_secret("auth.aksk.access_key", self._access_key(), self.access_key_file).reveal(),
+            _read_secret("auth.aksk.secret_key", self.secret_key, self.secret_key_file),
+            _read_secret("auth.aksk.security_token", self.security_token, self.security_token_file)
+            if has_token
+            else None,
+        )
+
+    def _access_key(self) -> Secret | None:
+        return Secret(self.access_key) if self.access_key else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkSettings:
+    """The official SDK's own provider chain, which takes its settings from the environment."""
+
+
+def _secret_problems(key: str, value: Secret | None, file_key: str, file: Path | None) -> Problems:
+    """Return what is wrong with a secret that is either in the configuration or in a file."""
+    if (value is None) == (file is None):
+        return [("", f"exactly one of {key} and {file_key} is needed. Fix: set one of them.")]
+    if value is not None and not value.reveal().strip():
+        return [(key, "it is empty. Fix: set it, or read it from a file.")]
+    return []
+
+
+def missing_files(**files: Path | None) -> Problems:
+    """Return which of these files cannot be read now, or hold nothing."""
+    found = []
+    for key, file in files.items():
+        try:
+            if file is not None and not file.is_fifo() and not _bytes_of(file).strip():
+                found.append((key, f"{file}: it is empty. Fix: write what belongs there into it."))
+        except OSError as error:
+            found.append((key, f"{file}: {of_file(error)}"))
+    return found
+
+
+def _bytes_of(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(_MAX_FILE_BYTES)
+
+
+def _read_secret(key: str, value: Secret | None, file: Path | None) -> Secret:
+    """Return a secret; a file is read again each time.
+
+    Raises:
+        ValueError: the file cannot be read, or does not contain one line that a header can carry; the text names the
+            fix and never contains the secret.
+    """
+    place = f"{key}: {file}" if file is not None else key
+    try:
+        text = (file.read_text(encoding="utf-8") if file is not None else value.reveal() if value else "").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{place}: it is no UTF-8 text. Fix: write the secret as text.") from None
+    except OSError as error:
+        raise ValueError(f"{place}: {of_file(error)}") from None
+    if not text:
+        raise ValueError(f"{place}: it is empty. Fix: write the secret into it.")
+    if not text.isprintable():
+        raise ValueError(f"{place}: it has more than one line, or characters that cannot be sent. Fix: one line.")
+    return Secret(text)
