@@ -298,8 +298,8 @@ class _Lane:
         self._failed_at = self._clock()
         wait = backoff(
             self._failures,
-            least=self._settings.retry_min,
-            most=self._settings.retry_max,
+            min_wait=self._settings.retry_min,
+            max_wait=self._settings.retry_max,
             random=self._random,
             asked=outcome.retry_after,
         )

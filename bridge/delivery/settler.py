@@ -137,15 +137,15 @@ class Settler:
         )
 
     def _wait(self, verdict: DeliveryResult, now: Millis) -> Millis:
-        most = self._settings.retry_max
+        max_wait = self._settings.retry_max
         if verdict.kind == "confirm" and verdict.doubt_at is not None and not self._sender.looks_up:
             return max(verdict.doubt_at + self._sender.lookup_wait - now, self._settings.retry_min)
         if verdict.kind in ("not_listed", "confirm"):
-            most = min(most, max(_MAX_NOT_LISTED_WAIT, self._settings.retry_min))
+            max_wait = min(max_wait, max(_MAX_NOT_LISTED_WAIT, self._settings.retry_min))
         return backoff(
             verdict.claim.alarm.attempts + 1,
-            least=self._settings.retry_min,
-            most=most,
+            min_wait=self._settings.retry_min,
+            max_wait=max_wait,
             random=self._random,
             asked=verdict.outcome.retry_after,
         )

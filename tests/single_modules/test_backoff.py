@@ -15,7 +15,7 @@ spans = st.tuples(st.integers(1, 10**7), st.integers(1, 10**7)).map(sorted)
 
 def wait(attempt, drawn, asked=None, least=SECOND, most=5 * MINUTE):
     """Give the wait for one draw."""
-    return backoff(attempt, least=least, most=most, random=lambda: drawn, asked=asked)
+    return backoff(attempt, min_wait=least, max_wait=most, random=lambda: drawn, asked=asked)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_the_jitter_is_full():
 def test_each_wait_draws_anew():
     """Every wait asks for a random number of its own, and for one only."""
     drawn = []
-    backoff(3, least=SECOND, most=MINUTE, random=lambda: drawn.append(0) or 0.25)
+    backoff(3, min_wait=SECOND, max_wait=MINUTE, random=lambda: drawn.append(0) or 0.25)
     assert drawn == [0]
 
 

@@ -194,7 +194,9 @@ class RenewingCredentials:
         if error.outcome.needs_operator:
             return min(_MAX_PAUSE_AFTER_REFUSAL, _AFTER_REFUSAL << min(self._failures - 1, 8))
         asked = error.outcome.retry_after
-        return backoff(self._failures, least=SECOND, most=_MAX_PAUSE_AFTER_OUTAGE, random=random.random, asked=asked)
+        return backoff(
+            self._failures, min_wait=SECOND, max_wait=_MAX_PAUSE_AFTER_OUTAGE, random=random.random, asked=asked
+        )
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
