@@ -1,1 +1,1 @@
-"""The accepting half: webhooks of Alertmanager in, committed alarms in the ledger out; AOM is never called here."""
+"""From Alertmanager to the ledger: a webhook gets 200 once its alarms are committed; AOM is never called here."""

@@ -1,8 +1,8 @@
-"""Intake: from a webhook's body to what the ledger puts; pure, so that it runs in whichever process has time for it.
+"""Parses a webhook's body and maps its alerts for the ledger; pure.
 
-In: the body, its source and the rules. Out: the `ArrivedAlert`s of its alerts, which are mapped when the put asks for
-it, and `IntakeReport`: all that is counted and logged of a notification besides its outcomes. Nothing is counted or
-logged here.
+In: the body, its source and the rules. Out: one `ArrivedAlert` for each alert, which is mapped when the put asks for
+it, and an `IntakeReport`: what is counted and logged about a notification, besides what the put made of its alerts.
+Nothing is counted or logged here, so that it can run in the bridge's or in the writer process.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from bridge.notification import Alert, Group, Labels, Notification, Status, pars
 from bridge.receiving.replica_labels import ReplicaSighting, sightings
 
 _MIN_ALERT_BYTES = 60
-"""Bytes of a body; none with labels and a time is shorter."""
+"""A lower bound for the size of one alert in a body: none with labels and a time is shorter."""
 
-_MIN_SHARE = 512
-"""Characters of a text of the group that are kept beside each alert, however short the body."""
+_MIN_GROUP_TEXT = 512
+"""Characters of each text of the group that are stored beside each alert, however short the body is."""
 
 _encoder = msgspec.msgpack.Encoder()
 
 
 class IntakeReport(msgspec.Struct, array_like=True):
-    """What is to be told of one notification.
+    """What is counted and logged about one notification.
 
-    ``statuses``: of its alerts, in their order. ``matched`` and ``dropped``: so many alerts by rule. ``left_out``: the
-    names of the labels and annotations that found no place within AOM's limits; and ``fallbacks``: each with its
-    alert's fingerprint. ``replicas``: those that have the label of a Prometheus replica.
+    ``statuses``: of its alerts, in their order. ``matched`` and ``dropped``: the number of alerts by rule.
+    ``left_out``: the names of the labels and annotations that did not fit into AOM's limits, and ``fallbacks``: each
+    with its alert's fingerprint. ``replicas``: the alerts that have the label of a Prometheus replica.
     """
 
     receiver: str
@@ -47,19 +47,19 @@ class IntakeReport(msgspec.Struct, array_like=True):
 
     @classmethod
     def unpacked(cls, packed: bytes) -> IntakeReport:
-        """Return what `packed` packed."""
+        """Return the report that `packed` has encoded."""
         return _decoder.decode(packed)
 
     def add(self, other: IntakeReport) -> None:
-        """Add what was noted elsewhere while the same notification was mapped."""
-        for mine, theirs in ((self.matched, other.matched), (self.dropped, other.dropped)):
-            for rule, count in theirs.items():
-                mine[rule] = mine.get(rule, 0) + count
+        """Add the report of another process that has mapped alerts of the same notification."""
+        for counts, added in ((self.matched, other.matched), (self.dropped, other.dropped)):
+            for rule, count in added.items():
+                counts[rule] = counts.get(rule, 0) + count
         self.left_out += other.left_out
         self.fallbacks += other.fallbacks
 
     def packed(self) -> bytes:
-        """Return it as bytes."""
+        """Return the report as MessagePack."""
         return _encoder.encode(self)
 
 
@@ -70,24 +70,24 @@ class Intake:
     """One notification that has been parsed.
 
     Args:
-        source: where it came from.
+        source: the name of its source.
         notification: the notification.
         mapper: the rules.
         size: bytes of its body.
 
     Attributes:
         alerts: its alerts.
-        notes: what is to be told of it; complete once all is mapped that has to be.
+        report: what is counted and logged about it; complete once every alert that the put needs is mapped.
     """
 
     def __init__(self, source: str, notification: Notification, mapper: Mapper, size: int) -> None:
         self.alerts = notification.alerts
         self._source = source
         self._group = notification.group
-        self._kept_group = _shortened(notification.group, max(_MIN_SHARE, 4 * size // (len(self.alerts) or 1)))
+        self._stored_group = _shortened(notification.group, max(_MIN_GROUP_TEXT, 4 * size // (len(self.alerts) or 1)))
         self._mapper = mapper
         statuses = [alert.status for alert in notification.alerts]
-        self.notes = IntakeReport(
+        self.report = IntakeReport(
             notification.group.receiver,
             notification.truncated_alerts,
             statuses,
@@ -95,22 +95,23 @@ class Intake:
         )
 
     def arrival(self, alert: Alert) -> ArrivedAlert:
-        """Return one of its alerts for the ledger, to be mapped when it is asked for."""
+        """Return one of its alerts for the ledger; the put maps it when it needs to."""
         return ArrivedAlert(
-            source=self._source, alert=alert, group=self._carried(alert), mapped=partial(self.map, alert)
+            source=self._source, alert=alert, group=self._group_of(alert), mapped=partial(self.map, alert)
         )
 
     def mapped_arrival(self, alert: Alert) -> ArrivedAlert:
-        """Return one of its alerts for the ledger, mapped."""
+        """Return one of its alerts for the ledger, already mapped."""
         mapped = self.map(alert)
-        return ArrivedAlert(source=self._source, alert=alert, group=self._carried(alert), mapped=lambda: mapped)
+        return ArrivedAlert(source=self._source, alert=alert, group=self._group_of(alert), mapped=lambda: mapped)
 
-    def _carried(self, alert: Alert) -> Group:
-        """Return what is kept of the group beside an alert: what the alert itself carries, which honest senders share.
+    def _group_of(self, alert: Alert) -> Group:
+        """Return the part of the group that is stored beside an alert: the labels and annotations of the alert itself.
 
-        So what is kept of a body is no more than a multiple of it, however many alerts share a large group.
+        For Alertmanager's own notifications that is all of them. For others it bounds what is stored to a multiple of
+        the body's size, however many alerts share a large group.
         """
-        group = self._kept_group
+        group = self._stored_group
         return replace(
             group,
             group_labels=_common(group.group_labels, alert.labels),
@@ -119,23 +120,23 @@ class Intake:
         )
 
     def map(self, alert: Alert) -> Mapped:
-        """Map one of its alerts, and note how."""
+        """Map one of its alerts, and add what the rules did to the report."""
         result = self._mapper.map(self._source, alert, self._group)
-        notes, mapped = self.notes, result.mapped
+        report, mapped = self.report, result.mapped
         for rule in result.matched or (mapped.rule,):
-            notes.matched[rule] = notes.matched.get(rule, 0) + 1
+            report.matched[rule] = report.matched.get(rule, 0) + 1
         if mapped.event is None:
-            notes.dropped[mapped.rule] = notes.dropped.get(mapped.rule, 0) + 1
+            report.dropped[mapped.rule] = report.dropped.get(mapped.rule, 0) + 1
         if result.names_left_out:
-            notes.left_out.append((alert.fingerprint, result.names_left_out))
-        notes.fallbacks += [(alert.fingerprint, fallback) for fallback in result.fallbacks]
+            report.left_out.append((alert.fingerprint, result.names_left_out))
+        report.fallbacks += [(alert.fingerprint, fallback) for fallback in result.fallbacks]
         return mapped
 
 
 class RawNotification(msgspec.Struct, frozen=True):
-    """One notification as it came, with the rules to map it by; another process can open it.
+    """One notification as it was received, with the rules to map it by; another process can parse it.
 
-    ``rules``: a `Mapper`, as pickle packs it.
+    ``rules``: a pickled `Mapper`.
     """
 
     source: str
@@ -144,32 +145,32 @@ class RawNotification(msgspec.Struct, frozen=True):
 
     @property
     def most(self) -> int:
-        """At most so many alerts are in it."""
+        """Upper bound for the number of alerts in the body."""
         return len(self.body) // _MIN_ALERT_BYTES + 1
 
     def open(self) -> ParsedAlerts:
-        """Parse it; its alerts are mapped when they are asked for.
+        """Parse it; the put maps the alerts when it needs to.
 
         Raises:
-            PayloadError: it is no payload of Alertmanager.
+            PayloadError: the body is not a payload of Alertmanager.
         """
         notification = parse(self.body)
         intake = Intake(self.source, notification, _mapper(self.rules), len(self.body))
-        return ParsedAlerts([intake.arrival(alert) for alert in notification.alerts], intake.notes.packed)
+        return ParsedAlerts([intake.arrival(alert) for alert in notification.alerts], intake.report.packed)
 
 
-def _shortened(group: Group, longest: int) -> Group:
-    texts = {name: getattr(group, name)[:longest] for name in ("receiver", "group_key", "external_url")}
+def _shortened(group: Group, max_characters: int) -> Group:
+    texts = {name: getattr(group, name)[:max_characters] for name in ("receiver", "group_key", "external_url")}
     return replace(group, **texts)
 
 
 def _common(shared: Labels, own: Labels) -> Labels:
-    if shared.items() <= own.items():  # as nearly always
+    if shared.items() <= own.items():  # fast path: almost every alert
         return shared
     return {name: value for name, value in own.items() if shared.get(name) == value}
 
 
 @lru_cache(maxsize=2)
 def _mapper(rules: bytes) -> Mapper:
-    mapper: Mapper = pickle.loads(rules)  # noqa: S301 - it is our own other half
+    mapper: Mapper = pickle.loads(rules)  # noqa: S301 - the data comes from the bridge's own process over a socketpair
     return mapper

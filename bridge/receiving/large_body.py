@@ -1,8 +1,8 @@
-"""Parse in pieces: a large body to a frozen `Notification`, while other threads go on; pure.
+"""Parses a large body in pieces, so that other threads can run in between; pure.
 
-In: bytes as they came over HTTP. Out: what `bridge.notification.parse` makes of them. One call of a decoder holds up
-all threads until it returns, and for 64 MiB that takes seconds: so the text is cut between its alerts, and they are
-parsed some at a time. It runs on a thread.
+In: the bytes of the body. Out: the same `Notification` that `bridge.notification.parse` returns. One call of a decoder
+blocks all threads until it returns, and for 64 MiB that takes seconds: so the text is cut between its alerts, and they
+are parsed a few at a time. It runs on a thread.
 """
 
 from __future__ import annotations
@@ -18,49 +18,52 @@ from bridge.errors import PayloadError
 from bridge.notification import Alert, Notification, parse
 
 MAX_ALERTS = 50_000
-"""In one notification: more are not committed within the time that a put has."""
+"""Of one notification: more cannot be committed within the time limit of a put."""
 
 _PIECE_LENGTH = 256 << 10
+"""Characters of alerts that are parsed in one call."""
+
 _SHORT_FIELD = 1 << 10
-"""Characters of a field that is given to the parser with each piece, since it may say how to read the alerts."""
+"""Characters of a field that is given to the parser with each piece, since fields such as `version` decide how the
+alerts are parsed."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _INDEX = re.compile(r"^alerts\[([0-9]+)\]")
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-"""An escape of JSON; with the group, one half of a character alone, which no UTF-8 text can hold."""
+"""A JSON escape; the group matches a surrogate without its pair, which UTF-8 cannot encode."""
 
 _raw_decode = json.JSONDecoder().raw_decode
 
 
 class TooManyAlertsError(PayloadError):
-    """A notification holds more alerts than one transaction takes."""
+    """A notification holds more than `MAX_ALERTS` alerts."""
 
 
 def parse_in_pieces(body: bytes) -> Notification:
-    """Parse a large body; as `parse`.
+    """Parse a large body to the same result as `parse`.
 
     Raises:
-        PayloadError: it is no payload of Alertmanager.
-        TooManyAlertsError: it holds more alerts than one transaction takes.
+        PayloadError: the body is not a payload of Alertmanager.
+        TooManyAlertsError: it holds more than `MAX_ALERTS` alerts.
     """
     if body.lstrip()[:1] == b"[":
-        return parse(b"[]")  # which says that it is no object
+        return parse(b"[]")  # raises the error that the body is not an object
     fields, alerts = _cut(body)
     whole = parse(_joined(fields, "[]" if alerts is not None else None))
-    few = {name: value for name, value in fields.items() if len(value) <= _SHORT_FIELD}
-    found: list[Alert] = []
+    short_fields = {name: value for name, value in fields.items() if len(value) <= _SHORT_FIELD}
+    parsed: list[Alert] = []
     for piece in _pieces(alerts or ()):
         try:
-            found += parse(_joined(few, f"[{','.join(piece)}]")).alerts
+            parsed += parse(_joined(short_fields, f"[{','.join(piece)}]")).alerts
         except PayloadError as error:
-            raise PayloadError(_INDEX.sub(partial(_shifted, len(found)), str(error))) from None
-    return replace(whole, alerts=tuple(found))
+            raise PayloadError(_INDEX.sub(partial(_shifted, len(parsed)), str(error))) from None
+    return replace(whole, alerts=tuple(parsed))
 
 
 def _cut(body: bytes) -> tuple[dict[str, str], list[str] | None]:
-    """Return the texts of a body's fields, and those of its alerts apart, if they are a list."""
+    """Return the JSON texts of the body's fields, and separately those of its alerts (None: `alerts` is not a list)."""
     try:
         return _Cutter(body.decode().removeprefix("\ufeff")).cut()
     except UnicodeDecodeError as error:
@@ -72,7 +75,7 @@ def _cut(body: bytes) -> tuple[dict[str, str], list[str] | None]:
 
 
 class _Cutter:
-    """Cuts the text of one object into the texts of its fields."""
+    """Cuts the JSON text of one object into the texts of its fields."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -98,10 +101,10 @@ class _Cutter:
             if number >= MAX_ALERTS:
                 raise TooManyAlertsError(f"the notification holds more than {MAX_ALERTS} alerts")
             alert = self._value()
-            yield _ESCAPE.sub(_whole, alert) if "\\ud" in alert or "\\uD" in alert else alert
+            yield _ESCAPE.sub(_with_replacement, alert) if "\\ud" in alert or "\\uD" in alert else alert
 
     def _items(self, end: str) -> Iterator[int]:
-        """Stop at each item up to the end of an object or a list."""
+        """Yield the number of each item of an object or a list; the caller reads the item itself."""
         number = 0
         while not self._is_next(end):
             if number:
@@ -119,14 +122,14 @@ class _Cutter:
             raise ValueError(f"character {self._at} is not {character!r}")
 
     def _is_next(self, character: str) -> bool:
-        """Step over a character if it is the next one; say whether it was."""
+        """Skip a character if it is the next one; return whether it was."""
         is_next = self._text.startswith(character, self._skip_space())
         self._at += is_next
         return is_next
 
     def _skip_space(self) -> int:
-        found = _SPACE.match(self._text, self._at)
-        self._at = self._at if found is None else found.end()
+        space = _SPACE.match(self._text, self._at)
+        self._at = self._at if space is None else space.end()
         return self._at
 
 
@@ -149,9 +152,9 @@ def _pieces(alerts: Iterable[str]) -> Iterator[list[str]]:
         yield piece
 
 
-def _whole(escape: re.Match[str]) -> str:
+def _with_replacement(escape: re.Match[str]) -> str:
     return escape[0] if escape[1] is None else "\\ufffd"
 
 
-def _shifted(by: int, found: re.Match[str]) -> str:
-    return f"alerts[{int(found[1]) + by}]"
+def _shifted(by: int, index: re.Match[str]) -> str:
+    return f"alerts[{int(index[1]) + by}]"

@@ -1,8 +1,8 @@
-"""Notices alerts that differ in the label of a Prometheus replica alone: each of them is an alarm of its own; pure.
+"""Detects alerts that differ only in the label of a Prometheus replica: they become separate alarms; pure.
 
-In: the alerts of notifications. Out: once for each source, the label and two of its values. Prometheus servers of an
-HA pair send the same alerts, and Alertmanager takes them for the same only where the label that tells the two apart
-is dropped (`alert_relabel_configs`; Prometheus's documentation of its configuration).
+In: the alerts of notifications. Out: once for each source, the label and two of its values. The Prometheus servers of
+an HA pair send the same alerts, and Alertmanager deduplicates them only if the replica label is dropped
+(`alert_relabel_configs`; Prometheus's documentation of its configuration).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import NamedTuple
 from bridge.notification import Alert
 
 NAMES = ("replica", "prometheus_replica")
-"""What the documentation of Thanos and Cortex calls the label, and what the Prometheus Operator does."""
+"""The label's name in the documentation of Thanos and Cortex, and in the Prometheus Operator."""
 
 _MAX_SIGHTINGS = 1_000
-"""Of one notification."""
+"""Alerts of one notification that are compared."""
 
 _MAX_REMEMBERED = 10_000
 _VALUE_CHARACTERS = 64
 
 
 class ReplicaSighting(NamedTuple):
-    """One alert that has the label: which, its value, and what stands for all its other labels."""
+    """One alert that has the label: the label's name, its value, and a hash of all other labels."""
 
     label: str
     value: str
@@ -33,20 +33,20 @@ class ReplicaSighting(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two values of a label that alone tells two alerts apart."""
+    """Two values of the only label in which two alerts differ."""
 
     label: str
     values: tuple[str, str]
 
 
 def sightings(alerts: Iterable[Alert]) -> list[ReplicaSighting]:
-    """Return the first of the firing alerts that have the label."""
-    found: list[ReplicaSighting] = []
+    """Return the firing alerts that have the label, at most `_MAX_SIGHTINGS`."""
+    with_label: list[ReplicaSighting] = []
     for alert in alerts:
         for name in NAMES:
-            if name in alert.labels and alert.status == "firing" and len(found) < _MAX_SIGHTINGS:
-                found.append(ReplicaSighting(name, alert.labels[name][:_VALUE_CHARACTERS], _others(alert, name)))
-    return found
+            if name in alert.labels and alert.status == "firing" and len(with_label) < _MAX_SIGHTINGS:
+                with_label.append(ReplicaSighting(name, alert.labels[name][:_VALUE_CHARACTERS], _others(alert, name)))
+    return with_label
 
 
 def _others(alert: Alert, name: str) -> bytes:
@@ -55,18 +55,18 @@ def _others(alert: Alert, name: str) -> bytes:
 
 
 class ReplicaWatch:
-    """Remembers what it has seen, within a bound, until a source's pair is found."""
+    """Remembers a bounded number of alerts until it has found a pair of each source."""
 
     def __init__(self) -> None:
         self._values: OrderedDict[tuple[str, str, bytes], str] = OrderedDict()
-        self._found: set[str] = set()
+        self._reported: set[str] = set()
 
     def see(self, source: str, seen: Sequence[ReplicaSighting]) -> Pair | None:
-        """Return the first pair of this source; None where there is none, or one was returned before."""
-        for label, value, others in () if source in self._found else seen:
+        """Return the first pair of this source; None if there is none, or if one was returned before."""
+        for label, value, others in () if source in self._reported else seen:
             before = self._values.setdefault((source, label, others), value)
             if before != value:
-                self._found.add(source)
+                self._reported.add(source)
                 return Pair(label, (before, value))
         while len(self._values) > _MAX_REMEMBERED:
             self._values.popitem(last=False)

@@ -1,7 +1,7 @@
-"""Bodies in flight: read within a size, a time and a memory that all of them share.
+"""Reads request bodies within a maximum size, a timeout, and a memory budget that all of them share.
 
-In: a request whose headers have been read. Out: its body, or an error that says why not. What a body holds counts as it
-arrives, so that nobody takes room by announcing much and sending nothing.
+In: a request whose headers have been read. Out: its body, or an error with the reason. Bytes count as they arrive, so
+that a client cannot use up the budget by announcing a large body and sending nothing.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ MAX_SECONDS = 30
 """For one body; Alertmanager itself gives up after 10 s at the earliest."""
 
 _CODINGS = ("", "identity", "gzip", "deflate")
-"""What aiohttp decodes, and what needs no decoding."""
+"""The values of Content-Encoding that aiohttp decodes, and those that need no decoding."""
 
 _MAX_WAIT_SECONDS = 5
-"""For room."""
+"""For free memory in the budget."""
 
 
 class BodyError(BridgeError):
     """A body that cannot be read.
 
     Attributes:
-        status: of the answer.
+        status: the HTTP status of the answer.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -35,34 +35,34 @@ class BodyError(BridgeError):
 
 
 class Bodies:
-    """What bodies in flight may hold together.
+    """The memory budget of all bodies in flight.
 
-    The oldest may always go on, so that many large ones end one after the other instead of all waiting for each other:
-    the most that is held is ``most`` and one body.
+    The oldest body may always grow, so that many large ones end one after the other instead of all waiting for each
+    other: at most ``max_total_bytes`` and one body are held.
 
     Args:
-        largest: bytes of one body.
-        most: bytes of all.
+        max_body_bytes: for one body.
+        max_total_bytes: for all bodies together.
     """
 
-    def __init__(self, largest: int, most: int) -> None:
-        self.largest = largest
-        self._most = most
-        self._used = 0
+    def __init__(self, max_body_bytes: int, max_total_bytes: int) -> None:
+        self.max_body_bytes = max_body_bytes
+        self._max_total_bytes = max_total_bytes
+        self._reserved = 0
         self._open: dict[Body, None] = {}
         self._waiting: dict[Body, tuple[int, asyncio.Future[None]]] = {}
 
-    def open(self) -> Body:
-        """Return an empty body; close it when what it held has been let go."""
+    def reserve(self) -> Body:
+        """Return an empty body; the caller closes it when its memory is free again."""
         body = Body(self)
         self._open[body] = None
         return body
 
     async def grow(self, body: Body, size: int) -> None:
-        """Take room for so many more bytes.
+        """Reserve ``size`` more bytes; wait until the budget allows it.
 
         Raises:
-            TimeoutError: there was none for a while.
+            TimeoutError: the budget did not allow it in time.
         """
         if not self._granted(body, size):
             granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -74,72 +74,72 @@ class Bodies:
                 self._waiting.pop(body, None)
 
     def close(self, body: Body) -> None:
-        """Give all of its room back; whoever waits and fits goes on, the longest waiting first."""
+        """Release all of its bytes; waiting bodies that fit now may grow, the longest waiting first."""
         self._open.pop(body, None)
-        self._used -= body.held
-        body.held = 0
+        self._reserved -= body.reserved
+        body.reserved = 0
         for other, (size, granted) in list(self._waiting.items()):
             if not granted.done() and self._granted(other, size):
                 granted.set_result(None)
 
     def _granted(self, body: Body, size: int) -> bool:
-        if self._used + size > self._most and next(iter(self._open)) is not body:
+        if self._reserved + size > self._max_total_bytes and next(iter(self._open)) is not body:
             return False
-        self._used += size
-        body.held += size
+        self._reserved += size
+        body.reserved += size
         return True
 
 
 class Body:
-    """One body and the room that it holds."""
+    """One body and the bytes of the budget that are reserved for it."""
 
-    __slots__ = ("_bodies", "held")
+    __slots__ = ("_bodies", "reserved")
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
-        self.held = 0
+        self.reserved = 0
 
     async def read(self, request: web.Request) -> bytes:
         """Return a request's body, decompressed.
 
         Raises:
-            BodyError: it is too long, too slow or not what its headers say, or there is no room.
+            BodyError: it is too large, too slow or not what its headers say, or the budget is used up.
         """
         coding = request.headers.get("Content-Encoding", "").lower()
         if coding not in _CODINGS:
-            text = f"the body's Content-Encoding is {coding[:40]!r}, which is not read. Fix: send it plain, or by gzip"
-            raise BodyError(400, text)
+            fix = "send it uncompressed or with gzip"
+            raise BodyError(400, f"the body's Content-Encoding {coding[:40]!r} is not supported. Fix: {fix}")
         length = request.content_length
-        if length is not None and length > self._bodies.largest:
+        if length is not None and length > self._bodies.max_body_bytes:
             raise self._too_long()
         try:
             content = request.content
             if content.is_eof():
-                whole = content.read_nowait()
-                await self._hold(len(whole))
-                return whole
+                complete = content.read_nowait()
+                await self._reserve(len(complete))
+                return complete
             async with asyncio.timeout(MAX_SECONDS):
-                return await self._read_on(request)
+                return await self._read_parts(request)
         except ConnectionError:
-            raise BodyError(400, "the sender hung up before the end of the body") from None
+            raise BodyError(400, "the client disconnected before the end of the body") from None
         except web.RequestPayloadError as error:
             raise BodyError(400, f"the body is not what its headers say: {error}") from None
         except TimeoutError:
             raise BodyError(408, f"the body did not arrive within {MAX_SECONDS} s") from None
 
     def close(self) -> None:
-        """Give the room back."""
+        """Release the reserved bytes."""
         self._bodies.close(self)
 
-    async def _read_on(self, request: web.Request) -> bytes:
+    async def _read_parts(self, request: web.Request) -> bytes:
         parts = bytearray()
         while part := await request.content.readany():
-            await self._hold(len(part))
+            await self._reserve(len(part))
             parts += part
         return bytes(parts)
 
-    async def _hold(self, size: int) -> None:
-        if self.held + size > self._bodies.largest:
+    async def _reserve(self, size: int) -> None:
+        if self.reserved + size > self._bodies.max_body_bytes:
             raise self._too_long()
         try:
             await self._bodies.grow(self, size)
@@ -148,5 +148,5 @@ class Body:
             raise BodyError(503, text) from None
 
     def _too_long(self) -> BodyError:
-        limit = self._bodies.largest
-        return BodyError(413, f"the body is over {limit} bytes (web.max_body), and nothing of it was kept")
+        limit = self._bodies.max_body_bytes
+        return BodyError(413, f"the body is over {limit} bytes (web.max_body); nothing was kept")

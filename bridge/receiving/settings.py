@@ -9,13 +9,13 @@ from bridge.typed_yaml.scalars import SizeField
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """The `web:` section: what a request may cost."""
+    """The `web:` section: limits for request bodies."""
 
     max_body: SizeField = 64 << 20
     max_body_in_flight: SizeField = 256 << 20
 
     def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong with the section: pairs of the key and the sentence."""
+        """Return the problems of the section: pairs of the key and the sentence."""
         if not 1 << 20 <= self.max_body <= self.max_body_in_flight:
             return [("max_body", "it must be 1MiB up to max_body_in_flight. Fix: such as 64MiB.")]
         return []

@@ -1,10 +1,9 @@
-"""HTTP in: read, parse, map, put, answer; the accepting half of the bridge from end to end.
+"""The handler of ``/webhook``: reads, parses and maps a notification, puts it into the ledger, and answers.
 
-A small notification is parsed and mapped by the process that writes it; see `bridge.receiving.intake`.
-
-In: Alertmanager's POST. Out: 200 once every alert of it is committed, 400 for what is no payload, 404 for a source that
-nobody listed, 408 and 413 over the limits, 503 when nothing of it was kept. Never 429 and never a redirect:
-Alertmanager does not retry the one, and takes the other for success. AOM is never called here.
+In: Alertmanager's POST. Out: 200 once every alert of it is committed, 400 if the body is not a payload, 404 for a
+source that is not configured, 408 and 413 over the limits, 503 if nothing of it was stored. Never 429 and never a
+redirect: Alertmanager does not retry after a 429, and treats a redirect as success. AOM is never called here. A small
+notification is parsed and mapped by the ledger writer process; see `bridge.receiving.intake`.
 """
 
 from __future__ import annotations
@@ -36,28 +35,28 @@ from bridge.receiving.settings import WebSettings
 
 CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
 
-_OF_A_SOURCE = "/webhook/{source}"
+_PATH_OF_SOURCE = "/webhook/{source}"
 
-_MAP_AT_ONCE = 100
-"""Alerts mapped in a row, of one request or several, before the ledger and the network get their turn."""
+_MAX_MAPPED_AT_ONCE = 100
+"""Alerts mapped per iteration of the event loop, of one request or several."""
 
-_ENCODED_AT_ONCE = 1_000
-"""Alerts that are encoded in the event loop; more would hold it up, and are encoded on a thread."""
+_MAX_ENCODED_AT_ONCE = 1_000
+"""Alerts that are encoded in the event loop; more would block it, and are encoded on a thread."""
 
-_SMALL = 8 << 10
-"""Bytes of a body that the ledger's writing process opens; a larger one is parsed and mapped while that one writes."""
+_MAX_SMALL_BYTES = 8 << 10
+"""Up to this size the writer process parses and maps a body; larger ones are mapped here while it writes."""
 
-_LARGE = 1 << 20
-"""Bytes of a body that is parsed on a thread, and encoded there: more would hold up the event loop."""
+_MAX_LOOP_BYTES = 1 << 20
+"""Up to this size a body is parsed in the event loop; larger ones would block it, and are parsed on a thread."""
 
 _MAX_RULES_BYTES = 64 << 10
-"""Bytes of packed rules that travel with each transaction of unread notifications."""
+"""Up to this size the pickled rules are sent to the writer process with each raw notification."""
 
 _MAX_NAMES_LOGGED = 100
-"""Labels and annotations of one alert; senders choose how many there are."""
+"""Labels and annotations of one alert in a log line; senders choose how many there are."""
 
-_MAX_NOTED = 1_000
-"""Kinds of fallback that are logged: senders choose the words of severities."""
+_MAX_FALLBACKS_LOGGED = 1_000
+"""Kinds of fallback that are logged: senders choose the words of severities, so there is no other bound."""
 
 _HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
@@ -68,9 +67,10 @@ class Webhook:
     """The handlers of ``/webhook``.
 
     Args:
-        sources: the names that ``/webhook/{source}`` takes; the first one is that of ``/webhook``.
+        sources: the names allowed in ``/webhook/{source}``; the first one is the source of ``/webhook``.
         mapper: maps alerts to events.
-        ledger: keeps them.
+        ledger: stores them.
+        settings: the limits for bodies.
         metrics: where requests and alerts are counted.
         clock: the time.
     """
@@ -93,31 +93,33 @@ class Webhook:
         self._clock = clock
         self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
         self._log_limiter = PeerRateLimiter(lambda: clock() / 1000)
-        self._turns = LoopBudget(_MAP_AT_ONCE)
+        self._loop_budget = LoopBudget(_MAX_MAPPED_AT_ONCE)
         self._refused = ThrottledLine(partial(_log.error, "notification refused"))
-        self._noted: set[tuple[str, str, str]] = set()
-        self._untold: list[dict[str, object]] = []
+        self._logged_fallbacks: set[tuple[str, str, str]] = set()
+        self._unlogged: list[dict[str, object]] = []
         self._under_way: set[asyncio.Future[None]] = set()
         self._replicas = ReplicaWatch()
-        self._answered = cache(metrics.webhook_requests.labels)
-        self._taken_in = cache(metrics.alerts.labels)
-        self._matched = cache(metrics.rule_matches.labels)
+        self._requests_by_status = cache(metrics.webhook_requests.labels)
+        self._alerts_by_effect = cache(metrics.alerts.labels)
+        self._matches_by_rule = cache(metrics.rule_matches.labels)
 
     def reconfigure(self, sources: Sequence[str], mapper: Mapper) -> None:
-        """Map by other rules from the next notification on."""
+        """Use other sources and rules from the next notification on."""
         self._sources = tuple(sources)
         self._mapper = mapper
         self._rules = pickle.dumps(mapper)
 
     async def settled(self) -> None:
-        """Wait until the notifications that are under way now have been kept or refused."""
+        """Wait until the notifications that are being handled now are stored or refused."""
         under_way = set(self._under_way)
         if under_way:
             await asyncio.wait(under_way)
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes of this room."""
-        return [web.post(path, self.receive) for path in ("/webhook", "/webhook/", _OF_A_SOURCE, _OF_A_SOURCE + "/")]
+        """Return the routes of this handler."""
+        return [
+            web.post(path, self.receive) for path in ("/webhook", "/webhook/", _PATH_OF_SOURCE, _PATH_OF_SOURCE + "/")
+        ]
 
     async def receive(self, request: web.Request) -> web.Response:
         """Answer one webhook and count the answer."""
@@ -126,7 +128,7 @@ class Webhook:
             response = await self._receive(request)
             status = response.status
         finally:
-            self._answered(str(status)).inc()
+            self._requests_by_status(str(status)).inc()
             self._metrics.webhook_seconds.observe((self._clock() - begun) / 1000)
         return response
 
@@ -134,9 +136,9 @@ class Webhook:
         source = request.match_info.get("source", self._sources[0])
         if source not in self._sources:
             known = ", ".join(self._sources)
-            self._complain(request, "a webhook named a source that nobody listed", source=source[:64])
+            self._complain(request, "webhook for an unknown source", source=source[:64])
             return _answer(404, f"no source is called {source[:64]!r}; the configuration lists {known}")
-        body = self._bodies.open()
+        body = self._bodies.reserve()
         try:
             return await self._read(request, source, body)
         except BodyError as error:
@@ -149,92 +151,96 @@ class Webhook:
 
     async def _read(self, request: web.Request, source: str, body: Body) -> web.Response:
         try:
-            notes, outcomes = await self._keep(source, await body.read(request), partial(_is_connected, request))
+            report, effects = await self._keep(source, await body.read(request), partial(_is_connected, request))
         except TooManyAlertsError as error:
             fix = "more labels in group_by of Alertmanager's route, so that its groups are smaller"
-            raise BodyError(413, f"{error}; nothing of it was kept. Fix: {fix}") from None
+            raise BodyError(413, f"{error}; nothing was kept. Fix: {fix}") from None
         except PayloadError as error:
-            self._complain(request, "payload refused", source=source, error=str(error), bytes=body.held)
+            self._complain(request, "payload refused", source=source, error=str(error), bytes=body.reserved)
             return _answer(400, str(error))
         except AbandonedError:
             self._metrics.abandoned_requests.inc()
-            return _answer(503, "the sender has gone; nothing was kept")
+            return _answer(503, "client disconnected before the commit; nothing was stored")
         except LedgerUnavailableError as error:
             self._refused.add(source=source, error=str(error))
             return _answer(503, f"nothing was kept: {error}")
-        return self._accepted(source, notes, outcomes)
+        return self._accepted(source, report, effects)
 
     def _complain(self, request: web.Request, text: str, **more: object) -> None:
-        """Log what a sender did wrong, as long as it does not fill the log; all is counted by its answer."""
+        """Log a bad request, rate-limited for each peer; the metric of its answer counts every one."""
         if self._log_limiter.take(request.remote or ""):
             _log.warning(text, peer=request.remote, **more)
 
     async def _keep(self, source: str, raw: bytes, is_wanted: Callable[[], bool]) -> tuple[IntakeReport, list[Effect]]:
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._under_way.add(kept)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.add(done)
         try:
-            if self._ledger.has_writer and len(raw) <= _SMALL and len(self._rules) <= _MAX_RULES_BYTES:
-                outcomes, packed = await self._ledger.put(
+            if self._ledger.has_writer and len(raw) <= _MAX_SMALL_BYTES and len(self._rules) <= _MAX_RULES_BYTES:
+                effects, packed = await self._ledger.put(
                     IncomingNotification(RawNotification(source, raw, self._rules)), is_wanted
                 )
-                return IntakeReport.unpacked(packed), outcomes
+                return IntakeReport.unpacked(packed), effects
             size = len(raw)
-            notification = parse(raw) if size <= _LARGE else await asyncio.to_thread(parse_in_pieces, raw)
+            notification = parse(raw) if size <= _MAX_LOOP_BYTES else await asyncio.to_thread(parse_in_pieces, raw)
             intake = Intake(source, notification, self._mapper, size)
-            later = RawNotification(source, raw, self._rules) if "resolved" in intake.notes.statuses else None
-            del raw  # the parsed alerts hold what is needed, and a storm's bodies are large
-            parcel = await self._map(intake, later, is_large=size > _LARGE)
-            outcomes, packed = await self._ledger.put(parcel, is_wanted)
+            unmapped = RawNotification(source, raw, self._rules) if "resolved" in intake.report.statuses else None
+            del raw  # the parsed alerts hold what is needed, and the bodies of an alert storm are large
+            incoming = await self._map(intake, unmapped, is_large=size > _MAX_LOOP_BYTES)
+            effects, packed = await self._ledger.put(incoming, is_wanted)
             if packed:
-                intake.notes.add(IntakeReport.unpacked(packed))
-            return intake.notes, outcomes
+                intake.report.add(IntakeReport.unpacked(packed))
+            return intake.report, effects
         finally:
-            self._under_way.discard(kept)
-            kept.set_result(None)
+            self._under_way.discard(done)
+            done.set_result(None)
 
-    async def _map(self, intake: Intake, later: RawNotification | None, *, is_large: bool) -> IncomingNotification:
-        """Map what fires; a resolve is mapped only if the ledger has no row for it."""
+    async def _map(self, intake: Intake, unmapped: RawNotification | None, *, is_large: bool) -> IncomingNotification:
+        """Map the firing alerts; the put maps a resolve only if the ledger has no row for it."""
         arrivals = []
         for index, alert in enumerate(intake.alerts):
-            if index % _MAP_AT_ONCE == 0:
-                await self._turns.take(min(_MAP_AT_ONCE, len(intake.alerts) - index))
+            if index % _MAX_MAPPED_AT_ONCE == 0:
+                await self._loop_budget.take(min(_MAX_MAPPED_AT_ONCE, len(intake.alerts) - index))
             arrivals.append(intake.mapped_arrival(alert) if alert.status == "firing" else intake.arrival(alert))
-        if len(arrivals) <= _ENCODED_AT_ONCE and not is_large:
-            return IncomingNotification(later, ParsedAlerts(arrivals))
-        return await asyncio.to_thread(IncomingNotification, later, ParsedAlerts(arrivals))
+        if len(arrivals) <= _MAX_ENCODED_AT_ONCE and not is_large:
+            return IncomingNotification(unmapped, ParsedAlerts(arrivals))
+        return await asyncio.to_thread(IncomingNotification, unmapped, ParsedAlerts(arrivals))
 
-    def _accepted(self, source: str, notes: IntakeReport, outcomes: Sequence[Effect]) -> web.Response:
+    def _accepted(self, source: str, report: IntakeReport, effects: Sequence[Effect]) -> web.Response:
         counts: dict[tuple[Status, Effect], int] = {}
-        for status, outcome in zip(notes.statuses, outcomes, strict=True):
-            counts[status, outcome] = counts.get((status, outcome), 0) + 1
-        words: dict[str, int] = {}
-        for (status, outcome), count in counts.items():
-            self._taken_in(status, outcome).inc(count)
-            words[outcome] = words.get(outcome, 0) + count
-        self._tell({"source": source, "receiver": notes.receiver, "alerts": len(outcomes), **words})
-        self._note_mapping(notes)
-        self._note_replicas(source, notes)
-        if notes.truncated_alerts > 0:
-            self._truncated(source, notes)
-        return _answer(200, "kept: " + (_words(words) or "no alerts"))
+        for status, effect in zip(report.statuses, effects, strict=True):
+            counts[status, effect] = counts.get((status, effect), 0) + 1
+        totals: dict[str, int] = {}
+        for (status, effect), count in counts.items():
+            self._alerts_by_effect(status, effect).inc(count)
+            totals[effect] = totals.get(effect, 0) + count
+        self._log_stored({"source": source, "receiver": report.receiver, "alerts": len(effects), **totals})
+        self._note_mapping(report)
+        self._note_replicas(source, report)
+        if report.truncated_alerts > 0:
+            self._note_truncated(source, report)
+        return _answer(200, "kept: " + (_summary(totals) or "no alerts"))
 
-    def _note_mapping(self, notes: IntakeReport) -> None:
-        for rule, count in notes.matched.items():
-            self._matched(rule).inc(count)
-        for rule, count in notes.dropped.items():
+    def _note_mapping(self, report: IntakeReport) -> None:
+        for rule, count in report.matched.items():
+            self._matches_by_rule(rule).inc(count)
+        for rule, count in report.dropped.items():
             self._metrics.dropped.labels(rule).inc(count)
-        for fingerprint, names in notes.left_out:
+        for fingerprint, names in report.left_out:
             self._metrics.left_out.inc(len(names))
-            _log.debug("left out for AOM's limits", fingerprint=fingerprint, names=", ".join(names[:_MAX_NAMES_LOGGED]))
-        for fingerprint, fallback in notes.fallbacks:
+            _log.debug(
+                "labels or annotations left out for AOM's limits",
+                fingerprint=fingerprint,
+                names=", ".join(names[:_MAX_NAMES_LOGGED]),
+            )
+        for fingerprint, fallback in report.fallbacks:
             self._note_fallback(fingerprint, fallback)
 
     def _note_fallback(self, fingerprint: str, fallback: Fallback) -> None:
-        """Count every one; log each field of a rule and each unknown severity once, so that no storm fills the disk."""
+        """Count every fallback; log each field of a rule and each unknown severity once, to keep the log small."""
         self._metrics.fallbacks.labels(fallback.rule).inc()
-        noted = (fallback.rule, fallback.field, fallback.word)
-        if noted not in self._noted and len(self._noted) < _MAX_NOTED:
-            self._noted.add(noted)
+        kind = (fallback.rule, fallback.field, fallback.word)
+        if kind not in self._logged_fallbacks and len(self._logged_fallbacks) < _MAX_FALLBACKS_LOGGED:
+            self._logged_fallbacks.add(kind)
             _log.warning(
                 "mapping fell back; further ones of this kind are only counted",
                 rule=fallback.rule,
@@ -243,42 +249,42 @@ class Webhook:
                 fingerprint=fingerprint,
             )
 
-    def _note_replicas(self, source: str, notes: IntakeReport) -> None:
-        pair = self._replicas.see(source, notes.replicas)
+    def _note_replicas(self, source: str, report: IntakeReport) -> None:
+        pair = self._replicas.see(source, report.replicas)
         if pair is not None:
             _log.warning(
-                "two alerts differ in one label alone, and each is an alarm of its own. Fix, if two Prometheus servers "
-                "watch the same: in both, alerting: {alert_relabel_configs: [{action: labeldrop, regex: LABEL}]}",
+                "two alerts differ only in one label and become separate alarms. Fix, if two Prometheus servers "
+                "monitor the same: in both, alerting: {alert_relabel_configs: [{action: labeldrop, regex: LABEL}]}",
                 source=source,
-                receiver=notes.receiver,
+                receiver=report.receiver,
                 label=pair.label,
                 values=", ".join(pair.values),
             )
 
-    def _tell(self, kept: dict[str, object]) -> None:
-        """Log a notification with all others that were kept by the same transaction: many lines in a row cost less."""
-        self._untold.append(kept)
-        if len(self._untold) == 1:
-            asyncio.get_running_loop().call_soon(self._tell_all)
+    def _log_stored(self, fields: dict[str, object]) -> None:
+        """Log a notification together with the others of the same transaction: one write for many lines costs less."""
+        self._unlogged.append(fields)
+        if len(self._unlogged) == 1:
+            asyncio.get_running_loop().call_soon(self._log_all_stored)
 
-    def _tell_all(self) -> None:
-        untold, self._untold = self._untold, []
+    def _log_all_stored(self) -> None:
+        unlogged, self._unlogged = self._unlogged, []
         with together():
-            for kept in untold:
-                _log.info("notification kept", **kept)
+            for fields in unlogged:
+                _log.info("notification kept", **fields)
 
-    def _truncated(self, source: str, notes: IntakeReport) -> None:
-        self._metrics.truncated_alerts.inc(notes.truncated_alerts)
+    def _note_truncated(self, source: str, report: IntakeReport) -> None:
+        self._metrics.truncated_alerts.inc(report.truncated_alerts)
         _log.error(
-            "Alertmanager cut alerts off, and they are lost. Fix: max_alerts: 0 in its webhook_config",
+            "Alertmanager cut alerts off the notification; they are lost. Fix: max_alerts: 0 in its webhook_config",
             source=source,
-            receiver=notes.receiver,
-            truncated_alerts=notes.truncated_alerts,
+            receiver=report.receiver,
+            truncated_alerts=report.truncated_alerts,
         )
 
 
-def _words(words: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {word}" for word, count in words.items())
+def _summary(totals: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {effect}" for effect, count in totals.items())
 
 
 def _answer(status: int, sentence: str) -> web.Response:
@@ -286,10 +292,10 @@ def _answer(status: int, sentence: str) -> web.Response:
 
 
 def _is_connected(request: web.Request) -> bool:
-    """Say whether the sender still waits.
+    """Return whether the client still waits for the answer.
 
-    Requests that Alertmanager has given up on sit whole in the socket's buffer and are read later; to keep one would
-    raise an alarm whose clear never comes. Its hang-up shows on the socket (measured: every time).
+    Requests that Alertmanager has given up on stay in the socket's buffer and are read later; storing one would raise
+    an alarm whose resolve never comes. The socket shows that the client has closed it (measured: every time).
     """
     transport = request.transport
     if transport is None or transport.is_closing():
@@ -297,10 +303,10 @@ def _is_connected(request: web.Request) -> bool:
     connection = transport.get_extra_info("socket")
     if connection is None:
         return True
-    return not _hung_up(connection)
+    return not _is_hung_up(connection)
 
 
-def _hung_up(connection: socket.socket) -> bool:
+def _is_hung_up(connection: socket.socket) -> bool:
     poll = select.poll()
     try:
         poll.register(connection.fileno(), getattr(select, "POLLRDHUP", 0))

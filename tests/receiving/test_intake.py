@@ -48,7 +48,7 @@ def read_here(source, body, mapper):
     """Parse and map with these rules themselves; give the entries and what is to be told."""
     notification = parse(body)
     intake = Intake(source, notification, mapper, 1_000)
-    return [intake.map(one) for one in notification.alerts], intake.notes
+    return [intake.map(one) for one in notification.alerts], intake.report
 
 
 def shipped(file):
@@ -85,7 +85,7 @@ def test_a_notification_that_is_opened_elsewhere_has_the_same_entries():
     for one in notification.alerts:
         intake.map(one)
     notes = IntakeReport.unpacked(opened.notes())
-    assert notes == intake.notes
+    assert notes == intake.report
     assert notes.matched == {"pods": 1, "all": 1, "noise": 1}
     assert notes.dropped == {"noise": 1}
     assert [(fallback.rule, fallback.field) for _, fallback in notes.fallbacks] == [("pods", "annotations.broken")]

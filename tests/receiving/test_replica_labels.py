@@ -60,7 +60,7 @@ async def test_a_pair_is_told_once(tmp_path, monkeypatch, capsys, has_writer):
     async with running(tmp_path / "l.db") as rig:
         for value in ("p-0", "p-1", "p-2"):
             assert await rig.send(alert("A", replica=value)) == "1 new"
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "differ in one label alone" in line]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "differ only in one label" in line]
     assert "alert_relabel_configs" in line
     assert "label=replica" in line
     assert "p-0, p-1" in line
