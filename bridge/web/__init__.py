@@ -1,7 +1,7 @@
-"""The door: who may speak to the bridge, over what, and what they may do there.
+"""The HTTP server: listeners, TLS, authentication and authorization, and the handlers of the bridge's own pages.
 
-In: connections and their credentials. Out: requests that may go on to a room, and answers to all others. It knows
-rights, and nothing of alerts.
+In: connections and their credentials. Out: allowed requests are passed to their handler, all others are answered here.
+It knows rights, and nothing about alerts.
 """
 
 from bridge.web.policy import Policy, read_policy

@@ -1,7 +1,7 @@
-"""What all answers share: one plain sentence for each error, and the headers that keep browsers safe.
+"""What all answers share: one plain sentence for each error, and the security headers for browsers.
 
-In: a handler's answer, or what it raised. Out: the answer on the wire. Label values come from anybody: no page of ours
-runs a script, loads anything from elsewhere, or stands in another one's frame.
+In: a handler's answer, or the exception that it raised. Out: the answer that is sent. Label values are untrusted: no
+page runs a script, loads anything from another site, or can be shown in a frame.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ SAFE_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_log = logger("door")
+_log = logger("web")
 
 
-def answering(headers: Callable[[], CIMultiDict[str]], lines: PeerRateLimiter) -> Middleware:
-    """Return what stands around every handler.
+def answering(headers: Callable[[], CIMultiDict[str]], log_limiter: PeerRateLimiter) -> Middleware:
+    """Return the middleware that turns errors into answers and adds the headers.
 
     Args:
-        headers: gives those of every answer; it is asked each time.
-        lines: how often a peer may have a line in the log.
+        headers: returns the headers of every answer; called for each request.
+        log_limiter: limits the log lines about each peer.
     """
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await _answer(request, handler, lines)
-        response.headers.merge(headers())  # what the handler has set, stays
+        response = await _answer(request, handler, log_limiter)
+        response.headers.merge(headers())  # headers that the handler has set are not replaced
         return response
 
     return around
 
 
-async def _answer(request: web.Request, handler: Handler, lines: PeerRateLimiter) -> web.StreamResponse:
-    """Answer every error as one plain sentence that says what and where."""
+async def _answer(request: web.Request, handler: Handler, log_limiter: PeerRateLimiter) -> web.StreamResponse:
+    """Answer every error with one plain sentence that says what is wrong and where."""
     if request.version not in (HttpVersion10, HttpVersion11):
-        response = web.Response(status=505, text="HTTP/1.1 is spoken here\n")
+        response = web.Response(status=505, text="HTTP version not supported; use HTTP/1.1\n")
         response.force_close()
         return response
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
-        _warn_of_stray(request, 405, lines)
+        _warn_of_stray(request, 405, log_limiter)
         allowed = ", ".join(sorted(error.allowed_methods))
         text = f"{request.method} is not allowed on {request.path[:200]}; allowed: {allowed}"
         if request.method == "POST":
@@ -63,51 +63,51 @@ async def _answer(request: web.Request, handler: Handler, lines: PeerRateLimiter
         response.headers["Allow"] = allowed
         return response
     except web.HTTPNotFound:
-        _warn_of_stray(request, 404, lines)
-        return _sentence(request, f"nothing is at {request.path[:200]}; Alertmanager posts to /webhook", 404)
+        _warn_of_stray(request, 404, log_limiter)
+        return _sentence(request, f"not found: {request.path[:200]}; Alertmanager posts to /webhook", 404)
     except web.HTTPException as error:
         return web.Response(status=error.status, text=f"{error.reason}\n")
-    except Exception:  # noqa: BLE001 - the last line before the socket: the sender gets a sentence, the log the cause
+    except Exception:  # noqa: BLE001 - any error of a handler: the client gets a sentence, the log the traceback
         _log.exception("request failed", method=request.method, path=request.path[:200])
-        return _sentence(request, "the bridge failed at this request; its log says why", 500)
+        return _sentence(request, "internal error; see the bridge's log", 500)
 
 
 def _sentence(request: web.Request, text: str, status: int) -> web.Response:
-    """Return an error as text, or to programs as the API's envelope."""
+    """Return an error as text, or below ``/api/`` as the API's JSON."""
     return failure(text, status) if request.path.startswith("/api/") else web.Response(status=status, text=text + "\n")
 
 
 class ServerLog:
-    """What aiohttp has to say of a connection, as its logger.
+    """The logger that aiohttp writes its errors about connections to.
 
-    What a sender did wrong is one line without what it sent: there may be a secret in it. What we did wrong has its
-    traceback.
+    A client's mistake is one line without the bytes that it sent, which may hold a secret. An error of the bridge is
+    logged with its traceback.
 
     Args:
-        lines: how often a peer may have a line in the log.
+        log_limiter: limits the log lines about each peer.
     """
 
-    def __init__(self, lines: PeerRateLimiter) -> None:
-        self._log_limiter = lines
+    def __init__(self, log_limiter: PeerRateLimiter) -> None:
+        self._log_limiter = log_limiter
 
     def exception(self, text: str, *args: object, exc_info: BaseException | None = None) -> None:
-        """Log what broke a connection."""
+        """Log the error that ended a connection."""
         peer = str(args[0]) if args else ""
         if not isinstance(exc_info, HttpProcessingError | web.RequestPayloadError):
-            _log.error("the server failed at a request", peer=peer, text=text, exc_info=exc_info)
+            _log.error("error while serving a connection", peer=peer, text=text, exc_info=exc_info)
         elif isinstance(exc_info, ContentEncodingError) and self._log_limiter.take(peer):
-            _log.warning("a body's Content-Encoding is not read. Fix: send it plain, or by gzip", peer=peer)
+            _log.warning("Content-Encoding not supported. Fix: send the body uncompressed or with gzip", peer=peer)
         elif self._log_limiter.take(peer):
-            _log.warning("a request was no HTTP", peer=peer, problem=type(exc_info).__name__)
+            _log.warning("malformed HTTP request", peer=peer, problem=type(exc_info).__name__)
 
     def debug(self, text: str, *args: object, **more: object) -> None:
-        """Leave out what is usual."""
+        """Ignore aiohttp's messages below errors."""
 
     warning = debug
 
 
-def _warn_of_stray(request: web.Request, status: int, lines: PeerRateLimiter) -> None:
-    """Show a wrong address in Alertmanager's configuration; what a browser or a scanner tries is not worth a line."""
-    if request.method == "POST" and lines.take(request.remote or ""):
+def _warn_of_stray(request: web.Request, status: int, log_limiter: PeerRateLimiter) -> None:
+    """Log a POST to a wrong path, as of a wrong URL in Alertmanager; browsers and scanners send GET and are ignored."""
+    if request.method == "POST" and log_limiter.take(request.remote or ""):
         path = request.path[:200]
-        _log.warning("a POST went to a wrong path or method", path=path, status=status, peer=request.remote)
+        _log.warning("POST to a path that does not accept it", path=path, status=status, peer=request.remote)

@@ -1,9 +1,9 @@
-"""Stands before each handler: who asks, and may they.
+"""Authentication and authorization in front of each handler.
 
-In: a request. Out: the handler's answer, or 401, 403 or 503. Without passwords and tokens everybody may post alerts and
-read, and changes are taken from loopback only, unless `--web.enable-admin` opens them. A listener on loopback then
-answers only to a Host that no name server can give: else a page whose name was turned to loopback (DNS rebinding)
-could read and post through a browser on this machine. The body is not touched here.
+In: a request. Out: the handler's answer, or 401, 403 or 503. Without passwords and tokens anyone may post alerts and
+read, and changes are accepted from loopback only, unless `--web.enable-admin` allows them from everywhere. A listener
+on loopback then accepts only a Host that DNS cannot control (localhost or an IP address): otherwise a page whose name
+resolves to loopback (DNS rebinding) could read and post through a browser on this machine. The body is not read here.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ REASONS = (
 )
 
 ON_LOOPBACK = web.AppKey("on_loopback", bool)
-"""Whether an application's listener is reached from its own machine only."""
+"""Whether an application's listener can be reached from its own machine only."""
 
 _NAME_KINDS = ("DNS", "URI", "email", "IP Address")
 _PROXY_HEADERS = ("forwarded", "via", "x-real-ip")
 
-_log = logger("door")
+_log = logger("web")
 
 
 class Guard:
-    """Decides for each request.
+    """Decides for each request whether it is allowed.
 
     Args:
-        policy: who may what.
-        accounts: knows passwords and tokens.
+        policy: the rights of each user, token and certificate.
+        accounts: verifies passwords and tokens.
         metrics: where refusals are counted.
-        monotonic: seconds that never go back.
-        is_admin_open: changes are taken from everywhere where nobody needs credentials.
+        monotonic: a clock in seconds that never goes back.
+        is_admin_open: without authentication, changes are accepted from every address.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class Guard:
         self.reconfigure(policy)
 
     def reconfigure(self, policy: Policy) -> None:
-        """Decide by another policy from the next request on."""
+        """Use another policy from the next request on."""
         self._policy = policy
         self._accounts.reconfigure(policy)
         if policy.tls is not None:
             self._trusts[policy.tls] = policy.trust
 
     def before(self, right: Right, handle: Handler) -> Handler:
-        """Return the handler behind a check for this right."""
+        """Return a handler that checks this right before it calls `handle`."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             is_outdated = self._is_outdated(request)
@@ -97,7 +97,7 @@ class Guard:
         return guarded
 
     def _is_outdated(self, request: web.Request) -> bool:
-        """Say whether the connection was made under another policy, which let other clients in."""
+        """Return whether the connection was made under another policy, which trusted other clients."""
         policy, context = self._policy, _context(request)
         if context is None or policy.tls is None:
             return context is not policy.tls
@@ -119,7 +119,7 @@ class Guard:
     async def _check_credentials(self, request: web.Request, right: Right) -> web.Response | None:
         header = _authorization(request)
         if not header:
-            return self._unknown(request, "no_credentials", "a user and password or a bearer token is needed here")
+            return self._unknown(request, "no_credentials", "a user and password or a bearer token is required")
         try:
             name = self._accounts.known(header) or await self._accounts.verify(header, request.remote or "")
         except TooManyGuessesError:
@@ -129,25 +129,25 @@ class Guard:
         return self._check(request, right, name)
 
     def _was_verified(self, request: web.Request) -> bool:
-        """Say whether some policy has verified the client's certificate."""
+        """Return whether the policy of this connection has verified the client's certificate."""
         context = _context(request)
         return context is not None and bool(self._trusts.get(context))
 
     def _check(self, request: web.Request, right: Right, name: str | None) -> web.Response | None:
         request[WHO] = name or "anybody"
         if name is None and request.app[ON_LOOPBACK] and not _is_fixed(request.headers.get("Host", "localhost")):
-            text = "this Host is not ours. Fix: ask for localhost or an IP address, or set users or tokens"
+            text = "Host not allowed. Fix: use localhost or an IP address, or configure users or tokens"
             return self._refused(request, "foreign_host", text)
         rights = self._policy.rights_of(name) if name else DEFAULT_RIGHTS
         if right not in rights:
             if name and (self._policy.needs_credentials or self._policy.rights):
                 text = f"{name!r} has no right {right!r}. Fix: grant it under rights in the web configuration"
                 return self._refused(request, "no_right", text, who=name)
-            if not self._is_admin_open and not _is_near(request):
-                text = "changes are taken from loopback only. Fix: aom-bridge alarms on the bridge's own machine"
+            if not self._is_admin_open and not _is_local(request):
+                text = "changes are accepted from loopback only. Fix: run aom-bridge alarms on the bridge's machine"
                 return self._refused(request, "not_loopback", text)
         if right != "status" and _is_from_a_foreign_page(request, is_anonymous=name is None):
-            return self._refused(request, "foreign_page", "a page of another site asked for this")
+            return self._refused(request, "foreign_page", "a page of another site sent this request")
         return None
 
     def _unknown(self, request: web.Request, reason: str, text: str) -> web.Response:
@@ -156,7 +156,7 @@ class Guard:
         return response
 
     def _too_many(self, request: web.Request) -> web.Response:
-        text = "too many wrong passwords or tokens came from your address; these were not looked at"
+        text = "too many wrong passwords or tokens from this address; this request was not checked"
         response = self._refused(request, "too_many_guesses", text, 503)
         response.headers["Retry-After"] = "10"
         return response
@@ -165,12 +165,12 @@ class Guard:
         self._metrics.web_refusals.labels(reason).inc()
         peer = request.remote or ""
         if self._log_limiter.take(peer):
-            _log.warning("refused", status=status, reason=reason, path=request.path[:200], peer=peer, **more)
+            _log.warning("request refused", status=status, reason=reason, path=request.path[:200], peer=peer, **more)
         return failure(text, status)
 
 
 def _authorization(request: web.Request) -> str:
-    """Return the one header; two of them could mean one thing to a proxy and another to us."""
+    """Return the header if there is exactly one; a proxy could have checked another one of two."""
     headers = request.headers.getall("Authorization", [])
     return headers[0] if len(headers) == 1 else ""
 
@@ -181,7 +181,7 @@ def _context(request: web.Request) -> ssl.SSLContext | None:
 
 
 def _certificate_name(request: web.Request, policy: Policy) -> str | None:
-    """Return the name in the client's certificate, which the handshake has verified: one that is allowed, if so."""
+    """Return the name in the client's verified certificate; an allowed or listed name comes first."""
     if policy.tls is None or request.transport is None:
         return None
     certificate: dict[str, Any] = request.transport.get_extra_info("peercert") or {}
@@ -194,12 +194,12 @@ def _certificate_name(request: web.Request, policy: Policy) -> str | None:
 
 
 def _plain(kind: str, value: str) -> str:
-    """Return a name as people write it: Python spells an IPv6 address out."""
+    """Return a name as the configuration has it: Python writes an IPv6 address uncompressed."""
     return str(ipaddress.ip_address(value.strip())) if kind == "IP Address" else value
 
 
-def _is_near(request: web.Request) -> bool:
-    """Say whether the request comes from this machine, and not through a proxy on it."""
+def _is_local(request: web.Request) -> bool:
+    """Return whether the request comes from this machine, and not through a proxy on it."""
     names = (name.lower() for name in request.headers)
     if any(name in _PROXY_HEADERS or name.startswith("x-forwarded-") for name in names):
         return False
@@ -207,20 +207,20 @@ def _is_near(request: web.Request) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Say whether an address is reached from its own machine only."""
+    """Return whether an address can be reached from its own machine only."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    mapped = found.ipv4_mapped if found.version == 6 else None
-    return (mapped or found).is_loopback
+    mapped = parsed.ipv4_mapped if parsed.version == 6 else None
+    return (mapped or parsed).is_loopback
 
 
 def _is_from_a_foreign_page(request: web.Request, *, is_anonymous: bool) -> bool:
-    """Say whether a browser sent this for a page that is not ours.
+    """Return whether a browser sent this request for a page of another site.
 
-    Browsers tell so themselves. A page whose name was turned to our address passes as the same origin (DNS rebinding):
-    where no credentials are asked for, only a host that no name server can give is believed.
+    Browsers say so in headers. A page whose name resolves to the bridge's address passes as the same origin (DNS
+    rebinding): without authentication, only a host that DNS cannot control is trusted.
     """
     if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         return True
@@ -233,7 +233,7 @@ def _is_from_a_foreign_page(request: web.Request, *, is_anonymous: bool) -> bool
 
 @lru_cache(maxsize=64)
 def _is_fixed(host: str) -> bool:
-    """Say whether a host, with its port if any, is one that no name server can give."""
+    """Return whether a host, with or without port, is one that DNS cannot control: localhost or an IP address."""
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
     if name.lower() == "localhost":
         return True

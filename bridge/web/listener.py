@@ -1,7 +1,7 @@
-"""One address that the bridge listens on; its socket stays while the TLS behind it changes.
+"""One address that the bridge listens on; its socket stays open while the TLS context changes.
 
 In: an application and a TLS context. Out: connections. When the context changes, a server with the new one takes over
-the same socket: nobody is refused meanwhile, and open connections go on.
+the same socket: no connection is refused meanwhile, and open connections stay open.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BACKLOG = 4_096
 """Connections that may wait to be accepted: a storm of single-alert groups opens thousands at once."""
 
 KEEPALIVE_SECONDS = 75
-"""How long a connection may take until the headers of its next request are complete, the first one included."""
+"""Time limit for the headers of each request of a connection, the first one included."""
 
 HANDSHAKE_SECONDS = 10
 _UNREAD_SECONDS = 30
@@ -54,7 +54,7 @@ class Listener:
         host = f"[{self._host}]" if ":" in self._host else self._host or "127.0.0.1"
         return f"{host}:{self.port}"
 
-    async def start(self, application: web.Application, tls: ssl.SSLContext | None, farewell_seconds: float) -> None:
+    async def start(self, application: web.Application, tls: ssl.SSLContext | None, shutdown_seconds: float) -> None:
         """Listen.
 
         Raises:
@@ -65,7 +65,7 @@ class Listener:
             logger=ServerLog(PeerRateLimiter(asyncio.get_running_loop().time)),
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
-            shutdown_timeout=farewell_seconds,
+            shutdown_timeout=shutdown_seconds,
         )
         await self._runner.setup()
         try:
@@ -77,22 +77,22 @@ class Listener:
             raise BridgeError(f"{text}. Fix: {fix} {self._flag}.") from None
         self._servers = [server]
         self.port = int(server.sockets[0].getsockname()[1])
-        for one in self._same_sockets():
-            with one:
-                # Connections inherit it: who never reads our answer holds its memory no longer than this.
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_SECONDS * 1000)
+        for duplicate in self._duplicated_sockets():
+            with duplicate:
+                # Connections inherit the option: a client that never reads an answer is disconnected after this time.
+                duplicate.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_SECONDS * 1000)
 
     async def prepare(self, tls: ssl.SSLContext | None) -> list[asyncio.Server]:
         """Return servers for the same sockets with another TLS context; they do not serve yet.
 
         Raises:
-            OSError: one could not be made, and none is left.
+            OSError: a server could not be made; the others are closed again.
         """
-        sockets = self._same_sockets()
-        making = [self._serve(tls, {"sock": one, "start_serving": False}) for one in sockets]
-        made = await asyncio.gather(*making, return_exceptions=True)
-        servers = [one for one in made if not isinstance(one, BaseException)]
-        failures = [one for one in made if isinstance(one, BaseException)]
+        duplicates = self._duplicated_sockets()
+        starting = [self._serve(tls, {"sock": duplicate, "start_serving": False}) for duplicate in duplicates]
+        results = await asyncio.gather(*starting, return_exceptions=True)
+        servers = [result for result in results if not isinstance(result, BaseException)]
+        failures = [result for result in results if isinstance(result, BaseException)]
         if failures:
             for server in servers:
                 server.close()
@@ -100,25 +100,26 @@ class Listener:
         return servers
 
     async def reconfigure(self, servers: list[asyncio.Server]) -> None:
-        """Let prepared servers take all new connections from now on; whoever is connected stays so."""
+        """Let prepared servers accept all new connections; open connections stay open."""
         before, self._servers = self._servers, servers
         for server in servers:
             await server.start_serving()
         for server in before:
             server.close()
 
-    def _same_sockets(self) -> list[socket.socket]:
-        """Return our sockets under other numbers: closing one of the two leaves the other open and listening."""
-        return [socket.socket(fileno=os.dup(one.fileno())) for server in self._servers for one in server.sockets]
+    def _duplicated_sockets(self) -> list[socket.socket]:
+        """Return duplicates of the listening sockets: closing one of the two leaves the other open and listening."""
+        listening = (own for server in self._servers for own in server.sockets)
+        return [socket.socket(fileno=os.dup(own.fileno())) for own in listening]
 
     async def stop(self) -> None:
-        """Take no new connection, and let requests under way end for a moment."""
+        """Accept no new connection, and give requests in progress a moment to end."""
         for server in self._servers:
             server.close()
         await self._runner.cleanup()
 
     async def _serve(self, tls: ssl.SSLContext | None, where: dict[str, Any]) -> asyncio.Server:
-        protocols: Any = self._runner.server  # its type names the protocol by its call only
+        protocols: Any = self._runner.server  # aiohttp types it as a callable, create_server as a protocol factory
         if protocols is None:
             raise RuntimeError("the runner is not set up")
         if tls is not None:

@@ -1,6 +1,7 @@
-"""Reads the web configuration and all that it names into one policy; all of it, or a `ConfigError` with every mistake.
+"""Reads the web configuration and the files that it refers to into one policy.
 
-In: a file's name. Out: a `Policy`, which never changes. It reads files and opens no socket.
+In: a file's name. Out: a `Policy`, which never changes, or a `ConfigError` with every mistake. It reads files and opens
+no socket.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from bridge.typed_yaml.reader import Reader
 from bridge.web.settings import DEFAULT_RIGHTS, Right, TlsSettings, TokenField, WebConfigSettings
 from bridge.web.tls import Pem, TlsError, server_context
 
-_EMPTY = "say who may speak to the bridge, or leave --web.config.file out"
+_EMPTY = "configure users, tokens or TLS, or leave --web.config.file out"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """Who may speak to the bridge, and over what.
+    """Who may connect to the bridge, over which protocol, with which rights.
 
     Attributes:
-        tls: for the listeners; None: plain HTTP.
-        trust: what differs when other client certificates are trusted.
+        tls: the context of the listeners; None: plain HTTP.
+        trust: a hash of the settings that decide which client certificates are trusted.
         allowed_sans: names of which a client's certificate must have one; empty: any name.
         users: bcrypt hashes by user.
         tokens: names by the SHA-256 of the bearer token.
         rights: of users, tokens and certificates that are listed.
-        headers: that the file wants in answers.
-        doubts: what can be right, and seldom is.
-        summary: what it holds, for a person.
+        headers: headers of every answer that the file sets.
+        doubts: settings that are valid but probably not intended.
+        summary: one line for the log.
     """
 
     tls: ssl.SSLContext | None = field(default=None, repr=False)
@@ -54,7 +55,7 @@ class Policy:
         return bool(self.users or self.tokens)
 
     def rights_of(self, name: str) -> frozenset[Right]:
-        """Return what a user, token or certificate may do."""
+        """Return the rights of a user, token or certificate."""
         return self.rights.get(name, DEFAULT_RIGHTS)
 
 
@@ -63,7 +64,7 @@ def read_policy(file: str, files: list[str] | None = None) -> Policy:
 
     Args:
         file: its name.
-        files: gets the names of all that was looked at, the file's own first; when one changes, so may the policy.
+        files: gets the names of all files that were read, the file's own first; if one changes, read again.
 
     Raises:
         ConfigError: with every mistake, of the tokens' file too.
@@ -78,7 +79,7 @@ def read_policy(file: str, files: list[str] | None = None) -> Policy:
 
 
 class _Reading:
-    """One reading of the file and all that it names."""
+    """Reads the file and the files that it refers to once."""
 
     def __init__(self, file: str, reader: Reader, settings: WebConfigSettings, files: list[str]) -> None:
         self._file = file
@@ -147,7 +148,7 @@ class _Reading:
             tokens = _read_tokens(path)
         except ConfigError as error:
             for problem in error.problems:
-                # Without the key: who has swapped the two has written a token there.
+                # The key is omitted: if name and token were swapped, it is the secret.
                 self._note("bearer_tokens_file", replace(problem, path="").line_of(path))
             return {}
         if not tokens:
@@ -160,28 +161,28 @@ class _Reading:
         for name, secret in tokens.items():
             other = seen.setdefault(_digest(secret), name)
             if other != name:
-                text = f"{path}: {name} has the token of {other}. Fix: a token of its own for each."
+                text = f"{path}: {name} has the same token as {other}. Fix: use a different token for each."
                 self._note("bearer_tokens_file", text)
 
     def _check_names(self, tokens: Mapping[str, Secret]) -> None:
         users = self._settings.users
         for name in users.keys() & tokens.keys():
-            self._note("bearer_tokens_file", f"a user is called {name!r} too. Fix: another name for the token.")
+            self._note("bearer_tokens_file", f"there is also a user {name!r}. Fix: give the token another name.")
         known = [*users, *tokens]
         tls = self._settings.tls_server_config
         if not known and tls is not None and tls.asks_clients:
-            return  # the names are those of certificates, which nobody can know beforehand
+            return  # the names are those of client certificates, which are not known before they connect
         for name in self._settings.rights:
             if name not in known:
-                self._note(f"rights.{name}", f"no user and no token is called so. Fix: {suggest(name, known)}")
+                self._note(f"rights.{name}", f"no user and no token has this name. Fix: {suggest(name, known)}")
 
     def _note(self, path: str, text: str) -> None:
         self._reader.note_at(path, text)
 
     def _summary(self, tokens: Mapping[str, Secret]) -> str:
         tls = self._settings.tls_server_config
-        way = "no TLS" if tls is None else "TLS with client certificates" if tls.asks_clients else "TLS"
-        return f"{way}, {len(self._settings.users)} user(s), {len(tokens)} token(s)"
+        protocol = "no TLS" if tls is None else "TLS with client certificates" if tls.asks_clients else "TLS"
+        return f"{protocol}, {len(self._settings.users)} user(s), {len(tokens)} token(s)"
 
 
 def _read_tokens(file: str) -> dict[str, Secret]:

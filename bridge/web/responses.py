@@ -1,7 +1,7 @@
-"""What goes around requests and answers of every room; the floor.
+"""JSON responses of the API, and the request key for the caller's identity.
 
-The envelope of ``/api/v1`` is that of Prometheus's API: ``{"status": "success", "data": …}`` or ``{"status": "error",
-"error": …}``.
+The responses of ``/api/v1`` have the form of Prometheus's API: ``{"status": "success", "data": …}`` or
+``{"status": "error", "error": …}``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 WHO = web.RequestKey("who", str)
-"""Who asks, for the log of changes: a user, the name of a token or certificate, or ``anybody``."""
+"""The caller, for the log of changes: a user, the name of a token or certificate, or ``anybody``."""
 
 
 def answer(data: object) -> web.Response:

@@ -1,7 +1,7 @@
-"""The listeners, the guard before every room, and the web configuration, read again when it or what it names changes.
+"""The HTTP server: its listeners, the guard in front of every handler, and reloads of the web configuration.
 
-In: rooms with their routes and the right that each asks for. Out: a door that is open. A new file that is broken keeps
-the old policy and says so.
+In: handlers with their routes and the right that each requires. Out: answered requests. The web configuration is read
+again when it, or a file that it refers to, changes; a broken file is logged, and the old policy stays.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from bridge.web.listener import Listener
 from bridge.web.policy import Policy, read_policy
 from bridge.web.settings import Right
 
-_log = logger("door")
+_log = logger("web")
 
 
 class Handlers(Protocol):
-    """What stands behind the door."""
+    """A group of routes that require the same right."""
 
     @property
     def right(self) -> Right | None:
-        """What a visitor needs; None: nothing."""
+        """The right that a request needs; None: no authentication."""
 
     def routes(self) -> list[web.RouteDef]:
-        """Return its routes."""
+        """Return the routes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebOptions:
-    """The command line's part.
+    """The options of the command line for the HTTP server.
 
     Attributes:
-        config_file: `--web.config.file`; empty: nobody needs credentials, and there is no TLS.
-        admin_address: host and port of `--web.admin-listen-address`; None: everything is at one address.
+        config_file: `--web.config.file`; empty: no authentication and no TLS.
+        admin_address: host and port of `--web.admin-listen-address`; None: all routes are served at one address.
         is_admin_open: `--web.enable-admin`.
     """
 
@@ -59,7 +59,7 @@ class WebOptions:
 
 
 class WebServer:
-    """The way in.
+    """The HTTP server of the bridge.
 
     Args:
         host: the address to listen on.
@@ -73,8 +73,8 @@ class WebServer:
         self._metrics = metrics
         self._main = Listener(host, port, "--web.listen-address")
         self._admin = Listener(*options.admin_address, "--web.admin-listen-address") if options.admin_address else None
-        self._turn = asyncio.Lock()
-        self._use(Policy())
+        self._lock = asyncio.Lock()
+        self._set_policy(Policy())
         self._files: tuple[str, ...] = ()
         self._must_retry = False
 
@@ -100,32 +100,32 @@ class WebServer:
             ConfigError: with every mistake.
         """
         seen = stat_files([self._options.config_file])
-        self._use(await self._read())
+        self._set_policy(await self._read())
         self._seen = seen + stat_files(self._files[1:])
 
-    async def start(self, rooms: Sequence[Handlers], farewell: Millis) -> None:
+    async def start(self, handlers: Sequence[Handlers], shutdown_timeout: Millis) -> None:
         """Listen, as the web configuration says.
 
         Args:
-            rooms: what stands behind the door.
-            farewell: what requests under way get at the stop.
+            handlers: the routes that are served.
+            shutdown_timeout: how long requests in progress may take at the stop.
 
         Raises:
             BridgeError: an address cannot be listened on.
         """
         monotonic = asyncio.get_running_loop().time
-        self._lines = PeerRateLimiter(monotonic)
+        self._log_limiter = PeerRateLimiter(monotonic)
         self._accounts = Accounts(self._policy, monotonic)
         self._guard = Guard(
             self._policy, self._accounts, self._metrics, monotonic, is_admin_open=self._options.is_admin_open
         )
         self._metrics.web_config_successful.set(1)
-        await self._listen(rooms, farewell / 1000)
+        await self._listen(handlers, shutdown_timeout / 1000)
         self._watcher = asyncio.create_task(self._watch(), name="web-config-watch")
 
     async def stop(self) -> None:
-        """Take no new request, and end what is under way."""
-        async with self._turn:
+        """Accept no new request, and end the requests in progress."""
+        async with self._lock:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
         for listener in self._listeners():
@@ -133,28 +133,28 @@ class WebServer:
         self._accounts.stop()
 
     async def reload(self) -> list[str]:
-        """Read the web configuration again; return what is wrong, line by line: then the old one stays."""
+        """Read the web configuration again; return its problems, line by line: if there are any, the old one stays."""
         if not self._options.config_file:
             return []
-        async with self._turn:
+        async with self._lock:
             self._must_retry = False
             try:
                 policy = await self._read()
-                await self._go_over_to(policy)
+                await self._reconfigure(policy)
             except ConfigError as error:
                 return self._failed(error.lines())
             except OSError as error:
                 self._must_retry = True
-                return self._failed([f"the listeners could not go over to it: {of_listening(error, 0).what}"])
-            except Exception as error:  # noqa: BLE001 - whatever it was, the next file may do better
-                _log.exception("reload of the web configuration stumbled")
+                return self._failed([f"the listeners could not change to it: {of_listening(error, 0).what}"])
+            except Exception as error:  # noqa: BLE001 - a reload must not end the bridge; the next file may be right
+                _log.exception("unexpected error while reloading the web configuration")
                 return self._failed([f"the reload failed: {type(error).__name__}"])
             self._metrics.web_config_successful.set(1)
             _log.info("web configuration reloaded", file=self._options.config_file, holds=policy.summary)
             return []
 
-    async def _go_over_to(self, policy: Policy) -> None:
-        """Change all listeners and the guard, or nothing."""
+    async def _reconfigure(self, policy: Policy) -> None:
+        """Change all listeners and the guard to another policy; if one listener cannot change, none is changed."""
         ready: dict[Listener, list[asyncio.Server]] = {}
         try:
             for listener in self._listeners():
@@ -163,34 +163,34 @@ class WebServer:
             for server in chain(*ready.values()):
                 server.close()
             raise
-        self._use(policy)
+        self._set_policy(policy)
         self._guard.reconfigure(policy)
         for listener, servers in ready.items():
             await listener.reconfigure(servers)
 
-    async def _listen(self, rooms: Sequence[Handlers], farewell_seconds: float) -> None:
-        main = [room for room in rooms if self._admin is None or room.right in (None, "webhook")]
-        await self._main.start(self._application(main, self._main), self._policy.tls, farewell_seconds)
+    async def _listen(self, handlers: Sequence[Handlers], shutdown_seconds: float) -> None:
+        main = [group for group in handlers if self._admin is None or group.right in (None, "webhook")]
+        await self._main.start(self._application(main, self._main), self._policy.tls, shutdown_seconds)
         if self._admin is None:
             return
-        rest = [room for room in rooms if room.right != "webhook"]
+        admin = [group for group in handlers if group.right != "webhook"]
         try:
-            await self._admin.start(self._application(rest, self._admin), self._policy.tls, farewell_seconds)
+            await self._admin.start(self._application(admin, self._admin), self._policy.tls, shutdown_seconds)
         except BaseException:
             await self._main.stop()
             raise
 
-    def _application(self, rooms: Sequence[Handlers], listener: Listener) -> web.Application:
-        application = web.Application(middlewares=[answering(lambda: self._headers, self._lines)])
+    def _application(self, handlers: Sequence[Handlers], listener: Listener) -> web.Application:
+        application = web.Application(middlewares=[answering(lambda: self._headers, self._log_limiter)])
         application[ON_LOOPBACK] = listener.is_on_loopback
-        for room in rooms:
-            for route in room.routes():
-                right = room.right
+        for group in handlers:
+            for route in group.routes():
+                right = group.right
                 handle = route.handler if right is None else self._guard.before(right, route.handler)
                 web.RouteDef(route.method, route.path, handle, route.kwargs).register(application.router)
         return application
 
-    def _use(self, policy: Policy) -> None:
+    def _set_policy(self, policy: Policy) -> None:
         self._policy = policy
         headers = {**SAFE_HEADERS, **policy.headers}
         self._headers = CIMultiDict({name: value for name, value in headers.items() if value})

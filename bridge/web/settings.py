@@ -1,7 +1,7 @@
-"""The file of `--web.config.file`: exporter-toolkit's format, and ours for bearer tokens and rights; pure.
+"""The settings of `--web.config.file`: exporter-toolkit's format, extended by bearer tokens and rights; pure.
 
-The format: github.com/prometheus/exporter-toolkit, docs/web-configuration.md. What it offers and is worth nothing, or
-what Python's TLS does not have, is refused with its fix and never taken silently.
+The format: github.com/prometheus/exporter-toolkit, docs/web-configuration.md. Options of it that give no security, or
+that Python's TLS does not have, are refused with a fix and never ignored silently.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from bridge.secret import Secret
 from bridge.typed_yaml.scalars import Scalar, SecretField
 
 Right = Literal["webhook", "status", "admin"]
-"""What a user or token may do: post alerts, read what the bridge shows, change something."""
+"""What a user or token may do: post alerts, read the bridge's status, change alarms and configuration."""
 
 RIGHTS: tuple[Right, ...] = ("webhook", "status", "admin")
 DEFAULT_RIGHTS: frozenset[Right] = frozenset({"webhook", "status"})
-"""Of whoever is known and not listed under `rights`; to change something must be granted."""
+"""The rights of a known user or token that is not listed under `rights`; `admin` must be granted."""
 
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _MIN_COST, _MAX_COST = 4, 16
@@ -46,7 +46,7 @@ CIPHER_SUITES = {
     "TLS_AES_256_GCM_SHA384": "",
     "TLS_CHACHA20_POLY1305_SHA256": "",
 }
-"""Go's names of the suites that Go calls secure, and OpenSSL's; those of TLS 1.3 are always on, as in Go."""
+"""Go's names of its secure cipher suites, with OpenSSL's names; those of TLS 1.3 are always on, as in Go."""
 
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 
@@ -55,7 +55,7 @@ def _client_auth_type(text: str) -> str:
     if text in _CLIENT_AUTH_TYPES:
         return text
     if text in _UNVERIFIED:
-        raise ValueError(f"{text} asks for a certificate that nobody verifies. Fix: RequireAndVerifyClientCert.")
+        raise ValueError(f"{text} asks for a certificate and does not verify it. Fix: RequireAndVerifyClientCert.")
     raise ValueError(f"{text!r} is not known here. Fix: use one of {', '.join(_CLIENT_AUTH_TYPES)}.")
 
 
@@ -63,16 +63,16 @@ def _version(text: str) -> str:
     if text in ("TLS12", "TLS13"):
         return text
     if text in ("TLS10", "TLS11"):
-        raise ValueError(f"{text} is broken (RFC 8996), and not offered. Fix: use TLS12 or TLS13.")
-    raise ValueError(f"{text!r} is no version of TLS. Fix: use TLS12 or TLS13.")
+        raise ValueError(f"{text} is insecure (RFC 8996) and not supported. Fix: use TLS12 or TLS13.")
+    raise ValueError(f"{text!r} is not a version of TLS. Fix: use TLS12 or TLS13.")
 
 
 def _password_hash(text: str) -> Secret:
-    found = _BCRYPT.fullmatch(text)
+    parts = _BCRYPT.fullmatch(text)
     fix = "Fix: make one with  htpasswd -nBC 10 USER."
-    if not found:
+    if not parts:
         raise ValueError(f"it is not a bcrypt hash. {fix}")
-    if not _MIN_COST <= int(found["cost"]) <= _MAX_COST:
+    if not _MIN_COST <= int(parts["cost"]) <= _MAX_COST:
         raise ValueError(f"its cost is not {_MIN_COST} to {_MAX_COST}. {fix}")
     return Secret(text)
 
@@ -89,14 +89,14 @@ def _token(text: str) -> Secret:
 
 def _field_value(text: str) -> str:
     if not _FIELD_VALUE.fullmatch(text):
-        raise ValueError("it holds what no HTTP header can. Fix: printable ASCII only.")
+        raise ValueError("it holds characters that an HTTP header cannot. Fix: printable ASCII only.")
     return text
 
 
 def _one_of(name: str, *allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text and text.lower() not in allowed:
-            raise ValueError(f"{text!r} is no value of {name}. Fix: use {' or '.join(allowed)}.")
+            raise ValueError(f"{text!r} is not a valid value for {name}. Fix: use {' or '.join(allowed)}.")
         return text
 
     return parse
@@ -122,49 +122,53 @@ class TlsSettings:
     client_allowed_sans: tuple[str, ...] = ()
     min_version: Annotated[str, Scalar(_version, "a version of TLS")] = "TLS12"
     max_version: Annotated[str, Scalar(_version, "a version of TLS")] = "TLS13"
-    cipher_suites: tuple[Literal[tuple(CIPHER_SUITES)], ...] = ()  # type: ignore[valid-type]  # one list of names, not two
+    cipher_suites: tuple[Literal[tuple(CIPHER_SUITES)], ...] = ()  # type: ignore[valid-type]  # Literal from the table of names, so that there is one list
     prefer_server_cipher_suites: bool = True
-    curve_preferences: tuple[Literal[tuple(CURVES)], ...] = ()  # type: ignore[valid-type]  # as above
+    curve_preferences: tuple[Literal[tuple(CURVES)], ...] = ()  # type: ignore[valid-type]  # Literal from the table of names, so that there is one list
 
     @property
     def asks_clients(self) -> bool:
-        """Whether clients are asked for a certificate."""
+        """Whether the server requests client certificates."""
         return self.client_auth_type != "NoClientCert"
 
     def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong with the section: pairs of the key and the sentence."""
-        found = [
+        """Return the problems of the section: pairs of the key and the sentence."""
+        problems = [
             *_one_source("cert", self.cert, self.cert_file),
             *_one_source("key", self.key.reveal(), self.key_file),
         ]
         has_ca = self.client_ca or self.client_ca_file
         if self.client_ca and self.client_ca_file:
-            found += _one_source("client_ca", self.client_ca, self.client_ca_file)
+            problems += _one_source("client_ca", self.client_ca, self.client_ca_file)
         if self.asks_clients and not has_ca:
-            found.append(("client_auth_type", "there is no CA to verify with. Fix: add client_ca_file."))
+            problems.append(("client_auth_type", "there is no CA to verify with. Fix: add client_ca_file."))
         if has_ca and not self.asks_clients:
             text = "clients are not asked for certificates. Fix: client_auth_type: RequireAndVerifyClientCert."
-            found.append(("client_ca_file" if self.client_ca_file else "client_ca", text))
+            problems.append(("client_ca_file" if self.client_ca_file else "client_ca", text))
         if self.client_allowed_sans and self.client_auth_type != "RequireAndVerifyClientCert":
             text = "a client may come without a certificate. Fix: client_auth_type: RequireAndVerifyClientCert."
-            found.append(("client_allowed_sans", text))
+            problems.append(("client_allowed_sans", text))
         if self.min_version > self.max_version:
-            found.append(("min_version", "it is above max_version. Fix: lower it."))
+            problems.append(("min_version", "it is above max_version. Fix: lower it."))
         if self.cipher_suites and self.max_version == "TLS12" and not self.openssl_ciphers:
-            found.append(("cipher_suites", "none of them is one of TLS 1.2. Fix: add one, or allow TLS13."))
+            problems.append(
+                ("cipher_suites", "none of them belongs to TLS 1.2. Fix: add one that does, or allow TLS13.")
+            )
         if len(self.curve_preferences) > 1:
-            found.append(("curve_preferences", "Python's TLS takes one curve. Fix: name one, or leave it out."))
-        return found
+            problems.append(
+                ("curve_preferences", "Python's TLS supports one curve. Fix: name one, or leave the list out.")
+            )
+        return problems
 
     @property
     def openssl_ciphers(self) -> list[str]:
-        """The suites for TLS 1.2 by OpenSSL's names; empty: its own choice."""
+        """The cipher suites for TLS 1.2 by OpenSSL's names; empty: OpenSSL's default."""
         return [CIPHER_SUITES[name] for name in self.cipher_suites if CIPHER_SUITES[name]]
 
 
 def _one_source(key: str, inline: str, file: str) -> list[tuple[str, str]]:
     if inline and file:
-        return [(key, f"it stands beside {key}_file. Fix: remove one.")]
+        return [(key, f"{key} and {key}_file are mutually exclusive. Fix: remove one.")]
     if not inline and not file:
         return [(f"{key}_file", "it is missing. Fix: add it.")]
     return []
@@ -172,7 +176,7 @@ def _one_source(key: str, inline: str, file: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headers:
-    """`http_server_config.headers`: they take the place of ours; blank leaves the header out."""
+    """`http_server_config.headers`: they replace the default headers; an empty value omits the header."""
 
     content_security_policy: _Header | None = field(default=None, metadata={"key": "Content-Security-Policy"})
     x_frame_options: _FrameOptions | None = field(default=None, metadata={"key": "X-Frame-Options"})
@@ -181,14 +185,14 @@ class Headers:
     strict_transport_security: _Header | None = field(default=None, metadata={"key": "Strict-Transport-Security"})
 
     def chosen(self) -> dict[str, str]:
-        """Return the headers that the file names."""
-        named = {one.metadata["key"]: getattr(self, one.name) for one in fields(self)}
+        """Return the headers that the file sets."""
+        named = {header.metadata["key"]: getattr(self, header.name) for header in fields(self)}
         return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
-    """`http_server_config`. HTTP/2 is never spoken; the key is read because every such file may have it."""
+    """`http_server_config`. HTTP/2 is not supported; the key is accepted because files in this format may have it."""
 
     http2: bool = True
     headers: Headers = field(default_factory=Headers)
@@ -205,9 +209,14 @@ class WebConfigSettings:
     rights: dict[str, tuple[Right, ...]] = field(default_factory=dict)
 
     def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong between the sections: pairs of the path and the sentence."""
+        """Return the problems between the sections: pairs of the path and the sentence."""
         if self.basic_auth_users == {}:
-            return [("basic_auth_users", "there is no user. Fix: add one, or leave it out and everybody comes in.")]
+            return [
+                (
+                    "basic_auth_users",
+                    "there is no user. Fix: add one, or remove the key to allow access without a password.",
+                )
+            ]
         return [
             (f"basic_auth_users.{user}", "a user's name holds no colon (RFC 7617). Fix: another name.")
             for user in self.users
@@ -220,33 +229,34 @@ class WebConfigSettings:
         return self.basic_auth_users or {}
 
     def doubts(self) -> list[tuple[str, str]]:
-        """Return what can be right, and seldom is."""
+        """Return settings that are valid but probably not intended: pairs of the path and the sentence."""
         costs = {user: _cost(secret) for user, secret in self.users.items()}
-        found = [
+        doubts = [
             (f"basic_auth_users.{user}", f"a cost of {cost} takes seconds for each wrong password. Fix: 10 to 12.")
             for user, cost in costs.items()
             if cost > _SLOW_COST
         ]
         if len(set(costs.values())) > 1:
-            text = "hashes of different costs tell by their time which users there are. Fix: one cost for all."
-            found.append(("basic_auth_users", text))
+            text = "with different costs, response times show which users exist. Fix: use one cost for all."
+            doubts.append(("basic_auth_users", text))
         if costs and self.tls_server_config is None:
             text = "passwords go over the network in clear text. Fix: add tls_server_config."
-            found.append(("basic_auth_users", text))
-        return found + self._open_doors()
+            doubts.append(("basic_auth_users", text))
+        return doubts + self._unauthenticated()
 
-    def _open_doors(self) -> list[tuple[str, str]]:
+    def _unauthenticated(self) -> list[tuple[str, str]]:
         tls = self.tls_server_config
-        way = tls.client_auth_type if tls else "NoClientCert"
-        if self.users or self.bearer_tokens_file or way == "RequireAndVerifyClientCert":
+        client_auth = tls.client_auth_type if tls else "NoClientCert"
+        if self.users or self.bearer_tokens_file or client_auth == "RequireAndVerifyClientCert":
             return []
         if self.rights:
-            text = "whoever comes without a certificate may post and read. Fix: RequireAndVerifyClientCert."
+            text = "clients without a certificate may post and read. Fix: RequireAndVerifyClientCert."
             return [("rights", text)]
-        text = "nobody is asked who he is: all may post and read. Fix: basic_auth_users, bearer_tokens_file, or mTLS."
+        fix = "basic_auth_users, bearer_tokens_file, or mTLS"
+        text = f"no authentication is configured: anyone may post and read. Fix: {fix}."
         return [("", text)]
 
 
 def _cost(secret: Secret) -> int:
-    found = _BCRYPT.fullmatch(secret.reveal())
-    return int(found["cost"]) if found else 0
+    parts = _BCRYPT.fullmatch(secret.reveal())
+    return int(parts["cost"]) if parts else 0

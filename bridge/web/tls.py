@@ -1,4 +1,4 @@
-"""TLS of our listeners: settings and PEM to a context of Python's ssl; no file is read here.
+"""Makes the TLS context of the listeners from settings and PEM; no file is read here.
 
 In: certificates and keys as bytes. Out: a context, or a `TlsError` that names the setting and the fix.
 """
@@ -29,7 +29,7 @@ class TlsError(BridgeError):
 
 @dataclass(frozen=True, slots=True)
 class Pem:
-    """What the settings name, read."""
+    """The contents of the files that the settings refer to."""
 
     cert: bytes
     key: bytes
@@ -40,7 +40,7 @@ def server_context(settings: TlsSettings, pem: Pem) -> ssl.SSLContext:
     """Return a context for a listener.
 
     Raises:
-        TlsError: with the setting that is to blame.
+        TlsError: a certificate, key or CA cannot be used; it names the setting.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.min_version]
@@ -68,27 +68,29 @@ def _load_chain(context: ssl.SSLContext, pem: Pem) -> None:
         raise TlsError("key", "the key has a password. Fix: openssl pkey -in KEY -out PLAIN_KEY.") from None
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise TlsError("key", "it is not the key of this certificate. Fix: the key that it was made for.") from None
+            raise TlsError(
+                "key", "it does not belong to the certificate. Fix: use the key that the certificate was made for."
+            ) from None
         key = "cert" if b"PRIVATE KEY-----" in pem.key else "key"
         reason = _REASONS.get(error.reason or "") or str(error.reason).lower().replace("_", " ")
-        raise TlsError(key, f"it cannot be used ({reason}). Fix: a {_CALLED[key]} in PEM form.") from None
+        raise TlsError(key, f"it cannot be used ({reason}). Fix: a {_NAMES[key]} in PEM form.") from None
     finally:
         os.close(memory)
 
 
-_CALLED = {"cert": "certificate", "key": "key"}
+_NAMES = {"cert": "certificate", "key": "key"}
 _REASONS = {
-    "": "it is no PEM",
-    "NO_START_LINE": "it is no PEM",
-    "PEM_LIB": "its PEM is not whole",
+    "": "it is not PEM",
+    "NO_START_LINE": "it is not PEM",
+    "PEM_LIB": "its PEM is incomplete",
     "EE_KEY_TOO_SMALL": "its key is too short",
     "CA_MD_TOO_WEAK": "it is signed with a hash that is too weak",
 }
-"""What OpenSSL's reasons mean for the file."""
+"""OpenSSL's reasons in words about the file."""
 
 
 class _EncryptedError(Exception):
-    """The key asks for a password; there is no terminal to ask on."""
+    """The key is encrypted; the bridge cannot ask for its password."""
 
 
 def _refuse() -> str:
@@ -100,7 +102,7 @@ def _ask_clients(context: ssl.SSLContext, settings: TlsSettings, pem: Pem) -> No
         context.load_verify_locations(cadata=pem.client_ca.decode("ascii", errors="ignore"))
     except (ssl.SSLError, ValueError):
         raise TlsError("client_ca", "it holds no certificate. Fix: the CA's certificate in PEM form.") from None
-    # As Go does: whatever stands in the file is trusted, an intermediate CA too.
+    # As in Go: every certificate of the file is trusted, an intermediate CA too.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    must = settings.client_auth_type == "RequireAndVerifyClientCert"
-    context.verify_mode = ssl.CERT_REQUIRED if must else ssl.CERT_OPTIONAL
+    is_required = settings.client_auth_type == "RequireAndVerifyClientCert"
+    context.verify_mode = ssl.CERT_REQUIRED if is_required else ssl.CERT_OPTIONAL

@@ -83,7 +83,7 @@ async def test_a_401_says_how_to_come_in(tmp_path):
     """The challenge names Basic where there are users, and Bearer where there are tokens only; it is counted."""
     async with guarded(tmp_path, USERS) as rig, rig.session.get(rig.app.url + "/") as response:
         assert response.headers["WWW-Authenticate"] == 'Basic realm="aom-bridge"'
-        assert "a user and password or a bearer token is needed" in (await response.json())["error"]
+        assert "a user and password or a bearer token is required" in (await response.json())["error"]
     async with guarded(tmp_path, tokens=f"one: {TOKEN}\n") as rig:
         async with rig.session.get(rig.app.url + "/") as response:
             assert response.headers["WWW-Authenticate"] == "Bearer"

@@ -60,42 +60,45 @@ def test_certificates_may_stand_in_the_file(folder):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", "1:1: the file is empty. Fix: say who may speak to the bridge, or leave --web.config.file out."),
+        ("", "1:1: the file is empty. Fix: configure users, tokens or TLS, or leave --web.config.file out."),
         ("[]", "1:1: keys and values are expected here, not a list. Fix: write 'key: value'."),
         ("tls_config: {}", "1:1: tls_config: unknown key. Fix: did you mean 'tls_server_config'?"),
         ("rate_limit: {burst: 1}", "1:1: rate_limit: unknown key. Fix: use one of "),
         ("tls_server_config: {}", "1:20: tls_server_config.cert_file: it is missing. Fix: add it."),
-        (TLS % "cert: x", "1:72: tls_server_config.cert: it stands beside cert_file. Fix: remove one."),
-        (TLS % "client_auth_type: RequireAnyClientCert", "asks for a certificate that nobody verifies. Fix: Req"),
+        (TLS % "cert: x", "1:72: tls_server_config.cert: cert and cert_file are mutually exclusive. Fix: remove one."),
+        (TLS % "client_auth_type: RequireAnyClientCert", "asks for a certificate and does not verify it. Fix: Req"),
         (TLS % "client_auth_type: Never", "'Never' is not known here. Fix: use one of NoClientCert, "),
         (TLS % "client_auth_type: VerifyClientCertIfGiven", "there is no CA to verify with. Fix: add client_ca_file."),
         (TLS % "client_ca_file: ca.pem", "clients are not asked for certificates. Fix: client_auth_type: Require"),
-        (TLS % (MTLS + "client_ca: x"), "client_ca: it stands beside client_ca_file. Fix: remove one."),
+        (
+            TLS % (MTLS + "client_ca: x"),
+            "client_ca: client_ca and client_ca_file are mutually exclusive. Fix: remove one.",
+        ),
         (TLS % "client_allowed_sans: [a]", "a client may come without a certificate. Fix: client_auth_type: Requi"),
-        (TLS % "min_version: TLS10", "min_version: TLS10 is broken (RFC 8996), and not offered. Fix: use TLS12 or "),
-        (TLS % "min_version: 1.2", "min_version: '1.2' is no version of TLS. Fix: use TLS12 or TLS13."),
+        (TLS % "min_version: TLS10", "min_version: TLS10 is insecure (RFC 8996) and not supported. Fix: use TLS12 or "),
+        (TLS % "min_version: 1.2", "min_version: '1.2' is not a version of TLS. Fix: use TLS12 or TLS13."),
         (TLS % "min_version: TLS13, max_version: TLS12", "min_version: it is above max_version. Fix: lower it."),
         (TLS % "cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]", "cipher_suites[0]: 'TLS_RSA_WITH_RC4_128_SHA' is not "),
         (
             TLS % "max_version: TLS12, cipher_suites: [TLS_AES_128_GCM_SHA256]",
-            "cipher_suites: none of them is one of TLS 1.2. Fix: add one, or allow TLS13.",
+            "cipher_suites: none of them belongs to TLS 1.2. Fix: add one that does, or allow TLS13.",
         ),
-        (TLS % "curve_preferences: [CurveP256, X25519]", "curve_preferences: Python's TLS takes one curve. Fix: "),
+        (TLS % "curve_preferences: [CurveP256, X25519]", "curve_preferences: Python's TLS supports one curve. Fix: "),
         (
             "tls_server_config: {cert_file: none.pem, key_file: server.key}",
             "cert_file: none.pem: it is not there. Fix: mount it, or correct the path.",
         ),
         (
             "tls_server_config: {cert_file: text.pem, key_file: server.key}",
-            "1:32: tls_server_config.cert_file: it cannot be used (it is no PEM). Fix: a certificate in PEM form.",
+            "1:32: tls_server_config.cert_file: it cannot be used (it is not PEM). Fix: a certificate in PEM form.",
         ),
         (
             "tls_server_config: {cert_file: server.pem, key_file: text.pem}",
-            "tls_server_config.key_file: it cannot be used (it is no PEM). Fix: a key in PEM form.",
+            "tls_server_config.key_file: it cannot be used (it is not PEM). Fix: a key in PEM form.",
         ),
         (
             "tls_server_config: {cert_file: server.pem, key_file: other/server.key}",
-            "key_file: it is not the key of this certificate. Fix: the key that it was made for.",
+            "key_file: it does not belong to the certificate. Fix: use the key that the certificate was made for.",
         ),
         (
             TLS % "client_auth_type: RequireAndVerifyClientCert, client_ca_file: text.pem",
@@ -108,14 +111,20 @@ def test_certificates_may_stand_in_the_file(folder):
             "basic_auth_users.a: it is not a bcrypt hash. Fix: ",
         ),
         (f"basic_auth_users: {{a: {HASH.replace('$2y', '$2')}}}", "basic_auth_users.a: it is not a bcrypt hash. Fix: "),
-        ("basic_auth_users:", "there is no user. Fix: add one, or leave it out and everybody comes in."),
+        ("basic_auth_users:", "there is no user. Fix: add one, or remove the key to allow access without a password."),
         (f"basic_auth_users: {{'a:b': {HASH}}}", "a user's name holds no colon (RFC 7617). Fix: another name."),
         (f"basic_auth_users: {{a: {HASH}, a: {HASH}}}", "the key stands at line 1 already. Fix: remove one."),
         (f"basic_auth_users: {{alice: {HASH}}}\nrights: {{alcie: [admin]}}", "2:17: rights.alcie: no user and no tok"),
         (f"basic_auth_users: {{a: {HASH}}}\nrights: {{a: [amdin]}}", "rights.a[0]: 'amdin' is not known here. Fix: "),
         ("bearer_tokens_file: none.yml", "bearer_tokens_file: none.yml:1:1: the file cannot be read: it is not "),
-        ("http_server_config: {headers: {X-Frame-Options: never}}", "'never' is no value of X-Frame-Options. Fix: us"),
-        ('http_server_config: {headers: {X-XSS-Protection: "a\\r\\nb"}}', "it holds what no HTTP header can. Fix: pr"),
+        (
+            "http_server_config: {headers: {X-Frame-Options: never}}",
+            "'never' is not a valid value for X-Frame-Options. Fix: us",
+        ),
+        (
+            'http_server_config: {headers: {X-XSS-Protection: "a\\r\\nb"}}',
+            "it holds characters that an HTTP header cannot. Fix: pr",
+        ),
     ],
 )
 def test_each_mistake_is_told_with_its_place_and_its_fix(folder, text, line):
@@ -130,8 +139,11 @@ def test_each_mistake_is_told_with_its_place_and_its_fix(folder, text, line):
     [
         ("one: short", "tokens.yml:1:6: a token is 16 to 4096 of A-Z a-z 0-9 . _ ~ + / = and -. Fix: make one "),
         ("one: sha256:zz", "tokens.yml:1:6: after sha256: 64 hexadecimal digits are expected. Fix: printf %s TO"),
-        (f"one: {TOKEN}\ntwo: {TOKEN}", "tokens.yml: two has the token of one. Fix: a token of its own for each."),
-        (f"a: {TOKEN}", "a user is called 'a' too. Fix: another name for the token."),
+        (
+            f"one: {TOKEN}\ntwo: {TOKEN}",
+            "tokens.yml: two has the same token as one. Fix: use a different token for each.",
+        ),
+        (f"a: {TOKEN}", "there is also a user 'a'. Fix: give the token another name."),
         ("- x", "tokens.yml:1:1: keys and values are expected here, not a list. Fix: write 'key: value'."),
         ("{}", "tokens.yml holds no token. Fix: add one, or leave bearer_tokens_file out."),
         (" ", "tokens.yml:1:1: the file is empty. Fix: write lines of NAME: TOKEN."),
@@ -203,7 +215,7 @@ async def test_check_web_config_answers_by_its_exit_code(folder):
     command = bridge_command("check-web-config")
     code, out, err = await run(*command, str(folder / "good.yml"))
     assert (code, out) == (0, f"{folder}/good.yml: SUCCESS: TLS, 0 user(s), 0 token(s)\n")
-    assert err.startswith(f"warning: {folder}/good.yml:1:1: nobody is asked who he is")
+    assert err.startswith(f"warning: {folder}/good.yml:1:1: no authentication is configured")
     code, out, err = await run(*command, str(folder / "bad.yml"))
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == f"{folder}/bad.yml: FAILED: 2 problem(s)"

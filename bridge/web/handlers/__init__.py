@@ -1,4 +1,4 @@
-"""Status: what the bridge shows of itself; it reads and never changes anything."""
+"""The handlers of the bridge's own pages and of its API; all but `admin` only read."""
 
 from bridge.web.handlers.alarm_json import as_json
 from bridge.web.handlers.alarms import AlarmsApi

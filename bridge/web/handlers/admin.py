@@ -1,8 +1,8 @@
-"""What changes something by hand, over HTTP: retry, clear and discard alarms, reload the configuration.
+"""Changes by an operator over HTTP: retry, clear and discard alarms, reload the configuration.
 
 In: ``POST /api/v1/alarms/ID/retry`` (or ``clear``, ``discard``), ``POST /api/v1/alarms/retry`` for all rejected ones,
-``POST /-/reload``. Out: what was done, as the command line says it, and a line in the log that says by whom. Who may is
-the door's business.
+``POST /-/reload``. Out: what was done, in the words of the command line, and a log line with the caller's name.
+`bridge.web.guard` decides who may do it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Admin:
     """The changing handlers of ``/api/v1/alarms``.
 
     Args:
-        records: the alarms that are changed.
+        records: lists and changes alarms.
         mapper: maps a rejected alert anew.
-        reload: reads the configuration again; gives what is wrong with it, line by line.
+        reload: reads the configuration again; returns its problems, line by line.
     """
 
     right: Literal["admin"] = "admin"
@@ -43,19 +43,22 @@ class Admin:
         self._reload = reload
 
     def reconfigure(self, mapper: Mapper) -> None:
-        """Map by other rules from now on."""
+        """Use other rules from now on."""
         self._mapper = mapper
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes of this room."""
-        one = [web.post(f"/api/v1/alarms/{{id}}/{edit}", _kept(self._handler(edit))) for edit in EDITS]
-        every = [web.post("/api/v1/alarms/retry", _kept(self.retry_all))]
-        return [web.post("/-/reload", _kept(self.reload)), *every, *one]
+        """Return the routes of this handler."""
+        edits = [web.post(f"/api/v1/alarms/{{id}}/{edit}", _answering_outages(self._handler(edit))) for edit in EDITS]
+        return [
+            web.post("/-/reload", _answering_outages(self.reload)),
+            web.post("/api/v1/alarms/retry", _answering_outages(self.retry_all)),
+            *edits,
+        ]
 
     async def reload(self, request: web.Request) -> web.Response:
-        """Reload; 500 with every mistake where the old configuration stays."""
-        _log.info("reload asked for", **_asked_by(request))
-        problems = await asyncio.shield(self._reload())  # a half reload is worse than a late answer
+        """Reload the configuration; 500 with every mistake if it is wrong, and the old one stays."""
+        _log.info("reload requested", **_caller(request))
+        problems = await asyncio.shield(self._reload())  # a client that disconnects must not interrupt a reload
         if problems:
             return web.Response(status=500, text="\n".join(["the configuration was not reloaded:", *problems, ""]))
         return web.Response(text="the configuration was reloaded\n")
@@ -65,14 +68,14 @@ class Admin:
         query = request.query
         results = await self._records.retry_all(query.get("target"), query.get("source"), self._map_anew)
         done = sum(result.done for result in results)
-        _log.info("rejected alarms retried", done=done, refused=len(results) - done, **_asked_by(request))
+        _log.info("rejected alarms retried", done=done, refused=len(results) - done, **_caller(request))
         return answer([msgspec.to_builtins(result) for result in results])
 
     def _handler(self, edit: Edit) -> Handler:
         async def handle(request: web.Request) -> web.Response:
             (result,) = await self._records.edit(edit, [request.match_info["id"]], self._map_anew)
             done = {"id": result.id, "done": result.done, "text": result.text}
-            _log.info("alarm edited", edit=edit, **done, **_asked_by(request))
+            _log.info("alarm edited", edit=edit, **done, **_caller(request))
             if result.done:
                 return answer({"id": result.id, "text": result.text})
             return failure(result.text, 409 if result.found else 404)
@@ -83,11 +86,13 @@ class Admin:
         return self._mapper.map(source, context.alert, context.group).mapped
 
 
-def _asked_by(request: web.Request) -> dict[str, str]:
+def _caller(request: web.Request) -> dict[str, str]:
     return {"who": request[WHO], "peer": request.remote or ""}
 
 
-def _kept(handle: Handler) -> Handler:
+def _answering_outages(handle: Handler) -> Handler:
+    """Return the handler with a 503 for a ledger that is unavailable."""
+
     async def answered(request: web.Request) -> web.Response:
         try:
             return await handle(request)

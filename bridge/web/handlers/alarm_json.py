@@ -1,4 +1,4 @@
-"""One alarm as people and programs see it, the same on the command line and over HTTP; pure."""
+"""One alarm as JSON, the same on the command line and over HTTP; pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INTERNAL = (
 
 
 def as_json(view: AlarmView) -> dict[str, Any]:
-    """Return one alarm with its times as RFC 3339, and nothing that is empty."""
+    """Return one alarm with its times as RFC 3339, without empty fields."""
     row = {name: getattr(view.alarm, name) for name in view.alarm.__struct_fields__ if name not in _INTERNAL}
     shown = {name: _time_or_value(name, value) for name, value in row.items() if value not in (None, False)}
     event = {"metadata": view.event.metadata, "annotations": view.event.annotations}
@@ -37,7 +37,7 @@ def as_json(view: AlarmView) -> dict[str, Any]:
 
 def _time_or_value(name: str, value: object) -> object:
     if name == "refresh_due":
-        return bool(value)  # SQLite knows no booleans
+        return bool(value)  # SQLite has no booleans
     if name == "timeout" and isinstance(value, int):
         return format_duration(value)
     is_time = name.endswith(("_at", "_since", "_seen")) and isinstance(value, int)

@@ -1,4 +1,4 @@
-"""``/api/v1/alarms``: the ledger's alarms for programs, and the description of all of ``/api/v1``; reads only."""
+"""``/api/v1/alarms``: the ledger's alarms, and the OpenAPI description of all of ``/api/v1``; reads only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AlarmsApi:
     """The reading handlers of ``/api/v1/alarms``.
 
     Args:
-        records: the alarms.
+        records: lists and shows alarms.
     """
 
     right: Literal["status"] = "status"
@@ -39,7 +39,7 @@ class AlarmsApi:
         ]
 
     async def describe(self, _request: web.Request) -> web.Response:
-        """Answer with the description in OpenAPI's format."""
+        """Answer with the OpenAPI description."""
         return web.Response(body=self._description, content_type="application/json")
 
     async def listing(self, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""``/api/v1/status/config``: the configuration in use, as Prometheus shows its own; secrets are shown as such."""
+"""``/api/v1/status/config``: the configuration in use, as Prometheus shows its own; secrets are replaced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ConfigView:
         self._shown = shown
 
     def reconfigure(self, shown: str) -> None:
-        """Show another one from now on."""
+        """Show another configuration from now on."""
         self._shown = shown
 
     def routes(self) -> list[web.RouteDef]:

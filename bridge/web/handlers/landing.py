@@ -1,4 +1,4 @@
-"""``/``: the page that a person finds behind the port, as on every exporter; reads only."""
+"""``/``: the landing page with links, as on every exporter; reads only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LandingPage:
     """The handler of ``/``.
 
     Args:
-        version: of the bridge.
+        version: the bridge's version.
     """
 
     right: Literal["status"] = "status"
@@ -41,5 +41,5 @@ class LandingPage:
         return [web.get("/", self.show)]
 
     async def show(self, _request: web.Request) -> web.Response:
-        """Answer with the links that lead on."""
+        """Answer with the page."""
         return web.Response(text=self._text, content_type="text/html")

@@ -1,6 +1,6 @@
-"""``/metrics``: what the registry holds, in the format that the scraper asks for; reads only.
+"""``/metrics``: the registry, in the format that the scraper accepts; reads only.
 
-Gauges of the ledger come from counts that it keeps; nothing is counted at a scrape.
+Gauges of the ledger come from counts that it maintains; a scrape counts no rows.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class MetricsHandler:
 
     Args:
         metrics: the registry.
-        ledger: whose counts and ages are shown.
-        clients: of each target, for the token's expiry.
+        ledger: its counts and ages are shown.
+        clients: the AOM client of each target, for the expiry of its token.
         clock: the time.
     """
 
@@ -43,9 +43,9 @@ class MetricsHandler:
         return [web.get("/metrics", self.scrape)]
 
     async def scrape(self, request: web.Request) -> web.Response:
-        """Answer one scrape; while the ledger does not answer, the ages keep their last value."""
+        """Answer one scrape; while the ledger is unavailable, the ages keep their last value."""
         self._set_counts()
-        with contextlib.suppress(LedgerUnavailableError):  # the other metrics are what an operator needs then
+        with contextlib.suppress(LedgerUnavailableError):  # the operator needs the other metrics most during an outage
             await self._set_ages()
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         response = web.Response(body=encode(self._metrics.registry), headers={"Content-Type": content_type})

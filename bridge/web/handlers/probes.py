@@ -1,7 +1,7 @@
-"""Healthy and ready, as every Prometheus component has them; reads only.
+"""The health and readiness probes that every Prometheus component has.
 
-Healthy: the process runs. Ready: the configuration is loaded and the ledger can really commit, on the way of a webhook.
-AOM being down does not make the bridge unready: that is when Alertmanager needs it most.
+Healthy: the process runs. Ready: the configuration is loaded and the ledger has committed a test write, in the same way
+as for a webhook. An outage of AOM does not make the bridge unready: Alertmanager must be able to post meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class HealthHandlers:
     """The handlers of ``/-/healthy`` and ``/-/ready``.
 
     Args:
-        ledger: what readiness writes to.
+        ledger: the readiness probe commits to it.
     """
 
     right: None = None
@@ -40,13 +40,13 @@ class HealthHandlers:
     async def ready(self, _request: web.Request) -> web.Response:
         """Answer 200 when the ledger has just committed, else 503 with the reason.
 
-        Who asks while another one is answered gets the same answer: it asks for no credentials, and a commit is dear.
+        Concurrent probes share one commit: the endpoint is unauthenticated and commits are expensive.
         """
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._probe())
         probing = self._probing
         done, _ = await asyncio.wait({probing}, timeout=_MAX_PROBE_SECONDS)
-        problem = probing.result() if done else "the ledger does not commit in time"
+        problem = probing.result() if done else "the ledger did not commit in time"
         if problem:
             return web.Response(status=503, text=f"aom-bridge is not ready: {problem}\n")
         return web.Response(text="aom-bridge is Ready.\n")
