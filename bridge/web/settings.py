@@ -63,7 +63,7 @@ def _version(text: str) -> str:
     if text in ("TLS12", "TLS13"):
         return text
     if text in ("TLS10", "TLS11"):
-        raise ValueError(f"{text} is insecure (RFC 8996) and not supported. Fix: use TLS12 or TLS13.")
+        raise ValueError(f"{text} has known weaknesses (RFC 8996) and is not supported. Fix: use TLS12 or TLS13.")
     raise ValueError(f"{text!r} is not a version of TLS. Fix: use TLS12 or TLS13.")
 
 

@@ -26,7 +26,7 @@ async def test_the_description_lists_each_route_and_each_state(rig):
     served = {(method, path) for method, path in routes if path.startswith("/api/") and method != "head"}
     described = {(method, path) for path, methods in DESCRIPTION["paths"].items() for method in methods}
     assert described == served
-    assert tuple(DESCRIPTION["components"]["schemas"]["State"]["enum"]) == STATES
+    assert tuple(DESCRIPTION["components"]["schemas"]["State"]["enum"]) == tuple(STATES)
 
 
 async def test_the_description_is_served(tmp_path):
