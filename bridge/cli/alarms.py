@@ -1,29 +1,69 @@
-"""The command `aom-bridge alarms`: looks at the ledger beside the running bridge, and changes it by hand.
+"""The command `aom-bridge alarms`: lists, shows and changes alarms in the ledger beside the running bridge.
 
 In: the command line and `store.url`. Out: a table or JSON, one sentence for each change, and an exit code: 1 when an
-alarm was not there or could not be changed so. Part of the command line: it prints.
+alarm does not exist or could not be changed.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from rich.console import Console
 from rich.table import Table
 
 from bridge import config
-from bridge.cli.terminal import pretty, printable, say
+from bridge.cli.options import Commands, add_command, add_config_file, add_group
+from bridge.cli.terminal import complain, pretty, printable, say
 from bridge.clock import format_rfc3339
 from bridge.errors import BridgeError, UnknownAlarmError
 from bridge.event import Mapped
-from bridge.ledger import EDITS, AlarmFilter, AlarmView, AlertContext, Edit, Edited, MapAnew, OfflineLedger
+from bridge.ledger import STATES, AlarmFilter, AlarmView, AlertContext, Edit, Edited, MapAnew, OfflineLedger
 from bridge.web.handlers import as_json
 
-_CUT = 60
-"""Characters of a name or resource that the table shows."""
+_MAX_CELL_CHARACTERS = 60
+"""What the table shows of a name or resource."""
+
+_DEFAULT_LIMIT = 1_000
+_ID_HELP = "id of the alarm, the beginning of it, or the fingerprint of an alert, for its newest alarm"
+
+_EDITS: dict[Edit, str] = {
+    "retry": "send rejected alarms again, with their reports mapped by the present rules; send waiting alarms at once",
+    "clear": "clear alarms in AOM as if their alerts had resolved now",
+    "discard": "discard alarms without sending anything to AOM",
+}
+
+
+def register(commands: Commands) -> None:
+    """Add the command with its sub-commands."""
+    actions = add_group(commands, "alarms", "list, show and change the alarms in the ledger")
+    listing = add_command(actions, "list", _list, "list alarms, the newest first")
+    add_config_file(listing)
+    listing.add_argument("--state", action="append", choices=STATES, help="only in this state; may be repeated")
+    listing.add_argument("--target", help="only of this target")
+    listing.add_argument("--source", help="only of this source")
+    listing.add_argument(
+        "--limit", type=int, default=_DEFAULT_LIMIT, help=f"maximum number of alarms; default: {_DEFAULT_LIMIT}"
+    )
+    show = add_command(actions, "show", _show, "show all fields of one alarm")
+    add_config_file(show)
+    show.add_argument("id", metavar="ID", help=_ID_HELP)
+    for command in (listing, show):
+        command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
+    for edit, text in _EDITS.items():
+        _register_edit(actions, edit, text)
+
+
+def _register_edit(actions: Commands, edit: Edit, text: str) -> None:
+    command = add_command(actions, edit, partial(_edit, edit), text)
+    add_config_file(command)
+    command.add_argument("ids", nargs="+" if edit != "retry" else "*", metavar="ID", help=_ID_HELP)
+    if edit == "retry":
+        command.add_argument("--all", action="store_true", help="every rejected alarm")
+        command.add_argument("--target", help="with --all: only of this target")
+        command.add_argument("--source", help="with --all: only of this source")
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -44,7 +84,7 @@ def _show(arguments: argparse.Namespace) -> int:
     try:
         view = OfflineLedger(settings.store.url).show(arguments.id)
     except UnknownAlarmError as error:
-        say(f"aom-bridge: {arguments.id}: {error}", file=sys.stderr)
+        complain(f"aom-bridge: {arguments.id}: {error}")
         return 1
     if arguments.output == "json":
         say(*pretty(as_json(view)))
@@ -66,14 +106,14 @@ def _print_table(views: Sequence[AlarmView]) -> None:
             alarm.state,
             alarm.severity,
             *(
-                printable(text[:_CUT])
+                printable(text[:_MAX_CELL_CHARACTERS])
                 for text in (metadata["event_name"], metadata["resource_id"], alarm.target, alarm.source)
             ),
             format_rfc3339(alarm.fired_at),
             alarm.reason or "",
         )
-    wide = None if sys.stdout.isatty() else 200
-    Console(width=wide, highlight=False, markup=False).print(table)
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False, markup=False).print(table)
 
 
 def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
@@ -85,7 +125,8 @@ def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
 
     outcomes = []
     for result in _results(edit, arguments, OfflineLedger(settings.store.url), map_anew):
-        say(f"{result.id[:12]}: {result.text}", file=sys.stdout if result.done else sys.stderr)
+        write = say if result.done else complain
+        write(f"{result.id[:12]}: {result.text}")
         outcomes.append(result.done)
     if not outcomes:
         say("no alarm is rejected")
@@ -100,10 +141,3 @@ def _results(edit: Edit, arguments: argparse.Namespace, ledger: OfflineLedger, m
     if arguments.ids:
         raise BridgeError("both ids and --all are given. Fix: one of the two.")
     return ledger.retry_all(arguments.target, arguments.source, map_anew)
-
-
-COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "alarms list": _list,
-    "alarms show": _show,
-    **{f"alarms {edit}": partial(_edit, edit) for edit in EDITS},
-}

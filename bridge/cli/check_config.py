@@ -1,43 +1,49 @@
-"""Checks one configuration file for `check-config` or `check-web-config`: what is wrong, missing here, or doubtful.
+"""The commands `aom-bridge check-config` and `check-web-config`: what is wrong, missing or doubtful in a file.
 
-In: a file's name. Out: a `Check`, which people read line by line and programs as JSON. It uses serve's own loader.
+In: names of files. Out: lines for people or JSON for programs, and an exit code: 1 when a file has a problem, 2 when
+one cannot be read. The files are read by the loader of `serve`.
 """
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge import config
+from bridge.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG, Commands, add_command, default_config
+from bridge.cli.terminal import complain, pretty, say
 from bridge.config import Problem
 from bridge.web import read_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What came of one file.
-
-    Attributes:
-        file: its name as it was given.
-        problems: what keeps `serve` from running well with it, in the order of the file.
-        warnings: what is doubtful, or missing where the check runs.
-        summary: what a good file holds.
-        is_unreadable: nothing could be checked.
-    """
+    """The result for one file; its fields are what ``--format json`` prints."""
 
     file: str
+    """Its name as it was given."""
+
     problems: list[Problem]
+    """What keeps `serve` from running well with it, in the order of the file."""
+
     warnings: list[Problem]
+    """What is doubtful, or missing where the check runs."""
+
     summary: str = ""
+    """What a good file contains."""
+
     is_unreadable: bool = False
+    """Whether the file could not be read, so that nothing was checked."""
 
     @property
     def is_good(self) -> bool:
-        """Whether there is nothing wrong."""
+        """Whether no problem was found."""
         return not self.problems
 
     @classmethod
     def of(cls, file: str, *, allow_unset: bool) -> Check:
-        """Check a file; ``allow_unset``: variables and secrets' files that are missing here are warnings only."""
+        """Check a file; ``allow_unset``: a missing variable or file with a secret is only a warning."""
         try:
             loaded = config.load(file, allow_unset=allow_unset)
         except config.ConfigError as error:
@@ -49,10 +55,58 @@ class Check:
 
     @classmethod
     def of_web(cls, file: str) -> Check:
-        """Check a file of `--web.config.file` with all that it names."""
+        """Check a file of `--web.config.file`, and the certificates, keys and tokens that it refers to."""
         try:
             policy = read_policy(file)
         except config.ConfigError as error:
             is_unreadable = isinstance(error, config.UnreadableError)
             return cls(file=file, problems=error.problems, warnings=[], is_unreadable=is_unreadable)
         return cls(file=file, problems=[], warnings=list(policy.doubts), summary=policy.summary)
+
+
+def register(commands: Commands) -> None:
+    """Add both commands."""
+    check = add_command(commands, "check-config", _run, "check configuration files as serve would load them")
+    check.add_argument("files", nargs="*", metavar="FILE", help=f"default: ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}")
+    check.add_argument(
+        "--allow-unset", action="store_true", help="only warn of ${VARIABLES} that are not set and of missing files"
+    )
+    web = add_command(commands, "check-web-config", _run_web, "check files of --web.config.file")
+    web.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="web configuration; certificates, keys and tokens it refers to are checked too",
+    )
+    for command in (check, web):
+        command.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    files = arguments.files or [default_config()]
+    return _print([Check.of(file, allow_unset=arguments.allow_unset) for file in files], arguments.format)
+
+
+def _run_web(arguments: argparse.Namespace) -> int:
+    return _print([Check.of_web(file) for file in arguments.files], arguments.format)
+
+
+def _print(checks: Sequence[Check], form: str) -> int:
+    """Print the results as text or JSON; return the exit code."""
+    if form == "json":
+        say(*pretty(checks))
+    else:
+        for check in checks:
+            _print_text(check)
+    if any(check.is_unreadable for check in checks):
+        return 2
+    return 0 if all(check.is_good for check in checks) else 1
+
+
+def _print_text(check: Check) -> None:
+    complain(*(problem.line_of(check.file) for problem in check.problems))
+    complain(*(f"warning: {problem.line_of(check.file)}" for problem in check.warnings))
+    if check.is_good:
+        say(f"{check.file}: SUCCESS: {check.summary}")
+    else:
+        complain(f"{check.file}: FAILED: {len(check.problems)} problem(s)")

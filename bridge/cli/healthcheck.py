@@ -1,35 +1,52 @@
-"""Asks a running bridge on this machine whether it is alive, for containers without curl.
+"""The command `aom-bridge healthcheck`: asks a running bridge whether it is alive, for containers without curl.
 
-In: an address. Out: a sentence, and whether it is. With TLS it needs no certificate: whoever hangs up on plain HTTP is
-alive, and whoever hangs does not answer at all.
+In: an address. Out: a sentence, and an exit code: 1 when the bridge does not answer. With TLS it needs no certificate:
+a bridge that closes a connection of plain HTTP is alive, and one that hangs does not respond at all.
 """
 
 from __future__ import annotations
 
+import argparse
 import socket
 
+from bridge.cli.options import DEFAULT_ADDRESS, Commands, add_command, parse_address
+from bridge.cli.terminal import say
 from bridge.errors import of_connection
 
 _SECONDS = 5
 
 
+def register(commands: Commands) -> None:
+    """Add the command."""
+    alive = add_command(commands, "healthcheck", _run, "ask a running bridge whether it is alive")
+    default = "127.0.0.1" + DEFAULT_ADDRESS
+    help_text = f"address of the running bridge; default: {default}"
+    alive.add_argument("address", nargs="?", default=default, metavar="ADDRESS", help=help_text)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    is_alive, text = ask(*parse_address(arguments.address))
+    say(text)
+    return 0 if is_alive else 1
+
+
 def ask(host: str, port: int) -> tuple[bool, str]:
-    """Return whether the bridge answers, and what it said."""
-    place = f"{host or '127.0.0.1'}:{port}"
+    """Return whether the bridge is alive, and a sentence about its answer."""
+    location = f"{host or '127.0.0.1'}:{port}"
     try:
         with socket.create_connection((host or "127.0.0.1", port), timeout=_SECONDS) as connection:
             connection.settimeout(_SECONDS)
             connection.sendall(b"GET /-/healthy HTTP/1.0\r\n\r\n")
             answer = connection.recv(4_096)
     except TimeoutError:
-        return False, f"{place} does not answer within {_SECONDS} s"
+        return False, f"{location} does not answer within {_SECONDS} s"
     except ConnectionRefusedError:
-        return False, f"nothing listens on {place}"
+        return False, f"nothing listens on {location}"
     except ConnectionError:
         answer = b""
     except OSError as error:
-        return False, of_connection(error, place).what
+        return False, of_connection(error, location).what
     if not answer.startswith(b"HTTP/"):
-        return True, f"{place} is alive, and speaks TLS"
-    status = answer.split(b" ", 2)[1].decode(errors="replace")
-    return status == "200", f"{place} answers {status}"
+        return True, f"{location} is alive, and speaks TLS"
+    status = answer.split(b" ", 2)[1].decode(errors="relocation")
+    return status == "200", f"{location} answers {status}"

@@ -1,7 +1,7 @@
 """The command `aom-bridge map`: what alerts become by the rules, why, and what other rules would change.
 
-In: a webhook's body, or the alerts that the ledger keeps. Out: text. It sends nothing and changes nothing. Part of the
-command line: it prints.
+In: a webhook's body, or the alerts that the ledger keeps. Out: text, and an exit code: with `--diff` 1 when an alert
+would become something else. It sends nothing and changes nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bridge import config
+from bridge.cli.options import Commands, add_command, add_config_file
 from bridge.cli.terminal import pretty, say
 from bridge.clock import system_clock
 from bridge.config import Settings
@@ -32,8 +33,24 @@ class _Item(NamedTuple):
     group: Group
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command; return its exit code: 1 when --diff found a difference."""
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "map", _run, "show rule by rule what a webhook's body becomes")
+    add_config_file(command)
+    command.add_argument("--source", help="source of the alerts; default: that of the configuration")
+    command.add_argument(
+        "--last", type=int, nargs="?", const=1, metavar="N", help="map the newest alert in the ledger, or the newest N"
+    )
+    command.add_argument("--diff", metavar="OTHER.yaml", help="show what another configuration would change")
+    command.add_argument(
+        "payload",
+        nargs="?",
+        metavar="PAYLOAD.json",
+        help="the body of a webhook; - reads standard input; default with --diff: all alerts in the ledger",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True).settings
     if arguments.payload is not None and arguments.last:
         raise BridgeError("both a payload and --last are given. Fix: one of the two.")
@@ -54,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _items(arguments: argparse.Namespace, settings: Settings) -> Iterator[_Item]:
     if arguments.payload is None:
-        yield from _kept(settings, arguments.last)
+        yield from _stored(settings, arguments.last)
         return
     notification = _read(arguments.payload)
     if notification.truncated_alerts:
@@ -63,8 +80,8 @@ def _items(arguments: argparse.Namespace, settings: Settings) -> Iterator[_Item]
         yield _Item(arguments.source or settings.source, alert, notification.group)
 
 
-def _kept(settings: Settings, last: int | None) -> Iterator[_Item]:
-    """Give the alerts of the ledger, the newest first: so many, or all."""
+def _stored(settings: Settings, last: int | None) -> Iterator[_Item]:
+    """Yield the alerts in the ledger, the newest first: as many as ``last``, or all."""
     for view in OfflineLedger(settings.store.url).newest(last):
         yield _Item(view.alarm.source, view.context.alert, view.context.group)
 
@@ -96,7 +113,7 @@ def _show(settings: Settings, mapper: Mapper, item: _Item) -> None:
 
 
 def _compare(items: Iterator[_Item], settings: Settings, other: Settings) -> int:
-    """Print for each alert what the other configuration would make different; return 1 if anything."""
+    """Print for each alert what the other configuration would change; return 1 if it changes an alert."""
     mapper, changed_mapper = settings.mapper(), other.mapper()
     count = changed = 0
     for item in items:

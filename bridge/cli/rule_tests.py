@@ -1,12 +1,13 @@
-"""Unit tests of mapping rules, in the manner of `promtool test rules`.
+"""The command `aom-bridge test-rules`: runs unit tests of mapping rules, as `promtool test rules` does.
 
-In: a file that names a configuration and lists alerts with what is expected of them. Out: for each test the
-differences, none if it passes. Only what is expected is compared: a subset is enough. It maps with the bridge's own
-mapper and sends nothing.
+In: files that name a configuration and list alerts with what is expected of them. Out: for each test the differences,
+none if it passes; a report for CI systems; and an exit code: 1 when a test fails, 2 when a file cannot be read. Only
+what is expected is compared: a subset is enough. It maps with the bridge's own mapper and sends nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,15 +15,18 @@ from pathlib import Path
 from typing import Literal
 
 from bridge import config
+from bridge.cli.options import Commands, add_command
+from bridge.cli.terminal import say
 from bridge.clock import MINUTE, format_rfc3339, parse_rfc3339, system_clock
 from bridge.errors import BridgeError, of_file
 from bridge.mapping import Mapper
 from bridge.notification import Alert, Group, fingerprint
+from bridge.typed_yaml.section import Problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestedAlert:
-    """An alert as a test writes it; what it leaves out is as usual."""
+    """An alert as a test writes it; a field that is not given has its default."""
 
     labels: dict[str, str]
     annotations: dict[str, str] = field(default_factory=dict)
@@ -41,7 +45,7 @@ class TestedGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What is compared; what is not given is not."""
+    """What is compared; a field that is not given is not compared."""
 
     rule: str | None = None
     target: str | None = None
@@ -61,7 +65,7 @@ class RuleTest:
     group: TestedGroup = field(default_factory=TestedGroup)
     source: str | None = None
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return what is wrong with the test itself: pairs of the key and the sentence."""
         found = []
         if self.alert.starts_at and not _is_time(self.alert.starts_at):
@@ -81,17 +85,48 @@ class RuleTests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of one test; ``differences``: lines, empty if it passed."""
+    """The result of one test; ``differences``: lines, empty if it passed."""
 
     name: str
     differences: list[str]
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "test-rules", _run, "run unit tests of mapping rules")
+    command.add_argument("files", nargs="+", metavar="FILE", help="a file of tests; it names its configuration")
+    command.add_argument("--junit", metavar="FILE", help="write a report that CI systems read")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    results = [(file, *_run_safely(file)) for file in arguments.files]
+    for file, tests, _ in results:
+        say(f"Unit Testing:  {file}")
+        for result in tests:
+            if result.differences:
+                say(f"  FAILED: {result.name}", *(f"    {line}" for line in result.differences))
+        if not any(result.differences for result in tests):
+            say(f"  SUCCESS: {len(tests)} test(s)")
+    if arguments.junit:
+        write_junit(arguments.junit, [(file, tests) for file, tests, _ in results])
+    return max(code for _, _, code in results)
+
+
+def _run_safely(file: str) -> tuple[list[Result], int]:
+    """Run one file and return an exit code; a file that cannot be used is a failed test, and the others still run."""
+    try:
+        results = run_file(file)
+    except config.ConfigError as error:
+        code = 2 if isinstance(error, config.UnreadableError) else 1
+        return [Result(name="the file itself", differences=error.lines())], code
+    return results, int(any(result.differences for result in results))
 
 
 def run_file(file: str) -> list[Result]:
     """Run the tests of a file.
 
     Raises:
-        BridgeError: it, or its configuration, cannot be read; every mistake is told.
+        BridgeError: it, or its configuration, cannot be read; the error names every mistake.
     """
     read = config.read_as(RuleTests, config.read_file(file), file)
     settings = config.load(str(Path(file).parent / read.config), allow_unset=True).settings
@@ -148,12 +183,12 @@ def _is_time(text: str) -> bool:
 
 
 def junit(results: Sequence[tuple[str, Sequence[Result]]]) -> str:
-    """Return results of files as JUnit's XML, which CI systems read."""
+    """Return the results of files as XML in the format of JUnit, which CI systems read."""
     root = ET.Element("testsuites")
-    for file, some in results:
-        failures = sum(bool(result.differences) for result in some)
-        suite = ET.SubElement(root, "testsuite", name=file, tests=str(len(some)), failures=str(failures))
-        for result in some:
+    for file, tests in results:
+        failures = sum(bool(result.differences) for result in tests)
+        suite = ET.SubElement(root, "testsuite", name=file, tests=str(len(tests)), failures=str(failures))
+        for result in tests:
             case = ET.SubElement(suite, "testcase", name=result.name, classname=file)
             if result.differences:
                 failure = ET.SubElement(case, "failure", message=result.differences[0])
@@ -167,7 +202,7 @@ def junit(results: Sequence[tuple[str, Sequence[Result]]]) -> str:
 
 
 def _fit(text: str) -> str:
-    """Return a text that XML can hold."""
+    """Return a text without the characters that XML cannot contain."""
     return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
 
 

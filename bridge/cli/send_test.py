@@ -1,26 +1,32 @@
-"""Tries one target for real, step by step: can its address be found and reached, may we report, list and clear there?
+"""The command `aom-bridge send-test`: tries targets for real, step by step, from the address to a cleared alarm.
 
-In: a target's settings. Out: `Step`s, each as soon as it is known, with what to do where it failed. It reports one
-alarm of severity Info under its own name and clears it again; where it cannot, AOM does so by age. It uses the bridge's
-own client, and no ledger. The IAM actions: AOM API reference, "Alarm Actions".
+In: the targets of a configuration. Out: one line for each step as soon as its result is known, with a fix where it
+failed, and an exit code: 1 when a step failed. It reports one alarm of severity Info under its own name and clears it
+again; where it cannot, AOM clears it by age. It uses the bridge's own client, and no ledger. The IAM actions: AOM API
+reference, "Alarm Actions".
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import io
 import secrets
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
-import msgspec
 from yarl import URL
 
-from bridge import event
+from bridge import config, event, log
 from bridge.aom import AomClient, ListedAlarm, ListKind, Outcome, Query, TargetSettings
-from bridge.clock import HOUR, MINUTE, SECOND, Clock, Millis, format_duration
-from bridge.errors import of_connection
+from bridge.cli.options import Commands, add_command, add_config_file
+from bridge.cli.terminal import say
+from bridge.clock import HOUR, MINUTE, SECOND, Clock, Millis, format_duration, system_clock
+from bridge.errors import BridgeError, of_connection
 from bridge.event import FINGERPRINT_KEY, SOURCE_KEY, Event
+from bridge.typed_yaml.scalars import parse_duration
 
 SOURCE = "aom-bridge-send-test"
 _LIFE: Millis = 10 * MINUTE
@@ -31,26 +37,81 @@ _POLL_SECONDS = 0.5
 
 _FIXES = {
     "forbidden": "give the user the IAM action {action} in this project, and in its enterprise project",
-    "not_found": "project_id, or endpoint and region, name nothing that AOM knows; the project's id stands in the"
-    " console under My Credentials",
+    "not_found": "AOM does not know project_id, or endpoint and region are wrong; the console shows the project's id"
+    " under My Credentials",
     "rate_limited": "another program uses up the rate limit of this account; try again, and lower rate_limit",
-    "timeout": "a firewall may swallow the answer; or a proxy is needed: proxy_url",
-    "connection": "the connection broke; a firewall, or a proxy that is needed: proxy_url",
-    "refused": "AOM refuses what every bridge sends: please open an issue with these words",
+    "timeout": "a firewall may drop the response; or a proxy is needed: proxy_url",
+    "connection": "the connection was broken off, by a firewall for example; or a proxy is needed: proxy_url",
+    "refused": "AOM refuses the alarm that every bridge sends: please open an issue with this line",
 }
 
 
-class Step(msgspec.Struct, frozen=True):
-    """One thing that was tried.
+def register(commands: Commands) -> None:
+    """Add the command."""
+    text = "report, find and clear one test alarm, and show which steps work"
+    command = add_command(commands, "send-test", _run, text)
+    add_config_file(command)
+    command.add_argument("--target", action="append", help="only this target; may be repeated")
+    command.add_argument(
+        "--wait", type=_duration, metavar="DURATION", help="for how long AOM's list may lag; default: lookup_wait"
+    )
 
-    ``outcome``: ``ok``, ``FAIL``, or ``skip`` after an earlier failure; ``fix``: what to do about it.
-    """
+
+def _duration(text: str) -> Millis:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = config.load(arguments.config_file).settings
+    log.configure("error", "logfmt", io.StringIO())  # the printed steps replace the log
+    names = arguments.target or list(settings.targets)
+    unknown = [name for name in names if name not in settings.targets]
+    if unknown:
+        known = ", ".join(settings.targets)
+        raise BridgeError(f"no target is called {unknown[0]!r}. Fix: one of {known}.")
+    return asyncio.run(_try_targets({name: settings.targets[name] for name in names}, arguments.wait))
+
+
+async def _try_targets(targets: Mapping[str, TargetSettings], wait: Millis | None) -> int:
+    failed = 0
+    for name, target in targets.items():
+        say(f"target {name}: {target.aom_url}, project {target.project_id}")
+        steps = SendTest(name, target, target.lookup_wait if wait is None else wait, system_clock)
+        async for step in steps.run():
+            failed += step.outcome == "FAIL"
+            _print(step)
+    say("this does not work yet" if failed else "alarms can be reported, found and cleared")
+    return 1 if failed else 0
+
+
+def _print(step: Step) -> None:
+    took = format_duration(step.took) if step.outcome != "skip" else ""
+    say(f"  {step.outcome:<5} {step.name:<12} {took:>8}  {step.text}")
+    if step.fix:
+        say(f"{'':21}{'':>8}  Fix: {step.fix}")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The result of one step."""
 
     name: str
+    """Its name, such as ``report``."""
+
     outcome: str
+    """``ok``, ``FAIL``, or ``skip`` after an earlier failure."""
+
     text: str
+    """What was found."""
+
     fix: str = ""
+    """What to do about a failure."""
+
     took: Millis = 0
+    """Its duration."""
 
 
 class _FailedError(Exception):
@@ -62,12 +123,12 @@ class _FailedError(Exception):
 
 
 class SendTest:
-    """One try of one target.
+    """One test of one target.
 
     Args:
-        name: the target's.
+        name: the target's name.
         settings: its settings.
-        wait: for how long the list may lag.
+        wait: for how long AOM's list may lag.
         clock: the time.
     """
 
@@ -83,7 +144,7 @@ class SendTest:
         self._found: list[ListedAlarm] = []
 
     async def run(self) -> AsyncIterator[Step]:
-        """Try everything; yields a step for each."""
+        """Try each step and yield its result."""
         await self._client.start()
         try:
             async for step in self._steps():
@@ -103,9 +164,9 @@ class SendTest:
         ]
         failed, skipped = "", list[str]()
         for name, attempt in tries:
-            # Worth a try although an earlier step failed: AOM may hold the alarm, and is spared it.
-            is_worth = (name == "clear" and failed == "list") or (name in ("list", "clear") and self._may_be_open)
-            if failed and not is_worth:
+            # Still try to clear after a failure: AOM may hold the test alarm.
+            must_try = (name == "clear" and failed == "list") or (name in ("list", "clear") and self._may_be_open)
+            if failed and not must_try:
                 skipped.append(name)
                 continue
             step = await self._try(name, attempt)
@@ -129,14 +190,14 @@ class SendTest:
     async def _address(self) -> str:
         hop = self._first_hop()
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)
+            answers = await asyncio.get_running_loop().getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)
         except OSError as error:
             what, _ = of_connection(error, f"{hop.host}:{hop.port}")
-            fix = "correct endpoint, region or proxy_url, or the name server that this machine asks"
+            fix = "correct endpoint, region or proxy_url, or the name server that this machine uses"
             raise _FailedError(what, fix) from None
-        addresses = sorted({str(one[4][0]) for one in found})
-        which = "the proxy " if self._settings.proxy_url else ""
-        return f"{which}{hop.host} is {', '.join(addresses)}"
+        addresses = sorted({str(address[0]) for *_, address in answers})
+        prefix = "the proxy " if self._settings.proxy_url else ""
+        return f"{prefix}{hop.host} is {', '.join(addresses)}"
 
     async def _connection(self) -> str:
         hop = self._first_hop()
@@ -156,11 +217,11 @@ class SendTest:
         outcome = await self._client.authenticate()
         if outcome.reason == "unavailable":
             what, _, fix = outcome.detail.partition(". Fix: ")
-            raise _FailedError(what, f"{fix.rstrip('.')}; iam_endpoint, or region, leads there".lstrip("; "))
+            raise _FailedError(what, f"{fix.rstrip('.')}; the address is from iam_endpoint or region".lstrip("; "))
         self._check(outcome, "")
         expires_at = self._client.credentials.expires_at
-        life = f", for {format_duration(expires_at - self._clock())}" if expires_at else ""
-        return f"there by {self._settings.auth.method}{life}"
+        life = f", valid for {format_duration(expires_at - self._clock())}" if expires_at else ""
+        return f"obtained by {self._settings.auth.method}{life}"
 
     def _event(self) -> Event:
         metadata = {
@@ -173,7 +234,7 @@ class SendTest:
             FINGERPRINT_KEY: self._fingerprint,
             SOURCE_KEY: SOURCE,
         }
-        message = "aom-bridge send-test tries whether alarms arrive; it clears this one"
+        message = "aom-bridge send-test checks that alarms arrive; it clears this one"
         return Event(metadata, {"message": message}, _LIFE)
 
     async def _report(self) -> str:
@@ -189,36 +250,41 @@ class SendTest:
         if lag is None:
             fix = "enterprise_project_id must be that of the alarms; a list that lags for longer needs a longer --wait"
             raise _FailedError(f"AOM's list did not show the alarm within {format_duration(self._wait)}", fix)
-        kept = any(one.id == self._id for one in self._found)
-        if not kept and self._settings.clear_by == "id":
-            text = f"shown after {format_duration(lag)}, but under an id of AOM's own: clear_by: id clears nothing here"
+        has_our_id = any(alarm.id == self._id for alarm in self._found)
+        if not has_our_id and self._settings.clear_by == "id":
+            text = (
+                f"shown after {format_duration(lag)}, but under an id that AOM made: clear_by: id clears nothing here"
+            )
             raise _FailedError(text, "set clear_by: lookup")
-        whose = "AOM keeps our ids (clear_by: id would work, too)" if kept else "AOM makes ids of its own"
-        return f"shown after {format_duration(lag)}; {whose}"
+        ids = "AOM keeps our ids (clear_by: id would work, too)" if has_our_id else "AOM makes its own ids"
+        return f"shown after {format_duration(lag)}; {ids}"
 
     async def _clear(self) -> str:
         now = self._clock()
-        ids = [one.id for one in self._found] or [self._id]
-        entries = [event.clear(self._event(), aom_id=one, starts_at=self._begun, ends_at=now, now=now) for one in ids]
+        ids = [alarm.id for alarm in self._found] or [self._id]
+        entries = [
+            event.clear(self._event(), aom_id=aom_id, starts_at=self._begun, ends_at=now, now=now) for aom_id in ids
+        ]
         outcome = await self._client.push([*map(self._client.encode, entries)], "clear", now + _DEADLINE)
         self._check(outcome, "aom:alarm:put")
         if self._found:
             return "AOM accepted the clear"
-        return f"AOM answered {outcome.status} to a clear by our own id; by age it ends in {format_duration(_LIFE)}"
+        by_age = f"AOM clears the alarm by age in {format_duration(_LIFE)}"
+        return f"AOM answered {outcome.status} to a clear by our own id; {by_age}"
 
     async def _cleared(self) -> str:
         lag = await self._until(lambda found: not found)
         if lag is None:
-            fix = "look at the alarm in AOM's console; please open an issue with what it shows"
+            fix = "look at the alarm in AOM's console; please open an issue with what the console shows"
             raise _FailedError(f"AOM still lists the alarm after {format_duration(self._wait)}", fix)
-        return f"not listed any more after {format_duration(lag)}"
+        return f"no longer listed after {format_duration(lag)}"
 
-    async def _until(self, is_so: Callable[[list[ListedAlarm]], bool]) -> Millis | None:
-        """Ask the list again and again until it is so; return how long that took, None if it never was."""
+    async def _until(self, is_done: Callable[[list[ListedAlarm]], bool]) -> Millis | None:
+        """Ask the list repeatedly until it satisfies the condition; return how long that took, None after `wait`."""
         begun = self._clock()
         while True:
             found = await self._listed("active_alert")
-            if is_so(found):
+            if is_done(found):
                 self._found = found or self._found
                 return self._clock() - begun
             if self._clock() - begun >= self._wait:
@@ -234,7 +300,7 @@ class SendTest:
 
     def _check(self, outcome: Outcome, action: str) -> None:
         if not outcome.accepted:
-            fix = _FIXES.get(outcome.reason, "AOM or IAM is in trouble; try again later").format(action=action)
+            fix = _FIXES.get(outcome.reason, "AOM or IAM has a fault; try again later").format(action=action)
             if outcome.reason == "unauthorized":
                 fix = self._settings.auth.hint
             what, _, own = outcome.detail.partition(". Fix: ")

@@ -1,13 +1,14 @@
-"""What the command line prints: text for people and JSON for programs, safe to look at in a terminal; the floor.
+"""What the command line prints: text for people and JSON for programs, safe to look at in a terminal.
 
-In: text and values, of which labels come from anybody. Out: lines on standard output or standard error. Whatever is
-not printable (line breaks in a value, terminal escapes, marks that turn the direction of writing) is written as JSON
-escapes it, so that nothing steers the terminal or forges a line, and programs still read the very same value.
+In: text and values, also labels of alerts, which may contain anything. Out: lines on standard output or standard error.
+Characters that are not printable (line breaks in a value, terminal escapes, marks that turn the direction of writing)
+are written as JSON escapes, so that no text controls the terminal or forges a line, and programs read the same value.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import TextIO
 
 import msgspec
@@ -19,6 +20,11 @@ def say(*lines: str, file: TextIO | None = None) -> None:
         print(printable(line), file=file, flush=True)
 
 
+def complain(*lines: str) -> None:
+    """Print lines on standard error."""
+    say(*lines, file=sys.stderr)
+
+
 def printable(text: str) -> str:
     r"""Return a text with an escape, such as ``\u001b``, for each character that is not printable."""
     if text.isprintable():
@@ -27,5 +33,5 @@ def printable(text: str) -> str:
 
 
 def pretty(value: object) -> list[str]:
-    """Return a value as the lines of JSON for people."""
+    """Return a value as indented JSON, line by line."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode().split("\n")

@@ -16,13 +16,12 @@ from bridge_rig import settings_text
 from programs import need
 from waiting import until
 
-from bridge.cli.main import COMMANDS
-from bridge.cli.options import parser
+from bridge.cli.main import parser
 
 
 def parsed(words):
     """Give what the command line makes of these words; it exits where it does not take them."""
-    return parser(dict.fromkeys(COMMANDS, print)).parse_args(words)
+    return parser().parse_args(words)
 
 
 class Process:

@@ -1,0 +1,89 @@
+"""The command `aom-bridge serve`: runs the bridge until it is stopped.
+
+In: the command line and the configuration file. Out: a running bridge, log lines on standard error, and the exit code
+0. The server is imported only when it runs, so that the other commands start faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+
+from bridge import config, log
+from bridge.cli.options import DEFAULT_ADDRESS, Commands, add_command, add_config_file, parse_address
+from bridge.cli.signals import run_until_stopped
+
+_log = log.logger("cli")
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    serve = add_command(commands, "serve", _run, "run the bridge")
+    add_config_file(serve)
+    serve.add_argument(
+        "--web.listen-address",
+        dest="listen_address",
+        default=DEFAULT_ADDRESS,
+        metavar="ADDRESS",
+        help=f"address to listen on; default: {DEFAULT_ADDRESS}",
+    )
+    serve.add_argument(
+        "--web.admin-listen-address",
+        dest="admin_address",
+        metavar="ADDRESS",
+        help="address for status and changes; --web.listen-address then serves only webhooks and probes",
+    )
+    serve.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        default="",
+        metavar="FILE",
+        help="TLS, users, tokens and their rights, in the format of Prometheus; reloaded when it changes",
+    )
+    serve.add_argument(
+        "--web.enable-admin",
+        dest="is_admin_open",
+        action="store_true",
+        help="accept reloads and changes of alarms from any address; default: from loopback or with that right only",
+    )
+    serve.add_argument(
+        "--config.watch", dest="watch", action="store_true", help="reload when the configuration file changes"
+    )
+    serve.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info", help="default: info")
+    serve.add_argument(
+        "--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt", help="default: logfmt"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import uvloop  # noqa: PLC0415 - other commands start faster without the server
+
+    from bridge.app import App  # noqa: PLC0415 - other commands start faster without the server
+    from bridge.ledger import writing_process  # noqa: PLC0415 - other commands start faster without the server
+    from bridge.web import WebOptions  # noqa: PLC0415 - other commands start faster without the server
+
+    log.configure(arguments.log_level, arguments.log_format, for_good=True)
+    loaded = _load(arguments.config_file)
+    address = parse_address(arguments.listen_address)
+    options = WebOptions(
+        config_file=arguments.web_config_file,
+        admin_address=parse_address(arguments.admin_address) if arguments.admin_address else None,
+        is_admin_open=arguments.is_admin_open,
+    )
+    file, watch = arguments.config_file, arguments.watch
+    gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
+    writer = writing_process(loaded.settings.store.url)
+    try:
+        app = App(loaded.settings, address, file=file, watch=watch, door=options, shown=loaded.shown, writer=writer)
+        return uvloop.run(run_until_stopped(app.start, app.stop, app.reload))
+    finally:
+        if writer is not None:
+            writer.end()
+
+
+def _load(file: str) -> config.Loaded:
+    """Read the configuration, and log what is doubtful about it."""
+    loaded = config.load(file)
+    for problem in (*loaded.missing, *loaded.doubts):
+        _log.warning("doubtful configuration", place=f"{file}:{problem.line}", path=problem.path, problem=problem.text)
+    return loaded
