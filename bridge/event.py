@@ -1,8 +1,8 @@
-"""Build: the AOM event, and AOM's limits kept by construction; pure.
+"""Builds AOM's events, within AOM's limits; pure.
 
-In: fields and labels as text of any shape. Out: an `Event` that AOM accepts. Whatever Alertmanager's side holds,
-nothing here raises: what is too long is cut between characters with a visible mark, what AOM cannot hold is
-replaced, what does not fit is left out and counted.
+In: fields and labels as any text. Out: an `Event` that AOM accepts. No input raises an exception here: a text that is
+too long is cut between characters with a visible mark, characters that AOM cannot store are replaced, and labels and
+annotations over AOM's number are left out and counted.
 
 Limits (Huawei Cloud AOM API reference, "Reporting Events and Alarms"): the six mandatory metadata keys, values of 1 to
 2,048 characters (counted here in UTF-16 units, as a Java service counts), at most 30 metadata keys and 30
@@ -36,10 +36,10 @@ FINGERPRINT_KEY = "alert_fingerprint"
 SOURCE_KEY = "alert_source"
 
 START_ANNOTATION = "alert_starts_at"
-"""Says when the alert began, where AOM had to be told another start."""
+"""The annotation with the alert's own start, where the report carries another start."""
 
-OURS = (FINGERPRINT_KEY, SOURCE_KEY)
-"""What makes every alarm unique and findable; no rule may set them."""
+BRIDGE_KEYS = (FINGERPRINT_KEY, SOURCE_KEY)
+"""The bridge's own metadata keys, which make every alarm unique and findable; no rule may set them."""
 
 MAX_KEYS = 30
 MAX_ANNOTATIONS = 30
@@ -50,14 +50,14 @@ MAX_ANNOTATION_CHARACTERS = 16_384
 MIN_TIMEOUT: Millis = MINUTE
 MAX_TIMEOUT: Millis = 15 * DAY
 
-_MARK = "…"
+_CUT_MARK = "…"
 _BREAKS = re.compile("\r\n|[\n\r\t\u0085\u2028\u2029]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROLS_BUT_BREAKS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Event(msgspec.Struct, frozen=True):
-    """What one alert becomes for AOM: all that stays fixed from the report to the clear."""
+    """An alert as AOM sees it: the content that stays the same from the report to the clear."""
 
     metadata: dict[str, str]
     annotations: dict[str, str]
@@ -75,7 +75,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Mapped(msgspec.Struct, frozen=True):
-    """What mapping says of one alert: its event and target, or that a rule dropped it (``event`` is None)."""
+    """The result of mapping one alert: its event, target and rule; ``event`` is None where a rule dropped it."""
 
     event: Event | None
     target: str
@@ -105,85 +105,85 @@ def report(
 ) -> AomEvent:
     """Return the entry that reports the alarm.
 
-    AOM may run ``timeout`` from the start instead of the arrival, and keep the start that it was told first, so the
-    time already passed since then is sent on top; a start too old for that, within AOM's 15 days, is moved up.
+    AOM may count ``timeout`` from the alarm's start instead of the report's arrival, and may keep the first start that
+    was sent. So the time that has passed since then is added to the timeout. If that would exceed AOM's maximum of
+    15 days, a later start is sent.
 
     Args:
-        event: what is reported.
+        event: the content of the report.
         alarm_id: our id of the alarm.
-        starts_at: when it began, as far as AOM takes it.
+        starts_at: when the alert started; a start in the future is sent as ``now``.
         now: the time.
-        first_start: the start that AOM was told first.
-        true_start: the start that its sender gave; an annotation holds it where the report carries another start.
+        first_start: the start in the first report of this alarm; None for the first report.
+        true_start: the start that Alertmanager sent; added as an annotation where the report carries another start.
     """
     started = max(1, min(now, max(starts_at, now - max(0, MAX_TIMEOUT - event.timeout))))
     is_moved = true_start is not None and true_start != started
     annotations = _with_start(event.annotations, true_start) if is_moved else event.annotations
-    passed = now - max(1, min(started, started if first_start is None else first_start))
+    elapsed = now - max(1, min(started, started if first_start is None else first_start))
     return AomEvent(
         id=alarm_id,
         starts_at=started,
         metadata=event.metadata,
         annotations=annotations,
-        timeout=max(MIN_TIMEOUT, min(event.timeout + passed, MAX_TIMEOUT)),
+        timeout=max(MIN_TIMEOUT, min(event.timeout + elapsed, MAX_TIMEOUT)),
     )
 
 
 def _with_start(annotations: dict[str, str], true_start: Millis | None) -> dict[str, str]:
-    kept = list(annotations.items())[: MAX_ANNOTATIONS - 1]
-    return {**dict(kept), START_ANNOTATION: format_rfc3339(true_start or 0)}
+    others = list(annotations.items())[: MAX_ANNOTATIONS - 1]
+    return {**dict(others), START_ANNOTATION: format_rfc3339(true_start or 0)}
 
 
 def clear(event: Event, *, aom_id: str, starts_at: Millis, ends_at: Millis, now: Millis) -> AomEvent:
-    """Return the entry that clears the alarm which AOM knows by ``aom_id``."""
+    """Return the entry that clears the alarm with AOM's id ``aom_id``."""
     started = max(1, min(starts_at, now))
     entry = report(event, alarm_id=aom_id, starts_at=started, now=now)
     return msgspec.structs.replace(entry, starts_at=started, ends_at=max(started, min(ends_at, now)))
 
 
-def metadata_value(text: str, longest: int = MAX_VALUE_CHARACTERS) -> str:
-    """Return the text as one line that AOM's metadata can hold; empty stays empty."""
-    if len(text) * 2 <= longest and text.isprintable():
+def metadata_value(text: str, max_units: int = MAX_VALUE_CHARACTERS) -> str:
+    """Return the text as one line that AOM accepts as a metadata value; an empty text stays empty."""
+    if len(text) * 2 <= max_units and text.isprintable():
         return text
-    text = text[: 2 * longest + 2]  # all that can be left of it: the longest break is two characters
-    return cut(_CONTROLS.sub("\ufffd", _BREAKS.sub(" ", text)), longest)
+    text = text[: 2 * max_units + 2]  # no more can remain: the max_units line break is two characters
+    return cut(_CONTROLS.sub("\ufffd", _BREAKS.sub(" ", text)), max_units)
 
 
 def annotation_value(text: str) -> str:
-    """Return the text as an annotation can hold it: line breaks and tabs stay."""
+    """Return the text as AOM accepts it in an annotation: line breaks and tabs stay."""
     if len(text) * 2 <= MAX_ANNOTATION_CHARACTERS and text.isprintable():
         return text
     return cut(_CONTROLS_BUT_BREAKS.sub("\ufffd", text[: MAX_ANNOTATION_CHARACTERS + 1]), MAX_ANNOTATION_CHARACTERS)
 
 
-def cut(text: str, longest: int) -> str:
-    """Cut to so many UTF-16 units, between characters, with a visible mark where something is missing."""
-    if len(text) * 2 <= longest:
+def cut(text: str, max_units: int) -> str:
+    """Cut a text to a number of UTF-16 units, between characters, and mark the cut."""
+    if len(text) * 2 <= max_units:
         return text
     units = text.encode("utf-16-le")
-    if len(units) <= longest * 2:
+    if len(units) <= max_units * 2:
         return text
-    return units[: (longest - 1) * 2].decode("utf-16-le", errors="ignore") + _MARK
+    return units[: (max_units - 1) * 2].decode("utf-16-le", errors="ignore") + _CUT_MARK
 
 
 def build_metadata(
-    fixed: Mapping[str, str], labels: Iterable[tuple[str, str]], first: Sequence[Collection[str]] = ()
+    fixed: Mapping[str, str], labels: Iterable[tuple[str, str]], preferred: Sequence[Collection[str]] = ()
 ) -> tuple[dict[str, str], list[str]]:
-    """Join fixed fields and labels to metadata; return it with the names of those that found no place.
+    """Build metadata from fixed fields and labels; return it with the names of the labels that were left out.
 
-    ``fixed`` comes first, in its order; empty values are left out. A label whose name is taken becomes
-    ``label_<name>``. Where there is no room for all, labels of the names in ``first`` come before the others, which
-    come in name order.
+    ``fixed`` comes first, in its order; empty values are omitted. A label whose name is taken becomes ``label_<name>``.
+    If the keys exceed AOM's number, the labels named in ``preferred`` come before the others, which come in name order.
     """
-    joined = _joined_as_it_is(fixed, labels := sorted(labels))
+    joined = _joined_unchanged(fixed, labels := sorted(labels))
     if joined is not None:
         return joined, []
     if len(fixed) + len(labels) > MAX_KEYS:
-        labels.sort(key=lambda label: next((rank for rank, names in enumerate(first) if label[0] in names), len(first)))
+        labels.sort(key=lambda label: _rank(label[0], preferred))
     joined, left_out = {}, []
     for name, value in (*fixed.items(), *labels):
-        longest = MAX_PROVIDER_CHARACTERS if name == "resource_provider" else MAX_VALUE_CHARACTERS
-        cleaned = value if len(value) * 2 <= longest and value.isprintable() else metadata_value(value, longest)
+        max_units = MAX_PROVIDER_CHARACTERS if name == "resource_provider" else MAX_VALUE_CHARACTERS
+        cleaned = value if len(value) * 2 <= max_units and value.isprintable() else metadata_value(value, max_units)
         if cleaned and len(joined) < MAX_KEYS:
             key = _clean_key(name)
             joined[key if key not in joined else _free_key(key, joined)] = cleaned
@@ -192,8 +192,12 @@ def build_metadata(
     return joined, left_out
 
 
-def _joined_as_it_is(fixed: Mapping[str, str], labels: Sequence[tuple[str, str]]) -> dict[str, str] | None:
-    """Return the metadata where nothing needs to be cleaned, cut, renamed or left out, as nearly always; else None."""
+def _rank(name: str, preferred: Sequence[Collection[str]]) -> int:
+    return next((rank for rank, names in enumerate(preferred) if name in names), len(preferred))
+
+
+def _joined_unchanged(fixed: Mapping[str, str], labels: Sequence[tuple[str, str]]) -> dict[str, str] | None:
+    """Fast path, for almost every alert: return the metadata if nothing must be changed or left out, else None."""
     joined = {**fixed, **dict(labels)}
     text = "".join(joined.values())
     if (
@@ -229,19 +233,19 @@ def _free_key(name: str, taken: Mapping[str, str]) -> str:
 
 
 def build_annotations(texts: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Return the annotations that AOM takes, in the given order, and the names of those that found no place."""
-    whole = "".join(texts.values())
-    is_short = len(whole) * 2 <= MAX_ANNOTATION_CHARACTERS and len(texts) <= MAX_ANNOTATIONS
-    if is_short and whole.isprintable() and all(texts.values()) and _are_clean(tuple(texts)):
-        return dict(texts), []  # as nearly always
-    kept: dict[str, str] = {}
+    """Return the annotations that AOM accepts, in the given order, and the names of those that were left out."""
+    joined = "".join(texts.values())
+    is_short = len(joined) * 2 <= MAX_ANNOTATION_CHARACTERS and len(texts) <= MAX_ANNOTATIONS
+    if is_short and joined.isprintable() and all(texts.values()) and _are_clean(tuple(texts)):
+        return dict(texts), []  # fast path: almost every alert
+    annotations: dict[str, str] = {}
     left_out = []
     for name, text in texts.items():
         cleaned = annotation_value(text)
         if not cleaned:
             continue
-        if len(kept) >= MAX_ANNOTATIONS:
+        if len(annotations) >= MAX_ANNOTATIONS:
             left_out.append(name)
             continue
-        kept[_free_key(name, kept)] = cleaned
-    return kept, left_out
+        annotations[_free_key(name, annotations)] = cleaned
+    return annotations, left_out

@@ -1,10 +1,10 @@
-"""Parse: the body of one webhook of Alertmanager (payload v4) or Grafana (v1) to a frozen `Notification`; pure.
+"""Parses the body of one webhook of Alertmanager (payload v4) or Grafana (v1) to a frozen `Notification`; pure.
 
-In: bytes as they came over HTTP. Out: `Notification` with its `Alert`s, or a `PayloadError` that says what is wrong
-and where. Facts about the payload: Alertmanager 0.25 to 0.33, measured; unknown keys are accepted, since each
+In: the bytes of an HTTP request's body. Out: a `Notification` with its `Alert`s, or a `PayloadError` that says what is
+wrong and where. Facts about the payload: measured with Alertmanager 0.25 to 0.33; unknown keys are accepted, since each
 version adds some. Grafana's alerts have the same keys and some more, of which the links become annotations
-(Grafana's documentation of its webhook contact point). Nothing here knows AOM, and nothing is cut or cleaned for it:
-only lone surrogates, which no UTF-8 text can hold, become U+FFFD, as Go's own decoder does.
+(Grafana's documentation of its webhook contact point). This module knows nothing of AOM and cuts nothing for it; only
+lone surrogates, which UTF-8 cannot encode, become U+FFFD, as in Go's decoder.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _FNV_OFFSET = 0xCBF29CE484222325
 _FNV_PRIME = 0x100000001B3
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _FINGERPRINT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_EXCERPT = 80
+_MAX_EXCERPT_CHARACTERS = 80
 _VERSIONS = ("4", "1")
-"""Alertmanager's, and that of Grafana's own webhook."""
+"""The payload versions of Alertmanager and of Grafana's own webhook."""
 
 
 class Group(msgspec.Struct, frozen=True):
-    """What an alert shares with its notification: the context that templates may use."""
+    """The group that a notification is about: the part of the payload that all its alerts share."""
 
     receiver: str
     group_key: str
@@ -47,7 +47,7 @@ class Alert(msgspec.Struct, frozen=True):
     """One alert of a notification.
 
     ``status`` is the alert's own, never the group's: a group is firing while any of its alerts is.
-    ``ends_at`` is None while it fires; a resolved alert without a real end has None too.
+    ``ends_at`` is None while the alert fires, and for a resolved alert whose ``endsAt`` is missing or zero.
     """
 
     fingerprint: str
@@ -60,7 +60,7 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """One webhook: its alerts in the order in which they stand, and how many Alertmanager cut off."""
+    """The content of one webhook: its alerts in their order, and how many Alertmanager cut off by `max_alerts`."""
 
     group: Group
     alerts: tuple[Alert, ...]
@@ -100,7 +100,7 @@ class _Version(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_WirePayload)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
-_STEP = re.compile(r"\w+")
+_PATH_STEP = re.compile(r"\w+")
 _version_decoder = msgspec.json.Decoder(_Version)
 
 
@@ -108,8 +108,8 @@ def parse(body: bytes) -> Notification:
     """Read one webhook body.
 
     Raises:
-        PayloadError: it is not JSON, neither Alertmanager's payload of version 4 nor Grafana's of version 1, or an
-            alert lacks its labels.
+        PayloadError: the body is not JSON, or neither Alertmanager's payload of version 4 nor Grafana's of version 1,
+            or an alert has no labels.
     """
     payload = _decode(body.removeprefix(codecs.BOM_UTF8))
     if payload.version not in _VERSIONS:
@@ -117,9 +117,9 @@ def parse(body: bytes) -> Notification:
     group = Group(
         receiver=payload.receiver or "",
         group_key=payload.group_key or "",
-        group_labels=_present(payload.group_labels),
-        common_labels=_present(payload.common_labels),
-        common_annotations=_present(payload.common_annotations),
+        group_labels=_without_nulls(payload.group_labels),
+        common_labels=_without_nulls(payload.common_labels),
+        common_annotations=_without_nulls(payload.common_annotations),
         external_url=payload.external_url or "",
     )
     alerts = tuple(_alert(index, wire) for index, wire in enumerate(payload.alerts))
@@ -144,26 +144,26 @@ def _decode(body: bytes) -> _WirePayload:
     try:
         return _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _decode_slowly(body, error)
+        return _decode_again(body, error)
 
 
-def _decode_slowly(body: bytes, first: Exception) -> _WirePayload:
-    """Try again with lone surrogates replaced, else say what is wrong with the body as it came."""
+def _decode_again(body: bytes, error: Exception) -> _WirePayload:
+    """Decode with lone surrogates replaced; if that fails, too, raise a PayloadError about the original body."""
     try:
         text = body.decode()
         if "\\ud" in text or "\\uD" in text:
             spelled = json.dumps(json.loads(text), ensure_ascii=False)
             return _decoder.decode(_LONE_SURROGATE.sub("\ufffd", spelled).encode())
-    except UnicodeDecodeError as error:
-        raise PayloadError(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}") from None
-    except (ValueError, RecursionError) as error:
-        first = error
+    except UnicodeDecodeError as invalid:
+        raise PayloadError(f"the body is not UTF-8: byte {invalid.start} is {body[invalid.start]:#04x}") from None
+    except (ValueError, RecursionError) as second_error:
+        error = second_error
     _check_version(body)
-    raise PayloadError(_explain(first, body)) from None
+    raise PayloadError(_explain(error, body)) from None
 
 
 def _check_version(body: bytes) -> None:
-    """Name a wrong version before any other difference: a payload of another version has another shape."""
+    """Report a wrong version before any other mistake: a payload of another version has another structure."""
     try:
         version = _version_decoder.decode(body).version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -173,7 +173,8 @@ def _check_version(body: bytes) -> None:
 
 
 def _wrong_version(version: object) -> str:
-    return f'version: this payload has version {json.dumps(version)}; read are "4" (Alertmanager) and "1" (Grafana)'
+    known = 'the bridge reads "4" (Alertmanager) and "1" (Grafana)'
+    return f"version: this payload has version {json.dumps(version)}; {known}"
 
 
 def _explain(error: Exception, body: bytes) -> str:
@@ -182,40 +183,42 @@ def _explain(error: Exception, body: bytes) -> str:
     if isinstance(error, msgspec.ValidationError):
         text, _, path = str(error).partition(" - at `")
         where = path.rstrip("`").removeprefix("$").lstrip(".") or "the body"
-        told = text[:1].lower() + text[1 : 2 * _EXCERPT]
+        problem = text[:1].lower() + text[1 : 2 * _MAX_EXCERPT_CHARACTERS]
         if where.endswith("[...]"):
-            return f"{_not_text(body, where)}: {told}. Fix: send it as text, in quotes"
-        return f"{where}: {told}, so this is not an Alertmanager payload of version 4"
+            return f"{_not_text(body, where)}: {problem}. Fix: send it as text, in quotes"
+        return f"{where}: {problem}, so this is not an Alertmanager payload of version 4"
     if not body.strip():
         return "the body is empty; an Alertmanager payload of version 4 is JSON"
-    return f"the body is not JSON: {error}; it begins with {body[:_EXCERPT].decode(errors='replace')!r}"
+    return f"the body is not JSON: {error}; it begins with {body[:_MAX_EXCERPT_CHARACTERS].decode(errors='replace')!r}"
 
 
 def _not_text(body: bytes, where: str) -> str:
-    """Return where a value stands that is no text, with the name of it; only what leads there is decoded."""
+    """Return the path of the first value that is not a text; only the JSON on the way to it is decoded."""
     mapping = where.removesuffix("[...]")
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, LookupError):
         raw = msgspec.Raw(body)
-        for step in _STEP.findall(mapping):
+        for step in _PATH_STEP.findall(mapping):
             raw = _items.decode(raw)[int(step)] if step.isdigit() else _members.decode(raw)[step]
         for name, value in _members.decode(raw).items():
             if bytes(value)[:1] not in (b'"', b"n"):
-                return f"{mapping}[{name[:_EXCERPT]!r}]"
+                return f"{mapping}[{name[:_MAX_EXCERPT_CHARACTERS]!r}]"
     return where
 
 
 def _alert(index: int, wire: _WireAlert) -> Alert:
-    labels = _present(wire.labels)
+    labels = _without_nulls(wire.labels)
     if not labels:
-        raise PayloadError(f"alerts[{index}].labels: the alert has no labels, and Alertmanager never sends such a one")
+        raise PayloadError(f"alerts[{index}].labels: the alert has no labels; Alertmanager always sends some")
     if wire.fingerprint and not _FINGERPRINT.fullmatch(wire.fingerprint):
-        raise PayloadError(f"alerts[{index}].fingerprint: {wire.fingerprint[:_EXCERPT]!r} is not a fingerprint")
+        raise PayloadError(
+            f"alerts[{index}].fingerprint: {wire.fingerprint[:_MAX_EXCERPT_CHARACTERS]!r} is not a fingerprint"
+        )
     ends_at = _time(index, "endsAt", wire.ends_at) if wire.ends_at and wire.status == "resolved" else ZERO_TIME
     return Alert(
         fingerprint=wire.fingerprint or fingerprint(labels),
         status=wire.status,
         labels=labels,
-        annotations=_with_links(_present(wire.annotations), wire),
+        annotations=_with_links(_without_nulls(wire.annotations), wire),
         starts_at=_time(index, "startsAt", wire.starts_at),
         ends_at=ends_at if ends_at > ZERO_TIME else None,
         generator_url=wire.generator_url or "",
@@ -223,7 +226,7 @@ def _alert(index: int, wire: _WireAlert) -> Alert:
 
 
 def _with_links(annotations: Labels, wire: _WireAlert) -> Labels:
-    """Add Grafana's links; an annotation that the sender has set itself stays."""
+    """Add Grafana's links as annotations; an annotation of the same name wins."""
     if not (wire.dashboard_url or wire.panel_url or wire.image_url or wire.silence_url):
         return annotations
     links = {
@@ -239,14 +242,12 @@ def _time(index: int, name: str, text: str) -> Millis:
     try:
         return parse_rfc3339(text)
     except ValueError:
-        example = format_rfc3339(0)
-        raise PayloadError(
-            f"alerts[{index}].{name}: {text[:_EXCERPT]!r} is not a time as RFC 3339 writes it, such as {example}"
-        ) from None
+        problem = f"{text[:_MAX_EXCERPT_CHARACTERS]!r} is not a time in the format of RFC 3339"
+        raise PayloadError(f"alerts[{index}].{name}: {problem}, such as {format_rfc3339(0)}") from None
 
 
-def _present(pairs: dict[str, str | None] | None) -> Labels:
-    """Drop nulls, as Alertmanager's own reader does."""
+def _without_nulls(pairs: dict[str, str | None] | None) -> Labels:
+    """Return the pairs without nulls, which Alertmanager's own decoder ignores, too."""
     if not pairs:
         return {}
     if None not in pairs.values():

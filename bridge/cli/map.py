@@ -21,7 +21,7 @@ from bridge.errors import BridgeError, PayloadError, of_file
 from bridge.event import report
 from bridge.ledger import OfflineLedger, alarm_id
 from bridge.mapping import Mapper, MapResult
-from bridge.mapping.explain import origins
+from bridge.mapping.explain import explain_fields
 from bridge.notification import Alert, Group, Notification, parse
 
 
@@ -102,7 +102,7 @@ def _show(settings: Settings, mapper: Mapper, item: _Item) -> None:
         say(f"  dropped by {result.mapped.rule}")
         return
     say(f"  mapped by {result.mapped.rule} for target {result.mapped.target}")
-    for field, origin in origins(settings.mapping, item.alert, result).items():
+    for field, origin in explain_fields(settings.mapping, item.alert, result).items():
         say(f"  {field:<24} from {origin}")
     if item.alert.status == "resolved":
         say("  resolved: it clears the alarm that its firing opened, as reported then; a firing would be reported as")

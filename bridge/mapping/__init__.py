@@ -1,4 +1,4 @@
-"""Mapping: `Alert` to `Event` by rules; pure, and the only room that knows both vocabularies."""
+"""Mapping: `Alert` to `Event` by rules; pure, and the only package that knows both vocabularies."""
 
 from bridge.mapping.compiled_rules import Fallback
 from bridge.mapping.mapper import Mapper, MapResult

@@ -1,4 +1,4 @@
-"""Annotations that AOM's console shows, as templates over those that users of Prometheus write; pure."""
+"""The annotations that AOM's console shows, as templates over the usual annotations of Prometheus; pure."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ CONSOLE = {
 """What AOM's console shows of an alarm (AOM user guide, "Checking Alarms"), and links to where it came from."""
 
 LINKS = frozenset(name for name in CONSOLE if name.endswith("_url"))
-"""Annotations that people click on: nothing but web addresses."""
+"""Annotations that the console shows as links: anything but a web address is left out of them."""

@@ -1,6 +1,6 @@
-"""Doubts: rules that can be right, and seldom are: those that no alert comes to, and those that change nothing; pure.
+"""Doubtful rules, which are valid but seldom meant so: no alert can reach them, or they change nothing; pure.
 
-In: the rules in their order. Out: for each doubtful one its place and a sentence. The work grows with the number of
+In: the rules in their order. Out: for each doubtful rule its index and a sentence. The time grows with the number of
 rules, not with its square.
 """
 
@@ -14,35 +14,35 @@ from bridge.mapping.matcher import Matcher
 from bridge.mapping.rule_settings import RuleSettings
 
 _ALTERNATIVES = re.compile(r"[\w /:@%,-]*(?:\|[\w /:@%,-]*)*")
-"""A regular expression that is nothing but texts to choose from."""
+"""A regular expression that only lists alternative texts."""
 
 _MAX_ALTERNATIVES = 100
 _ANYTHING = ".*"
 
 Condition = tuple[str, str]
-"""What a matcher looks at, and the matcher."""
+"""The kind of value that a matcher looks at, and the matcher's text."""
 
 
-def doubts_of(rules: Sequence[RuleSettings]) -> list[tuple[int, str]]:
+def doubtful_rules(rules: Sequence[RuleSettings]) -> list[tuple[int, str]]:
     """Return the doubtful rules: pairs of the index and the sentence."""
-    found = []
-    shadows = Shadows(rules)
+    doubts = []
+    shadowed = ShadowedRules(rules)
     last_drop = max((index for index, rule in enumerate(rules) if rule.drop), default=-1)
     for index, rule in enumerate(rules):
-        never = contradiction(rule)
-        if never:
-            found.append((index, f"no alert can match {rule.name!r}: {never}. Fix: correct a matcher."))
-        before = shadows.before(index)
-        if before is not None:
-            text = f"{before.name!r} above takes every alert that {rule.name!r} would match"
-            found.append((index, f"{text}. Fix: put it higher, or give {before.name!r} continue: true."))
-        if rule.sets_nothing and (rule.go_on or index > last_drop):
-            found.append((index, f"{rule.name!r} sets nothing. Fix: add set, or another key; or remove the rule."))
-    return found
+        conflict = contradiction(rule)
+        if conflict:
+            doubts.append((index, f"no alert can match {rule.name!r}: {conflict}. Fix: correct a matcher."))
+        shadow = shadowed.shadow_of(index)
+        if shadow is not None:
+            text = f"{shadow.name!r} above takes every alert that {rule.name!r} would match"
+            doubts.append((index, f"{text}. Fix: put it higher, or give {shadow.name!r} continue: true."))
+        if rule.sets_nothing and (rule.continues or index > last_drop):
+            doubts.append((index, f"{rule.name!r} sets nothing. Fix: add set, or another key; or remove the rule."))
+    return doubts
 
 
 def contradiction(rule: RuleSettings) -> str:
-    """Return conditions that can never hold together, or one that never holds; empty if none are known."""
+    """Return two conditions that cannot both hold, or one that never holds; the empty text if none are known."""
     for (kind, _), matchers in rule.conditions().items():
         pair = _contradiction(list({matcher.text: matcher for matcher in matchers}.values()))
         if pair:
@@ -58,8 +58,8 @@ def _contradiction(matchers: Sequence[Matcher]) -> list[Matcher]:
             return [matcher]
         if operator == "!~" and ("=~", value) in texts:
             return [texts["=~", value], matcher]
-    choices = ((len(found), matcher, found) for matcher in matchers if (found := _choices(matcher)))
-    _, narrowest, values = min(choices, key=lambda choice: choice[0], default=(0, None, []))
+    choices = ((matcher, values) for matcher in matchers if (values := _choices(matcher)))
+    narrowest, values = min(choices, key=lambda choice: len(choice[1]), default=(None, []))
     if narrowest is None or any(_all_hold(matchers, value) for value in values):
         return []
     failing = next(other for other in matchers if not _holds(other, values[0]))
@@ -67,7 +67,7 @@ def _contradiction(matchers: Sequence[Matcher]) -> list[Matcher]:
 
 
 def _choices(matcher: Matcher) -> list[str]:
-    """Return the only values that a matcher takes; none if there are too many to know."""
+    """Return all values that a matcher accepts; the empty list if they cannot be listed."""
     if matcher.operator == "=":
         return [matcher.value]
     if matcher.operator != "=~" or not _ALTERNATIVES.fullmatch(matcher.value):
@@ -84,13 +84,13 @@ def _holds(matcher: Matcher, value: str) -> bool:
     return matcher.matches({matcher.name: value})
 
 
-class Shadows:
-    """Finds for each rule one above it that takes all its alerts.
+class ShadowedRules:
+    """Finds the rules that no alert reaches, because a rule above them matches every alert that they would match.
 
-    A rule is looked up by the rarest of its conditions, so that each later rule is compared with few.
+    Rules are indexed by their rarest condition, so that each later rule is compared with few others.
 
     Attributes:
-        compared: how many pairs of rules were looked at.
+        compared: how many pairs of rules were compared.
     """
 
     def __init__(self, rules: Sequence[RuleSettings]) -> None:
@@ -100,8 +100,8 @@ class Shadows:
         self._shadowed: dict[int, RuleSettings] = {}
         self._find(Counter(condition for conditions in self._conditions for condition in conditions))
 
-    def before(self, index: int) -> RuleSettings | None:
-        """Return the rule that leaves this one nothing, as far as equal conditions show it."""
+    def shadow_of(self, index: int) -> RuleSettings | None:
+        """Return the first rule above that takes all alerts of this one; it is found by equal conditions."""
         return self._shadowed.get(index)
 
     def _find(self, common: Counter[Condition]) -> None:
@@ -111,8 +111,8 @@ class Shadows:
             shadow = min((other for other in above if self._takes_all(other, index)), default=None)
             if shadow is not None:
                 self._shadowed[index] = self._rules[shadow]
-            elif not self._rules[index].go_on:
-                rarest = min(conditions, key=lambda one: (common[one], one), default=None)
+            elif not self._rules[index].continues:
+                rarest = min(conditions, key=lambda condition: (common[condition], condition), default=None)
                 by_rarest.setdefault(rarest, []).append(index)
 
     def _takes_all(self, index: int, later: int) -> bool:
@@ -121,7 +121,7 @@ class Shadows:
 
 
 def _conditions(rule: RuleSettings) -> Iterator[Condition]:
-    """Give what a rule asks for, without matchers that always hold."""
+    """Yield the conditions of a rule, without matchers that always hold."""
     for (kind, _), matchers in rule.conditions().items():
         for matcher in matchers:
             if (matcher.operator, matcher.value) != ("=~", _ANYTHING):

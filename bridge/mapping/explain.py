@@ -1,7 +1,7 @@
-"""Says of each field of an event where it comes from, for `aom-bridge map`; pure.
+"""Explains where each field of an event comes from, for `aom-bridge map`; pure.
 
-In: the settings, the alert, and what it became. Out: a line for each field. It repeats no rule of the mapping: where a
-value fell back, the result says so.
+In: the settings, the alert, and its `MapResult`. Out: a line for each field. It does not evaluate the mapping again:
+where a field fell back to its default, the result says so.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from bridge.mapping.severity import SeveritySettings
 from bridge.notification import Alert
 
 
-def origins(settings: MappingSettings, alert: Alert, result: MapResult) -> dict[str, str]:
-    """Return for each field of the metadata, and each annotation as ``annotations.<name>``, where it comes from."""
+def explain_fields(settings: MappingSettings, alert: Alert, result: MapResult) -> dict[str, str]:
+    """Return the origin of each metadata field, and of each annotation as ``annotations.<name>``."""
     event = result.mapped.event
     if event is None:
         return {}
     matched = [rule for name in result.matched for rule in settings.rules if rule.name == name]
-    found = {field: _of_field(settings, matched, alert, field) for field in event.metadata}
-    found |= {f"annotations.{name}": _of_annotation(settings, matched, name) for name in event.annotations}
+    origins = {field: _field_origin(settings, matched, alert, field) for field in event.metadata}
+    origins |= {f"annotations.{name}": _annotation_origin(settings, matched, name) for name in event.annotations}
     for fallback in result.fallbacks:
-        if fallback.field in found:
-            found[fallback.field] = f"a fallback: {fallback.rule} gave nothing ({fallback.problem})"
-    return found
+        if fallback.field in origins:
+            origins[fallback.field] = f"a fallback: {fallback.rule} gave nothing ({fallback.problem})"
+    return origins
 
 
-def _of_field(settings: MappingSettings, matched: list[RuleSettings], alert: Alert, field: str) -> str:
-    if field in aom.OURS:
+def _field_origin(settings: MappingSettings, matched: list[RuleSettings], alert: Alert, field: str) -> str:
+    if field in aom.BRIDGE_KEYS:
         return "the bridge"
     for rule in reversed(matched):
         if field == "event_severity" and rule.severity is not None:
@@ -48,11 +48,11 @@ def _severity(source: object, alert: Alert) -> str:
     if not isinstance(source, SeveritySettings):
         return str(getattr(source, "text", source))
     word = alert.labels.get(source.label, "")
-    known = source.table()(word) is not None
-    return f"{source.label}={word!r}" + ("" if known else ", which is not in the table: its default")
+    is_known = source.table()(word) is not None
+    return f"{source.label}={word!r}" + ("" if is_known else ", which is not in the table: its default")
 
 
-def _of_annotation(settings: MappingSettings, matched: list[RuleSettings], name: str) -> str:
+def _annotation_origin(settings: MappingSettings, matched: list[RuleSettings], name: str) -> str:
     for rule in reversed(matched):
         if name in rule.annotations:
             return f"{rule.name}: {rule.annotations[name].text}"

@@ -1,7 +1,7 @@
-"""What templates may do to values: Jinja2's harmless filters, and those that users of Prometheus miss; pure.
+"""The filters of templates: the harmless ones of Jinja2, and the functions of Prometheus' templates; pure.
 
-In: a value and the filter's arguments. Out: a value, or an exception, which costs the alert that one field. No filter
-can make a value long: what goes in is limited, and so is what comes out. Regular expressions are RE2. Source of the
+In: a value and the filter's arguments. Out: a value, or an exception, which makes that one field fall back. No filter
+can make a value long: its input is limited, and so is its output. Regular expressions are RE2. Source of the
 Prometheus functions: Prometheus' documentation, "Template reference".
 """
 
@@ -22,16 +22,16 @@ from bridge.event import MAX_ANNOTATION_CHARACTERS
 from bridge.mapping.matcher import compile_regex
 
 MAX_TEXT_CHARACTERS = MAX_ANNOTATION_CHARACTERS + 1
-"""Characters that a template sees of one value, and that it gives at most.
+"""The most characters that a template sees of one value, and that it renders.
 
-One more than AOM takes in an annotation, so that the event sees that something is cut and marks it.
+One more than AOM takes in an annotation, so that `bridge.event` notices the cut and marks it.
 """
 
 _MAX_DIGITS = 15
 _TOO_LONG = f"a value grew over {MAX_TEXT_CHARACTERS} characters"
 
-MAX_ROUNDS = 100
-"""Labels or annotations that a loop sees."""
+MAX_LOOP_ITEMS = 100
+"""The most labels or annotations that a loop visits."""
 
 _BACK_REFERENCE = re.compile(r"\$(?:(?P<word>\w+)|\{(?P<braced>\w+)\}|(?P<dollar>\$))")
 _LARGE = ("k", "M", "G", "T", "P", "E", "Z", "Y")
@@ -40,32 +40,36 @@ _BINARY = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
 
 
 def limited(text: str) -> str:
-    """Return a text; raises ValueError when it is too long for any field."""
+    """Return the text unchanged.
+
+    Raises:
+        ValueError: it is too long for any field.
+    """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(_TOO_LONG)
     return text
 
 
 def replace(value: object, old: str, new: str, count: int = -1) -> str:
-    """Replace a text in a text, so many times at most."""
+    """Replace a part of a text, at most ``count`` times; -1: everywhere."""
     text = str(value)
-    found = text.count(old)
-    times = found if count < 0 else min(found, count)
+    occurrences = text.count(old)
+    times = occurrences if count < 0 else min(occurrences, count)
     if len(text) + times * (len(new) - len(old)) > MAX_TEXT_CHARACTERS:
         raise ValueError(_TOO_LONG)
     return text.replace(old, new, count)
 
 
-def join(values: Iterable[object], between: str = "") -> str:
-    """Join values to a text."""
-    texts = [limited(str(value)) for value in few(values)]
-    if sum(map(len, texts)) + len(between) * len(texts) > MAX_TEXT_CHARACTERS:
+def join(values: Iterable[object], separator: str = "") -> str:
+    """Join the first values of a loop to one text."""
+    texts = [limited(str(value)) for value in first_items(values)]
+    if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT_CHARACTERS:
         raise ValueError(_TOO_LONG)
-    return between.join(texts)
+    return separator.join(texts)
 
 
 def rounded(value: object, precision: int = 0, method: str = "common") -> float:
-    """Round a number; so many digits at most that it takes no time."""
+    """Round a number; ``precision`` is limited, so that the time is short."""
     if not -_MAX_DIGITS <= precision <= _MAX_DIGITS:
         raise ValueError(f"{precision} digits are too many")
     result: float = JINJA_FILTERS["round"](float(str(value)), precision, method)
@@ -77,51 +81,51 @@ def urlencode(value: object) -> str:
     return limited(quote(limited(str(value))))
 
 
-def few(values: Iterable[object]) -> list[Any]:
-    """Return the first values of a loop."""
-    return [value for value, _ in zip(values, range(MAX_ROUNDS), strict=False)]
+def first_items(values: Iterable[object]) -> list[Any]:
+    """Return the first `MAX_LOOP_ITEMS` values."""
+    return [value for value, _ in zip(values, range(MAX_LOOP_ITEMS), strict=False)]
 
 
 def match(value: object, pattern: str) -> bool:
-    """Say whether a regular expression matches anywhere in a text, as Prometheus' ``match`` does."""
+    """Return whether a regular expression matches anywhere in a text, as Prometheus' ``match`` does."""
     return _compiled(pattern).search(str(value)) is not None
 
 
 def re_replace_all(value: object, pattern: str, replacement: str) -> str:
     """Replace each match; ``$1``, ``${1}`` and ``$name`` are the match's groups, ``$$`` a dollar, as in Go.
 
-    In the configuration file ``$`` before a brace or another one is doubled: there ``${NAME}`` is a variable.
+    In the configuration file a ``$`` before ``{`` or before another ``$`` is doubled: there ``${NAME}`` is a variable.
     """
-    made = 0
+    length = 0
 
-    def expanded(found: re2._Match) -> str:
-        nonlocal made
-        text = _expanded(found, replacement, MAX_TEXT_CHARACTERS - made)
-        made += len(text)
+    def expand(matched: re2._Match) -> str:
+        nonlocal length
+        text = _expanded(matched, replacement, MAX_TEXT_CHARACTERS - length)
+        length += len(text)
         return text
 
-    return limited(_compiled(pattern).sub(expanded, str(value)))
+    return limited(_compiled(pattern).sub(expand, str(value)))
 
 
-def _expanded(found: re2._Match, replacement: str, room: int) -> str:
-    made = len(replacement)
+def _expanded(matched: re2._Match, replacement: str, max_characters: int) -> str:
+    length = len(replacement)
 
     def group(reference: re.Match[str]) -> str:
-        nonlocal made
+        nonlocal length
         if reference["dollar"]:
             return "$"
         name = reference["word"] or reference["braced"]
         try:
-            text = found.group(int(name) if name.isdigit() else name) or ""
+            text = matched.group(int(name) if name.isdigit() else name) or ""
         except (IndexError, KeyError):
             return ""
-        made += len(text)
-        if made > room:
+        length += len(text)
+        if length > max_characters:
             raise ValueError(_TOO_LONG)
         return text
 
     text = _BACK_REFERENCE.sub(group, replacement)
-    if len(text) > room:
+    if len(text) > max_characters:
         raise ValueError(_TOO_LONG)
     return text
 
@@ -175,27 +179,27 @@ def humanize_percentage(value: object) -> str:
 
 
 def _prefixed(number: float, prefixes: tuple[str, ...], step: int) -> str:
-    prefix = ""
-    for one in prefixes:
+    chosen = ""
+    for prefix in prefixes:
         if abs(number) < step:
             break
-        prefix, number = one, number / step
-    return f"{number:.4g}{prefix}"
+        chosen, number = prefix, number / step
+    return f"{number:.4g}{chosen}"
 
 
 def _small(number: float) -> str:
-    prefix = ""
-    for one in _SMALL:
+    chosen = ""
+    for prefix in _SMALL:
         if abs(number) >= 1:
             break
-        prefix, number = one, number * 1_000
-    return f"{number:.4g}{prefix}"
+        chosen, number = prefix, number * 1_000
+    return f"{number:.4g}{chosen}"
 
 
 def strip_port(value: object) -> str:
-    """Return the host of ``host:port``; anything else as it is."""
-    found = re.fullmatch(r"(?:\[([^\]]*)\]|([^:\[\]]*)):[^:]*", str(value))
-    return str(value) if found is None else found[1] or found[2] or ""
+    """Return the host of ``host:port``; any other text unchanged."""
+    host_port = re.fullmatch(r"(?:\[([^\]]*)\]|([^:\[\]]*)):[^:]*", str(value))
+    return str(value) if host_port is None else host_port[1] or host_port[2] or ""
 
 
 def strip_domain(value: object) -> str:
@@ -207,7 +211,7 @@ def strip_domain(value: object) -> str:
 
 
 def link(value: object) -> str:
-    """Return a web address; empty for anything else, such as ``javascript:``."""
+    """Return a web address unchanged; the empty text for anything else, such as ``javascript:``."""
     return _link(str(value))
 
 
@@ -217,12 +221,15 @@ def _link(text: str) -> str:
     return text if is_web else ""
 
 
-_PLAIN = (
+_JINJA_NAMES = (
     *("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int", "items", "last", "length"),
     *("lower", "sort", "string", "title", "trim", "truncate", "upper"),
 )
+LOOP_LIMIT = "few"
+"""The internal filter that wraps the iterable of every loop; templates must not use it."""
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    **{name: JINJA_FILTERS[name] for name in _PLAIN},
+    **{name: JINJA_FILTERS[name] for name in _JINJA_NAMES},
     "join": join,
     "round": rounded,
     "urlencode": urlencode,
@@ -238,12 +245,12 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "humanizePercentage": humanize_percentage,
     "stripPort": strip_port,
     "stripDomain": strip_domain,
-    "few": few,
+    LOOP_LIMIT: first_items,
 }
-"""By the name that templates use; ``few`` is ours, and goes around what a loop loops over."""
+"""Filters by the name that templates use, and the internal `LOOP_LIMIT`."""
 
 PATTERNS = ("match", "reReplaceAll")
-"""Filters whose first argument is a regular expression, which is checked when the template is read."""
+"""Filters whose first argument is a regular expression, checked when the template is read."""
 
 _TESTS = (
     *("defined", "undefined", "none", "string", "number", "in"),

@@ -1,8 +1,8 @@
 """Map: an `Alert` to an `Event` by the rules of the configuration; pure.
 
 In: the alert with its group and source. Out: a `MapResult`: the event with its target, the rules that matched, and
-every field that had to fall back. No alert can fail here: what a template cannot give, a default does, so the mandatory
-six are never missing.
+every field that fell back to its default. No alert can fail here: where a template fails, the default is used, so none
+of the six mandatory fields is ever missing.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from bridge.mapping.template_scope import AlertScope
 from bridge.notification import Alert, Group
 
 _MAX_COMPILED = 1_024
+"""Combinations of rules that are kept compiled."""
 
 
 class MapResult(msgspec.Struct, frozen=True):
-    """What one alert became, and how.
+    """The event that one alert became, and which rules and fallbacks made it.
 
-    ``names_left_out``: the labels, and the annotations as ``annotations.<name>``, without a place within AOM's limits.
+    ``names_left_out``: the labels, and the annotations as ``annotations.<name>``, left out to keep AOM's limits.
     """
 
     mapped: Mapped
@@ -37,21 +38,21 @@ class MapResult(msgspec.Struct, frozen=True):
 
     @property
     def left_out(self) -> int:
-        """How many labels and annotations found no place."""
+        """How many labels and annotations were left out to keep AOM's limits."""
         return len(self.names_left_out)
 
 
 class _Rule:
-    """One rule with its conditions at hand."""
+    """One rule, with its conditions as flat tuples."""
 
     def __init__(self, settings: RuleSettings) -> None:
         self.settings = settings
-        self._labels = _flat(settings.match)
-        self._annotations = _flat(settings.match_annotations)
-        self._group = _flat(settings.match_group)
+        self._labels = _flattened(settings.match)
+        self._annotations = _flattened(settings.match_annotations)
+        self._group = _flattened(settings.match_group)
 
     def holds(self, alert: Alert, group: Group) -> bool:
-        """Say whether the rule matches."""
+        """Return whether all conditions of the rule hold."""
         for matcher in self._labels:
             if not matcher.matches(alert.labels):
                 return False
@@ -60,13 +61,13 @@ class _Rule:
         return self.failing(alert, group) is None
 
     def failing(self, alert: Alert, group: Group) -> str | None:
-        """Return the first matcher that does not hold, with what it looks at where that is not the labels."""
-        of_group = {**group.group_labels, "receiver": group.receiver}
-        looks = (("", self._labels, alert.labels), ("annotation ", self._annotations, alert.annotations))
-        for what, matchers, values in (*looks, ("group ", self._group, of_group)):
+        """Return the first matcher that does not hold, with the kind of value that it looks at if not labels."""
+        group_values = {**group.group_labels, "receiver": group.receiver}
+        conditions = (("", self._labels, alert.labels), ("annotation ", self._annotations, alert.annotations))
+        for kind, matchers, values in (*conditions, ("group ", self._group, group_values)):
             for matcher in matchers:
                 if not matcher.matches(values):
-                    return what + matcher.text
+                    return kind + matcher.text
         return None
 
 
@@ -75,52 +76,52 @@ class Mapper:
 
     Args:
         settings: the `mapping:` section.
-        timeouts: for each target's name, after how long AOM clears an alarm by itself.
-        default_target: where alerts go that no rule sends elsewhere.
+        timeouts: the `alarm_timeout` of each target, by the target's name.
+        default_target: the target of an alert whose rules set none.
     """
 
     def __init__(self, settings: MappingSettings, timeouts: Mapping[str, Millis], default_target: str) -> None:
         self._arguments = settings, timeouts, default_target
         self._vars = settings.vars
-        self._looked_at = settings.labels_looked_at()
+        self._labels_looked_at = settings.labels_looked_at()
         self._rules = [_Rule(rule) for rule in settings.rules]
-        self._plan = lru_cache(maxsize=_MAX_COMPILED)(
+        self._compiled_rules = lru_cache(maxsize=_MAX_COMPILED)(
             lambda matched: CompiledRules(settings, [rule.settings for rule in matched], timeouts, default_target)
         )
 
     def __reduce__(self) -> tuple[type[Mapper], tuple[MappingSettings, Mapping[str, Millis], str]]:
-        """Say how another process makes it again."""
+        """Pickle the arguments only; the other process compiles the rules again."""
         return Mapper, self._arguments
 
     def map(self, source: str, alert: Alert, group: Group) -> MapResult:
-        """Return what this alert becomes; never raises."""
-        plan = self._plan(self._match(alert, group))
-        if plan.drops:
-            return MapResult(mapped=Mapped(event=None, target=plan.target, rule=plan.rule), matched=plan.names)
-        draft = Rendering(source, alert, AlertScope(source, alert, group, self._vars), [])
-        first = (group.group_labels, self._looked_at)
-        metadata, labels_out = aom.build_metadata(plan.fixed(draft), plan.labels(alert.labels), first)
-        annotations, annotations_out = aom.build_annotations(plan.annotations(draft))
-        event = Event(metadata=metadata, annotations=annotations, timeout=plan.timeout)
+        """Map one alert; never raises."""
+        rules = self._compiled_rules(self._match(alert, group))
+        if rules.drops:
+            return MapResult(mapped=Mapped(event=None, target=rules.target, rule=rules.rule), matched=rules.names)
+        rendering = Rendering(source, alert, AlertScope(source, alert, group, self._vars), [])
+        preferred = (group.group_labels, self._labels_looked_at)
+        metadata, labels_out = aom.build_metadata(rules.fixed_fields(rendering), rules.labels(alert.labels), preferred)
+        annotations, annotations_out = aom.build_annotations(rules.annotations(rendering))
+        event = Event(metadata=metadata, annotations=annotations, timeout=rules.timeout)
         return MapResult(
-            mapped=Mapped(event=event, target=plan.target, rule=plan.rule),
-            matched=plan.names,
-            fallbacks=tuple(draft.fallbacks),
+            mapped=Mapped(event=event, target=rules.target, rule=rules.rule),
+            matched=rules.names,
+            fallbacks=tuple(rendering.fallbacks),
             names_left_out=_names(labels_out, annotations_out) if labels_out or annotations_out else (),
         )
 
     def variables(self, source: str, alert: Alert, group: Group) -> dict[str, str]:
-        """Return what `mapping.vars` are for an alert; one that breaks says so."""
+        """Return the values of `mapping.vars` for an alert, for people; where one fails, its problem."""
         scope = AlertScope(source, alert, group, self._vars)
-        return {name: scope["vars"].told(name) for name in self._vars}
+        return {name: scope["vars"].describe(name) for name in self._vars}
 
     def explain(self, alert: Alert, group: Group) -> list[tuple[str, str | None]]:
-        """Return the rules that were tried, in order: each name with its first matcher that does not hold, or None."""
+        """Return the rules that were tried, in order: the name, and the first matcher that does not hold or None."""
         tried: list[tuple[str, str | None]] = []
         for rule in self._rules:
             failing = rule.failing(alert, group)
             tried.append((rule.settings.name, failing))
-            if failing is None and not rule.settings.go_on:
+            if failing is None and not rule.settings.continues:
                 break
         return tried
 
@@ -129,7 +130,7 @@ class Mapper:
         for rule in self._rules:
             if rule.holds(alert, group):
                 matched.append(rule)
-                if not rule.settings.go_on:
+                if not rule.settings.continues:
                     break
         return tuple(matched)
 
@@ -138,5 +139,5 @@ def _names(labels: Sequence[str], annotations: Sequence[str]) -> tuple[str, ...]
     return (*labels, *(f"annotations.{name}" for name in annotations))
 
 
-def _flat(texts: Sequence[Matchers]) -> tuple[Matcher, ...]:
-    return tuple(matcher for matchers in texts for matcher in matchers.each)
+def _flattened(conditions: Sequence[Matchers]) -> tuple[Matcher, ...]:
+    return tuple(matcher for matchers in conditions for matcher in matchers.each)

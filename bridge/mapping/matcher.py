@@ -1,10 +1,10 @@
-"""Matchers: Alertmanager's own syntax for "this label is so"; pure.
+"""Matchers: Alertmanager's syntax for a condition on a label's value; pure.
 
 In: the text of one or several matchers: ``severity=~"critical|page"`` or ``{"k8s.pod"!="", team="shop"}``. Out: a
-`Matchers` that says yes or no to labels. As Alertmanager 0.27 and later do by default ("fallback mode"), a text is read
+`Matchers` that tests labels. As Alertmanager 0.27 and later do by default ("fallback mode"), a text is read
 in the UTF-8 form first and in the classic form when that fails; where both can read it and differ, the classic one
-wins, with a warning. Regular expressions are RE2, as Go's are, and anchored at both ends; a label that is not there is
-the empty string. Source: Alertmanager's documentation, "UTF-8 and label matchers", and its two parsers.
+wins, with a warning. Regular expressions are RE2, as Go's are, and anchored at both ends; a missing label is the
+empty string. Source: Alertmanager's documentation, "UTF-8 and label matchers", and its two parsers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CLASSIC = re.compile(
     re.DOTALL,
 )
 _TOKEN = re.compile(
-    # What Go calls a space: Python's, but for four separators of ASCII.
+    # Go's white space is Python's without four ASCII separators.
     r"""[^\S\x1c-\x1f]*(?:(?P<mark>[{},])|(?P<op>=~|!~|!=|=)|"(?P<quoted>(?:[^"\\]|\\.)*)\""""
     r"""|(?P<bare>(?:[^\s{}!=~,\\"'`]|[\x1c-\x1f])+)|(?P<end>$))""",
     re.DOTALL,
@@ -45,12 +45,12 @@ _SURROGATE = frozenset(map(chr, _SURROGATES))
 _IN_REGEX = re.compile(
     r"\\Q.*?(?:\\E|$)|(?P<byte>\\C)|\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\(\?P?<(?P<name>\w+)>", re.DOTALL
 )
-"""What matters in a regular expression: what is quoted or escaped, classes, and groups with a name."""
+"""The parts of a regular expression that `compile_regex` must recognise: quotes, escapes, classes, named groups."""
 
-_MAX_REMEMBERED = 32
-"""Values for which a regular expression keeps its answer: alerts come in storms of few names and jobs."""
+_MAX_CACHED = 32
+"""Values whose result a regular expression caches: an alert storm has few different names and jobs."""
 
-_MAX_REMEMBERED_CHARACTERS = 100
+_MAX_CACHED_CHARACTERS = 100
 
 _QUIET = re2.Options()
 _QUIET.log_errors = False
@@ -58,15 +58,17 @@ _QUIET.max_mem = 1 << 20
 
 
 class _SyntaxError(Exception):
-    """The text is not in this form."""
+    """The text cannot be read in this form of the syntax."""
 
 
 class Matcher:
     """One condition on one label.
 
     Attributes:
-        text: the matcher, written in the UTF-8 form.
+        text: the matcher in the UTF-8 form.
         name: the label's name.
+        operator: one of ``= != =~ !~``.
+        value: the text or regular expression that the label is compared with.
     """
 
     __slots__ = ("_holds", "name", "operator", "text", "value")
@@ -80,11 +82,11 @@ class Matcher:
         self._holds = _condition(operator, value)
 
     def __reduce__(self) -> tuple[type[Matcher], tuple[str, Operator, str]]:
-        """Say how another process makes it again."""
+        """Pickle the arguments only: a compiled regular expression cannot be pickled."""
         return Matcher, (self.name, self.operator, self.value)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Say whether these labels fulfil the condition."""
+        """Return whether these labels fulfil the condition."""
         return self._holds(labels.get(self.name, ""))
 
     def __repr__(self) -> str:
@@ -92,12 +94,12 @@ class Matcher:
 
 
 class Matchers(FieldType):
-    """Conditions that must all hold, as one text gives them.
+    """The conditions of one text, which must all hold.
 
     Attributes:
-        text: as it was written.
+        text: the text as it was written.
         each: the conditions.
-        warning: what is doubtful about the text; empty if nothing is.
+        warning: why the text may not mean what was intended; empty if nothing is doubtful.
     """
 
     __slots__ = ("each", "text", "warning")
@@ -112,7 +114,7 @@ class Matchers(FieldType):
         """Read one or several matchers.
 
         Raises:
-            ValueError: it is no matcher, or its regular expression is none; the text names the fix.
+            ValueError: the text is not a matcher, or its regular expression is invalid; the error names the fix.
         """
         modern, modern_error = _try(_read_modern, text)
         classic, classic_error = _try(_read_classic, text)
@@ -132,27 +134,27 @@ class Matchers(FieldType):
 
     @classmethod
     def read(cls, text: str, expand: Callable[[str], str]) -> Matchers:
-        """As `parse`, with the variables in the text replaced."""
+        """Replace the variables in the text, then `parse` it."""
         return cls.parse(expand(text).rstrip("\r\n"))
 
     @classmethod
     def expected(cls, node: yaml.Node) -> str:
-        """Return the sentence about a list or section where one matcher belongs."""
+        """Return the error for a list or section where one matcher is expected."""
         return matcher_hints.not_a_matcher(node)
 
     @classmethod
     def expected_list(cls, node: yaml.Node) -> str:
-        """Return the sentence about what stands where a list of matchers belongs."""
+        """Return the error for another value where a list of matchers is expected."""
         return matcher_hints.not_matchers(node)
 
     def doubt(self, *, is_folded: bool) -> str:
-        """Return what is doubtful about the text; ``is_folded``: YAML has joined several lines. Empty: nothing."""
+        """Return what is doubtful about the text, or the empty text; ``is_folded``: YAML has joined several lines."""
         if self.warning or not is_folded:
             return self.warning
-        return folded([Parts(one.name, one.operator, one.value) for one in self.each])
+        return folded([Parts(matcher.name, matcher.operator, matcher.value) for matcher in self.each])
 
     def failing(self, labels: Mapping[str, str]) -> Matcher | None:
-        """Return the first condition that these labels do not fulfil."""
+        """Return the first condition that these labels do not fulfil; None if they fulfil all."""
         return next((matcher for matcher in self.each if not matcher.matches(labels)), None)
 
     def __repr__(self) -> str:
@@ -167,75 +169,75 @@ def _try(read: Callable[[str], list[Parts]], text: str) -> tuple[list[Parts] | N
 
 
 def _read_modern(text: str) -> list[Parts]:
-    """Read the UTF-8 form: names and values bare or quoted, Go's escapes, a trailing comma, braces around all."""
+    """Read the UTF-8 form: names and values bare or quoted, Go's escapes; a trailing comma and braces are allowed."""
     tokens = _tokens(text)
-    found: list[Parts] = []
+    parts: list[Parts] = []
     has_brace = tokens[0] == ("mark", "{")
-    at = 1 if has_brace else 0
-    while tokens[at][0] in ("bare", "quoted"):
-        name, operator, value = (tokens + [("end", "")] * 2)[at : at + 3]
+    index = 1 if has_brace else 0
+    while tokens[index][0] in ("bare", "quoted"):
+        name, operator, value = (tokens + [("end", "")] * 2)[index : index + 3]
         if operator[0] != "op":
             raise _SyntaxError(f"an operator is missing after {name[1]!r}")
         if value[0] not in ("bare", "quoted"):
             raise _SyntaxError(f"a value is missing after {name[1]}{operator[1]}")
         if not name[1]:
             raise _SyntaxError("a label's name is empty")
-        found.append(Parts(name[1], operator[1], value[1]))
-        at += 3
-        if tokens[at] != ("mark", ","):
+        parts.append(Parts(name[1], operator[1], value[1]))
+        index += 3
+        if tokens[index] != ("mark", ","):
             break
-        at += 1
-    if has_brace and tokens[at] == ("mark", "}"):
-        at += 1
+        index += 1
+    if has_brace and tokens[index] == ("mark", "}"):
+        index += 1
     elif has_brace:
         raise _SyntaxError("a brace is not closed")
-    if tokens[at][0] != "end":
-        raise _SyntaxError(f"{tokens[at][1]!r} is not expected there")
-    if not found:
-        raise _SyntaxError("there is none in it")
-    return found
+    if tokens[index][0] != "end":
+        raise _SyntaxError(f"{tokens[index][1]!r} is not expected there")
+    if not parts:
+        raise _SyntaxError("there is no matcher in it")
+    return parts
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
     tokens: list[tuple[str, str]] = []
-    at = 0
+    index = 0
     while not tokens or tokens[-1][0] != "end":
-        found = _TOKEN.match(text, at)
-        if found is None or found.lastgroup is None:
-            raise _SyntaxError(_unreadable(text[at:].lstrip()))
-        word = found[found.lastgroup]
-        tokens.append((found.lastgroup, _unquoted(word) if found.lastgroup == "quoted" else word))
-        at = found.end()
+        matched = _TOKEN.match(text, index)
+        if matched is None or matched.lastgroup is None:
+            raise _SyntaxError(_unreadable(text[index:].lstrip()))
+        word = matched[matched.lastgroup]
+        tokens.append((matched.lastgroup, _unquoted(word) if matched.lastgroup == "quoted" else word))
+        index = matched.end()
     return tokens
 
 
-def _unreadable(rest: str) -> str:
-    if rest.startswith('"'):
+def _unreadable(remaining: str) -> str:
+    if remaining.startswith('"'):
         return "a quote is not closed"
-    return f"{rest[:1]!r} must stand in double quotes"
+    return f"{remaining[:1]!r} must be in double quotes"
 
 
 def _unquoted(text: str) -> str:
-    """Undo the escapes of a Go string literal."""
+    """Return the text that a Go string literal stands for."""
 
-    def character(found: re.Match[str]) -> str:
-        if found["one"]:
-            return _GO_CHARACTERS[found["one"]]
-        if found["byte"] or found["octal"]:
-            number, last = int(found["octal"], 8) if found["octal"] else int(found["byte"], 16), _LAST_ASCII
+    def character(matched: re.Match[str]) -> str:
+        if matched["one"]:
+            return _GO_CHARACTERS[matched["one"]]
+        if matched["byte"] or matched["octal"]:
+            number, last = int(matched["octal"], 8) if matched["octal"] else int(matched["byte"], 16), _LAST_ASCII
         else:
-            number, last = int(found["short"] or found["long"] or "-1", 16), _LAST_CHARACTER
+            number, last = int(matched["short"] or matched["long"] or "-1", 16), _LAST_CHARACTER
         if not 0 <= number <= last or number in _SURROGATES:
-            raise _SyntaxError(f"{found[0]!r} is no escape")
+            raise _SyntaxError(f"{matched[0]!r} is not a valid escape")
         return chr(number)
 
     if "\n" in text:
-        raise _SyntaxError("a line break stands between quotes")
+        raise _SyntaxError("there is a line break between the quotes")
     return _GO_ESCAPE.sub(character, text)
 
 
 def _read_classic(text: str) -> list[Parts]:
-    """Read the classic form: names are words, values bare to the comma or quoted, three escapes."""
+    """Read the classic form: names are words, values are quoted or end at a comma, and there are three escapes."""
     return [_classic(part) for part in _split_at_commas(text.removeprefix("{").removesuffix("}"))]
 
 
@@ -255,10 +257,12 @@ def _split_at_commas(text: str) -> list[str]:
 
 
 def _classic(text: str) -> Parts:
-    found = _CLASSIC.fullmatch(text)
-    if not found:
-        raise _SyntaxError(f"{text!r} has no label, operator and value" if text.strip() else "there is none in it")
-    value = found["value"]
+    matched = _CLASSIC.fullmatch(text)
+    if not matched:
+        raise _SyntaxError(
+            f"{text!r} has no label, operator and value" if text.strip() else "there is no matcher in it"
+        )
+    value = matched["value"]
     is_quoted = value.startswith('"')
     inner = value[1:] if is_quoted else value
     spelled, escaped = [], False
@@ -276,41 +280,41 @@ def _classic(text: str) -> Parts:
             spelled.append(char)
     if is_quoted:
         raise _SyntaxError("a quote is not closed")
-    return Parts(found["name"], found["op"], "".join(spelled) + ("\\" if escaped else ""))
+    return Parts(matched["name"], matched["op"], "".join(spelled) + ("\\" if escaped else ""))
 
 
 def _condition(operator: Operator, value: str) -> Callable[[str], bool]:
     if operator == "=":
-        return lambda found: found == value
+        return lambda label: label == value
     if operator == "!=":
-        return lambda found: found != value
-    compile_regex(value)  # by itself first, for its own words of what is wrong
+        return lambda label: label != value
+    compile_regex(value)  # alone first, so that an error shows the pattern without the anchors
     pattern = compile_regex(f"^(?:{value})$")
     is_wanted = operator == "=~"
 
-    @lru_cache(maxsize=_MAX_REMEMBERED)
-    def remembered(found: str) -> bool:
-        return (pattern.fullmatch(found) is not None) is is_wanted
+    @lru_cache(maxsize=_MAX_CACHED)
+    def cached(label: str) -> bool:
+        return (pattern.fullmatch(label) is not None) is is_wanted
 
-    return lambda found: (remembered if len(found) <= _MAX_REMEMBERED_CHARACTERS else remembered.__wrapped__)(found)
+    return lambda label: (cached if len(label) <= _MAX_CACHED_CHARACTERS else cached.__wrapped__)(label)
 
 
 def compile_regex(text: str) -> re2._Regexp:
-    """Compile a regular expression as Go would, without what only RE2's own library takes.
+    """Compile a regular expression; syntax that RE2's library accepts and Go does not is refused.
 
     Raises:
-        ValueError: it is none; the text names the fix.
+        ValueError: the text is not a regular expression; the error names the fix.
     """
     names = set()
-    for found in _IN_REGEX.finditer(text):
-        if found["byte"]:
+    for matched in _IN_REGEX.finditer(text):
+        if matched["byte"]:
             raise ValueError(f"{text!r} is not a regular expression of Go: \\C is not known there. Fix: use (?s:.).")
-        if found["name"] in names:
-            name = found["name"]
+        if matched["name"] in names:
+            name = matched["name"]
             raise ValueError(
                 f"{text!r} is not a regular expression of Go: two groups are called {name}. Fix: rename one."
             )
-        names.add(found["name"] or object())
+        names.add(matched["name"] or object())
     if not text.isascii() and any(char in _SURROGATE for char in text):
         raise ValueError(f"{text!r} holds half of a surrogate pair. Fix: write the whole character.")
     try:

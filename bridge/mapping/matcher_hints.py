@@ -1,4 +1,4 @@
-"""What was probably meant where a matcher, or a list of them, has another form in the YAML file; pure.
+"""Errors for another YAML value where a matcher or a list of matchers is expected, with the probable meaning; pure.
 
 In: a YAML node. Out: a sentence with the fix. Prometheus and other tools write conditions as maps of labels and values.
 """
@@ -16,7 +16,7 @@ _MAX_SHOWN_CHARACTERS = 80
 
 
 def not_a_matcher(node: yaml.Node) -> str:
-    """Return the sentence about a list or section where one matcher belongs."""
+    """Return the error for a list or section where one matcher is expected."""
     texts = [*_matchers(node)]
     if isinstance(node, yaml.MappingNode) and node.flow_style and all(is_nothing(child) for _, child in node.value):
         texts = ["{" + ", ".join(texts) + "}"] if texts else []
@@ -25,14 +25,14 @@ def not_a_matcher(node: yaml.Node) -> str:
 
 
 def not_matchers(node: yaml.Node) -> str:
-    """Return the sentence about what stands where a list of matchers belongs."""
+    """Return the error for another value where a list of matchers is expected."""
     texts = [*_matchers(node)]
     fix = f"write [{_quoted(texts)}]" if texts else "begin lines with '- '"
     return f"a list of matchers is expected here, not {called(node)}. Fix: {fix}."
 
 
 def _matchers(node: yaml.Node) -> Iterator[str]:
-    """Yield the matchers that a map of labels and values stands for."""
+    """Yield the matchers that a map of labels and values probably means."""
     for key, child in node.value if isinstance(node, yaml.MappingNode) else ():
         if not isinstance(key, yaml.ScalarNode) or not isinstance(child, yaml.ScalarNode):
             continue

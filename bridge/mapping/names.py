@@ -1,8 +1,8 @@
-"""Names: what a template may look at, and what was meant where it looks at something else; pure.
+"""The names that a template may use, and the probable meaning of a name that does not exist; pure.
 
-In: a syntax tree, or a text that Jinja2 cannot read. Out: nothing, or a ValueError that names line and right spelling.
-The names are a closed set. A wrong one would be the empty text for ever, which stays unseen. People come from Go's
-templates (Prometheus and Alertmanager), from the payload's JSON, and from Python, so their spellings are known here.
+In: a syntax tree, or a text that Jinja2 cannot read. Out: nothing, or a ValueError with the line and right spelling.
+The names are a closed set: a misspelt one would always be the empty text, which goes unnoticed. Users know Go's
+templates (Prometheus and Alertmanager), the payload's JSON, and Python, so those spellings are recognised here.
 Sources: Prometheus' documentation, "Template reference"; Alertmanager's, "Notification template reference".
 """
 
@@ -17,7 +17,7 @@ from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
 
 from bridge.mapping.filters import FILTERS
-from bridge.mapping.severity import squeezed
+from bridge.mapping.severity import normalized
 
 NAMES = ("labels", "annotations", "alert", "group", "source", "vars")
 ALERT = ("status", "starts_at", "ends_at", "fingerprint", "generator_url")
@@ -53,7 +53,7 @@ _GO = {
     **{"".join(part.title() for part in name.split("_")): f"alert.{name}" for name in ALERT},
     "GeneratorURL": "alert.generator_url",
 }
-"""Names of Go's templates, without their dollar or dot, and ours."""
+"""Our spelling of each name of Go's templates; the keys are without dollar and dot."""
 
 _GO_NAME = re.compile(r"(?:\$|(?<![\w\])])\.)(?P<name>[A-Za-z]+)(?:\.(?P<key>\w+))?")
 _GO_INDEX = re.compile(r"index\s+[$.](?P<name>\w+)\s+\"(?P<key>[^\"]*)\"")
@@ -68,20 +68,20 @@ _METHODS = {
     **dict.fromkeys(("split", "rsplit", "partition", "removeprefix", "removesuffix"), "| reReplaceAll"),
     **dict.fromkeys(("startswith", "endswith", "find"), "| match"),
 }
-_IN_GROUP = 2
-"""Keys to a text: group.common_labels.pod."""
+_GROUP_KEYS = 2
+"""Keys after ``group`` that lead to a text: group.common_labels.pod."""
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
-def refused(found: nodes.Node, what: str, fix: str) -> ValueError:
-    """Return the error for what a template must not do."""
-    return ValueError(f"line {found.lineno} of a template {what}. Fix: {fix}.")
+def template_error(node: nodes.Node, problem: str, fix: str) -> ValueError:
+    """Return the error for a template that uses what is not allowed."""
+    return ValueError(f"line {node.lineno} of a template {problem}. Fix: {fix}.")
 
 
-def look_up(found: nodes.Node) -> tuple[str, str] | None:
+def constant_lookup(node: nodes.Node) -> tuple[str, str] | None:
     """Return the name and the constant key of ``labels.pod`` and ``labels["pod"]``; None for anything else."""
-    match found:
+    match node:
         case nodes.Getattr(node=nodes.Name(name=name), attr=key):
             return name, key
         case nodes.Getitem(node=nodes.Name(name=name), arg=nodes.Const(value=str(key))):
@@ -89,123 +89,125 @@ def look_up(found: nodes.Node) -> tuple[str, str] | None:
     return None
 
 
-def look_ups(tree: nodes.Template) -> frozenset[tuple[str, str]]:
-    """Return what a tree looks up by a constant name: pairs such as ``("labels", "pod")``."""
-    found = (look_up(node) for node in tree.find_all((nodes.Getattr, nodes.Getitem)))
-    return frozenset(one for one in found if one is not None)
+def constant_lookups(tree: nodes.Template) -> frozenset[tuple[str, str]]:
+    """Return all look-ups of a tree by a constant key: pairs such as ``("labels", "pod")``."""
+    lookups = map(constant_lookup, tree.find_all((nodes.Getattr, nodes.Getitem)))
+    return frozenset(lookup for lookup in lookups if lookup is not None)
 
 
 def check_names(tree: nodes.Template) -> None:
-    """Check that a tree looks at nothing but what there is.
+    """Check that a tree uses only names that exist.
 
     Raises:
-        ValueError: it does; the text names the right spelling.
+        ValueError: it uses another name; the error gives the right spelling.
     """
     for stored in tree.find_all(nodes.Name):
         if stored.ctx == "store" and stored.name in NAMES:
-            raise refused(stored, f"gives {stored.name} another meaning", f"such as my_{stored.name}")
+            raise template_error(
+                stored, f"assigns to {stored.name}, which is a given name", f"such as my_{stored.name}"
+            )
     unknown = find_undeclared_variables(tree) - set(NAMES)
-    for joined in (*tree.find_all(nodes.Sub), *tree.find_all(nodes.Div)):
-        _check_dashes(joined, unknown)
+    for operation in (*tree.find_all(nodes.Sub), *tree.find_all(nodes.Div)):
+        _check_dashes(operation, unknown)
     for name in sorted(unknown):
-        raise ValueError(f"unknown name {name!r} in a template. Fix: {_meant(name)}")
-    for found, name, keys in _chains(tree):
-        _check_chain(found, name, keys)
+        raise ValueError(f"unknown name {name!r} in a template. Fix: {_suggested_name(name)}")
+    for lookup, name, keys in _chains(tree):
+        _check_chain(lookup, name, keys)
 
 
-def fix_of_call(found: nodes.Call) -> str:
-    """Return what to write instead of a call, such as ``labels.get("x")``."""
-    called = found.node
+def fix_of_call(node: nodes.Call) -> str:
+    """Return the fix for a call, which templates must not use, such as ``labels.get("x")``."""
+    called = node.node
     if not isinstance(called, nodes.Getattr):
         return "use filters"
-    method, of = called.attr, _spelled(called.node)
-    match found.args:
+    method, base = called.attr, _source_of(called.node)
+    match node.args:
         case [nodes.Const(value=str(key)), *more] if method == "get":
-            return f"write {spelled(of, key)}" + (" or the other value" if more else "")
+            return f"write {spelled(base, key)}" + (" or the other value" if more else "")
     if method in ("items", "keys", "values", "get"):
-        return f"write for name, value in {of} | items"
-    return f"write {of} {_METHODS[method]}" if method in _METHODS else "use filters"
+        return f"write for name, value in {base} | items"
+    return f"write {base} {_METHODS[method]}" if method in _METHODS else "use filters"
 
 
 def fix_of_go(text: str) -> str:
-    """Return what to write instead of Go's template language; empty if the text is not written in it."""
+    """Return the fix for a text in Go's template language; empty if it is not in that language."""
     inside = "".join(re.findall(r"\{[{%].*?(?:[%}]\}|$)", text, re.DOTALL))
     indexed = _GO_INDEX.search(inside)
-    for found in ([indexed] if indexed else []) + list(_GO_NAME.finditer(inside)):
-        name, key = found["name"], found["key"]
+    for go_name in ([indexed] if indexed else []) + list(_GO_NAME.finditer(inside)):
+        name, key = go_name["name"], go_name["key"]
         if name.casefold() == "value":
             return _NO_VALUE
         if name in _GO:
-            return f"write {spelled(_GO[name], key) if key else _GO[name]} instead of {found[0]}"
+            return f"write {spelled(_GO[name], key) if key else _GO[name]} instead of {go_name[0]}"
     if _GO_STATEMENT.search(inside):
         return _NOT_GO
     call = _GO_CALL.search(inside)
     return _FILTER.format(call["filter"]) if call and call["filter"] in FILTERS else ""
 
 
-def without_braces(text: str) -> str:
-    """Return what is doubtful about a text that looks like a template without its braces; empty if nothing is."""
-    found = _NO_BRACES.fullmatch(text)
-    if found is None:
+def missing_braces(text: str) -> str:
+    """Return the warning for a constant text that looks like a template without its braces; empty for any other."""
+    lookup = _NO_BRACES.fullmatch(text)
+    if lookup is None:
         return ""
-    name, _, key = found["name"].partition(".")
-    return f"{text!r} is that very text, no template. Fix: write {{{{ {spelled(name.lower(), key)} }}}}."
+    name, _, key = lookup["name"].partition(".")
+    return f"{text!r} is a constant text, not a template. Fix: write {{{{ {spelled(name.lower(), key)} }}}}."
 
 
 def spelled(name: str, key: str) -> str:
-    """Return how a key of a map is written: ``labels.pod``, and ``labels["a.b"]`` for what is no word."""
+    """Return a look-up as templates write it: ``labels.pod``, or ``labels["a.b"]`` where the key is not a word."""
     return f"{name}.{key}" if _WORD.fullmatch(key) else f'{name}["{key}"]'
 
 
 def _chains(tree: nodes.Template) -> Iterator[tuple[nodes.Node, str, list[object]]]:
-    """Give each whole look-up such as ``labels.a.b`` with its name and keys; a key that is worked out is None."""
-    found: list[nodes.Getattr | nodes.Getitem] = [*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)]
-    inner = {id(one.node) for one in found}
-    for outer in (one for one in found if id(one) not in inner):
+    """Yield each whole look-up such as ``labels.a.b`` with its name and keys; a computed key is its node."""
+    lookups: list[nodes.Getattr | nodes.Getitem] = [*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)]
+    inner = {id(lookup.node) for lookup in lookups}
+    for outer in (lookup for lookup in lookups if id(lookup) not in inner):
         keys: list[object] = []
-        at: nodes.Node = outer
-        while isinstance(at, (nodes.Getattr, nodes.Getitem)):
-            keys.append(_key(at))
-            at = at.node
-        if isinstance(at, nodes.Name):
-            yield outer, at.name, keys[::-1]
+        base: nodes.Node = outer
+        while isinstance(base, (nodes.Getattr, nodes.Getitem)):
+            keys.append(_key(base))
+            base = base.node
+        if isinstance(base, nodes.Name):
+            yield outer, base.name, keys[::-1]
 
 
-def _key(link: nodes.Getattr | nodes.Getitem) -> object:
-    if isinstance(link, nodes.Getattr):
-        return link.attr
-    return link.arg.value if isinstance(link.arg, nodes.Const) else link.arg
+def _key(lookup: nodes.Getattr | nodes.Getitem) -> object:
+    if isinstance(lookup, nodes.Getattr):
+        return lookup.attr
+    return lookup.arg.value if isinstance(lookup.arg, nodes.Const) else lookup.arg
 
 
-def _check_chain(found: nodes.Node, name: str, keys: list[object]) -> None:
-    """Refuse what is always empty: a key that there is not, and a key of a text."""
+def _check_chain(node: nodes.Node, name: str, keys: list[object]) -> None:
+    """Refuse look-ups that are always empty: of a key that does not exist, and of a key within a text."""
     if name in _KNOWN:
-        _check_known(found, name, keys)
+        _check_known(node, name, keys)
     elif name == "vars" and not isinstance(keys[0], str):
-        raise refused(found, "works out a name of vars", "write it, such as vars.cluster")
+        raise template_error(node, "computes a name of vars", "write it, such as vars.cluster")
     elif name in _MAPS and isinstance(keys[0], (int, float, nodes.Slice)):
-        raise refused(found, f"looks at {name} by a number", f"write the name, such as {name}.cluster")
+        raise template_error(node, f"looks at {name} by a number", f"write the name, such as {name}.cluster")
     depth = _depth(name, keys[0])
     if any(isinstance(key, str) for key in keys[depth:]):
         text = fix = _dotted(name, keys[:depth])
-        if name in ("labels", "annotations") or depth == _IN_GROUP:
+        if name in ("labels", "annotations") or depth == _GROUP_KEYS:
             fix = spelled(_dotted(name, keys[: depth - 1]), _dotted(str(keys[depth - 1]), keys[depth:]))
-        raise refused(found, f"looks at {_dotted(name, keys)}, but {text} is a text", f"write {fix}")
+        raise template_error(node, f"looks at {_dotted(name, keys)}, but {text} is a text", f"write {fix}")
 
 
-def _check_known(found: nodes.Node, name: str, keys: list[object]) -> None:
+def _check_known(node: nodes.Node, name: str, keys: list[object]) -> None:
     if not isinstance(keys[0], str):
-        raise refused(found, f"works out a name of {name}", f"write it, such as {name}.{_KNOWN[name][0]}")
+        raise template_error(node, f"computes a name of {name}", f"write it, such as {name}.{_KNOWN[name][0]}")
     if keys[0] not in _KNOWN[name]:
-        raise refused(found, f"looks at {_dotted(name, keys)}, which there is not", _meant_of(name, keys))
+        raise template_error(node, f"looks at {_dotted(name, keys)}, which does not exist", _suggested_key(name, keys))
 
 
 def _depth(name: str, first: object) -> int:
-    """Return after how many keys there is a text; more than there can be for a name of the template's own."""
+    """Return after how many keys a look-up reaches a text; no limit for a name that the template sets itself."""
     if name == "source":
         return 0
     if name == "group" and str(first).endswith(("_labels", "_annotations")):
-        return _IN_GROUP
+        return _GROUP_KEYS
     return 1 if name in _MAPS or name in _KNOWN else sys.maxsize
 
 
@@ -213,70 +215,70 @@ def _dotted(name: str, keys: list[object]) -> str:
     return ".".join((name, *(key for key in keys if isinstance(key, str))))
 
 
-def _meant_of(name: str, keys: list[object]) -> str:
-    """Return the right spelling of a key that there is not."""
-    first, rest = str(keys[0]), [str(key) for key in keys[1:] if isinstance(key, str)]
+def _suggested_key(name: str, keys: list[object]) -> str:
+    """Return the fix for a key that does not exist."""
+    first, further = str(keys[0]), [str(key) for key in keys[1:] if isinstance(key, str)]
     elsewhere = _ELSEWHERE.get(f"{name}.{first}")
     if elsewhere is not None:
-        return "write " + (spelled(elsewhere, ".".join(rest)) if rest else elsewhere)
-    near = _near(first, _KNOWN[name])
+        return "write " + (spelled(elsewhere, ".".join(further)) if further else elsewhere)
+    near = _nearest(first, _KNOWN[name])
     return f"write {name}.{near}" if near else f"use one of {', '.join(f'{name}.{key}' for key in _KNOWN[name])}"
 
 
-def _meant(name: str) -> str:
-    """Return the right spelling of a name that there is not."""
-    for of, known in (("alert", ALERT), ("group", GROUP)):
-        for key in known:
-            if squeezed(key) == squeezed(name):
-                return f"did you mean {of}.{key}?"
-    for of, usual in (("labels", _LABELS), ("annotations", _ANNOTATIONS)):
+def _suggested_name(name: str) -> str:
+    """Return the fix for a name that does not exist."""
+    for base, keys in (("alert", ALERT), ("group", GROUP)):
+        for key in keys:
+            if normalized(key) == normalized(name):
+                return f"did you mean {base}.{key}?"
+    for base, usual in (("labels", _LABELS), ("annotations", _ANNOTATIONS)):
         if name in usual:
-            return f"did you mean {of}.{name}?"
-    if squeezed(name) == "value" or name in _GO_WORDS:
+            return f"did you mean {base}.{name}?"
+    if normalized(name) == "value" or name in _GO_WORDS:
         return f"{_NOT_GO if name in _GO_WORDS else _NO_VALUE}."
     if name in FILTERS:
         return f"{_FILTER.format(name)}."
-    near = _near(name, NAMES)
+    near = _nearest(name, NAMES)
     return f"did you mean {near!r}?" if near else f"use one of {', '.join(NAMES)}; a label is labels.{name}."
 
 
-def _near(word: str, known: Collection[str]) -> str:
-    same = [one for one in known if squeezed(one) == squeezed(word)]
-    return next(iter(same or get_close_matches(word, known, n=1)), "")
+def _nearest(word: str, known: Collection[str]) -> str:
+    equal = [name for name in known if normalized(name) == normalized(word)]
+    return next(iter(equal or get_close_matches(word, known, n=1)), "")
 
 
-def _check_dashes(found: nodes.BinExpr, unknown: Collection[str]) -> None:
-    """Refuse ``labels.host-name`` and ``labels.app.example/name``, which subtract and divide."""
-    whole, right = _spelled(found), _first(found.right)
+def _check_dashes(node: nodes.BinExpr, unknown: Collection[str]) -> None:
+    """Refuse ``labels.host-name`` and ``labels.app.example/name``, which Jinja2 reads as arithmetic."""
+    whole, right = _source_of(node), _leftmost(node.right)
     is_name = isinstance(right, nodes.Name) and right.name in unknown
-    is_digits = isinstance(found, nodes.Sub) and isinstance(right, nodes.Const) and isinstance(right.value, int)
+    is_digits = isinstance(node, nodes.Sub) and isinstance(right, nodes.Const) and isinstance(right.value, int)
     if (is_name or is_digits) and whole.startswith(("labels.", "annotations.")):
         name, _, key = whole.partition(".")
-        what = "subtracts from" if isinstance(found, nodes.Sub) else "divides"
-        raise refused(found, f"{what} {_spelled(found.left)}", f'a name with - or / is written {name}["{key}"]')
+        verb = "subtracts from" if isinstance(node, nodes.Sub) else "divides"
+        raise template_error(node, f"{verb} {_source_of(node.left)}", f'a name with - or / is written {name}["{key}"]')
 
 
-def _first(found: nodes.Node) -> nodes.Node:
-    """Return what stands first in a look-up or a sum, without its filters."""
-    while isinstance(found, (nodes.Filter, nodes.Getattr, nodes.BinExpr)):
-        inner = found.left if isinstance(found, nodes.BinExpr) else found.node
+def _leftmost(node: nodes.Node) -> nodes.Node:
+    """Return the leftmost operand of a look-up or an operation, without its filters."""
+    while isinstance(node, (nodes.Filter, nodes.Getattr, nodes.BinExpr)):
+        inner = node.left if isinstance(node, nodes.BinExpr) else node.node
         if inner is None:
             break
-        found = inner
-    return found
+        node = inner
+    return node
 
 
-def _spelled(found: nodes.Node | None) -> str:
-    """Return how a look-up was written, and what a dash or slash joins to it."""
+def _source_of(node: nodes.Node | None) -> str:
+    """Return the source text of a look-up, also of one with a dash or a slash in it."""
     text = "it"
-    match found:
+    match node:
         case nodes.Name(name=name):
             text = str(name)
         case nodes.Const(value=value):
             text = str(value)
-        case nodes.Getattr(node=node, attr=key) | nodes.Getitem(node=node, arg=nodes.Const(value=key)):
-            text = f"{_spelled(node)}.{key}"
+        case nodes.Getattr(node=base, attr=key) | nodes.Getitem(node=base, arg=nodes.Const(value=key)):
+            text = f"{_source_of(base)}.{key}"
         case nodes.Sub(left=left, right=right) | nodes.Div(left=left, right=right):
-            of = right.node if isinstance(right, nodes.Filter) else right
-            text = f"{_spelled(left)}{'-' if isinstance(found, nodes.Sub) else '/'}{_spelled(of)}"
+            operand = right.node if isinstance(right, nodes.Filter) else right
+            text = f"{_source_of(left)}{'-' if isinstance(node, nodes.Sub) else '/'}{_source_of(operand)}"
     return text

@@ -1,4 +1,4 @@
-"""The rules of the `mapping:` section: when each holds, what it sets, and what is wrong with it by itself."""
+"""The rules of the `mapping:` section: what each matches, what it sets, and the mistakes in a single rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from bridge.clock import Millis
-from bridge.event import EVENT_TYPES, MANDATORY, MAX_TIMEOUT, MIN_TIMEOUT, OURS, SEVERITIES
+from bridge.event import BRIDGE_KEYS, EVENT_TYPES, MANDATORY, MAX_TIMEOUT, MIN_TIMEOUT, SEVERITIES
 from bridge.mapping.console import CONSOLE
 from bridge.mapping.matcher import Matcher, Matchers
 from bridge.mapping.near_misses import near_misses
@@ -16,12 +16,12 @@ from bridge.mapping.template import Template
 from bridge.typed_yaml.scalars import DurationField
 
 DEFAULTS_RULE = "defaults"
-"""Stands in metrics and `map` for "no rule matched"; so no rule may have this name."""
+"""The name that metrics and `map` show where no rule matched; a rule must not have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropLabels:
-    """All labels but these go into the metadata."""
+    """All labels go into the metadata, except these."""
 
     drop: tuple[str, ...]
 
@@ -32,7 +32,7 @@ Labels = Literal["all", "none"] | tuple[str, ...] | DropLabels
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSettings:
-    """One rule: when all its matchers hold, what it sets. Without matchers it always holds.
+    """One rule: its matchers, and what it sets when all of them hold. A rule without matchers always matches.
 
     ``match`` looks at labels, ``match_annotations`` at annotations, ``match_group`` at the group's labels and receiver.
     """
@@ -53,10 +53,10 @@ class RuleSettings:
     target: str | None = None
     timeout: DurationField | None = None
     drop: bool = False
-    go_on: bool = field(default=False, metadata={"key": "continue"})
+    continues: bool = field(default=False, metadata={"key": "continue"})
 
     def templates(self) -> Iterator[tuple[str, Template]]:
-        """Give the templates with their keys."""
+        """Yield each template with its key."""
         for name in ("set", "annotations"):
             for key, template in getattr(self, name).items():
                 yield f"{name}.{key}", template
@@ -64,52 +64,52 @@ class RuleSettings:
             yield "severity", self.severity
 
     def conditions(self) -> dict[tuple[str, str], list[Matcher]]:
-        """Return the conditions by what they look at: the kind of value and its name."""
-        found: dict[tuple[str, str], list[Matcher]] = {}
+        """Return the conditions by the kind of value and the name that they look at."""
+        conditions: dict[tuple[str, str], list[Matcher]] = {}
         for kind, texts in (("", self.match), ("annotation ", self.match_annotations), ("group ", self.match_group)):
             for matcher in (matcher for matchers in texts for matcher in matchers.each):
-                found.setdefault((kind, matcher.name), []).append(matcher)
-        return found
+                conditions.setdefault((kind, matcher.name), []).append(matcher)
+        return conditions
 
     @property
     def sets_nothing(self) -> bool:
-        """Whether a match changes nothing."""
+        """Whether the rule changes nothing for the alerts that it matches."""
         sets = (self.set, self.annotations, self.severity, self.target, self.timeout, self.drop)
         return self.labels is None and not any(sets)
 
     def problems(self) -> list[tuple[str, str]]:
         """Return what is wrong with the rule as a whole: pairs of the key and the sentence."""
-        found = []
+        problems = []
         if self.name == DEFAULTS_RULE:
-            found.append(("name", f"{self.name!r} means in metrics that no rule matched. Fix: choose another name."))
+            problems.append(("name", f"{self.name!r} means in metrics that no rule matched. Fix: choose another name."))
         if self.timeout is not None:
-            found += [("timeout", text) for text in timeout_problems(self.timeout)]
-        sets = (self.set, self.annotations, self.severity, self.labels, self.target, self.timeout, self.go_on)
+            problems += [("timeout", text) for text in timeout_problems(self.timeout)]
+        sets = (self.set, self.annotations, self.severity, self.labels, self.target, self.timeout, self.continues)
         if self.drop and any(sets):
-            found.append(("drop", "a rule that drops sets nothing else. Fix: remove the other keys, or drop."))
+            problems.append(("drop", "a rule that drops sets nothing else. Fix: remove the other keys, or drop."))
         for key, choices in (("event_severity", SEVERITIES), ("event_type", EVENT_TYPES)):
-            found += [(f"set.{key}", text) for text in _choice_problems(self.set.get(key), choices)]
+            problems += [(f"set.{key}", text) for text in _choice_problems(self.set.get(key), choices)]
         if isinstance(self.severity, Template):
-            found += [("severity", text) for text in _choice_problems(self.severity, SEVERITIES)]
+            problems += [("severity", text) for text in _choice_problems(self.severity, SEVERITIES)]
         if self.severity is not None and "event_severity" in self.set:
-            found.append(("severity", "set.event_severity stands in the rule, too. Fix: keep one of them."))
+            problems.append(("severity", "the rule sets set.event_severity, too. Fix: keep one of them."))
         text = "the bridge sets it, and finds its alarms by it. Fix: choose another name."
-        return found + [(f"set.{key}", text) for key in OURS if key in self.set]
+        return problems + [(f"set.{key}", text) for key in BRIDGE_KEYS if key in self.set]
 
     def doubts(self) -> list[tuple[str, str]]:
-        """Return which fields were probably meant to be AOM's: pairs of the key and the sentence."""
-        found = [(f"set.{key}", text) for key, text in near_misses(self.set, MANDATORY)]
+        """Return the fields that were probably meant to be AOM's: pairs of the key and the sentence."""
+        doubts = [(f"set.{key}", text) for key, text in near_misses(self.set, MANDATORY)]
         if "severity" in self.set:
             text = "'severity' is a field of its own beside AOM's event_severity. Fix: write event_severity."
-            found.append(("set.severity", text))
-        return found + [(f"annotations.{key}", text) for key, text in near_misses(self.annotations, CONSOLE)]
+            doubts.append(("set.severity", text))
+        return doubts + [(f"annotations.{key}", text) for key, text in near_misses(self.annotations, CONSOLE)]
 
 
 def timeout_problems(timeout: Millis) -> list[str]:
-    """Say whether AOM takes this timeout: 1 minute to 15 days."""
+    """Return what is wrong with a timeout, which must be 1 minute to 15 days; empty if nothing is."""
     if MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
         return []
-    return ["AOM clears an alarm by itself after 1m at the earliest and 15d at the latest. Fix: a duration between."]
+    return ["AOM clears an alarm by itself after 1m at the earliest and 15d at the latest. Fix: write one between."]
 
 
 def _choice_problems(template: Template | None, choices: tuple[str, ...]) -> list[str]:

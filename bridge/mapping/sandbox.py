@@ -1,8 +1,8 @@
-"""Jinja2 on a short leash: which syntax a template may use, and how long it may become; pure.
+"""The Jinja2 sandbox: limits the syntax that a template may use, and the length of its output; pure.
 
-In: the text of a template. Out: its syntax tree, checked against a list of what is allowed, or a ValueError that names
-line and fix; and a function that renders it. Nothing allowed can call into Python, loop without end, or fill the
-memory: one loop over labels or annotations and not in one another, few additions, limited values, capped output.
+In: the text of a template. Out: its syntax tree, checked against a list of allowed syntax, or a ValueError with the
+line and the fix; and a function that renders it. No allowed template can call into Python, loop without end, or fill
+the memory: loops go over labels or annotations only and are never nested; additions, values and output are limited.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from bridge.mapping.filters import FILTERS, MAX_TEXT_CHARACTERS, PATTERNS, TESTS
+from bridge.mapping.filters import FILTERS, LOOP_LIMIT, MAX_TEXT_CHARACTERS, PATTERNS, TESTS
 from bridge.mapping.matcher import compile_regex
-from bridge.mapping.names import LOOP, check_names, fix_of_call, refused
+from bridge.mapping.names import LOOP, check_names, fix_of_call, template_error
 
 MAX_TEMPLATE_CHARACTERS = 8_192
 _MAX_ADDITIONS = 50
@@ -58,7 +58,7 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
 _GROWING = (nodes.Concat, nodes.Add, nodes.List, nodes.Tuple)
 _MAX_FILTERS = 20
 _MAX_FILTERS_IN_A_LOOP = 5
-_LOOPED = ("labels", "annotations")
+_LOOP_BASES = ("labels", "annotations")
 _MAPS = ("labels", "annotations", "alert", "group", "vars")
 _LOOP_FILTERS = ("items", "dictsort", "sort")
 
@@ -66,52 +66,52 @@ _LOOP_FILTERS = ("items", "dictsort", "sort")
 class _Environment(ImmutableSandboxedEnvironment):
     """Attributes of a mapping are its keys and nothing else, so no label name can collide with a method."""
 
-    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - Jinja2's own signature
+    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - the signature of Jinja2's Environment
         if isinstance(obj, Mapping):
             return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
         if isinstance(obj, LoopContext) and attribute in LOOP:
             return super().getattr(obj, attribute)
         return obj if isinstance(obj, ChainableUndefined) else self.undefined(obj=obj, name=attribute)
 
-    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as above
+    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - the signature of Jinja2's Environment
         if isinstance(obj, Mapping) or isinstance(argument, str):
             return self.getattr(obj, argument)
         return super().getitem(obj, argument)
 
 
 def _shown(value: object) -> object:
-    """Write what Python has and Go has not as Go would."""
+    """Return a value as Go prints it: None is the empty text, booleans are lower case."""
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else value
 
 
 def _environment() -> _Environment:
-    made = _Environment(undefined=ChainableUndefined, finalize=_shown)
-    made.globals.clear()
-    made.filters = dict(FILTERS)
-    made.tests = dict(TESTS)
-    return made
+    environment = _Environment(undefined=ChainableUndefined, finalize=_shown)
+    environment.globals.clear()
+    environment.filters = dict(FILTERS)
+    environment.tests = dict(TESTS)
+    return environment
 
 
 _ENVIRONMENT = _environment()
 
 
 def parse(text: str) -> nodes.Template:
-    """Read a template and check it.
+    """Parse a template and check it.
 
     Raises:
-        ValueError: it uses what is not allowed; the text names the fix.
-        TemplateError: it is no template.
+        ValueError: it uses what is not allowed; the error names the fix.
+        TemplateError: the text is not a template.
     """
     if len(text) > MAX_TEMPLATE_CHARACTERS:
         raise ValueError(f"the template is over {MAX_TEMPLATE_CHARACTERS} characters. Fix: make it simpler.")
     tree = _ENVIRONMENT.parse(text)
-    for found in _all(tree):
-        _check(found)
-    for parent in _all(tree):
+    for node in _all_nodes(tree):
+        _check(node)
+    for parent in _all_nodes(tree):
         for child in parent.iter_child_nodes():
-            _check_place(child, parent)
+            _check_position(child, parent)
     _check_additions(tree)
     _check_filters(tree)
     check_names(tree)
@@ -119,9 +119,9 @@ def parse(text: str) -> nodes.Template:
 
 
 def compile_tree(tree: nodes.Template) -> Callable[[Mapping[str, Any]], str]:
-    """Return what renders a checked tree; its output is cut at the limit, and what would come after is not made."""
+    """Compile a checked tree to a render function; rendering stops at `MAX_TEXT_CHARACTERS`."""
     for loop in tree.find_all(nodes.For):
-        loop.iter = nodes.Filter(loop.iter, "few", [], [], None, None, lineno=loop.lineno)
+        loop.iter = nodes.Filter(loop.iter, LOOP_LIMIT, [], [], None, None, lineno=loop.lineno)
     names = find_undeclared_variables(tree)
     template = JinjaTemplate.from_code(_ENVIRONMENT, _ENVIRONMENT.compile(tree), {})
 
@@ -137,83 +137,87 @@ def compile_tree(tree: nodes.Template) -> Callable[[Mapping[str, Any]], str]:
     return render
 
 
-def _all(tree: nodes.Node) -> Iterator[nodes.Node]:
+def _all_nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
     yield tree
     yield from tree.find_all(nodes.Node)
 
 
-def _check(found: nodes.Node) -> None:
-    if not isinstance(found, _ALLOWED):
-        what = type(found).__name__
-        fix = fix_of_call(found) if isinstance(found, nodes.Call) else "use filters"
-        raise refused(found, f"uses {what}, which is not allowed", fix)
-    match found:
+def _check(node: nodes.Node) -> None:
+    if not isinstance(node, _ALLOWED):
+        syntax = type(node).__name__
+        fix = fix_of_call(node) if isinstance(node, nodes.Call) else "use filters"
+        raise template_error(node, f"uses {syntax}, which is not allowed", fix)
+    match node:
         case nodes.Filter():
-            _check_filter(found)
-        case nodes.Test() if found.name not in TESTS:
-            raise _unknown(found, "test", found.name, TESTS)
+            _check_filter(node)
+        case nodes.Test() if node.name not in TESTS:
+            raise _unknown(node, "test", node.name, TESTS)
         case nodes.For():
-            _check_loop(found)
-        case nodes.Assign() if any(found.node.find_all(_GROWING)) or isinstance(found.node, _GROWING):
-            raise refused(found, "adds texts in a set", "add them where they are shown")
+            _check_loop(node)
+        case nodes.Assign() if any(node.node.find_all(_GROWING)) or isinstance(node.node, _GROWING):
+            raise template_error(node, "adds texts in a set statement", "add them where they are shown")
 
 
-def _check_filter(found: nodes.Filter) -> None:
-    if found.name not in FILTERS or found.name == "few":
-        raise _unknown(found, "filter", found.name, FILTERS)
-    if found.name not in PATTERNS:
+def _check_filter(node: nodes.Filter) -> None:
+    if node.name not in FILTERS or node.name == LOOP_LIMIT:
+        raise _unknown(node, "filter", node.name, FILTERS)
+    if node.name not in PATTERNS:
         return
-    if not found.args or not all(isinstance(one, nodes.Const) and isinstance(one.value, str) for one in found.args):
-        raise refused(found, f"has a {found.name} without a constant pattern", f'write {found.name}("...")')
+    if not node.args or not all(isinstance(arg, nodes.Const) and isinstance(arg.value, str) for arg in node.args):
+        raise template_error(node, f"has a {node.name} without a constant pattern", f'write {node.name}("...")')
 
 
-def _check_loop(found: nodes.For) -> None:
-    looped = found.iter
-    while isinstance(looped, nodes.Filter) and looped.name in _LOOP_FILTERS and looped.node is not None:
-        looped = looped.node
-    if not isinstance(looped, nodes.Name) or looped.name not in _LOOPED or found.recursive:
-        raise refused(found, "loops over something else than labels or annotations", "such as: for name in labels")
-    inner = [*found.body, *found.else_, *([found.test] if found.test else [])]
-    if any(isinstance(node, nodes.For) or any(node.find_all(nodes.For)) for node in inner):
-        raise refused(found, "has a loop in a loop", "use one loop")
+def _check_loop(node: nodes.For) -> None:
+    iterable = node.iter
+    while isinstance(iterable, nodes.Filter) and iterable.name in _LOOP_FILTERS and iterable.node is not None:
+        iterable = iterable.node
+    if not isinstance(iterable, nodes.Name) or iterable.name not in _LOOP_BASES or node.recursive:
+        raise template_error(
+            node, "loops over something other than labels or annotations", "such as: for name in labels"
+        )
+    inner = [*node.body, *node.else_, *([node.test] if node.test else [])]
+    if any(isinstance(part, nodes.For) or any(part.find_all(nodes.For)) for part in inner):
+        raise template_error(node, "has a loop within a loop", "use one loop")
 
 
-def _check_place(child: nodes.Node, parent: nodes.Node) -> None:
-    """Refuse whole maps where a text is meant, and lists but to look in or to join: they could grow without end."""
+def _check_position(child: nodes.Node, parent: nodes.Node) -> None:
+    """Refuse maps used as a text, and lists except after ``in`` or before ``join``: they could grow without end."""
     if isinstance(child, nodes.Name) and child.name in (*_MAPS, "self", "loop") and child.ctx == "load":
         is_base = isinstance(parent, (nodes.Getattr, nodes.Getitem)) and parent.node is child
         is_counted = isinstance(parent, nodes.Filter) and parent.name in (*_LOOP_FILTERS, "length", "count")
         is_looped = isinstance(parent, nodes.For) and parent.iter is child
         if child.name == "self" or not (is_base or (child.name != "loop" and (is_counted or is_looped))):
-            raise refused(child, f"uses {child.name} as a whole", f"such as {child.name}.name")
+            raise template_error(child, f"uses {child.name} as a whole", f"such as {child.name}.name")
     if isinstance(child, nodes.List):
         is_joined = isinstance(parent, nodes.Filter) and parent.name == "join"
         if not (is_joined or isinstance(parent, nodes.Operand)) or any(child.find_all((nodes.List, nodes.Tuple))):
-            raise refused(
+            raise template_error(
                 child, "uses a list", "lists are for: labels.a in ['x', 'y'], and: [labels.a, labels.b] | join"
             )
     if isinstance(child, nodes.Tuple) and child.ctx != "store":
-        raise refused(child, "uses a tuple", "write a text")
+        raise template_error(child, "uses a tuple", "write a text")
     if isinstance(child, nodes.Filter) and child.name in _LOOP_FILTERS:
         is_looped = isinstance(parent, nodes.For) and parent.iter is child
         if not is_looped and not (isinstance(parent, nodes.Filter) and parent.name in _LOOP_FILTERS):
-            raise refused(child, f"uses {child.name} outside of a loop", "such as: for name, value in labels | items")
+            raise template_error(
+                child, f"uses {child.name} outside a loop", "such as: for name, value in labels | items"
+            )
 
 
 def check_patterns(tree: nodes.Template) -> None:
-    """Check regular expressions, once variables have been put in.
+    """Check the regular expressions of a tree, after variables have been replaced.
 
     Raises:
-        ValueError: one is none; the text names the fix.
+        ValueError: one is invalid; the error names the fix.
     """
-    for found in tree.find_all(nodes.Filter):
-        if found.name in PATTERNS and isinstance(found.args[0], nodes.Const):
-            compile_regex(str(found.args[0].value))
+    for node in tree.find_all(nodes.Filter):
+        if node.name in PATTERNS and isinstance(node.args[0], nodes.Const):
+            compile_regex(str(node.args[0].value))
 
 
 def _check_filters(tree: nodes.Template) -> None:
-    most = [(tree, _MAX_FILTERS), *((loop, _MAX_FILTERS_IN_A_LOOP) for loop in tree.find_all(nodes.For))]
-    for node, limit in most:
+    limits = [(tree, _MAX_FILTERS), *((loop, _MAX_FILTERS_IN_A_LOOP) for loop in tree.find_all(nodes.For))]
+    for node, limit in limits:
         count = sum(1 for _ in node.find_all(nodes.Filter))
         if count > limit:
             where = "loop" if isinstance(node, nodes.For) else "template"
@@ -221,12 +225,12 @@ def _check_filters(tree: nodes.Template) -> None:
 
 
 def _check_additions(tree: nodes.Template) -> None:
-    added = sum(len(one.nodes) for one in tree.find_all(nodes.Concat)) + sum(1 for _ in tree.find_all(nodes.Add))
+    added = sum(len(concat.nodes) for concat in tree.find_all(nodes.Concat)) + sum(1 for _ in tree.find_all(nodes.Add))
     if added > _MAX_ADDITIONS:
         raise ValueError(f"a template adds {added} values, {_MAX_ADDITIONS} are allowed. Fix: make it simpler.")
 
 
-def _unknown(found: nodes.Node, kind: str, name: str, known: Mapping[str, object]) -> ValueError:
+def _unknown(node: nodes.Node, kind: str, name: str, known: Mapping[str, object]) -> ValueError:
     near = get_close_matches(name, known, n=1)
-    meant = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(sorted(set(known) - {'few'}))}."
-    return ValueError(f"line {found.lineno} of a template uses a {kind} {name!r}, which there is not. Fix: {meant}")
+    fix = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(sorted(set(known) - {LOOP_LIMIT}))}."
+    return ValueError(f"line {node.lineno} of a template uses a {kind} {name!r}, which does not exist. Fix: {fix}")

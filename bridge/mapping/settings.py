@@ -1,4 +1,4 @@
-"""The `mapping:` section of the configuration file: what the rules, the severity table and the defaults say."""
+"""The `mapping:` section of the configuration file: rules, severity table, defaults, vars and annotations."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 
 from bridge.event import MANDATORY
 from bridge.mapping.console import CONSOLE
-from bridge.mapping.doubts import doubts_of
-from bridge.mapping.names import without_braces
+from bridge.mapping.doubts import doubtful_rules
+from bridge.mapping.names import missing_braces
 from bridge.mapping.near_misses import near_misses
 from bridge.mapping.rule_settings import DEFAULTS_RULE, DropLabels, Labels, RuleSettings
 from bridge.mapping.severity import SeveritySettings
@@ -24,7 +24,7 @@ _VAR = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultsSettings:
-    """The fields of an event where no rule says otherwise."""
+    """The fields of an event that no rule sets."""
 
     instead: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("event_severity", "severity"), "write mapping.severity.default, beside defaults."
@@ -43,8 +43,8 @@ class DefaultsSettings:
 class MappingSettings:
     """How alerts become events. Rules are tried from top to bottom.
 
-    ``vars`` are named templates that all others may use; each may use those above it. ``annotations`` are those for
-    AOM's console, with what the file says instead of or beside them.
+    ``vars`` are named templates that all other templates may use; each may use those above it. ``annotations`` are the
+    console's, with those that the file replaces or adds.
     """
 
     labels: Labels = "all"
@@ -55,20 +55,20 @@ class MappingSettings:
     rules: tuple[RuleSettings, ...] = ()
 
     def __post_init__(self) -> None:
-        """Join the file's annotations to the usual ones."""
+        """Add the file's annotations to the console's; the file wins where both have a name."""
         object.__setattr__(self, "annotations", {**CONSOLE, **self.annotations})
 
     def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong between the rules: pairs of the key and the sentence."""
-        first = {rule.name: index for index, rule in reversed(list(enumerate(self.rules)))}
+        """Return what is wrong with the section as a whole: pairs of the key and the sentence."""
+        first_index = {rule.name: index for index, rule in reversed(list(enumerate(self.rules)))}
         return self._problems_of_vars() + [
             (f"rules[{index}].name", f"{rule.name!r} names an earlier rule too. Fix: give each rule a name of its own.")
             for index, rule in enumerate(self.rules)
-            if first[rule.name] != index
+            if first_index[rule.name] != index
         ]
 
     def templates(self) -> Iterator[tuple[str, Template]]:
-        """Give all templates but the vars with their keys."""
+        """Yield each template with its key, except those of vars."""
         for name in mandatory_text_fields():
             yield f"defaults.{name}", getattr(self.defaults, name)
         for name, template in self.annotations.items():
@@ -80,42 +80,44 @@ class MappingSettings:
     def labels_looked_at(self) -> frozenset[str]:
         """Return the names of the labels that matchers, templates and severity tables look at."""
         templates = [*self.vars.values(), *(template for _, template in self.templates())]
-        found = {name for template in templates for of, name in template.looks_at if of == "labels"}
-        found |= {matcher.name for rule in self.rules for matchers in rule.match for matcher in matchers.each}
+        names = {name for template in templates for scope, name in template.looks_at if scope == "labels"}
+        names |= {matcher.name for rule in self.rules for matchers in rule.match for matcher in matchers.each}
         tables = (self.severity, *(rule.severity for rule in self.rules))
-        return frozenset(found | {table.label for table in tables if isinstance(table, SeveritySettings)})
+        return frozenset(names | {table.label for table in tables if isinstance(table, SeveritySettings)})
 
     def _problems_of_vars(self) -> list[tuple[str, str]]:
-        found = []
+        problems = []
         above: list[str] = []
         for name, template in self.vars.items():
             if not _VAR.fullmatch(name):
-                found.append((f"vars.{name}", f"{name!r} is not a name. Fix: begin with a letter, then A-Z a-z 0-9 _."))
+                problems.append(
+                    (f"vars.{name}", f"{name!r} is not a name. Fix: begin with a letter, then A-Z a-z 0-9 _.")
+                )
             if ("vars", name) in template.looks_at:
-                found.append((f"vars.{name}", f"vars.{name} uses itself. Fix: give it a value of its own."))
+                problems.append((f"vars.{name}", f"vars.{name} uses itself. Fix: give it a value of its own."))
             above.append(name)
-            found += [(f"vars.{name}", text) for text in _unknown_vars(template, above, self.vars)]
+            problems += [(f"vars.{name}", text) for text in _unknown_vars(template, above, self.vars)]
         for key, template in self.templates():
-            found += [(key, text) for text in _unknown_vars(template, self.vars, self.vars)]
-        return found
+            problems += [(key, text) for text in _unknown_vars(template, self.vars, self.vars)]
+        return problems
 
     def doubts(self) -> list[tuple[str, str]]:
-        """Return which rules do nothing: pairs of the key and the sentence."""
-        found = [(f"annotations.{name}", text) for name, text in near_misses(self.annotations, CONSOLE)]
-        found += [(f"vars.{name}", text) for name, one in self.vars.items() if (text := without_braces(one.text))]
-        found += [(key, text) for key, one in self.templates() if (text := without_braces(one.text))]
-        return found + [(f"rules[{index}]", text) for index, text in doubts_of(self.rules)]
+        """Return what is valid but probably not meant so: pairs of the key and the sentence."""
+        doubts = [(f"annotations.{name}", text) for name, text in near_misses(self.annotations, CONSOLE)]
+        doubts += [(f"vars.{name}", text) for name, var in self.vars.items() if (text := missing_braces(var.text))]
+        doubts += [(key, text) for key, template in self.templates() if (text := missing_braces(template.text))]
+        return doubts + [(f"rules[{index}]", text) for index, text in doubtful_rules(self.rules)]
 
 
-def _unknown_vars(template: Template, known: Collection[str], named: Collection[str]) -> Iterator[str]:
-    """Say which of ``vars`` a template uses that it cannot: ``known`` are those that it can, ``named`` all."""
-    for what, name in sorted(template.looks_at):
-        if what != "vars" or name in known:
+def _unknown_vars(template: Template, usable: Collection[str], all_names: Collection[str]) -> Iterator[str]:
+    """Yield a sentence for each of ``vars`` that a template uses and that is not among the ``usable`` ones."""
+    for scope, name in sorted(template.looks_at):
+        if scope != "vars" or name in usable:
             continue
-        if name in named:
-            yield f"vars.{name} does not stand above it. Fix: put vars.{name} higher in mapping.vars."
+        if name in all_names:
+            yield f"vars.{name} is defined below it. Fix: put vars.{name} higher in mapping.vars."
             continue
-        near = get_close_matches(name, known, n=1)
+        near = get_close_matches(name, usable, n=1)
         fix = f"did you mean vars.{near[0]}?" if near else f"name it under mapping.vars, such as {name}: prod."
         yield f"mapping.vars has no {name!r}. Fix: {fix}"
 

@@ -1,6 +1,6 @@
-"""Severity: from a label's word to AOM's severity, by a table; pure.
+"""The severity table: from a label's value to AOM's severity; pure.
 
-In: the labels of an alert. Out: a severity, or None for a word that the table does not hold. Words are compared without
+In: the value of a label. Out: a severity, or None for a word that is not in the table. Words are compared without
 regard to case, spaces, ``_`` and ``-``. Sources of the shipped words: syslog (RFC 5424), OpenTelemetry's severity
 texts, the severities and priorities of PagerDuty, Opsgenie, Zabbix and Jira, and AOM's console in Chinese.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bridge.event import Severity
 
 _MAX_WORD_CHARACTERS = 100
-"""A longer one is in no table."""
+"""A longer word cannot be in a table."""
 
 _WORDS: dict[Severity, str] = {
     "Critical": "critical crit page fatal emergency emerg disaster panic alert blocker urgent highest catastrophic"
@@ -23,11 +23,11 @@ _WORDS: dict[Severity, str] = {
     "Info": "info information informational notice none debug trace ok low lowest trivial normal"
     " p4 p5 sev4 sev5 s4 s5 提示 提醒 通知 信息 低",
 }
-"""Scales of four go step by step. No bare digits: 1 is the worst for some tools, and the least for others."""
+"""A scale of four steps maps one to one. No bare digits: 1 is the highest for some tools and the lowest for others."""
 
 
-def squeezed(word: str) -> str:
-    """Return a word without what people spell differently: case, spaces, ``_`` and ``-``."""
+def normalized(word: str) -> str:
+    """Return a word in lower case and without spaces, ``_`` and ``-``."""
     return "".join(word.split()).replace("_", "").replace("-", "").casefold()
 
 
@@ -35,7 +35,7 @@ def squeezed(word: str) -> str:
 class SeveritySettings:
     """From a label's value to AOM's severity; values are compared without regard to case, spaces, _ and -.
 
-    ``map`` stands instead of the shipped table.
+    ``map`` replaces the shipped table.
     """
 
     label: str = "severity"
@@ -45,27 +45,27 @@ class SeveritySettings:
     default: Severity = "Minor"
 
     def problems(self) -> list[tuple[str, str]]:
-        """Return which words cannot be told from others: pairs of the key and the sentence."""
-        found = []
-        first: dict[str, str] = {}
+        """Return the words that are ambiguous or empty: pairs of the key and the sentence."""
+        problems = []
+        first_spelling: dict[str, str] = {}
         for word, severity in self.map.items():
-            known = first.setdefault(squeezed(word), word)
-            if not squeezed(word):
-                found.append((f"map.{word}", f"{word!r} has nothing but spaces, _ and -. Fix: write a word."))
+            known = first_spelling.setdefault(normalized(word), word)
+            if not normalized(word):
+                problems.append((f"map.{word}", f"{word!r} has nothing but spaces, _ and -. Fix: write a word."))
             elif self.map[known] != severity:
                 text = f"{word!r} and {known!r} are one word here (case, spaces, _ and - aside), with two severities."
-                found.append((f"map.{word}", f"{text} Fix: remove one."))
-        return found
+                problems.append((f"map.{word}", f"{text} Fix: remove one."))
+        return problems
 
     def table(self) -> Callable[[str], Severity | None]:
-        """Return what gives the severity of a word; None for one that the table does not hold."""
-        known = {squeezed(word): severity for word, severity in self.map.items()}
-        spelled = dict(self.map)
+        """Return a function from a word to its severity, or to None if the word is not in the table."""
+        by_normal_form = {normalized(word): severity for word, severity in self.map.items()}
+        by_spelling = dict(self.map)
 
         def severity(word: str) -> Severity | None:
-            found = spelled.get(word)
-            if found is not None or len(word) > _MAX_WORD_CHARACTERS:
-                return found
-            return known.get(squeezed(word))
+            exact = by_spelling.get(word)
+            if exact is not None or len(word) > _MAX_WORD_CHARACTERS:
+                return exact
+            return by_normal_form.get(normalized(word))
 
         return severity

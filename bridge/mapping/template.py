@@ -1,9 +1,9 @@
-"""Templates: a constant or a Jinja2 text over labels, annotations, alert, group, source and vars; pure.
+"""Templates: a constant, or a Jinja2 text that uses labels, annotations, alert, group, source and vars; pure.
 
 In: the text of one template, then a `Scope` for each alert. Out: text. Constants and plain look-ups, which most
-templates are, run as Python closures and never reach Jinja2. A name that is missing is the empty string, as in
+templates are, run as Python closures and never reach Jinja2. A missing label is the empty string, as in
 Prometheus; ``labels.items`` is the label called items, never a method. ``${VAR}`` in a template is replaced in its
-literal text only, after parsing, so what comes out is never read as a template.
+literal text only, after parsing, so the value of a variable is never read as a template.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jinja2 import TemplateError, nodes
 
 from bridge.mapping import sandbox
 from bridge.mapping.filters import MAX_TEXT_CHARACTERS, link
-from bridge.mapping.names import fix_of_go, look_up, look_ups
+from bridge.mapping.names import constant_lookup, constant_lookups, fix_of_go
 from bridge.typed_yaml.field_type import FieldType
 
 Scope = Mapping[str, Any]
@@ -23,7 +23,7 @@ Scope = Mapping[str, Any]
 
 Render = Callable[[Scope], str]
 _MAX_PLAIN_PARTS = 20
-"""Parts that are joined at once; more are cut while they are made."""
+"""The most parts that are joined before the text is cut; Jinja2 renders longer templates, and stops at the limit."""
 
 
 class Template(FieldType):
@@ -31,8 +31,8 @@ class Template(FieldType):
 
     Attributes:
         text: the template as it was written.
-        looks_at: the names that it looks up, such as ``("labels", "pod")`` or ``("vars", "cluster")``.
-        render: returns the text for one alert; any exception a template can raise at run time passes through.
+        looks_at: the names and keys that it looks up, such as ``("labels", "pod")`` or ``("vars", "cluster")``.
+        render: returns the text for one alert; raises whatever the template raises at run time.
     """
 
     __slots__ = ("_expanded", "looks_at", "render", "text")
@@ -47,12 +47,12 @@ class Template(FieldType):
 
     @classmethod
     def read(cls, text: str, expand: Callable[[str], str]) -> Template:
-        """As `parse`."""
+        """Compile one template of the configuration file, as `parse` does."""
         return cls.parse(text, expand)
 
     @classmethod
     def substitute(cls) -> Template:
-        """Return the empty template, so that the name of a variable that has a bad one stays known."""
+        """Return the empty template, which stands in for an invalid one of ``vars`` so that its name stays known."""
         return cls.parse("")
 
     @classmethod
@@ -64,16 +64,16 @@ class Template(FieldType):
         """
         expanded: dict[str, str] = {}
 
-        def noted(literal: str) -> str:
+        def expand_once(literal: str) -> str:
             return expanded.setdefault(literal, expand(literal))
 
         if "{{" not in text and "{%" not in text and "{#" not in text:
-            return cls(text, _constant(noted(text)), expanded)
+            return cls(text, _constant(expand_once(text)), expanded)
         try:
             tree = sandbox.parse(text)
-            _expand_literals(tree, noted)
+            _expand_literals(tree, expand_once)
             sandbox.check_patterns(tree)
-            return cls(text, _compile(tree), expanded, look_ups(tree))
+            return cls(text, _compile(tree), expanded, constant_lookups(tree))
         except TemplateError as error:
             problem = str(error.message).rstrip(".")
             fix = fix_of_go(text) or "see Jinja2's syntax"
@@ -82,7 +82,7 @@ class Template(FieldType):
             raise ValueError(f"{text[:80]!r} is too deep for a template. Fix: make it simpler.") from None
 
     def __reduce__(self) -> tuple[Callable[..., Template], tuple[str, Mapping[str, str]]]:
-        """Say how another process makes it again, whatever the variables are there."""
+        """Pickle the text and the expanded literals, so that the environment of the other process does not matter."""
         return _parsed_again, (self.text, self._expanded)
 
     def __repr__(self) -> str:
@@ -113,14 +113,14 @@ def _plain(tree: nodes.Template) -> Render | None:
     if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output):
         return None
     parts = [_plain_part(node) for node in tree.body[0].nodes]
-    known = [part for part in parts if part is not None]
-    if len(known) != len(parts):
+    renders = [part for part in parts if part is not None]
+    if len(renders) != len(parts):
         return None
-    if len(known) == 1:
-        return known[0]
-    if len(known) > _MAX_PLAIN_PARTS:
+    if len(renders) == 1:
+        return renders[0]
+    if len(renders) > _MAX_PLAIN_PARTS:
         return None
-    return lambda scope: "".join([part(scope) for part in known])[:MAX_TEXT_CHARACTERS]
+    return lambda scope: "".join([render(scope) for render in renders])[:MAX_TEXT_CHARACTERS]
 
 
 def _plain_part(node: nodes.Node) -> Render | None:
@@ -133,7 +133,7 @@ def _plain_part(node: nodes.Node) -> Render | None:
         case nodes.Filter(node=nodes.Expr() as inner, name="link", args=[]):
             part = _linked(_plain_part(inner))
         case nodes.Getattr() | nodes.Getitem():
-            part = _lookup(look_up(node))
+            part = _lookup(constant_lookup(node))
     return part
 
 
@@ -153,11 +153,11 @@ def _linked(inner: Render | None) -> Render | None:
     return lambda scope: link(inner(scope))
 
 
-def _lookup(found: tuple[str, str] | None) -> Render | None:
-    """Look-ups in the maps of text only: the others may hold maps in turn, which Jinja2 prints."""
-    if found is None:
+def _lookup(name_and_key: tuple[str, str] | None) -> Render | None:
+    """Return a closure for a look-up in a map of texts; None for ``group``, which holds maps, and other names."""
+    if name_and_key is None:
         return None
-    name, key = found
+    name, key = name_and_key
     if name == "vars":
         return lambda scope: cast("str", scope["vars"][key])
     if name not in ("labels", "annotations", "alert"):

@@ -1,7 +1,7 @@
-"""Scope: the names that templates see for one alert; pure.
+"""The names that templates see for one alert; pure.
 
-In: an alert with its group and source. Out: its `AlertScope`; times are RFC 3339 texts in UTC. What few templates look
-at is made when one does.
+In: an alert with its group and source. Out: its `AlertScope`; times are RFC 3339 texts in UTC. The names that
+few templates use are built when a template looks at them.
 """
 
 from __future__ import annotations
@@ -15,46 +15,46 @@ from bridge.mapping.filters import MAX_TEXT_CHARACTERS
 from bridge.mapping.template import Template
 from bridge.notification import Alert, Group
 
-_MAX_SEEN = 200
-"""Labels or annotations that templates see where they are very long together."""
+_MAX_MAP_ITEMS = 200
+"""The most labels or annotations that templates see when their total length exceeds `MAX_TEXT_CHARACTERS`."""
 
 
 class AlertScope(dict[str, Any]):
-    """The names for one alert."""
+    """The names that templates see, and their values for one alert."""
 
     __slots__ = ("__weakref__", "_alert", "_group", "_vars")
 
     def __init__(self, source: str, alert: Alert, group: Group, templates: Mapping[str, Template]) -> None:
-        super().__init__(source=source, labels=_seen(alert.labels), annotations=_seen(alert.annotations))
+        super().__init__(source=source, labels=_limited(alert.labels), annotations=_limited(alert.annotations))
         self._alert = alert
         self._group = group
         self._vars = templates
 
     def __missing__(self, name: str) -> Mapping[str, Any]:
-        """Make ``alert``, ``group`` or ``vars``."""
-        found: Mapping[str, Any]
+        """Build ``alert``, ``group`` or ``vars`` at its first use."""
+        value: Mapping[str, Any]
         if name == "alert":
-            found = _alert(self._alert)
+            value = _alert(self._alert)
         elif name == "group":
-            found = _group(self._group)
+            value = _group(self._group)
         elif name == "vars":
-            found = Vars(self._vars, self)
+            value = Vars(self._vars, self)
         else:
             raise KeyError(name)
-        self[name] = found
-        return found
+        self[name] = value
+        return value
 
 
 class VarError(ValueError):
-    """The template of a variable broke for this alert."""
+    """The template of one of ``mapping.vars`` failed for this alert."""
 
 
 class Vars(Mapping[str, str]):
-    """The values of `mapping.vars` for one alert; each is worked out at most once, when a template looks at it."""
+    """The values of `mapping.vars` for one alert; each is rendered at most once, when a template looks at it."""
 
     def __init__(self, templates: Mapping[str, Template], scope: AlertScope) -> None:
         self._templates = templates
-        self._scope = proxy(scope)  # it holds us, and a circle would wait for the garbage collector
+        self._scope = proxy(scope)  # weak: a reference cycle would live until the garbage collector runs
         self._values: dict[str, str] = {}
         self._problems: dict[str, str] = {}
 
@@ -62,7 +62,7 @@ class Vars(Mapping[str, str]):
         """Return the value.
 
         Raises:
-            VarError: its template breaks for this alert; the text names the variable.
+            VarError: its template fails for this alert; the text names the variable.
         """
         if name not in self._values and name not in self._problems:
             self._render(name)
@@ -70,8 +70,8 @@ class Vars(Mapping[str, str]):
             raise VarError(self._problems[name])
         return self._values[name]
 
-    def told(self, name: str) -> str:
-        """Return the value as people read it, or what broke."""
+    def describe(self, name: str) -> str:
+        """Return the value, or the problem of its template, for people."""
         try:
             return repr(self[name])
         except VarError as error:
@@ -109,16 +109,16 @@ def _group(group: Group) -> dict[str, Any]:
     return {
         "receiver": group.receiver[:MAX_TEXT_CHARACTERS],
         "group_key": group.group_key[:MAX_TEXT_CHARACTERS],
-        "group_labels": _seen(group.group_labels),
-        "common_labels": _seen(group.common_labels),
-        "common_annotations": _seen(group.common_annotations),
+        "group_labels": _limited(group.group_labels),
+        "common_labels": _limited(group.common_labels),
+        "common_annotations": _limited(group.common_annotations),
         "external_url": group.external_url[:MAX_TEXT_CHARACTERS],
     }
 
 
-def _seen(values: Mapping[str, str]) -> Mapping[str, str]:
-    """Return what templates see: AOM takes less of a value, and no template can make more of it than there is."""
+def _limited(values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return a map that is short enough for templates; AOM takes no more of a value than is left."""
     if len("".join(values.values())) <= MAX_TEXT_CHARACTERS:
         return values
-    few = list(values.items())[:_MAX_SEEN]
-    return {name[:MAX_TEXT_CHARACTERS]: value[:MAX_TEXT_CHARACTERS] for name, value in few}
+    items = list(values.items())[:_MAX_MAP_ITEMS]
+    return {name[:MAX_TEXT_CHARACTERS]: value[:MAX_TEXT_CHARACTERS] for name, value in items}

@@ -6,7 +6,7 @@ import pytest
 from config_reading import check
 from process import bridge_command, run
 
-from bridge.mapping.doubts import Shadows
+from bridge.mapping.doubts import ShadowedRules
 from bridge.mapping.matcher import Matchers
 from bridge.mapping.settings import RuleSettings
 
@@ -97,8 +97,8 @@ DOUBTS = {
     "templates without braces": (
         GOOD + "mapping: {vars: {a: labels.x}, defaults: {resource_id: $labels.instance}}\n",
         [
-            "f:2:21: mapping.vars.a: 'labels.x' is that very text, no template. Fix: write {{ labels.x }}.",
-            "f:2:56: mapping.defaults.resource_id: '$labels.instance' is that very text, no template. Fix: write {{ ",
+            "f:2:21: mapping.vars.a: 'labels.x' is a constant text, not a template. Fix: write {{ labels.x }}.",
+            "f:2:56: mapping.defaults.resource_id: '$labels.instance' is a constant text, not a template. Fix: ",
         ],
     ),
     "an expression over two lines": (
@@ -149,7 +149,7 @@ def test_rules_are_checked_in_linear_time():
             RuleSettings(name=str(i), match=tuple(Matchers.parse(text.format(i, i % 50)) for text in match))
             for i in range(5_000)
         ]
-        assert Shadows(found).compared < 4 * len(found)
+        assert ShadowedRules(found).compared < 4 * len(found)
 
 
 MISSING = {

@@ -77,7 +77,7 @@ def test_every_setting_can_be_set():
         True,
         ["severity", "team"],
     )
-    assert (pods.target, pods.timeout, pods.go_on, list(pods.set)) == (
+    assert (pods.target, pods.timeout, pods.continues, list(pods.set)) == (
         "night",
         2 * HOUR,
         True,

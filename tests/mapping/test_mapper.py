@@ -199,9 +199,9 @@ def test_after_continue_a_later_rule_overrides_field_by_field():
             annotations={"hint": "early", "note": "early"},
             target="night",
             timeout=HOUR,
-            go_on=True,
+            continues=True,
         ),
-        rule("between", 'job="other"', sets={"resource_type": "between"}, go_on=True),
+        rule("between", 'job="other"', sets={"resource_type": "between"}, continues=True),
         rule("late", sets={"resource_type": "late", "team": "late"}, annotations={"hint": "late"}),
         rule("never", sets={"resource_type": "never"}),
     ]
@@ -216,7 +216,7 @@ def test_after_continue_a_later_rule_overrides_field_by_field():
 
 def test_continue_at_the_end_is_no_loss():
     """If nothing matches after a rule with continue, that rule alone counts."""
-    result = run(alert(), rule("early", sets={"resource_type": "x"}, go_on=True), rule("no", 'a="b"'))
+    result = run(alert(), rule("early", sets={"resource_type": "x"}, continues=True), rule("no", 'a="b"'))
     assert (result.mapped.event.metadata["resource_type"], result.mapped.rule) == ("x", "early")
 
 
@@ -229,7 +229,7 @@ def test_a_rule_can_drop():
 
 def test_a_drop_after_continue_drops():
     """A rule that drops does so even where an earlier one has set something."""
-    result = run(alert(), rule("early", sets={"a": "b"}, go_on=True), rule("noise", drop=True))
+    result = run(alert(), rule("early", sets={"a": "b"}, continues=True), rule("noise", drop=True))
     assert (result.mapped.event, result.matched) == (None, ("early", "noise"))
 
 
@@ -244,7 +244,7 @@ def test_a_rule_can_choose_the_target_and_the_timeout():
 
 def test_after_continue_the_last_target_and_timeout_count():
     """Of several matching rules with a target or a timeout, the last one's is taken, each for itself."""
-    early = rule("early", target="default", timeout=HOUR, go_on=True)
+    early = rule("early", target="default", timeout=HOUR, continues=True)
     result = run(alert(), early, rule("late", target="night", timeout=MINUTE))
     assert (result.mapped.target, result.mapped.event.timeout) == ("night", MINUTE)
     result = run(alert(), early, rule("late", target="night"))
@@ -449,9 +449,9 @@ def test_the_last_matching_rule_decides_about_severity():
     """With `continue`, a later rule's severity counts, whichever way it is written."""
     one = alert({"alertname": "Disk", "severity": "critical"})
     table = SeveritySettings(map={"critical": "Major"})
-    first, second = rule("a", severity=table, go_on=True), rule("b", sets={"event_severity": "Info"})
+    first, second = rule("a", severity=table, continues=True), rule("b", sets={"event_severity": "Info"})
     assert metadata(one, first, second)["event_severity"] == "Info"
-    first, second = rule("a", sets={"event_severity": "Info"}, go_on=True), rule("b", severity=table)
+    first, second = rule("a", sets={"event_severity": "Info"}, continues=True), rule("b", severity=table)
     assert metadata(one, first, second)["event_severity"] == "Major"
 
 
@@ -553,7 +553,7 @@ def test_every_tried_rule_is_explained():
     """Each rule is named with its first matcher that does not hold, up to the last one that counts."""
     rules = (
         rule("a", 'x="1"', 'y="2"'),
-        rule("b", go_on=True),
+        rule("b", continues=True),
         rule("c", 'x="1"', 'z=""'),
         rule("d"),
     )
@@ -611,7 +611,7 @@ def test_whatever_the_alert_and_the_rules_aom_takes_the_event(labels, annotation
         rule("r"),
         rule("r", drop=True),
         rule("r", sets={"event_severity": " critical ", "event_type": "EVENT"}),
-        rule("r", sets={"event_severity": "Info", "event_type": "event", "any": ""}, timeout=MINUTE, go_on=True),
+        rule("r", sets={"event_severity": "Info", "event_type": "event", "any": ""}, timeout=MINUTE, continues=True),
         rule("r", sets={"event_severity": "{{ labels.level }}", "event_type": "${TYPE}"}, timeout=15 * DAY),
     ],
 )
@@ -627,7 +627,7 @@ def test_a_good_rule_has_no_problem(made):
         (rule("r", timeout=MINUTE - 1), "timeout"),
         (rule("r", timeout=15 * DAY + 1), "timeout"),
         (rule("r", timeout=0), "timeout"),
-        (rule("r", drop=True, go_on=True), "drop"),
+        (rule("r", drop=True, continues=True), "drop"),
         (rule("r", drop=True, target="night"), "drop"),
         (rule("r", drop=True, timeout=HOUR), "drop"),
         (rule("r", drop=True, sets={"a": "b"}), "drop"),

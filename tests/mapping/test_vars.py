@@ -93,7 +93,7 @@ def test_each_is_worked_out_once_and_only_where_it_is_used():
     ("text", "sentence"),
     [
         ("vars: {a-b: x}", "2:23: mapping.vars.a-b: 'a-b' is not a name. Fix: "),
-        ('vars: {a: "{{ vars.b }}", b: x}', "mapping.vars.a: vars.b does not stand above it. Fix: put vars.b higher"),
+        ('vars: {a: "{{ vars.b }}", b: x}', "mapping.vars.a: vars.b is defined below it. Fix: put vars.b higher"),
         ('vars: {a: "{{ vars.a }}"}', "mapping.vars.a: vars.a uses itself. Fix: "),
         ('vars: {cluster: x, a: "{{ vars.clustr }}"}', "2:33: mapping.vars.a: mapping.vars has no 'clustr'. Fix: did "),
         ('vars: {cluster: x}, defaults: {event_name: "{{ vars.c }}"}', "defaults.event_name: mapping.vars has no 'c'."),
@@ -102,7 +102,7 @@ def test_each_is_worked_out_once_and_only_where_it_is_used():
         ('rules: [{name: r, annotations: {x: "{{ vars.c }}"}}]', "rules[0].annotations.x: mapping.vars has no 'c'."),
         ('rules: [{name: r, severity: "{{ vars.c }}"}]', "rules[0].severity: mapping.vars has no 'c'."),
         ('vars: {c: x}, annotations: {x: "{{ vars }}"}', "uses vars as a whole. Fix: such as vars.name."),
-        ('vars: {c: x}, annotations: {x: "{{ vars[labels.a] }}"}', "works out a name of vars. Fix: write it"),
+        ('vars: {c: x}, annotations: {x: "{{ vars[labels.a] }}"}', "computes a name of vars. Fix: write it"),
         ('vars: {c: "{{ x }}"}', "mapping.vars.c: unknown name 'x' in a template. Fix: "),
     ],
 )

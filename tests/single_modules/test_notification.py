@@ -309,15 +309,15 @@ BAD_BODIES = {
     "no version": (b'{"alerts":[]}', f"the body: object missing required field `version`, {NOT_4}"),
     "version 3": (
         b'{"version":"3","alert":{}}',
-        'version: this payload has version "3"; read are "4" .Alertmanager. and "1" .Grafana.',
+        'version: this payload has version "3"; the bridge reads "4" .Alertmanager. and "1" .Grafana.',
     ),
     "version 5": (
         b'{"version":"5","alerts":[]}',
-        'version: this payload has version "5"; read are "4" .Alertmanager. and "1" .Grafana.',
+        'version: this payload has version "5"; the bridge reads "4" .Alertmanager. and "1" .Grafana.',
     ),
     "version number": (
         b'{"version":4,"alerts":[]}',
-        'version: this payload has version 4; read are "4" .Alertmanager. and "1" .Grafana.',
+        'version: this payload has version 4; the bridge reads "4" .Alertmanager. and "1" .Grafana.',
     ),
     "version null": (b'{"version":null,"alerts":[]}', f"version: expected `str`, got `null`, {NOT_4}"),
     "no alerts": (b'{"version":"4"}', f"the body: object missing required field `alerts`, {NOT_4}"),
@@ -347,11 +347,11 @@ BAD_BODIES = {
     "bad status": (body(wire(status="pending")), r"alerts\[0\].status: invalid enum value 'pending'"),
     "no start": (body(wire(startsAt=...)), r"alerts\[0\]: object missing required field `startsAt`"),
     "start number": (body(wire(startsAt=5)), r"alerts\[0\].startsAt: expected `str`, got `int`"),
-    "bad start": (body(wire(startsAt="now")), r"alerts\[0\].startsAt: 'now' is not a time as RFC 3339 writes it"),
-    "empty start": (body(wire(startsAt="")), r"alerts\[0\].startsAt: '' is not a time as RFC 3339 writes it"),
+    "bad start": (body(wire(startsAt="now")), r"alerts\[0\].startsAt: 'now' is not a time in the format of RFC 3339"),
+    "empty start": (body(wire(startsAt="")), r"alerts\[0\].startsAt: '' is not a time in the format of RFC 3339"),
     "bad end": (
         body(wire(), wire(status="resolved", endsAt="2026-99-99T00:00:00Z")),
-        r"alerts\[1\].endsAt: '2026-99-99T00:00:00Z' is not a time as RFC 3339 writes it",
+        r"alerts\[1\].endsAt: '2026-99-99T00:00:00Z' is not a time in the format of RFC 3339",
     ),
     "long start": (body(wire(startsAt="x" * 9_000)), r"alerts\[0\].startsAt: 'x{80}' is not a time"),
     "bad fingerprint": (body(wire(fingerprint="../etc")), r"alerts\[0\].fingerprint: '../etc' is not a fingerprint"),
