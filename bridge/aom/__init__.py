@@ -1,4 +1,4 @@
-"""The only client of AOM and IAM: requests, credentials, ids; it answers with outcomes, never with exceptions."""
+"""The only client of AOM and IAM: requests, credentials, ids; it returns outcomes and raises no exceptions."""
 
 from bridge.aom.alarm_list import ListedAlarm, Listing, ListKind, Query
 from bridge.aom.client import MAX_BODY_BYTES, AomClient

@@ -1,8 +1,8 @@
-"""Look-ups in AOM's list of alarms: the query we send and the pages that come back; pure.
+"""Look-ups in AOM's list of alarms: the query that the bridge sends, and the pages that AOM returns; pure.
 
-A report answers without an id, and a clear wants AOM's; so the id is found by the metadata that makes each of our
-alarms unique. Facts: AOM API reference, "Querying Events and Alarms" (`metadata_relation`, `time_range`,
-`page_info`), and the official SDK's models; older pages name the array `EventModel`.
+The answer to a report has no id, and a clear needs AOM's id; so the id is looked up by the metadata that makes each
+of the bridge's alarms unique. Facts: AOM API reference, "Querying Events and Alarms" (`metadata_relation`,
+`time_range`, `page_info`), and the official SDK's models; older pages name the array `EventModel`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from bridge.aom.outcome import Outcome
 from bridge.clock import MINUTE, Millis
 from bridge.event import FINGERPRINT_KEY, SOURCE_KEY
 
-_PAGE = 1_000
+_PAGE_SIZE = 1_000
 _MAX_STEPS = 1_440
 
 ListKind = Literal["active_alert", "history_alert"]
 
 
 class ListedAlarm(msgspec.Struct, frozen=True):
-    """An alarm as AOM's list shows it; ``id`` is empty where the list shows none, and a time 0."""
+    """An alarm in AOM's list; an ``id`` that is missing there is empty, a missing time is 0."""
 
     id: str
     source: str
@@ -34,10 +34,10 @@ class ListedAlarm(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """What a search in one of AOM's lists showed.
+    """The result of a look-up in one of AOM's lists.
 
-    ``is_whole``: it came to the end of the list. A search that was cut off, by an empty page that names another one or
-    after too many pages, says nothing about what it did not show.
+    ``is_whole``: the look-up reached the end of the list. An incomplete one (an empty page that names another page, or
+    too many pages) proves nothing about alarms that it did not show.
     """
 
     outcome: Outcome
@@ -46,7 +46,7 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """Which alarms to look for: those of one source with these fingerprints, begun or arrived since ``since``."""
+    """Which alarms to look up: those of one source with these fingerprints, started or arrived in this time."""
 
     source: str
     fingerprints: tuple[str, ...]
@@ -54,7 +54,7 @@ class Query(msgspec.Struct, frozen=True):
     until: Millis
 
     def body(self) -> dict[str, Any]:
-        """Return the request's body; span and period are tied: at most 1,440 steps, of whole minutes."""
+        """Return the request's body; AOM allows at most 1,440 steps of whole minutes in the time range."""
         minutes = max(1, -(-(self.until - self.since) // MINUTE))
         step = max(MINUTE, -(-minutes // _MAX_STEPS) * MINUTE)
         relations = [(SOURCE_KEY, [self.source]), (FINGERPRINT_KEY, list(self.fingerprints))]
@@ -66,20 +66,24 @@ class Query(msgspec.Struct, frozen=True):
 
     @staticmethod
     def path(marker: str, kind: ListKind) -> str:
-        """Return path and query of one page, below the project."""
-        return f"/events?type={kind}&limit={_PAGE}&marker={quote(marker, safe='')}"
+        """Return path and query of one page, relative to the project's URL."""
+        return f"/events?type={kind}&limit={_PAGE_SIZE}&marker={quote(marker, safe='')}"
 
     def wants(self, hit: ListedAlarm) -> bool:
-        """Say whether a hit is one of ours: a filter that AOM ignores must not clear somebody else's alarm."""
+        """Return whether a hit is what was asked for: if AOM ignores the filter, no other alarm may be cleared."""
         return hit.source == self.source and hit.fingerprint in self.fingerprints
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One page: our alarms on it, whether nothing at all was on it, and the next page's marker; empty: the last one."""
+    """One page of AOM's list.
 
-    found: list[ListedAlarm]
+    ``alarms``: those of a bridge. ``is_empty``: the page has no entries at all. ``next_marker``: that of the next page;
+    empty on the last one.
+    """
+
+    alarms: list[ListedAlarm]
     is_empty: bool
-    following: str
+    next_marker: str
 
 
 class _Event(msgspec.Struct):
@@ -104,10 +108,10 @@ _event_decoder = msgspec.json.Decoder(_Event)
 
 
 def read_page(answer: bytes) -> Page:
-    """Read one page of a list; entries that are not alarms of a bridge are left out, whatever they look like.
+    """Read one page of a list; entries that are not alarms of a bridge are left out, whatever their form.
 
     Raises:
-        ValueError: the answer is no page of a list; to take it for an empty one would lose clears.
+        ValueError: the answer is not a page of a list; treated as an empty page it would lose clears.
     """
     try:
         page = msgspec.json.decode(answer, type=_Page)
@@ -116,13 +120,13 @@ def read_page(answer: bytes) -> Page:
     if page.events is None and page.older is None and page.page_info is None:
         raise ValueError("not a page of a list: neither events nor page_info")
     entries = page.events or page.older or []
-    found = [hit for hit in map(_found, entries) if hit is not None]
-    following = page.page_info.next_marker if page.page_info else None
-    return Page(found, not entries, "" if following is None else str(following))
+    alarms = [alarm for alarm in map(_listed_alarm, entries) if alarm is not None]
+    next_marker = page.page_info.next_marker if page.page_info else None
+    return Page(alarms, not entries, "" if next_marker is None else str(next_marker))
 
 
-def _found(entry: msgspec.Raw) -> ListedAlarm | None:
-    """Read one entry as far as it can be read: other programs' alarms must not hide ours."""
+def _listed_alarm(entry: msgspec.Raw) -> ListedAlarm | None:
+    """Read one entry; None if it is not a bridge's: an entry of another program must not make the page unreadable."""
     try:
         event = _event_decoder.decode(entry)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -141,7 +145,7 @@ def _found(entry: msgspec.Raw) -> ListedAlarm | None:
 
 
 def _time(value: object) -> Millis:
-    """Return a time of an entry; 0 where it is none."""
+    """Return a time of an entry; 0 if it is missing or not a number."""
     try:
         return int(value) if isinstance(value, int | float | str) else 0
     except (ValueError, OverflowError):

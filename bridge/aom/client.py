@@ -1,9 +1,9 @@
-"""The only client of AOM: pushes reports and clears, and looks alarms up in AOM's list.
+"""The only client of AOM: pushes reports and clears, and looks up alarms in AOM's list.
 
-In: entries as `bridge.event` builds them. Out: an `Outcome`, never an exception. Each attempt takes its share of the
-target's rate limit, and none begins that could outlive the caller's deadline. The quick retries of one
-request (connection errors, 502 and 504, unless AOM names a Retry-After) are aiohttp-retry's; everything longer is the
-dispatcher's. Facts: AOM API reference, "Reporting Events and Alarms" and "Querying Events and Alarms".
+In: entries as `bridge.event` builds them. Out: an `Outcome`, never an exception. Each attempt counts against the
+target's rate limit, and no attempt starts that could last longer than the caller's deadline. aiohttp-retry does the
+quick retries of one request (connection errors, 502 and 504, unless AOM sends Retry-After); the dispatcher does the
+later ones. Facts: AOM API reference, "Reporting Events and Alarms" and "Querying Events and Alarms".
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from bridge.aom.answer import TooLongError, read_answer
 from bridge.aom.auth import credentials
 from bridge.aom.auth.grant import MAX_SKEW, Call, CredentialError, RequestAuth
 from bridge.aom.auth.iam import MAX_TOKEN_BYTES
-from bridge.aom.outcome import Outcome, read_http_date, read_outcome, words_of
+from bridge.aom.outcome import Outcome, failure_text, read_http_date, read_outcome
 from bridge.aom.settings import TargetSettings
 from bridge.clock import MINUTE, Clock, Millis, format_duration
 from bridge.errors import BridgeError, Failure, of_file
 from bridge.event import AomEvent
 
 MAX_BODY_BYTES = 12 * 1000 * 1000
-"""The gateway refuses more than 12 MB; whether that means 10^6 or 2^20 is not said, so the smaller one."""
+"""AOM's gateway refuses more than 12 MB; its documentation does not say which MB, so this is the smaller one."""
 
 _ATTEMPTS = 3
 MAX_PAGES = 100
@@ -39,28 +39,28 @@ _MAX_ERROR_BYTES = 1 << 16
 
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
-"""Errors of a connection that was never made: nothing of the request has left."""
+"""Errors of a connection that was never established: nothing of the request was sent."""
 
 
 class _TooLateError(Exception):
-    """The deadline does not leave the time that an attempt may take."""
+    """The time until the deadline is shorter than an attempt may take."""
 
 
 class _Doubt:
-    """Whether AOM may have taken one of the attempts of a request that was answered otherwise, or not at all."""
+    """Whether AOM may have accepted an attempt of a request, although the request failed."""
 
     def __init__(self) -> None:
         self.is_left = False
 
     def note(self, error: Exception) -> None:
-        """Note an attempt without a whole answer: AOM may have taken it, unless no connection was made."""
+        """Record a failed attempt: AOM may have accepted it, unless no connection was established."""
         self.is_left = self.is_left or not isinstance(error, _NEVER_SENT)
 
 
 class _RateLimitedSession:
-    """Sends each attempt of a request, the quick retries too, at its time within the rate limit.
+    """Applies the rate limit to each attempt of a request, quick retries included.
 
-    It notes the doubt that an attempt leaves, for the retries hand up the answer of the last one only.
+    It also records the doubt of each attempt, since aiohttp-retry returns only the answer of the last one.
     """
 
     def __init__(self, session: aiohttp.ClientSession, limiter: AsyncLimiter, clock: Clock, timeout: Millis) -> None:
@@ -79,7 +79,7 @@ class _RateLimitedSession:
         grant: RequestAuth,
         deadline: Millis,
         doubt: _Doubt,
-        **arguments: Any,  # noqa: ANN401 - aiohttp's own
+        **arguments: Any,  # noqa: ANN401 - passed on to aiohttp, whose arguments have many types
     ) -> aiohttp.ClientResponse:
         await self._limiter.acquire()
         now = self._clock()
@@ -100,10 +100,10 @@ class AomClient:
     """One target's client.
 
     Args:
-        name: the target's.
-        settings: the target.
-        clock: the time.
-        attempt_timeout: how long one attempt may take; with the quick retries `_ATTEMPTS` times as long.
+        name: the target's name.
+        settings: the target's settings.
+        clock: returns the time.
+        attempt_timeout: milliseconds that one attempt may take; with the quick retries up to `_ATTEMPTS` times this.
     """
 
     def __init__(self, name: str, settings: TargetSettings, clock: Clock, attempt_timeout: Millis) -> None:
@@ -114,7 +114,7 @@ class AomClient:
         self._encoder = msgspec.json.Encoder()
 
     async def start(self) -> None:
-        """Open the HTTP session; connections are made when they are needed.
+        """Open the HTTP session; connections are established when they are needed.
 
         Raises:
             BridgeError: the CA file cannot be used.
@@ -124,7 +124,7 @@ class AomClient:
         if settings.ca_file:
             try:
                 context = ssl.create_default_context(cafile=str(settings.ca_file))
-            except OSError as error:  # what ssl itself raises is one, too
+            except OSError as error:  # ssl.SSLError is an OSError
                 no_certificate = Failure("it holds no certificate in PEM", "name a file that does")
                 why = no_certificate if isinstance(error, ssl.SSLError) else of_file(error)
                 raise BridgeError(f"target {self._name!r}: ca_file {settings.ca_file}: {why}") from None
@@ -135,12 +135,12 @@ class AomClient:
             max_field_size=MAX_TOKEN_BYTES,
             auto_decompress=True,
         )
-        # aiohttp repeats a PUT by itself on a connection that broke, outside rate limit, deadline and doubt.
-        self._session._retry_connection = False  # noqa: SLF001 - there is no public switch; a test notices if it goes
-        # A bucket of one second's requests: what was not used may be caught up with, no more.
+        # aiohttp repeats a PUT on a broken connection by itself, without our rate limit, deadline and doubt.
+        self._session._retry_connection = False  # noqa: SLF001 - aiohttp has no public switch for it; a test fails if this one disappears
+        # The bucket holds one second's requests, so unused capacity is kept for one second only.
         limiter = AsyncLimiter(max(1.0, settings.rate_limit), max(1.0, 1 / settings.rate_limit))
-        paced = _RateLimitedSession(self._session, limiter, self._clock, self._attempt_timeout)
-        self._retrying = RetryClient(cast("aiohttp.ClientSession", paced), retry_options=_quick_retries())
+        rate_limited = _RateLimitedSession(self._session, limiter, self._clock, self._attempt_timeout)
+        self._retrying = RetryClient(cast("aiohttp.ClientSession", rate_limited), retry_options=_quick_retries())
         self.credentials = credentials(self._name, settings, settings.auth, self._session, self._clock)
 
     async def stop(self) -> None:
@@ -157,16 +157,16 @@ class AomClient:
         return Outcome("accepted")
 
     def encode(self, event: AomEvent) -> bytes:
-        """Return the entry as it stands in a push's body; its length counts against `MAX_BODY_BYTES`."""
+        """Return the entry as JSON for a push's body; its length counts against `MAX_BODY_BYTES`."""
         return self._encoder.encode(event)
 
     async def push(self, entries: Sequence[bytes], action: Literal["report", "clear"], deadline: Millis) -> Outcome:
         """Report or clear these encoded entries in one request.
 
         Args:
-            entries: what `encode` gave.
-            action: what to do.
-            deadline: when no attempt may be under way any more.
+            entries: the events, as `encode` returned them.
+            action: whether to report or to clear them.
+            deadline: the time at which every attempt must have ended.
         """
         query = "?action=clear" if action == "clear" else ""
         body = b'{"events":[' + b",".join(entries) + b"]}"
@@ -174,30 +174,30 @@ class AomClient:
         return outcome
 
     async def find(self, query: Query, deadline: Millis, kind: ListKind = "active_alert") -> Listing:
-        """Look alarms up in one of AOM's lists, through all pages; every hit is checked against our own metadata."""
-        found: list[ListedAlarm] = []
+        """Look up alarms on all pages of one of AOM's lists; only hits with the metadata of the query are returned."""
+        alarms: list[ListedAlarm] = []
         marker = "0"
         body = self._encoder.encode(query.body())
         for _ in range(MAX_PAGES):
             outcome, answer = await self._send("POST", query.path(marker, kind), body, deadline)
             if not outcome.accepted:
-                return Listing(outcome, found)
+                return Listing(outcome, alarms)
             try:
                 page = read_page(answer)
             except ValueError as error:
-                return Listing(Outcome("unavailable", status=outcome.status, message=str(error)[:500]), found)
-            found += [hit for hit in page.found if query.wants(hit)]
-            if not page.following:
-                return Listing(outcome, found, is_whole=True)
-            if page.is_empty or page.following == marker:
+                return Listing(Outcome("unavailable", status=outcome.status, message=str(error)[:500]), alarms)
+            alarms += [hit for hit in page.alarms if query.wants(hit)]
+            if not page.next_marker:
+                return Listing(outcome, alarms, is_whole=True)
+            if page.is_empty or page.next_marker == marker:
                 break
-            marker = page.following
-        return Listing(outcome, found)
+            marker = page.next_marker
+        return Listing(outcome, alarms)
 
     async def _send(self, method: str, path: str, body: bytes, deadline: Millis) -> tuple[Outcome, bytes]:
-        """Send with credentials; those that AOM refuses are renewed once. The doubt of each attempt is in the outcome.
+        """Send one request with credentials; if AOM refuses them, renew them and send once more.
 
-        A list can be asked again as often as one likes: of it nothing is in doubt.
+        The outcome of a PUT is in doubt if AOM may have accepted any attempt. A look-up never is.
         """
         doubt = _Doubt()
         try:
@@ -234,7 +234,7 @@ class AomClient:
                 now = self._clock()
                 return self._outcome(response, answer, grant, now), answer
         except _TooLateError:
-            return Outcome("not_sent", message="no time was left within the lease"), b""
+            return Outcome("not_sent", message="the lease leaves no time for an attempt"), b""
         except TooLongError as error:
             doubt.note(error)
             return Outcome("foreign", message=str(error)), b""
@@ -243,23 +243,23 @@ class AomClient:
             return Outcome("timeout", message="no answer in time"), b""
         except (aiohttp.ClientError, OSError, ValueError) as error:
             doubt.note(error)
-            return Outcome("connection", message=words_of(error, grant.mask)), b""
+            return Outcome("connection", message=failure_text(error, grant.mask)), b""
 
     def _outcome(self, response: aiohttp.ClientResponse, answer: bytes, grant: RequestAuth, now: Millis) -> Outcome:
-        judged = answer if response.status == 200 else answer[:_MAX_ERROR_BYTES]
-        outcome = read_outcome(response.status, judged, response.headers.get("Retry-After"), now)
+        body = answer if response.status == 200 else answer[:_MAX_ERROR_BYTES]
+        outcome = read_outcome(response.status, body, response.headers.get("Retry-After"), now)
         if outcome.reason == "unauthorized" and grant.is_signed:
             outcome = _with_skew(outcome, response.headers.get("Date"), now)
         return outcome
 
 
 def _with_skew(outcome: Outcome, date: str | None, now: Millis) -> Outcome:
-    """Add to a refused signature that its date may be the reason: the gateway's own words seldom say so."""
-    at = read_http_date(date)
-    if at is None or abs(now - at) < MAX_SKEW:
+    """Add to a refused signature that our clock may be wrong: the gateway's message seldom says so."""
+    server_time = read_http_date(date)
+    if server_time is None or abs(now - server_time) < MAX_SKEW:
         return outcome
-    which = "ahead of" if now > at else "behind"
-    minutes = abs(now - at) // MINUTE * MINUTE  # a header's date is whole seconds, and the answer took some
+    which = "ahead of" if now > server_time else "behind"
+    minutes = abs(now - server_time) // MINUTE * MINUTE  # the header counts whole seconds, and the answer took time
     text = f"our clock is {format_duration(minutes)} {which} AOM's, and a signature may be 15m off at most"
     return msgspec.structs.replace(
         outcome, message=f"{text}. Fix: synchronize the clock (NTP). {outcome.message}"[:500]
@@ -278,7 +278,7 @@ def _quick_retries() -> ExponentialRetry:
 
 
 async def _is_final(response: aiohttp.ClientResponse) -> bool:
-    """Say whether an answer stands; one that is tried again gives its connection back first."""
+    """Return whether an answer is final; before a retry the connection of the answer is released."""
     if response.status not in (502, 504) or "Retry-After" in response.headers:
         return True
     response.release()

@@ -1,7 +1,7 @@
-"""What became of one request to AOM: a value with a closed set of reasons; no foreign exception leaves this room.
+"""The outcome of one request to AOM: a value with a closed set of reasons; no library's exception leaves `bridge.aom`.
 
-The error codes and what a client does about them: AOM's API reference ("Reporting Events and Alarms", status codes) and
-the API gateway's error-code page.
+Source of the error codes, and of what a client must do about them: AOM's API reference ("Reporting Events and
+Alarms", status codes) and the API gateway's error-code page.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from bridge.aom.words import of_request
+from bridge.aom.words import request_failure
 from bridge.clock import SECOND, Millis
 
 Reason = Literal[
@@ -41,17 +41,17 @@ _BY_STATUS: dict[int, Reason] = {
     429: "rate_limited",
     494: "not_found",
 }
-_TOKEN_IS_OLD = "The token must be updated"  # noqa: S105 - AOM's words, not a token
+_TOKEN_IS_OLD = "The token must be updated"  # noqa: S105 - this is a message of AOM, not a token
 _MAX_MESSAGE_CHARACTERS = 500
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The answer to one request, or why there is none.
+    """The answer to one request, or the reason why there is none.
 
-    ``message`` is AOM's own words, capped; ``retry_after`` what it asked for. ``foreign``: an answer that is neither
-    AOM's nor its gateway's, but that of a proxy or a portal between. ``in_doubt``: AOM may have taken the request, or
-    may take it later, whatever this answer says: of one of its attempts the outcome is unknown.
+    ``message`` is AOM's own message, shortened; ``retry_after`` the milliseconds that AOM asked to wait. The reason
+    ``foreign`` means that a proxy or a captive portal answered, not AOM or its gateway. ``in_doubt``: an attempt has an
+    unknown outcome, so AOM may have accepted the request, or may accept it later, whatever this answer says.
     """
 
     reason: Reason
@@ -64,27 +64,27 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def accepted(self) -> bool:
-        """Whether AOM took it."""
+        """Whether AOM accepted the request."""
         return self.reason == "accepted"
 
     @property
     def bad_events(self) -> bool:
-        """Whether AOM says that the fault lies in what was sent, so that sending it unchanged is pointless."""
+        """Whether AOM says that the content is invalid, so that sending it again unchanged is pointless."""
         return self.reason in ("refused", "too_large")
 
     @property
     def refuses_content(self) -> bool:
-        """Whether what was sent was refused, by whom ever: a smaller part of it may pass."""
+        """Whether the content was refused, by AOM or by a proxy: a smaller batch may be accepted."""
         return self.status in (400, 413) and self.reason in ("refused", "too_large", "foreign")
 
     @property
     def needs_operator(self) -> bool:
-        """Whether only an operator can mend it: credentials, permission, a wrong project."""
+        """Whether an operator must correct something: credentials, permission, or the project."""
         return self.reason in ("unauthorized", "forbidden", "not_found")
 
     @property
     def detail(self) -> str:
-        """One line for people: AOM's words with its code and trace."""
+        """One line for people: AOM's message with status, code and trace id."""
         parts = [str(self.status) if self.status else "", self.code, self.message]
         trace = f"(trace {self.trace_id})" if self.trace_id else ""
         return " ".join(part for part in (*parts, trace) if part) or self.reason
@@ -100,15 +100,15 @@ class _ErrorBody(msgspec.Struct):
     error_msg: str = ""
     error_message: str = ""
     trace_id: str = ""
-    error: _IamError | None = None  # IAM's shape
+    error: _IamError | None = None  # the form of IAM's errors
 
 
 def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis) -> Outcome:
     """Turn an answer into an outcome.
 
-    Success is 204, or 200 with an empty body or with JSON that holds no ``error_code``: both are documented. Any other
-    2xx is the answer of another program, such as a captive portal, and the outcome of the request is not known. A 400
-    or 413 judges what was sent only in the shape of AOM and its gateway, with an ``error_code``.
+    Success is 204, or 200 with an empty body or with JSON without an ``error_code``: both are documented. Any other 2xx
+    comes from another program, such as a captive portal, and the outcome of the request is unknown. A 400 or 413 counts
+    as a refusal of the content only if it has an ``error_code``, as the answers of AOM and its gateway do.
     """
     if status == 204 or (status == 200 and _is_success(body)):
         return Outcome(reason="accepted", status=status)
@@ -119,8 +119,10 @@ def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis)
         reason = "unauthorized"
     elif (200 <= status < 300 or reason in ("refused", "too_large")) and not error.error_code:
         reason = "foreign"
-        if error.error is None:  # it is IAM's shape that has one
-            message = f"not an answer of AOM or its gateway; is a proxy or a portal between? {message}".strip()
+        if error.error is None:  # only IAM's answers have this field
+            message = (
+                f"not an answer of AOM or its gateway; is there a proxy or a captive portal between? {message}".strip()
+            )
     return Outcome(
         reason=reason,
         status=status,
@@ -132,18 +134,18 @@ def read_outcome(status: int, body: bytes, retry_after: str | None, now: Millis)
     )
 
 
-def words_of(error: Exception, mask: Callable[[str], str] = str) -> str:
-    """Return why a request got no answer, in one line, capped, without the password that a proxy's address may carry.
+def failure_text(error: Exception, mask: Callable[[str], str] = str) -> str:
+    """Return why a request got no answer, in one short line without the password of a proxy's address.
 
     Args:
-        error: the exception.
-        mask: takes further secrets out of a text.
+        error: the exception of the request.
+        mask: removes further secrets from a text.
     """
-    return _one_line(mask(_PASSWORD.sub(r"\1<secret>@", of_request(error))))
+    return _one_line(mask(_PASSWORD.sub(r"\1<secret>@", request_failure(error))))
 
 
 def _is_success(body: bytes) -> bool:
-    """Say whether a 200's body is empty or JSON without an ``error_code``."""
+    """Return whether the body of a 200 is empty, or JSON without an ``error_code``."""
     if not body.strip():
         return True
     try:
@@ -171,12 +173,12 @@ def _retry_after(text: str | None, now: Millis) -> Millis | None:
         return None
     if re.fullmatch(r"\d{1,9}", text.strip()):
         return int(text) * SECOND
-    at = read_http_date(text)
-    return None if at is None else max(0, at - now)
+    retry_at = read_http_date(text)
+    return None if retry_at is None else max(0, retry_at - now)
 
 
 def read_http_date(text: str | None) -> Millis | None:
-    """Read a date of a header; None where there is none."""
+    """Read the date of an HTTP header; None if it is missing or invalid."""
     try:
         return int(email.utils.parsedate_to_datetime(text or "").timestamp() * SECOND)
     except (ValueError, OverflowError):

@@ -1,6 +1,6 @@
-"""Regions: their names, and the addresses of AOM, IAM and STS there; pure.
+"""The names of regions, and the addresses of AOM, IAM and STS in each; pure.
 
-In: a region's name, or an address. Out: an address or a region, and what is wrong or doubtful about them. Facts: the
+In: a region's name, or an address. Out: an address or a region, and what is wrong or doubtful about it. Facts: the
 official SDK's `huaweicloudsdkaom.v2.region` and `huaweicloudsdkiam.v3.region` (Europe's site is myhuaweicloud.eu);
 Open Telekom Cloud's "Regions and Endpoints".
 """
@@ -19,10 +19,10 @@ REGIONS = (
     "la-north-2", "la-south-2", "me-east-1", "my-kualalumpur-1", "na-mexico-1", "ru-moscow-1", "ru-northwest-2",
     "sa-brazil-1", "tr-west-1",
 )  # fmt: skip
-"""Where the official SDK knows AOM, and with it IAM, at addresses of one form."""
+"""Regions for which the official SDK lists AOM; AOM's and IAM's addresses all have one form."""
 
 EUROPEAN = ("eu-west-101",)
-"""Those of Huawei Cloud's European site, which the SDK's table of AOM leaves out."""
+"""Regions of Huawei Cloud's European site, which are not in the SDK's list for AOM."""
 
 _OPEN_TELEKOM_CLOUD = ("eu-de", "eu-nl")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -39,32 +39,32 @@ def address(service: str, region: str) -> str:
 
 
 def region_of(url: str) -> str:
-    """Return the region whose address this is; empty for an address of another form."""
+    """Return the region of an address; empty for an address of another form."""
     try:
-        found = _HOST.fullmatch(URL(url).host or "")
+        host = _HOST.fullmatch(URL(url).host or "")
     except ValueError:
         return ""
-    return found["region"] if found else ""
+    return host["region"] if host else ""
 
 
 def is_like_a_region(text: str) -> bool:
-    """Say whether a text is a region's name, or that of a project, which begins with one."""
+    """Return whether a text is the name of a region, or of a project, which begins with its region."""
     return text in REGIONS or text in _OPEN_TELEKOM_CLOUD or bool(_LIKE_A_REGION.fullmatch(text))
 
 
 def mistake(region: str) -> str | None:
-    """Return what is wrong with a region's name."""
+    """Return what is wrong with a region's name; None if nothing is."""
     if region in _OPEN_TELEKOM_CLOUD:
         aom, iam = address("aom", region), address("iam", region)
-        text = f"{region!r} is a region of Open Telekom Cloud, which has addresses of its own"
-        return f"{text}. Fix: instead of it endpoint: {aom}, and in auth.password iam_endpoint: {iam}."
+        text = f"{region!r} is a region of Open Telekom Cloud, which has other addresses"
+        return f"{text}. Fix: write endpoint: {aom} instead, and in auth.password iam_endpoint: {iam}."
     if region and not _NAME.fullmatch(region):
-        return f"{region!r} is no region's name. Fix: such as cn-north-4."
+        return f"{region!r} is not the name of a region. Fix: write one such as cn-north-4."
     return None
 
 
 def doubt(region: str) -> str | None:
-    """Return what is doubtful about a region's name: our list may be older than the region."""
+    """Return what is doubtful about a region's name: a new region is not in our list; None if nothing is."""
     if not region or region in (*REGIONS, *EUROPEAN):
         return None
     near = get_close_matches(region, (*REGIONS, *EUROPEAN), n=1)

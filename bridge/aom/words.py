@@ -1,7 +1,7 @@
-"""Why a request got no answer, in the words of the person who must mend it.
+"""Says why a request got no answer, in terms that an operator can act on.
 
-In: an exception of aiohttp's or of the system's. Out: a sentence with its fix, which names host and port where they
-are known, and no class of Python's. Facts: aiohttp's client exceptions.
+In: an exception of aiohttp's or of the system's. Out: a sentence with its fix; it names host and port where they
+are known, and no Python class. Facts: aiohttp's client exceptions.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import aiohttp
 
 from bridge.errors import Failure, of_connection
 
-_PROXY = "a firewall or network policy stands between, or a proxy is needed: proxy_url"
+_PROXY = "a firewall or network policy blocks it, or a proxy is needed: proxy_url"
 _BROKEN = {
-    aiohttp.ServerDisconnectedError: Failure("the connection was closed before an answer came", _PROXY),
-    aiohttp.ClientPayloadError: Failure("the answer broke off before its end", _PROXY),
+    aiohttp.ServerDisconnectedError: Failure("the connection was closed before the answer", _PROXY),
+    aiohttp.ClientPayloadError: Failure("the connection was closed within the answer", _PROXY),
 }
 _TLS_REASON = re.compile(r"\[SSL: (?P<reason>\w+)\]")
 
 
-def of_request(error: Exception) -> str:
+def request_failure(error: Exception) -> str:
     """Return why a request failed, and the fix."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return str(_of_connector(error))
@@ -36,26 +36,26 @@ def of_request(error: Exception) -> str:
 
 
 def _of_connector(error: aiohttp.ClientConnectorError) -> Failure:
-    place = f"{error.host}:{error.port}"
+    location = f"{error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        place = f"the proxy {place}"
+        location = f"the proxy {location}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return of_connection(error.certificate_error, place)
+        return of_connection(error.certificate_error, location)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        text = "correct the address, or the name server that this machine asks"
-        return Failure(f"no name server knows the address of {place}", text)
+        fix = "correct the address, or the name server of this machine"
+        return Failure(f"no name server knows the address of {location}", fix)
     cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error.os_error
-    return of_connection(cause, place)
+    return of_connection(cause, location)
 
 
 def _of_proxy(error: aiohttp.ClientHttpProxyError) -> Failure:
     if error.status == 407:
         fix = "write them into proxy_url: http://USER:PASSWORD@HOST:PORT"
         return Failure("the proxy asks for another user and password (407)", fix)
-    return Failure(f"the proxy lets nothing through ({error.status} {error.message})", "let it lead to this address")
+    return Failure(f"the proxy refused to connect ({error.status} {error.message})", "allow this address in the proxy")
 
 
 def _other(error: Exception) -> Failure | str:
     if isinstance(error, aiohttp.ClientResponseError):
-        return Failure(f"the answer is no HTTP that can be read: {error.message}", "correct the address")
-    return str(error) or "it failed without a word"
+        return Failure(f"the answer is not valid HTTP: {error.message}", "correct the address")
+    return str(error) or f"{type(error).__name__} without a message"

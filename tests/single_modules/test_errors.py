@@ -140,9 +140,9 @@ async def broken(reader, writer, answer):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"", "the connection was closed before an answer came"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "the answer broke off before its end"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "the answer is no HTTP that can be read"),
+        (b"", "the connection was closed before the answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "the connection was closed within the answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "the answer is not valid HTTP"),
     ],
 )
 async def test_an_answer_that_is_none_is_told(answer, words):

@@ -16,7 +16,7 @@ from bridge.aom.auth.grant import CredentialError, TokenAuth
 from bridge.aom.auth.kind import CredentialContext, Kind, Target
 from bridge.aom.auth.renewing import Obtained, RenewingCredentials, renew_at
 from bridge.aom.auth.settings import PasswordSettings
-from bridge.aom.outcome import Outcome, Reason, read_outcome, words_of
+from bridge.aom.outcome import Outcome, Reason, failure_text, read_outcome
 from bridge.clock import HOUR, Millis, parse_rfc3339
 from bridge.secret import Secret
 
@@ -78,7 +78,7 @@ class Password:
                 answer = read_outcome(response.status, body, response.headers.get("Retry-After"), now)
                 raise CredentialError(self._refused(response.status, answer))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            message = f"IAM at {self._target.iam_url}: {words_of(error)}"
+            message = f"IAM at {self._target.iam_url}: {failure_text(error)}"
             # Not "connection": without a token nothing was sent to AOM, so nothing is in doubt.
             raise CredentialError(Outcome("unavailable", message=message)) from None
 

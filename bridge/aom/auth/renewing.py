@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from bridge.aom.auth.grant import CredentialError, RequestAuth
-from bridge.aom.outcome import Outcome, words_of
+from bridge.aom.outcome import Outcome, failure_text
 from bridge.backoff import backoff
 from bridge.clock import MINUTE, SECOND, Clock, Millis, format_duration
 from bridge.log import logger
@@ -153,7 +153,7 @@ class RenewingCredentials:
             self._failed(error)
             raise
         except Exception as error:  # noqa: BLE001 - a source runs code of other projects, which may raise anything
-            unknown = CredentialError(Outcome("unavailable", message=f"{self._source.name}: {words_of(error)}"))
+            unknown = CredentialError(Outcome("unavailable", message=f"{self._source.name}: {failure_text(error)}"))
             self._failed(unknown)
             raise unknown from None
         else:
