@@ -27,7 +27,7 @@ _log = logger("dispatcher")
 
 
 class DuplicateSweep:
-    """Sweeps for one target.
+    """Looks for duplicates at one target.
 
     Args:
         ledger: where alarms in doubt come from.
@@ -55,9 +55,9 @@ class DuplicateSweep:
                 while await self._sweep():
                     pass
             except LedgerUnavailableError as error:
-                _log.error("sweep failed", target=self.target, error=str(error))
+                _log.error("looking for duplicates failed; retrying", target=self.target, error=str(error))
             except Exception:  # noqa: BLE001 - whatever it was, the next sweep may do better
-                _log.exception("sweep stumbled, and goes on", target=self.target)
+                _log.exception("unexpected error while looking for duplicates; retrying", target=self.target)
 
     async def _sweep(self) -> bool:
         """Look at some alarms; return whether there may be more."""
@@ -83,6 +83,8 @@ class DuplicateSweep:
             if is_settled:
                 settled.append(claim.alarm)
             elif not outcome.accepted:
-                _log.debug("sweep not accepted, and tried again later", target=self.target, detail=outcome.detail)
+                _log.debug(
+                    "looking for duplicates not accepted; retried later", target=self.target, detail=outcome.detail
+                )
                 break
         return settled

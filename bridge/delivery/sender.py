@@ -1,4 +1,4 @@
-"""Send: one claimed batch to one target, and a verdict on each alarm in it.
+"""Send: one claimed batch to one target, and a result on each alarm in it.
 
 In: claims of one target. Out: `DeliveryResult`s, as soon as each is known, for the dispatcher to settle. A request that
 AOM refuses as a whole is halved until the bad event stands alone. A clear gets AOM's ids from
@@ -18,7 +18,8 @@ from bridge.aom import MAX_BODY_BYTES, AomClient, Outcome, TargetSettings
 from bridge.clock import Clock, Millis
 from bridge.delivery.id_lookup import IdLookup, ListedMatches
 from bridge.delivery.result import DeliveryResult, ResultKind
-from bridge.ledger import ACTIONS, Action, Alarm, Claim, unpack_ids
+from bridge.delivery.target_health import TargetHealth
+from bridge.ledger import Action, Claim, unpack_ids
 from bridge.metrics import Metrics
 
 _ENCODED_AT_ONCE = 10
@@ -30,9 +31,6 @@ _MAX_REFUSALS = 8
 """So often a clear is looked up again after AOM refused it: with the waits between, over a minute."""
 
 _WORST_FIRST: tuple[ResultKind, ...] = ("later", "paused", "not_listed", "refused", "confirm", "accepted", "gone")
-
-_SYSTEMATIC = 20
-"""So many refused alone in a row, with one code and none accepted between, are no poison but the target's fault."""
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -58,39 +56,6 @@ class _Item(msgspec.Struct, frozen=True):
         return [msgspec.structs.replace(self, entries=(entry,), ids=(aom_id,)) for entry, aom_id in pairs]
 
 
-class _Streak:
-    """Alarms refused alone in a row, with one code and none accepted between."""
-
-    def __init__(self) -> None:
-        self._code = ""
-        self._count = 0
-        self._rejected: list[Alarm] = []
-        self.is_hopeless = False
-
-    @property
-    def is_systematic(self) -> bool:
-        return self._count >= _SYSTEMATIC
-
-    def accepted(self) -> None:
-        self._count, self.is_hopeless = 0, False
-        self._rejected.clear()
-
-    def refused(self, alarm: Alarm, outcome: Outcome) -> None:
-        code = outcome.code or str(outcome.status)
-        if code != self._code:
-            self.accepted()
-        self._code = code
-        self._count += 1
-        if self.is_systematic:
-            self.is_hopeless = True
-        elif outcome.bad_events:
-            self._rejected.append(alarm)
-
-    def forgive(self) -> list[Alarm]:
-        forgiven, self._rejected = self._rejected, []
-        return forgiven
-
-
 class Sender:
     """Sends to one target.
 
@@ -98,9 +63,13 @@ class Sender:
         target: its name.
         settings: its settings.
         client: its client, started.
+        health: judges how the target takes reports and clears.
         batch_size: the most events in one push.
         metrics: where pushes are counted.
         clock: the time.
+
+    Attributes:
+        health: the same.
     """
 
     def __init__(
@@ -108,6 +77,7 @@ class Sender:
         target: str,
         settings: TargetSettings,
         client: AomClient,
+        health: TargetHealth,
         *,
         batch_size: int,
         metrics: Metrics,
@@ -120,7 +90,7 @@ class Sender:
         self._metrics = metrics
         self._clock = clock
         self._finder = IdLookup(target, client, settings.lookup_wait, metrics=metrics, clock=clock)
-        self._streaks: dict[Action, _Streak] = {action: _Streak() for action in ACTIONS}
+        self.health = health
 
     @property
     def lookup_wait(self) -> Millis:
@@ -132,15 +102,11 @@ class Sender:
         """Whether clears are for the ids that AOM's list shows."""
         return self._settings.clear_by == "lookup"
 
-    def forgive(self, action: Action) -> list[Alarm]:
-        """Return, once, the alarms that were rejected before the target turned out to refuse everything."""
-        return self._streaks[action].forgive()
-
     async def send(
         self, claims: Sequence[Claim], action: Action, deadline: Millis
     ) -> AsyncIterator[list[DeliveryResult]]:
-        """Send these claims, all of one action; yields verdicts, each claim in exactly one of them."""
-        self._streaks[action].is_hopeless = False
+        """Send these claims, all of one action; yields results, each claim in exactly one of them."""
+        self.health.of(action).refusals.stops_push = False
         if action == "report":
             items = await self._reports(claims)
         elif not self.looks_up:
@@ -154,8 +120,8 @@ class Sender:
                 else:
                     items.append(self._clear(found))
         for batch in self._batches(items):
-            async for verdicts in self._push(batch, action, deadline):
-                yield verdicts
+            async for results in self._push(batch, action, deadline):
+                yield results
 
     async def clear_duplicates(self, claim: Claim, deadline: Millis) -> tuple[Outcome, bool]:
         """Clear what AOM holds open beside an alarm that fires and stays as it is.
@@ -180,27 +146,27 @@ class Sender:
 
     async def _push(self, items: list[_Item], action: Action, deadline: Millis) -> AsyncIterator[list[DeliveryResult]]:
         outcome = await self._push_once(items, action, deadline)
-        if outcome.refuses_content and len(items) > 1 and self._streaks[action].is_hopeless:
+        if outcome.refuses_content and len(items) > 1 and self.health.of(action).refusals.stops_push:
             yield [DeliveryResult(item.claim, "paused", outcome) for item in items]
         elif outcome.refuses_content and len(items) > 1:
             middle = (len(items) + 1) // 2
             for half in (items[:middle], items[middle:]):
-                async for verdicts in self._push(half, action, deadline):
-                    yield verdicts
+                async for results in self._push(half, action, deadline):
+                    yield results
         elif outcome.refuses_content and len(items[0].entries) > 1:
             yield [await self._push_apart(items[0], action, deadline)]
         elif outcome.bad_events and action == "clear" and not self.looks_up:
             yield [await self._contradicted(items[0], outcome, deadline)]
         else:
-            yield [self._verdict(item, outcome) for item in items]
+            yield [self._result(item, outcome) for item in items]
 
     async def _push_apart(self, item: _Item, action: Action, deadline: Millis) -> DeliveryResult:
         """Clear the matches of one alarm one by one: an id that AOM does not hold must not keep the others open."""
-        verdicts = []
+        results = []
         for single in item.apart():
             outcome = await self._push_once([single], action, deadline)
-            verdicts.append(self._verdict(single, outcome))
-        worst = min(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict.kind))
+            results.append(self._result(single, outcome))
+        worst = min(results, key=lambda result: _WORST_FIRST.index(result.kind))
         if worst.kind == "gone" and worst.outcome.bad_events and not self.looks_up:
             return await self._contradicted(item, worst.outcome, deadline)
         return msgspec.structs.replace(worst, named=item.ids)
@@ -228,7 +194,7 @@ class Sender:
         outcome = await self._push_once([item], "clear", deadline)
         if outcome.bad_events:
             return DeliveryResult(found.claim, "not_listed", outcome, named=item.ids)
-        return self._verdict(item, outcome)
+        return self._result(item, outcome)
 
     async def _push_once(self, items: list[_Item], action: Action, deadline: Millis) -> Outcome:
         entries = [entry for item in items for entry in item.entries]
@@ -238,15 +204,15 @@ class Sender:
         self._metrics.batch_events.observe(len(entries))
         self._metrics.pushes.labels(self.target, action, outcome.reason).inc()
         if outcome.accepted:
-            self._streaks[action].accepted()
+            self.health.of(action).refusals.end()
         return outcome
 
-    def _verdict(self, item: _Item, outcome: Outcome) -> DeliveryResult:
+    def _result(self, item: _Item, outcome: Outcome) -> DeliveryResult:
         kind = self._kind(item, outcome)
         if kind == "refused" or (outcome.refuses_content and not outcome.bad_events):
-            streak = self._streaks[item.claim.action]
-            streak.refused(item.claim.alarm, outcome)
-            kind = "paused" if streak.is_systematic else kind
+            refusals = self.health.of(item.claim.action).refusals
+            refusals.add(item.claim.alarm, outcome)
+            kind = "paused" if refusals.is_targets_fault else kind
         return DeliveryResult(item.claim, kind, outcome, item.sent_start, item.ids, item.doubt_at)
 
     def _kind(self, item: _Item, outcome: Outcome) -> ResultKind:

@@ -26,15 +26,15 @@ _MAX_NOT_LISTED_WAIT: Millis = 30 * SECOND
 _REASONS: dict[Phase, str] = {"refused_once": "refused"}
 """The word that people read for a phase, if it is another one."""
 
-_SAID: dict[ResultKind, str] = {
+_LOG_MESSAGES: dict[ResultKind, str] = {
     "accepted": "accepted",
-    "confirm": "accepted, and looked up again later",
+    "confirm": "accepted; looked up again later",
     "refused": "refused",
-    "later": "not accepted, and tried again later",
-    "paused": "refused like everything else, and tried again later",
-    "unseen": "not to be found in AOM's lists, though others are; looked up again later",
-    "blind": "not to be found in AOM's lists, and tried again later",
-    "not_listed": "not in AOM's list yet, and looked up again later",
+    "later": "not accepted; retried later",
+    "paused": "target refuses everything; retried later",
+    "unseen": "missing in AOM's lists, which show other alarms; looked up again later",
+    "blind": "AOM's lists show no alarm of this bridge; retried later",
+    "not_listed": "not yet in AOM's list; looked up again later",
     "gone": "finished: AOM does not hold these alarms any more",
 }
 
@@ -46,7 +46,7 @@ class Settler:
 
     Args:
         ledger: where rows are settled.
-        sender: the target's, which knows what was rejected for the target's own fault.
+        sender: the target's.
         action: the lane's.
         settings: the `delivery:` section.
         metrics: where deliveries are counted.
@@ -76,94 +76,102 @@ class Settler:
         self._clock = clock
         self._random = random
 
-    async def settle(self, verdicts: Sequence[DeliveryResult]) -> None:
-        """Write down what became of these alarms."""
+    async def settle(self, results: Sequence[DeliveryResult]) -> None:
+        """Settle these results in the ledger, and log and count them."""
         now = self._clock()
-        settlements = [Settlement(verdict.claim.alarm, self._decision(verdict, now)) for verdict in verdicts]
+        settlements = [Settlement(result.claim.alarm, self._decision(result, now)) for result in results]
         try:
-            await self._doubt_lost(verdicts, await self._ledger.settle(settlements))
-            await self._take_back(verdicts, now)
+            await self._mark_lost_doubtful(results, await self._ledger.settle(settlements))
+            await self._requeue_rejected(results, now)
         except LedgerUnavailableError as error:
-            # The lease ends, and the rows come due again by themselves.
-            _log.error("settle failed", target=self._target, alarms=len(verdicts), error=str(error))
+            _log.error(
+                "results could not be settled; the alarms come due again when their lease ends",
+                target=self._target,
+                alarms=len(results),
+                error=str(error),
+            )
             return
-        self._observe(verdicts, now)
+        self._observe(results, now)
 
-    async def _doubt_lost(self, verdicts: Sequence[DeliveryResult], settled: set[int]) -> None:
-        """Say which alarms AOM may have been told of after their claim had passed to another worker."""
-        lost = [verdict for verdict in verdicts if verdict.claim.alarm.seq not in settled]
+    async def _mark_lost_doubtful(self, results: Sequence[DeliveryResult], settled: set[int]) -> None:
+        """Mark alarms whose claim expired while AOM may already have accepted the push."""
+        lost = [result for result in results if result.claim.alarm.seq not in settled]
         if not lost:
             return
-        _log.warning("claims were lost before they were settled", target=self._target, alarms=len(lost))
+        _log.warning(
+            "claims expired before they could be settled (another worker holds them)",
+            target=self._target,
+            alarms=len(lost),
+        )
         doubtful = [
-            verdict.claim.alarm.key
-            for verdict in lost
-            if self._action == "report" and (verdict.outcome.accepted or verdict.outcome.in_doubt)
+            result.claim.alarm.key
+            for result in lost
+            if self._action == "report" and (result.outcome.accepted or result.outcome.in_doubt)
         ]
         if doubtful:
             await self._ledger.mark_doubtful(doubtful)
 
-    async def _take_back(self, verdicts: Sequence[DeliveryResult], now: Millis) -> None:
-        """Make due again what was rejected before it was clear that the target refuses everything."""
-        if not any(verdict.kind == "paused" for verdict in verdicts):
+    async def _requeue_rejected(self, results: Sequence[DeliveryResult], now: Millis) -> None:
+        """Requeue alarms that were rejected before the target turned out to refuse everything."""
+        if not any(result.kind == "paused" for result in results):
             return
-        forgiven = self._sender.forgive(self._action)
-        if forgiven:
-            await self._ledger.requeue(forgiven, self._action, now + self._settings.retry_min)
+        rejected = self._sender.health.of(self._action).refusals.take_rejected()
+        if rejected:
+            await self._ledger.requeue(rejected, self._action, now + self._settings.retry_min)
 
-    def _decision(self, verdict: DeliveryResult, now: Millis) -> Decision:
-        outcome, claim = verdict.outcome, verdict.claim
-        match verdict.kind:
+    def _decision(self, result: DeliveryResult, now: Millis) -> Decision:
+        outcome, claim = result.outcome, result.claim
+        match result.kind:
             case "accepted" if claim.action == "report":
-                return Reported(claim.alarm.starts_at, sent_start=verdict.sent_start, in_doubt=outcome.in_doubt)
+                return Reported(claim.alarm.starts_at, sent_start=result.sent_start, in_doubt=outcome.in_doubt)
             case "accepted" | "gone":
-                reason = "not_held" if verdict.kind == "gone" else None
-                named = verdict.named if self._sender.looks_up or verdict.doubt_at is not None else ()
-                return Cleared(reason, named, verdict.doubt_at)
+                reason = "not_held" if result.kind == "gone" else None
+                named = result.named if self._sender.looks_up or result.doubt_at is not None else ()
+                return Cleared(reason, named, result.doubt_at)
             case "refused":
                 return Refused(claim.action, outcome.reason, outcome.detail)
-        due_at = now + self._wait(verdict, now)
-        if verdict.kind == "confirm":
-            return Confirming(due_at, outcome.detail, verdict.named, verdict.doubt_at)
-        phase = _phase(verdict)
+        due_at = now + self._wait(result, now)
+        if result.kind == "confirm":
+            return Confirming(due_at, outcome.detail, result.named, result.doubt_at)
+        phase = _phase(result)
         return Rescheduled(
             due_at,
             phase,
             outcome.reason if phase == "retrying" else _REASONS.get(phase, phase),
             outcome.detail,
             in_doubt=outcome.in_doubt and claim.action == "report",
-            sent_start=verdict.sent_start,
-            named=verdict.named,
+            sent_start=result.sent_start,
+            named=result.named,
         )
 
-    def _wait(self, verdict: DeliveryResult, now: Millis) -> Millis:
+    def _wait(self, result: DeliveryResult, now: Millis) -> Millis:
         max_wait = self._settings.retry_max
-        if verdict.kind == "confirm" and verdict.doubt_at is not None and not self._sender.looks_up:
-            return max(verdict.doubt_at + self._sender.lookup_wait - now, self._settings.retry_min)
-        if verdict.kind in ("not_listed", "confirm"):
+        if result.kind == "confirm" and result.doubt_at is not None and not self._sender.looks_up:
+            return max(result.doubt_at + self._sender.lookup_wait - now, self._settings.retry_min)
+        if result.kind in ("not_listed", "confirm"):
             max_wait = min(max_wait, max(_MAX_NOT_LISTED_WAIT, self._settings.retry_min))
         return backoff(
-            verdict.claim.alarm.attempts + 1,
+            result.claim.alarm.attempts + 1,
             min_wait=self._settings.retry_min,
             max_wait=max_wait,
             random=self._random,
-            asked=verdict.outcome.retry_after,
+            asked=result.outcome.retry_after,
         )
 
-    def _observe(self, verdicts: Sequence[DeliveryResult], now: Millis) -> None:
-        accepted = [verdict for verdict in verdicts if verdict.kind == "accepted"]
-        for verdict in accepted:
-            self._observe_delivery(verdict.claim, now)
+    def _observe(self, results: Sequence[DeliveryResult], now: Millis) -> None:
+        accepted = [result for result in results if result.kind == "accepted"]
+        for result in accepted:
+            self._observe_delivery(result.claim, now)
         if accepted:
             self._metrics.last_acceptance.labels(self._target, self._action).set(now / 1000)
-        for verdict in verdicts:
-            if verdict.kind == "refused":
-                self._refused(verdict)
-            if verdict.kind == "unseen" and verdict.claim.alarm.phase != "unseen":
-                self._unseen(verdict)
-        for kind, count in Counter(verdict.kind for verdict in verdicts).items():
+        for result in results:
+            if result.kind == "refused":
+                self._refused(result)
+            if result.kind == "unseen" and result.claim.alarm.phase != "unseen":
+                self._unseen(result)
+        for kind, count in Counter(result.kind for result in results).items():
             level = _log.debug if kind in ("later", "paused", "blind") else _log.info
-            level(_SAID[kind], target=self._target, action=self._action, alarms=count)
+            level(_LOG_MESSAGES[kind], target=self._target, action=self._action, alarms=count)
 
     def _observe_delivery(self, claim: Claim, now: Millis) -> None:
         alarm = claim.alarm
@@ -178,40 +186,40 @@ class Settler:
         if began is not None:
             self._alert_age.observe(max(0, now - began) / 1000)
 
-    def _unseen(self, verdict: DeliveryResult) -> None:
-        alarm = verdict.claim.alarm
+    def _unseen(self, result: DeliveryResult) -> None:
+        alarm = result.claim.alarm
         _log.error(
-            "the clear of an alarm waits, and an operator must act",
+            "the clear of an alarm waits: AOM shows the alarm in no list; operator action needed",
             target=self._target,
             id=alarm.id,
             fingerprint=alarm.fingerprint,
-            event_name=verdict.claim.event.metadata["event_name"],
-            detail=verdict.outcome.message,
+            event_name=result.claim.event.metadata["event_name"],
+            detail=result.outcome.message,
         )
 
-    def _refused(self, verdict: DeliveryResult) -> None:
-        alarm = verdict.claim.alarm
-        self._metrics.rejected.labels(verdict.outcome.reason).inc()
+    def _refused(self, result: DeliveryResult) -> None:
+        alarm = result.claim.alarm
+        self._metrics.rejected.labels(result.outcome.reason).inc()
         _log.error(
             "alarm rejected",
             target=self._target,
-            action=verdict.claim.action,
+            action=result.claim.action,
             id=alarm.id,
             fingerprint=alarm.fingerprint,
-            event_name=verdict.claim.event.metadata["event_name"],
-            reason=verdict.outcome.reason,
-            detail=verdict.outcome.detail,
+            event_name=result.claim.event.metadata["event_name"],
+            reason=result.outcome.reason,
+            detail=result.outcome.detail,
         )
 
 
-def _phase(verdict: DeliveryResult) -> Phase:
+def _phase(result: DeliveryResult) -> Phase:
     """Return what the next try must know of this one, which has decided nothing."""
-    match verdict.kind:
+    match result.kind:
         case "paused" | "blind":
             return "paused"
         case "unseen":
             return "unseen"
         case "not_listed":
-            return "refused_once" if verdict.outcome.bad_events else "not_listed"
+            return "refused_once" if result.outcome.bad_events else "not_listed"
     # A clear that AOM has accepted stays accepted, whatever a later look-up finds.
-    return "confirming" if verdict.claim.alarm.phase == "confirming" else "retrying"
+    return "confirming" if result.claim.alarm.phase == "confirming" else "retrying"

@@ -17,6 +17,7 @@ from bridge.clock import SECOND, Clock, Millis
 from bridge.delivery.dispatcher import Dispatcher
 from bridge.delivery.sender import Sender
 from bridge.delivery.settings import DeliverySettings
+from bridge.delivery.target_health import HealthStatus, TargetHealth
 from bridge.ledger import DueAlarms
 from bridge.metrics import Metrics
 
@@ -54,6 +55,7 @@ class Delivery:
         self._metrics = metrics
         self._clock = clock
         self._clients: dict[str, AomClient] = {}
+        self._health: dict[str, TargetHealth] = {}
         self._dispatcher = Dispatcher(
             ledger,
             config.delivery,
@@ -67,6 +69,10 @@ class Delivery:
     def clients(self) -> Mapping[str, AomClient]:
         """The running clients by target; it changes as they do."""
         return self._clients
+
+    def health(self) -> Mapping[str, tuple[HealthStatus, ...]]:
+        """Return how each target takes reports and clears now."""
+        return {name: health.statuses() for name, health in self._health.items()}
 
     async def start(self) -> None:
         """Start every target."""
@@ -121,9 +127,12 @@ class Delivery:
     def _add(self, name: str, client: AomClient) -> None:
         self._clients[name] = client
         target, batch_size = self._config.targets[name], self._config.delivery.batch_size
-        sender = Sender(name, target, client, batch_size=batch_size, metrics=self._metrics, clock=self._clock)
+        health = TargetHealth(name, self._config.delivery, self._clock, random.random)
+        sender = Sender(name, target, client, health, batch_size=batch_size, metrics=self._metrics, clock=self._clock)
+        self._health[name] = health
         self._dispatcher.add(sender)
 
     async def _remove(self, name: str) -> None:
         await self._dispatcher.remove(name)
+        del self._health[name]
         await self._clients.pop(name).stop()

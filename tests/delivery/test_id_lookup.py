@@ -52,7 +52,7 @@ async def test_a_list_that_shows_nothing_of_ours_pauses_the_clears(tmp_path, cap
         await rig.send(one)
         await until(lambda: rig.active() == ["DiskFull"])
         await rig.send(resolved(one))
-        await until(lambda: "an operator must act: AOM's lists show nothing of ours" in "".join(capfd.readouterr()))
+        await until(lambda: "clears wait: AOM's lists show no alarm of this bridge" in "".join(capfd.readouterr()))
         await until(lambda: rig.aom()["counts"]["list"] >= 8)
         assert (rig.count("clear_due"), rig.count("cleared")) == (1, 0)
         _, shown = await rig.get("/api/v1/alarms?state=clear_due")

@@ -58,7 +58,7 @@ async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(bo
         ("hurried", "report_due"): (T0 - 5, '["y"]'),
     }
     lines = [line for line in capsys.readouterr().out.splitlines() if "alarms=" in line]
-    assert [("accepted, and looked up again" in line, "alarms=1" in line) for line in lines] == [
+    assert [("accepted; looked up again" in line, "alarms=1" in line) for line in lines] == [
         (True, True),
         (False, True),
     ]

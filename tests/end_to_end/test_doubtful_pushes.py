@@ -329,7 +329,9 @@ async def test_a_list_that_is_empty_for_a_while_ends_no_alarm(tmp_path, capfd):
 
         rig.gate.meddle = meddle
         await rig.send(resolved(second))
-        await until(lambda: "the clear of an alarm waits, and an operator must act" in "".join(capfd.readouterr()))
+        await until(
+            lambda: "the clear of an alarm waits: AOM shows the alarm in no list" in "".join(capfd.readouterr())
+        )
         assert (rig.count("clear_due"), rig.active()) == (1, ["Second"])
         await rig.send(alert("Third"))
         await until(lambda: rig.active() == ["Second", "Third"])

@@ -67,7 +67,7 @@ async def test_a_push_that_comes_after_its_lease_leaves_no_ghost(tmp_path, datab
                 await disarm(aom)
                 await until(lambda: active(aom) == {"Late"})  # the push of the stalled one takes effect only now
                 one.process.send_signal(signal.SIGCONT)
-                await until(lambda: "claims were lost before they were settled" in one.output)
+                await until(lambda: "claims expired before they could be settled" in one.output)
                 await until(lambda: active(aom) == set())
                 await until(lambda: [row.state for row in rows(database)] == ["cleared"])
         finally:
