@@ -50,21 +50,21 @@ class TargetSettings:
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
-        found: Problems = []
-        found += _project_problems(self.project_id)
+        problems: Problems = []
+        problems += _project_problems(self.project_id)
         if not self.endpoint and not self.region:
-            found.append(("", "neither endpoint nor region is set. Fix: set one, such as region: cn-north-4."))
-        found += _url_problems("endpoint", self.endpoint)
-        wrong = regions.mistake(self.region)
-        if wrong:
-            found.append(("region", wrong))
+            problems.append(("", "neither endpoint nor region is set. Fix: set one, such as region: cn-north-4."))
+        problems += _url_problems("endpoint", self.endpoint)
+        mistake = regions.mistake(self.region)
+        if mistake:
+            problems.append(("region", mistake))
         if self.proxy_url is not None and _url_problems("", self.proxy_url.reveal()):
-            found.append(("proxy_url", "it is not a web address. Fix: such as http://proxy.example:3128."))
+            problems.append(("proxy_url", "it is not a web address. Fix: such as http://proxy.example:3128."))
         if not MIN_TIMEOUT <= self.alarm_timeout <= MAX_TIMEOUT:
-            found.append(("alarm_timeout", "AOM takes 1m to 15d. Fix: a duration between, such as 5d."))
+            problems.append(("alarm_timeout", "AOM takes 1m to 15d. Fix: a duration between, such as 5d."))
         if self.rate_limit < _MIN_RATE:
-            found.append(("rate_limit", "it must be at least 0.1. Fix: requests per second, such as 20."))
-        return found + self._iam_problems()
+            problems.append(("rate_limit", "it must be at least 0.1. Fix: requests per second, such as 20."))
+        return problems + self._iam_problems()
 
     def _iam_problems(self) -> Problems:
         password = self.auth.password
@@ -79,22 +79,22 @@ class TargetSettings:
 
     def missing(self) -> Problems:
         """Return which file does not exist: pairs of the key and the sentence."""
-        found = missing_files(ca_file=self.ca_file)
-        if self.ca_file is not None and not found:
-            found += [("ca_file", text) for text in _ca_problems(self.ca_file)]
-        return found
+        missing = missing_files(ca_file=self.ca_file)
+        if self.ca_file is not None and not missing:
+            missing += [("ca_file", text) for text in _ca_problems(self.ca_file)]
+        return missing
 
     def doubts(self) -> Problems:
         """Return what can be right and seldom is: pairs of the key and the sentence."""
         iam = self.auth.password.iam_endpoint if self.auth.password else ""
         addresses = {"endpoint": self.endpoint, "auth.password.iam_endpoint": iam}
         text = "http:// shows credentials and alarms to everybody on the way. Fix: https://, and ca_file for an own CA."
-        found = [(key, text) for key, url in addresses.items() if _is_clear(url)]
+        doubts = [(key, text) for key, url in addresses.items() if _is_clear(url)]
         if self.enterprise_project_id == "default":
-            found.append(("enterprise_project_id", 'default is a name, and its id is 0. Fix: write "0".'))
+            doubts.append(("enterprise_project_id", 'default is a name, and its id is 0. Fix: write "0".'))
         if self.reassert_after * 2 > self.alarm_timeout:
-            found.append(("reassert_after", reassert_doubt(self.alarm_timeout)))
-        return found + self._region_doubts()
+            doubts.append(("reassert_after", reassert_doubt(self.alarm_timeout)))
+        return doubts + self._region_doubts()
 
     def _region_doubts(self) -> Problems:
         if not self.endpoint:
@@ -163,9 +163,9 @@ def _url_problems(key: str, url: str) -> Problems:
         return []
     if not _is_web_address(url):
         return [(key, f"{url!r} is not a web address. Fix: begin with https:// (or http:// for an emulator).")]
-    found = URL(url)
-    base = str(found.with_path(_API_PATH.sub("", found.path.rstrip("/"))).with_query(None).with_fragment(None))
-    if base.rstrip("/") != url.rstrip("/") and (found.query or found.fragment or _API_PATH.search(found.path)):
+    parsed = URL(url)
+    base = str(parsed.with_path(_API_PATH.sub("", parsed.path.rstrip("/"))).with_query(None).with_fragment(None))
+    if base.rstrip("/") != url.rstrip("/") and (parsed.query or parsed.fragment or _API_PATH.search(parsed.path)):
         text = "it ends in a path of the API, which the bridge adds itself"
         return [(key, f"{text}. Fix: write {base.rstrip('/')}.")]
     return []
@@ -183,5 +183,6 @@ def _is_web_address(text: str) -> bool:
 
 def _is_clear(url: str) -> bool:
     """Say whether an address leads off this machine without TLS."""
-    found = URL(url) if _is_web_address(url) else URL()
-    return found.scheme == "http" and found.host not in ("localhost", "::1") and not str(found.host).startswith("127.")
+    parsed = URL(url) if _is_web_address(url) else URL()
+    host = str(parsed.host)
+    return parsed.scheme == "http" and host not in ("localhost", "::1") and not host.startswith("127.")

@@ -67,11 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; what it parses carries the function of the command as ``run``."""
-    made = argparse.ArgumentParser(
+    root = argparse.ArgumentParser(
         prog="aom-bridge", description="Prometheus Alertmanager webhook bridge to Huawei Cloud AOM."
     )
-    made.add_argument("--version", action="version", version=f"aom-bridge {__version__}")
-    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    root.add_argument("--version", action="version", version=f"aom-bridge {__version__}")
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for register in _REGISTER:
         register(commands)
-    return made
+    return root

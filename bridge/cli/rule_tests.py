@@ -67,12 +67,12 @@ class RuleTest:
 
     def problems(self) -> Problems:
         """Return what is wrong with the test itself: pairs of the key and the sentence."""
-        found = []
+        problems = []
         if self.alert.starts_at and not _is_time(self.alert.starts_at):
-            found.append(("alert.starts_at", "it is not a time. Fix: such as 2026-11-23T08:00:00Z."))
+            problems.append(("alert.starts_at", "it is not a time. Fix: such as 2026-11-23T08:00:00Z."))
         if self.expect == Expected():
-            found.append(("expect", "nothing is expected. Fix: a rule, a target, metadata, annotations or dropped."))
-        return found
+            problems.append(("expect", "nothing is expected. Fix: a rule, a target, metadata, annotations or dropped."))
+        return problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,20 +138,22 @@ def _differences(test: RuleTest, mapper: Mapper, source: str) -> list[str]:
     group = Group(test.group.receiver, "{}", test.group.labels, test.alert.labels, {}, "")
     result = mapper.map(test.source or source, _alert(test.alert), group)
     mapped, expect = result.mapped, test.expect
-    found = _different("rule", expect.rule, mapped.rule)
-    found += _different("dropped", "true" if expect.dropped else None, str(mapped.event is None).lower())
+    differences = _different("rule", expect.rule, mapped.rule)
+    differences += _different("dropped", "true" if expect.dropped else None, str(mapped.event is None).lower())
     if mapped.event is None:
         wanted = expect.target or expect.severity or expect.metadata or expect.annotations
-        return found + ([f"dropped by {mapped.rule}, so there is no event"] if wanted and not expect.dropped else [])
-    found += _different("target", expect.target, mapped.target)
-    found += _different("severity", expect.severity, mapped.event.severity)
+        is_missed = wanted and not expect.dropped
+        return differences + ([f"dropped by {mapped.rule}, so there is no event"] if is_missed else [])
+    differences += _different("target", expect.target, mapped.target)
+    differences += _different("severity", expect.severity, mapped.event.severity)
     for kind, wanted, got in (
         ("metadata", expect.metadata, mapped.event.metadata),
         ("annotations", expect.annotations, mapped.event.annotations),
     ):
         for key, value in wanted.items():
-            found += _different(f"{kind}.{key}", value, got.get(key))
-    return found + [f"fallback of {one.field} in {one.rule}: {one.problem}" for one in result.fallbacks if found]
+            differences += _different(f"{kind}.{key}", value, got.get(key))
+    fallbacks = result.fallbacks if differences else ()
+    return differences + [f"fallback of {each.field} in {each.rule}: {each.problem}" for each in fallbacks]
 
 
 def _different(what: str, expected: str | None, got: str | None) -> list[str]:

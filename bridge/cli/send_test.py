@@ -141,7 +141,7 @@ class SendTest:
         self._id = secrets.token_hex(16)
         self._begun: Millis = 0
         self._may_be_open = False
-        self._found: list[ListedAlarm] = []
+        self._alarms: list[ListedAlarm] = []
 
     async def run(self) -> AsyncIterator[Step]:
         """Try each step and yield its result."""
@@ -250,7 +250,7 @@ class SendTest:
         if lag is None:
             fix = "enterprise_project_id must be that of the alarms; a list that lags for longer needs a longer --wait"
             raise _FailedError(f"AOM's list did not show the alarm within {format_duration(self._wait)}", fix)
-        has_our_id = any(alarm.id == self._id for alarm in self._found)
+        has_our_id = any(alarm.id == self._id for alarm in self._alarms)
         if not has_our_id and self._settings.clear_by == "id":
             text = (
                 f"shown after {format_duration(lag)}, but under an id that AOM made: clear_by: id clears nothing here"
@@ -261,19 +261,19 @@ class SendTest:
 
     async def _clear(self) -> str:
         now = self._clock()
-        ids = [alarm.id for alarm in self._found] or [self._id]
+        ids = [alarm.id for alarm in self._alarms] or [self._id]
         entries = [
             event.clear(self._event(), aom_id=aom_id, starts_at=self._begun, ends_at=now, now=now) for aom_id in ids
         ]
         outcome = await self._client.push([*map(self._client.encode, entries)], "clear", now + _DEADLINE)
         self._check(outcome, "aom:alarm:put")
-        if self._found:
+        if self._alarms:
             return "AOM accepted the clear"
         by_age = f"AOM clears the alarm by age in {format_duration(_LIFE)}"
         return f"AOM answered {outcome.status} to a clear by our own id; {by_age}"
 
     async def _cleared(self) -> str:
-        lag = await self._until(lambda found: not found)
+        lag = await self._until(lambda alarms: not alarms)
         if lag is None:
             fix = "look at the alarm in AOM's console; please open an issue with what the console shows"
             raise _FailedError(f"AOM still lists the alarm after {format_duration(self._wait)}", fix)
@@ -283,9 +283,9 @@ class SendTest:
         """Ask the list repeatedly until it satisfies the condition; return how long that took, None after `wait`."""
         begun = self._clock()
         while True:
-            found = await self._listed("active_alert")
-            if is_done(found):
-                self._found = found or self._found
+            alarms = await self._listed("active_alert")
+            if is_done(alarms):
+                self._alarms = alarms or self._alarms
                 return self._clock() - begun
             if self._clock() - begun >= self._wait:
                 return None

@@ -213,7 +213,7 @@ async def test_a_project_that_iam_does_not_know_is_told():
 ANSWERS = {
     "no permission": (403, "Forbidden", "may not use project_id 'p1'. Fix: let its groups use that project"),
     "a locked user": (401, "The account is locked.", "is locked. Fix: correct the password, and wait for 15 minutes"),
-    "trouble": (500, "Oops", "is in trouble. Fix: wait; the bridge tries again"),
+    "trouble": (500, "Oops", "has a fault. Fix: wait; the bridge tries again"),
     "odd form": (400, "The request body is invalid", "IAM cannot read domain, user, password or project_id 'p1'."),
     "a redirect": (302, "", "is not IAM. Fix: correct iam_endpoint, or region"),
 }

@@ -9,10 +9,10 @@ itself is the official SDK's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-import msgspec
 from yarl import URL
 
 from bridge.aom.outcome import Outcome
@@ -31,13 +31,21 @@ class CredentialError(Exception):
         self.outcome = outcome
 
 
-class Call(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Call:
     """A request that is about to be sent."""
 
     method: str
+    """The HTTP method."""
+
     url: URL
+    """The whole address."""
+
     headers: Mapping[str, str]
+    """Its headers, without credentials."""
+
     body: bytes
+    """Its body, which a signature covers."""
 
 
 class RequestAuth(Protocol):
@@ -54,7 +62,8 @@ class RequestAuth(Protocol):
         """Return the text without the secrets of this grant."""
 
 
-class TokenAuth(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TokenAuth:
     """A token from IAM."""
 
     token: Secret
@@ -73,7 +82,8 @@ class TokenAuth(msgspec.Struct, frozen=True):
         return _masked(text, self.token)
 
 
-class KeyAuth(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class KeyAuth:
     """Access keys: permanent ones, or temporary ones with their security token."""
 
     access_key: str

@@ -115,8 +115,8 @@ class Password:
             (status == 403, f"{who} may not use {project}", "let its groups use that project, by programmatic access"),
             (status in (404, 405), f"{url}/v3/auth/tokens is no address of IAM's", "correct iam_endpoint, or region"),
             (status < 400, f"what answers at {url} is not IAM", "correct iam_endpoint, or region"),
-            (status == 400, f"IAM cannot read domain, user, password or {project}", "correct the odd one of them"),
-            (True, f"IAM at {url} is in trouble", "wait; the bridge tries again"),
+            (status == 400, f"IAM cannot read domain, user, password or {project}", "correct the wrong one of them"),
+            (True, f"IAM at {url} has a fault", "wait; the bridge tries again"),
         )
         return next((what, fix) for holds, what, fix in cases if holds)
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from dataclasses import dataclass
 from typing import Protocol
-
-import msgspec
 
 from bridge.aom.auth.grant import CredentialError, RequestAuth
 from bridge.aom.outcome import Outcome, failure_text
@@ -32,12 +31,18 @@ _BETWEEN_REFUSED: Millis = 5 * SECOND
 _log = logger("aom")
 
 
-class Obtained(msgspec.Struct, frozen=True):
-    """A grant, its expiry (None where that is unknown), and when to obtain the next one."""
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """What a source gave."""
 
     grant: RequestAuth
+    """The grant."""
+
     expires_at: Millis | None
+    """When it expires; None where that is not known."""
+
     renew_at: Millis
+    """When to obtain the next one."""
 
 
 class CredentialSource(Protocol):

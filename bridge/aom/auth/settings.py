@@ -86,12 +86,12 @@ class AkskSettings:
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
-        found = _secret_problems("access_key", self._access_key(), "access_key_file", self.access_key_file)
-        found += _secret_problems("secret_key", self.secret_key, "secret_key_file", self.secret_key_file)
+        problems = _secret_problems("access_key", self._access_key(), "access_key_file", self.access_key_file)
+        problems += _secret_problems("secret_key", self.secret_key, "secret_key_file", self.secret_key_file)
         if self.security_token is not None or self.security_token_file is not None:
             token = self.security_token
-            found += _secret_problems("security_token", token, "security_token_file", self.security_token_file)
-        return found
+            problems += _secret_problems("security_token", token, "security_token_file", self.security_token_file)
+        return problems
 
     def missing(self) -> Problems:
         """Return which files do not exist: pairs of the key and the sentence."""
@@ -132,14 +132,14 @@ def _secret_problems(key: str, value: Secret | None, file_key: str, file: Path |
 
 def missing_files(**files: Path | None) -> Problems:
     """Return which of these files cannot be read now, or hold nothing."""
-    found = []
+    missing = []
     for key, file in files.items():
         try:
             if file is not None and not file.is_fifo() and not _bytes_of(file).strip():
-                found.append((key, f"{file}: it is empty. Fix: write what belongs there into it."))
+                missing.append((key, f"{file}: it is empty. Fix: write what belongs there into it."))
         except OSError as error:
-            found.append((key, f"{file}: {of_file(error)}"))
-    return found
+            missing.append((key, f"{file}: {of_file(error)}"))
+    return missing
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -154,15 +154,15 @@ def _read_secret(key: str, value: Secret | None, file: Path | None) -> Secret:
         ValueError: the file cannot be read, or does not contain one line that a header can carry; the text names the
             fix and never contains the secret.
     """
-    place = f"{key}: {file}" if file is not None else key
+    location = f"{key}: {file}" if file is not None else key
     try:
         text = (file.read_text(encoding="utf-8") if file is not None else value.reveal() if value else "").strip()
     except UnicodeDecodeError:
-        raise ValueError(f"{place}: it is no UTF-8 text. Fix: write the secret as text.") from None
+        raise ValueError(f"{location}: it is no UTF-8 text. Fix: write the secret as text.") from None
     except OSError as error:
-        raise ValueError(f"{place}: {of_file(error)}") from None
+        raise ValueError(f"{location}: {of_file(error)}") from None
     if not text:
-        raise ValueError(f"{place}: it is empty. Fix: write the secret into it.")
+        raise ValueError(f"{location}: it is empty. Fix: write the secret into it.")
     if not text.isprintable():
-        raise ValueError(f"{place}: it has more than one line, or characters that cannot be sent. Fix: one line.")
+        raise ValueError(f"{location}: it has more than one line, or characters that cannot be sent. Fix: one line.")
     return Secret(text)
