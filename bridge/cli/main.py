@@ -29,7 +29,7 @@ from bridge.cli.options import Commands
 from bridge.cli.terminal import complain
 from bridge.errors import BridgeError, of_file
 
-_REGISTER: tuple[Callable[[Commands], None], ...] = (
+REGISTRY: tuple[Callable[[Commands], None], ...] = (
     serve.register,
     demo.register,
     emulator.register,
@@ -72,6 +72,6 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"aom-bridge {__version__}")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for register in _REGISTER:
+    for register in REGISTRY:
         register(commands)
     return root

@@ -1,5 +1,6 @@
 """The command line, run as users run it: real processes, their output and exit codes."""
 
+import importlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from process import bridge_command, run, serving, started
 from waiting import until
 from webhooks import alert, payload, post
 
+from bridge.cli.main import REGISTRY
 from bridge.config import load
 
 pytestmark = pytest.mark.real
@@ -36,6 +38,14 @@ async def test_help_names_every_command():
         assert command in out
         code, text, _ = await run(*bridge_command(command, "--help"))
         assert (code, "usage:" in text) == (0, True)
+
+
+def test_every_command_module_is_registered():
+    """A module of the package that offers a command is listed in `main`, so that none is forgotten."""
+    names = [file.stem for file in (ROOT / "bridge" / "cli").glob("*.py") if "\ndef register(" in file.read_text()]
+    modules = [importlib.import_module(f"bridge.cli.{name}") for name in names]
+    assert len(modules) > 1
+    assert {module.register for module in modules} == set(REGISTRY)
 
 
 async def test_check_config_says_success_and_counts(tmp_path):
