@@ -1,8 +1,8 @@
-"""Time: one unit for the whole house, and its spelling towards people and Alertmanager; the floor.
+"""Time: one unit for the whole bridge, and its formats for people and Alertmanager.
 
 Every point in time and every span is a whole number of milliseconds (`Millis`); points count from the Unix
-epoch in UTC. That is AOM's own unit, and finer than anything that Alertmanager decides by.
-Time comes into the rooms by argument (`Clock`), so that tests can turn it.
+epoch in UTC. That is AOM's own unit, and finer than every interval of Alertmanager.
+Modules get the time by an argument (`Clock`), so that tests can set it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DAY: Millis = 24 * HOUR
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_WRITTEN = _EPOCH.replace(tzinfo=None)
-"""The same without its zone, which is written by hand: half of the time."""
+"""The same without a time zone; formatting without a zone and appending "Z" takes half of the time."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 ZERO_TIME: Millis = -62_135_596_800_000
@@ -36,16 +36,16 @@ def system_clock() -> Millis:
 
 
 def elapsed_clock() -> Millis:
-    """Return the milliseconds since some moment: no step of the system's time is in it."""
+    """Return milliseconds of a monotonic clock: steps of the system's time do not change it."""
     return time.monotonic_ns() // 1_000_000
 
 
 class SharedClock:
     """The time of a database that several processes share.
 
-    They compare the times that each of them has written; where their own clocks differ, a lag that has just begun would
-    seem to be over. Between two looks at the database's time, what has elapsed counts, whatever our own clock does.
-    Without a database to follow it is this process's clock as it is.
+    The processes compare times that each of them has written; if their own clocks differed, a claim that has just begun
+    would seem to have expired. Between two queries of the database's time, the monotonic clock counts, so that a step
+    of this process's clock changes nothing. Without a database to follow it returns this process's clock.
 
     Args:
         own: this process's clock.
@@ -68,19 +68,19 @@ class SharedClock:
         return self._own() - self()
 
     def ask(self) -> Millis:
-        """Return what `follow` needs to know of the moment at which the database is asked."""
+        """Return the monotonic time for `follow`; call it just before the query of the database's time."""
         return self._elapsed()
 
     def follow(self, shared: Millis, asked_at: Millis) -> None:
-        """Take the database's time, as it was half-way between ``asked_at`` and now."""
+        """Set the database's time, which was read half-way between ``asked_at`` and now."""
         self._shared, self._since = shared, (asked_at + self._elapsed()) // 2
 
 
 def parse_rfc3339(text: str) -> Millis:
-    """Read a time as Go writes it: 0 to 9 fraction digits, ``Z`` or an offset; without a zone it is UTC.
+    """Parse a time as Go writes it: 0 to 9 fraction digits, ``Z`` or an offset; without a zone it is UTC.
 
     Raises:
-        ValueError: when the text is not such a time.
+        ValueError: the text is not such a time.
     """
     if not _RFC3339.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is not a time as RFC 3339 writes it")
@@ -92,12 +92,12 @@ def parse_rfc3339(text: str) -> Millis:
 
 def format_duration(span: Millis) -> str:
     """Write a span as Prometheus does, in at most two units: ``2d5h``, ``1m30s``, ``250ms``."""
-    words = []
+    parts = []
     for name, unit in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1)):
         count, span = divmod(span, unit)
         if count:
-            words.append(f"{count}{name}")
-    return "".join(words[:2]) or "0s"
+            parts.append(f"{count}{name}")
+    return "".join(parts[:2]) or "0s"
 
 
 def format_rfc3339(at: Millis) -> str:

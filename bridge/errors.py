@@ -1,8 +1,8 @@
-"""The errors that packages raise towards each other, and what the system's own errors mean.
+"""The errors that packages raise towards each other, and explanations of the system's errors.
 
 Every message is written for the person who must act on it: what is wrong, where, and the fix. `of_file`,
-`of_connection` and `of_listening` turn an exception of Python's about a file, a connection or TLS into a `Failure`:
-what failed, and the fix; Python's own texts name its classes and error numbers, which lead to no cause. Facts:
+`of_connection` and `of_listening` turn a Python exception about a file, a connection or TLS into a `Failure`: what
+failed, and the fix; Python's own texts name its classes and error numbers, which do not show the cause. Sources:
 errno(3), getaddrinfo(3), and OpenSSL's X509_V_ERR codes (x509_vfy.h).
 """
 
@@ -18,12 +18,12 @@ _EXPIRED, _NOT_YET_VALID, _WRONG_NAME, _WRONG_ADDRESS = 10, 9, 62, 64
 _NO_KNOWN_AUTHORITY = (2, 18, 19, 20, 21, 27)
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 _PROXY = "a firewall or network policy stands between, or a proxy is needed: proxy_url"
-_NO_WAY = ("has no way there", "check routes and firewalls, or set proxy_url")
+_NO_ROUTE = ("has no way there", "check routes and firewalls, or set proxy_url")
 _BROKEN = ("was broken off", _PROXY)
 _BY_NUMBER: dict[int | None, tuple[str, str]] = {
     errno.ECONNREFUSED: ("is refused", "correct host and port, or start what should listen there; or set proxy_url"),
     errno.ETIMEDOUT: ("got no answer in time", _PROXY),
-    **dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN), _NO_WAY),
+    **dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN), _NO_ROUTE),
     **dict.fromkeys((errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED), _BROKEN),
 }
 
@@ -49,94 +49,96 @@ class LedgerStartError(BridgeError):
 
 
 class UnknownAlarmError(BridgeError):
-    """What was named is no alarm, or more than one; the text says which there are."""
+    """The given id matches no alarm, or more than one; the text lists the matching ones."""
 
 
 class Failure(NamedTuple):
-    """What failed, and what to do about it; neither begins with a capital nor ends with a stop."""
+    """What failed, and the fix; neither begins with a capital letter nor ends with a full stop."""
 
     what: str
     fix: str
 
     def __str__(self) -> str:
-        """Return both as sentences."""
+        """Return both as one text: ``WHAT. Fix: FIX.``."""
         return f"{self.what}. Fix: {self.fix}."
 
 
 def of_file(error: Exception) -> Failure:
-    """Explain why a file cannot be read or written; the file itself is named by the caller."""
+    """Explain why a file cannot be read or written; the caller adds the file's name."""
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOENT, errno.ENOTDIR):
         return Failure("it is not there", "mount it, or correct the path")
     if number in (errno.EACCES, errno.EPERM):
-        who = f"user {os.geteuid()}, group {os.getegid()}"
-        text = "let that user in by chown or chmod, on its folders too; in Kubernetes by fsGroup or defaultMode"
-        return Failure(f"the bridge ({who}) has no permission for it", text)
+        identity = f"user {os.geteuid()}, group {os.getegid()}"
+        fix = "give that user access by chown or chmod, on its folders too; in Kubernetes by fsGroup or defaultMode"
+        return Failure(f"the bridge ({identity}) has no permission for it", fix)
     if number == errno.EISDIR:
         return Failure("it is a folder", "name a file in it")
     if number == errno.EROFS:
-        return Failure("it lies on a file system that is mounted read-only", "mount a volume that may be written")
+        return Failure("it is on a file system that is mounted read-only", "mount a volume that may be written")
     if number in (errno.ENOSPC, errno.EDQUOT):
-        return Failure("the disk is full", "make room, or a larger volume")
-    return Failure(_words(error), "check the path and what it lies on")
+        return Failure("the disk is full", "free disk space, or use a larger volume")
+    return Failure(_words(error), "check the path and its file system")
 
 
-def of_connection(error: BaseException, place: str) -> Failure:
-    """Explain why a connection to ``HOST:PORT`` failed, or broke; the place is empty where it is not known."""
+def of_connection(error: BaseException, address: str) -> Failure:
+    """Explain why a connection to ``HOST:PORT`` failed or was interrupted; an empty address is unknown."""
     if isinstance(error, ssl.SSLError):
-        return _of_tls(error, place)
+        return _of_tls(error, address)
     if isinstance(error, socket.gaierror):
         text = "correct the address, or the name server that this machine asks"
-        return Failure(f"no name server knows the address of {place}", text)
+        return Failure(f"no name server knows the address of {address}", text)
     number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else getattr(error, "errno", None)
     what, fix = _BY_NUMBER.get(number, (f"failed: {_words(error)}", _PROXY))
-    return Failure(f"the connection{f' to {place}' if place else ''} {what}", fix)
+    return Failure(f"the connection{f' to {address}' if address else ''} {what}", fix)
 
 
 def of_listening(error: OSError, port: int) -> Failure:
-    """Explain why an address cannot be listened on; the fix ends where the caller names its option."""
+    """Explain why an address cannot be listened on; the caller appends its option to the fix."""
     if error.errno == errno.EADDRINUSE:
         return Failure("another process listens there already", "stop that one, or choose another port by")
     if error.errno == errno.EADDRNOTAVAIL:
         return Failure("this machine has no such address", "one of this machine's addresses, or none for all, by")
     if error.errno in (errno.EACCES, errno.EPERM):
-        why = "ports below 1024 are for root" if port < 1024 else "the system forbids it"
-        return Failure(why, "choose a port from 1024 on by")
+        reason = "ports below 1024 are for root" if port < 1024 else "the system forbids it"
+        return Failure(reason, "choose a port from 1024 on by")
     if isinstance(error, socket.gaierror):
         return Failure("no name server knows that name", "an IP address of this machine, or none for all, by")
     return Failure(_words(error), "choose another address by")
 
 
-def _of_tls(error: ssl.SSLError, place: str) -> Failure:
+def _of_tls(error: ssl.SSLError, address: str) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _of_certificate(error, place)
+        return _of_certificate(error, address)
     reason = error.reason or ""
     if reason in _NOT_TLS:
-        return Failure(f"{place} does not speak TLS", "correct the port, or begin the address with http://")
+        return Failure(f"{address} does not use TLS", "correct the port, or begin the address with http://")
     if reason in ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE"):
-        return Failure(f"{place} asks for a client's certificate", "an address that asks for none")
+        return Failure(f"{address} requires a client certificate", "use an address that does not require one")
     if isinstance(error, ssl.SSLEOFError):
-        return Failure(f"{place} broke the connection off before TLS was agreed", _PROXY)
+        return Failure(f"{address} closed the connection during the TLS handshake", _PROXY)
     words = reason.lower().replace("_", " ") or _words(error)
-    return Failure(f"TLS with {place} failed: {words}", "correct the address; or what stands between changes TLS")
+    return Failure(
+        f"TLS with {address} failed: {words}", "correct the address; or check for a proxy that intercepts TLS"
+    )
 
 
-def _of_certificate(error: ssl.SSLCertVerificationError, place: str) -> Failure:
+def _of_certificate(error: ssl.SSLCertVerificationError, address: str) -> Failure:
     code = error.verify_code
     if code in _NO_KNOWN_AUTHORITY:
-        text = "the certificate of the CA that signed it goes into ca_file, as PEM"
-        return Failure(f"the certificate of {place} is not signed by an authority that is known here", text)
+        text = "put the certificate of the CA that signed it into ca_file, as PEM"
+        return Failure(f"the certificate of {address} is not signed by a trusted CA", text)
     if code in (_WRONG_NAME, _WRONG_ADDRESS):
-        text = "use a name that the certificate holds, or check who answers there"
-        return Failure(f"the certificate of {place} is for another name", text)
+        text = "use a name that the certificate is valid for, or check which server answers there"
+        return Failure(f"the certificate of {address} is for another name", text)
     if code == _EXPIRED:
-        return Failure(f"the certificate of {place} has expired", "renew it there; or the clock here is wrong")
+        return Failure(f"the certificate of {address} has expired", "renew it there, or correct this machine's clock")
     if code == _NOT_YET_VALID:
-        return Failure(f"the certificate of {place} is not valid yet", "set the clock here right (NTP)")
-    text = "a certificate that holds, or its CA in ca_file"
-    return Failure(f"the certificate of {place} cannot be trusted: {error.verify_message}", text)
+        return Failure(f"the certificate of {address} is not valid yet", "correct this machine's clock (NTP)")
+    text = "use a valid certificate, or put its CA into ca_file"
+    return Failure(f"the certificate of {address} cannot be trusted: {error.verify_message}", text)
 
 
 def _words(error: BaseException) -> str:
-    words = getattr(error, "strerror", None) or str(error) or "it failed without a word"
+    words = getattr(error, "strerror", None) or str(error) or "unknown error"
     return " ".join(str(words).split())

@@ -1,7 +1,7 @@
-"""Watches files for changes; the floor.
+"""Watches files for changes by polling.
 
-In: names of files. Out: a turn of a loop each time that one of them has become another. It looks at them once in a
-while, which works on every file system and for the links that Kubernetes swaps.
+In: names of files. Out: an iteration of a loop each time that one of them has changed. Polling works on every file
+system, and for the symlinks that Kubernetes replaces.
 """
 
 from __future__ import annotations
@@ -10,40 +10,42 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-_SECONDS = 1
+_POLL_SECONDS = 1
 
 FileState = tuple[tuple[str, int, int, int], ...]
 
 
 def stat_files(files: Iterable[str]) -> FileState:
-    """Return what differs when a file is another one, through links."""
-    return tuple(_look(file) for file in files)
+    """Return a fingerprint (path, inode, ctime in ns, size) of each file, following symlinks."""
+    return tuple(_stat(file) for file in files)
 
 
 async def watch(
     files: Callable[[], Sequence[str]], first: FileState, must_retry: Callable[[], bool] = bool
 ) -> AsyncIterator[None]:
-    """Give a turn when files have changed and stay the same for a moment: editors and operators write in steps.
+    """Yield once whenever the files changed and then stayed unchanged for one interval.
+
+    The interval is for editors and operators, who write in several steps.
 
     Args:
-        files: their names, asked for anew each time.
-        first: what they looked like when they were read.
-        must_retry: whether another turn is wanted without a change.
+        files: returns their names; called for each poll.
+        first: the fingerprints when the files were read.
+        must_retry: returns whether to yield without a change.
     """
-    tried = seen = first
+    reported = seen = first
     while True:
-        await asyncio.sleep(_SECONDS)
-        # In a thread: a file system that hangs must not hold up the webhooks.
+        await asyncio.sleep(_POLL_SECONDS)
+        # On a thread: a file system that hangs must not block the webhooks.
         before, seen = seen, await asyncio.to_thread(stat_files, files())
-        if (seen != tried and seen == before) or must_retry():
+        if (seen != reported and seen == before) or must_retry():
             yield
-            tried = seen = seen if len(files()) == len(seen) else await asyncio.to_thread(stat_files, files())
+            reported = seen = seen if len(files()) == len(seen) else await asyncio.to_thread(stat_files, files())
 
 
-def _look(file: str) -> tuple[str, int, int, int]:
+def _stat(file: str) -> tuple[str, int, int, int]:
     try:
         path = os.path.realpath(file)
-        found = os.stat(path)  # noqa: PTH116 - a Path that resolves itself stumbles over links in a circle
+        status = os.stat(path)  # noqa: PTH116 - Path.resolve raises RuntimeError at a loop of symlinks
     except (OSError, ValueError):
         return "", 0, 0, 0
-    return path, found.st_ino, found.st_ctime_ns, found.st_size
+    return path, status.st_ino, status.st_ctime_ns, status.st_size

@@ -1,7 +1,7 @@
-"""Logs as the Prometheus world writes them: one line each, logfmt or JSON, on standard error; the floor.
+"""Logs in the format of Prometheus's components: one line for each event, logfmt or JSON, on standard error.
 
-Rooms take a logger by `logger(component)` and give events as constant text with key-value pairs. Nobody logs
-a secret: values that hold one are `bridge.secret.Secret`, whose ``repr`` is ``<secret>``.
+A module gets its logger from `logger(component)` and logs constant text with key-value pairs. Secrets are never logged:
+a value that holds one is a `bridge.secret.Secret`, whose ``repr`` is ``<secret>``.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ LEVELS = ("debug", "info", "warn", "error")
 _LEVEL_WORDS = {"warning": "warn", "critical": "error"}
 _MAX_VALUE_CHARACTERS = 2_048
 _THROTTLE_SECONDS = 1.0
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What could forge a line, steer a terminal or turn its direction; logfmt's renderer escapes line feeds only."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that could forge a line, control a terminal or reverse text; logfmt's renderer escapes only newlines."""
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 """Printable ASCII without the space, the quote, the equals sign and the backslash."""
 _SPACED = re.compile(r"[ !#-\[\]-~]+")
-"""The same with the space and the equals sign, which must stand in quotes."""
+"""The same with the space and the equals sign, which must be quoted."""
 _as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
 _quoting = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
 class _Stream:
-    """The stream of our own lines, which can wait for each other: to write each by itself costs as much as to make it.
+    """The stream of the bridge's own lines; it can collect lines and write them at once, which costs less.
 
     Args:
-        stream: where they go.
+        stream: the stream that the lines are written to.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -46,21 +46,21 @@ class _Stream:
         self._lock = threading.Lock()
 
     def write(self, text: str) -> None:
-        """Write some text, or keep it for later."""
-        with self._lock:  # another thread's line may come while ours are put down
+        """Write text, or collect it inside of `together`."""
+        with self._lock:  # another thread may log while the collected lines are written
             if self._lines is None:
                 self._stream.write(text)
             else:
                 self._lines.append(text)
 
     def flush(self) -> None:
-        """Let go of what was written."""
+        """Flush the stream, unless lines are being collected."""
         if self._lines is None:
             self._stream.flush()
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """As the function of this name."""
+        """Collect the lines that are logged inside and write them at the end."""
         self._lines = []
         try:
             yield
@@ -75,12 +75,12 @@ _stream: _Stream | None = None
 
 
 def together() -> contextlib.AbstractContextManager[None]:
-    """Write all lines that are logged inside at its end, at once; nothing may be awaited inside."""
+    """Collect all lines that are logged inside and write them at once at the end; nothing may be awaited inside."""
     return contextlib.nullcontext() if _stream is None else _stream.together()
 
 
 def logger(component: str) -> structlog.typing.FilteringBoundLogger:
-    """Return the logger of one room; every line it writes carries the room's name."""
+    """Return the logger of a component; each of its lines carries the component's name."""
     bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
     return bound
 
@@ -88,7 +88,7 @@ def logger(component: str) -> structlog.typing.FilteringBoundLogger:
 class ThrottledLine:
     """A log line that is written at most once a second, from the event loop.
 
-    The first occurrence is logged at once; of those that follow within a second the last one, with their ``count``.
+    The first occurrence is logged at once; of those within the next second, only the last one, with their ``count``.
 
     Args:
         log: writes the line with the given fields.
@@ -119,23 +119,23 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None, *, for_good
     """Send all lines, the libraries' own included, to one stream in one format.
 
     Args:
-        level: the least that is written.
-        fmt: how.
-        stream: where to; standard error by default.
-        for_good: loggers may keep what they find now, which makes each line cheaper.
+        level: the lowest level that is written.
+        fmt: the format of the lines.
+        stream: the stream to write to; standard error by default.
+        for_good: loggers may cache this configuration, which makes each line cheaper.
     """
-    global _stream  # noqa: PLW0603 - as structlog's own configuration, there is one for the process
+    global _stream  # noqa: PLW0603 - there is one for the process, like structlog's own configuration
     own = _stream = _Stream(stream or sys.stderr)
-    least = getattr(logging, {"warn": "WARNING"}.get(level, level.upper()))
+    min_level = getattr(logging, {"warn": "WARNING"}.get(level, level.upper()))
     shared: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
-        _prometheus_words,
+        _prometheus_keys,
     ]
     structlog.configure(
         processors=[*shared, _renderer(fmt)],
-        wrapper_class=structlog.make_filtering_bound_logger(least),
+        wrapper_class=structlog.make_filtering_bound_logger(min_level),
         logger_factory=lambda *_: structlog.WriteLogger(cast("TextIO", own)),
         cache_logger_on_first_use=for_good,
     )
@@ -155,7 +155,7 @@ def _send_libraries_lines(shared: list[Any], fmt: Format, stream: TextIO) -> Non
     root.setLevel(logging.WARNING)
 
 
-def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog's own processors are typed so
+def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog types its processors as Any
     if fmt == "json":
         return _json
     return _logfmt
@@ -163,15 +163,15 @@ def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog's own processors 
 
 def _json(logger: object, method: str, event: dict[str, Any]) -> str:
     text = str(_as_json(logger, method, event))
-    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROL.sub(lambda char: f"\\u{ord(char[0]):04x}", text)
 
 
 def _logfmt(_logger: object, _method: str, event: dict[str, Any]) -> str:
-    return " ".join([f"{key}={_word(value)}" for key, value in event.items()])
+    return " ".join([f"{key}={_rendered(value)}" for key, value in event.items()])
 
 
-def _word(value: object) -> str:
-    """Render one value; nearly all are plain words and numbers, and for the others there is the library."""
+def _rendered(value: object) -> str:
+    """Render one value; fast path for plain words and numbers, the library's renderer for all others."""
     if type(value) is int:
         return str(value)
     return _text(value) if type(value) is str else _quoted(value)
@@ -186,11 +186,11 @@ def _text(value: str) -> str:
 
 def _quoted(value: object) -> str:
     text = _quoting(None, "", {"k": value})[len("k=") :]
-    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _CONTROL.sub(lambda char: char[0].encode("unicode_escape").decode(), text)
 
 
-def _prometheus_words(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Name and order the keys as Prometheus does, and keep one hostile value from filling the disk."""
+def _prometheus_keys(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Name and order the keys as Prometheus does, and truncate long values, which a client could fill the disk with."""
     level = event.pop("level")
     named = {"ts": event.pop("ts"), "level": _LEVEL_WORDS.get(level, level)}
     if "component" in event:

@@ -1,6 +1,6 @@
-"""How often each peer may do what costs us something: guess a password, fill the log; pure.
+"""A token bucket per peer: limits password guesses and log lines; pure.
 
-In: a peer's address. Out: whether it may once more. What is remembered is bounded, however many peers there are.
+In: a peer's address. Out: whether the peer may do it once more. The number of remembered peers is bounded.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 
-_AT_ONCE = 10
-_SECONDS_EACH = 6.0
+_BURST = 10
+_REFILL_SECONDS = 6.0
 _MAX_PEERS = 10_000
 
 
 class PeerRateLimiter:
-    """So many at once for each peer, and so many more each minute; what it remembers is bounded.
+    """A token bucket for each peer: a burst of ten, and one more every six seconds.
 
     Args:
-        monotonic: seconds that never go back.
+        monotonic: a clock in seconds that never goes back.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -26,26 +26,26 @@ class PeerRateLimiter:
         self._peers: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, peer: str) -> bool:
-        """Take one of the peer's; False when it has none left."""
+        """Take one of the peer's tokens; return False if it has none left."""
         key, now = _network(peer), self._monotonic()
-        left, at = self._peers.pop(key, (float(_AT_ONCE), now))
-        left = min(float(_AT_ONCE), left + (now - at) / _SECONDS_EACH)
-        may = left >= 1
-        self._peers[key] = (left - 1 if may else left, now)
+        tokens, updated_at = self._peers.pop(key, (float(_BURST), now))
+        tokens = min(float(_BURST), tokens + (now - updated_at) / _REFILL_SECONDS)
+        is_allowed = tokens >= 1
+        self._peers[key] = (tokens - 1 if is_allowed else tokens, now)
         if len(self._peers) > _MAX_PEERS:
             self._peers.popitem(last=False)
-        return may
+        return is_allowed
 
     def give_back(self, peer: str) -> None:
-        """Give back what was taken for something that was right."""
+        """Return a token that was taken for a password that turned out to be right."""
         key = _network(peer)
         if key in self._peers:
-            left, at = self._peers[key]
-            self._peers[key] = (left + 1, at)
+            tokens, updated_at = self._peers[key]
+            self._peers[key] = (tokens + 1, updated_at)
 
 
 def _network(peer: str) -> str:
-    """Return what one owner has: an IPv4 address, or a /64 of IPv6."""
+    """Return the network that belongs to one owner: an IPv4 address, or a /64 of IPv6."""
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:

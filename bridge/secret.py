@@ -1,10 +1,10 @@
-"""A value that nothing may show: tokens, passwords, keys."""
+"""Holds tokens, passwords and keys, and keeps them out of logs, errors and pages."""
 
 from __future__ import annotations
 
 
 class Secret:
-    """A value that no log, error, page or ``repr`` may show; only `reveal` gives it."""
+    """A value that no log, error, page or ``repr`` shows; only `reveal` returns it."""
 
     __slots__ = ("_value",)
 
@@ -12,7 +12,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the value; call it only where it goes on the wire."""
+        """Return the value; call it only where the value is sent or compared."""
         return self._value
 
     def __eq__(self, other: object) -> bool:

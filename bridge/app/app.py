@@ -1,7 +1,7 @@
-"""Builds everything once, starts it in the order of the path, and stops it in the opposite order.
+"""Builds all parts once, starts them from the ledger to the HTTP server, and stops them in the opposite order.
 
 In: settings. Out: a running bridge on a listening socket. Nothing about alerts or alarms is decided here; this module
-connects the packages: what one half shows of another is handed over as a function that returns plain values.
+connects the packages: what one package shows of another is passed as a function that returns plain values.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from bridge.web import Handlers, WebOptions, WebServer
 from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, LandingPage, MetricsHandler
 from bridge.web.handlers.admin import Admin
 
-_MAX_LAST_REQUESTS_TIME: Millis = SECOND
-"""What webhooks under way get at the shutdown; a commit takes far less, and what gets no 200 is sent again."""
+_MAX_REQUEST_SHUTDOWN_TIME: Millis = SECOND
+"""How long webhooks in progress may take at the shutdown; a commit takes far less, and Alertmanager retries."""
 
 _log = logger("app")
 
@@ -39,15 +39,15 @@ class App:
         settings: the configuration.
         address: host and port to listen on; port 0 takes any free one.
         clock: the time.
-        file: the configuration's, for a reload.
+        file: the configuration file, for a reload.
         watch: reload when the file changes.
-        door: what the command line says of who may come in.
-        shown: the configuration as anybody may see it.
-        writer: the process that writes the ledger, if there is one.
+        web_options: the options of the command line for the HTTP server.
+        shown: the configuration as YAML, without secrets.
+        writer: the ledger writer process, if there is one.
 
     Attributes:
         ledger: the ledger, open between `start` and `stop`.
-        parts: what takes other settings while it runs.
+        parts: the parts whose settings a reload changes.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class App:
         *,
         file: str = "",
         watch: bool = False,
-        door: WebOptions | None = None,
+        web_options: WebOptions | None = None,
         shown: str = "",
         writer: WritingProcess | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class App:
         self._metrics = metrics
         self._opening = Opening(self.ledger, delivery, self._log_ready)
         self._is_listening = False
-        self._door = WebServer(*address, door or WebOptions(), metrics)
+        self._web = WebServer(*address, web_options or WebOptions(), metrics)
         self._handlers: tuple[Handlers, ...] = (
             webhook,
             HealthHandlers(self.ledger),
@@ -99,35 +99,35 @@ class App:
     @property
     def url(self) -> str:
         """The address of webhooks; valid after `start`."""
-        return self._door.url
+        return self._web.url
 
     @property
     def admin_url(self) -> str:
-        """The address of status and changes; valid after `start`."""
-        return self._door.admin_url
+        """The address of the status pages and the API; valid after `start`."""
+        return self._web.admin_url
 
     @property
     def port(self) -> int:
         """The port of webhooks; valid after `start`."""
-        return self._door.port
+        return self._web.port
 
     async def start(self) -> None:
-        """Start from the far end: ledger, AOM's clients, dispatcher, and the server last.
+        """Start the ledger, AOM's clients and the dispatcher, and the HTTP server last.
 
-        A ledger that cannot be opened now, since its disk is full, say, is opened later; the server does not wait for
-        it.
+        A ledger that is unavailable, for example because its disk is full, is opened later; the server does not wait
+        for it.
 
         Raises:
-            BridgeError: something cannot start; what had started is stopped again.
+            BridgeError: a part cannot start; the parts that had started are stopped again.
         """
-        await self._door.prepare()
+        await self._web.prepare()
         _set_limits()
         self.ledger.on_expired(self._count_expired)
         async with AsyncExitStack() as starting:
             for start, stop in (
                 (self._opening.start, self._opening.stop),
                 (self._reloader.start, self._reloader.stop),
-                (self._listen, self._door.stop),
+                (self._listen, self._web.stop),
             ):
                 await start()
                 starting.push_async_callback(_stop, stop)
@@ -137,7 +137,7 @@ class App:
 
     async def _listen(self) -> None:
         shutdown_timeout = self._reloader.settings.delivery.shutdown_timeout
-        await self._door.start(self._handlers, min(_MAX_LAST_REQUESTS_TIME, shutdown_timeout))
+        await self._web.start(self._handlers, min(_MAX_REQUEST_SHUTDOWN_TIME, shutdown_timeout))
 
     def _log_ready(self) -> None:
         """Log that the bridge is ready, once it listens and the ledger is open."""
@@ -155,7 +155,7 @@ class App:
         )
 
     async def stop(self) -> None:
-        """Stop in the opposite order: no new webhook, finish what is in flight, close the ledger."""
+        """Stop in the opposite order: accept no new webhook, finish the pushes in flight, close the ledger."""
         if self._is_listening:
             _log.info("stopping")
             self.ledger.hurry(self._reloader.settings.delivery.shutdown_timeout / 1000)
@@ -163,8 +163,8 @@ class App:
         _log.info("stopped")
 
     async def reload(self) -> list[str]:
-        """Read both configuration files again; return what is wrong, line by line: then that file's old one stays."""
-        return await self._reloader.run() + await self._door.reload()
+        """Reload both configuration files; return their problems, line by line: a file that has any is not used."""
+        return await self._reloader.run() + await self._web.reload()
 
     def _count_expired(self, alarms: Sequence[Alarm]) -> None:
         for alarm in alarms:
@@ -174,14 +174,14 @@ class App:
 async def _stop(stop: Callable[[], Awaitable[None]]) -> None:
     try:
         await stop()
-    except Exception:  # noqa: BLE001 - the steps that follow must run: the ledger's lock is given back last
+    except Exception:  # noqa: BLE001 - the remaining steps must run: the last one releases the ledger's lock
         _log.exception("a step of the stop failed", step=getattr(stop, "__qualname__", ""))
 
 
 def _set_limits() -> None:
-    """Allow as many open files as the system lets us, for a storm opens over 10,000 connections; and no core dumps.
+    """Raise the limit of open files to the hard limit, and disable core dumps.
 
-    A core dump would hold every secret that the bridge knows.
+    A storm opens over 10,000 connections, and a core dump would contain every secret of the bridge.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,7 +1,8 @@
-"""Opens the ledger and starts the delivery behind it; where the disk is full at the start, as soon as it is not.
+"""Opens the ledger and starts the delivery; while the ledger is unavailable, for example on a full disk, it retries.
 
-In: the ledger and the delivering half, both made and not started. Out: both running, at once or later. Meanwhile the
-door is open: webhooks get 503, the probe says why, and metrics are there. What time does not mend ends the start.
+In: the ledger and the delivery, both built and not started. Out: both running, at once or later. Meanwhile the HTTP
+server runs: webhooks get 503, the readiness probe says why, and metrics are served. An error that a retry cannot solve
+ends the start.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from bridge.errors import BridgeError, LedgerUnavailableError
 from bridge.ledger import Ledger
 from bridge.log import logger
 
-_PAUSE_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 
 _log = logger("app")
 
 
 class Opening:
-    """The start and the stop of everything behind the door.
+    """Starts and stops the ledger and the delivery.
 
     Args:
-        ledger: what is opened.
-        delivery: what is started then.
-        on_ready: is called when both run.
+        ledger: is opened first.
+        delivery: is started when the ledger is open.
+        on_ready: is called when both run after a retry.
 
     Attributes:
         is_done: whether both run.
@@ -35,30 +36,30 @@ class Opening:
         self._ledger = ledger
         self._delivery = delivery
         self._on_ready = on_ready
-        self._trying: asyncio.Task[None] | None = None
+        self._retrying: asyncio.Task[None] | None = None
         self._is_open = False
         self.is_done = False
 
     async def start(self) -> None:
-        """Open and start, or try again until it can be.
+        """Open the ledger and start the delivery; retry in the background while the ledger is unavailable.
 
         Raises:
-            BridgeError: it cannot be, and time will not mend it.
+            BridgeError: it cannot be opened, and a retry cannot help.
         """
         try:
             await self._start()
         except LedgerUnavailableError as error:
-            _log.error("the ledger cannot be opened; webhooks get 503, and it is tried again", error=str(error))
-            self._trying = asyncio.create_task(self._try_again(), name="ledger-opening")
+            _log.error("the ledger cannot be opened; webhooks get 503; retrying", error=str(error))
+            self._retrying = asyncio.create_task(self._retry(), name="ledger-opening")
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Stop what was started."""
-        if self._trying is not None:
-            self._trying.cancel()
-            await asyncio.gather(self._trying, return_exceptions=True)
+        """Stop the delivery and close the ledger, if they were started."""
+        if self._retrying is not None:
+            self._retrying.cancel()
+            await asyncio.gather(self._retrying, return_exceptions=True)
         if self._is_open:
             try:
                 await self._delivery.stop()
@@ -72,15 +73,15 @@ class Opening:
         await self._delivery.start()
         self.is_done = True
 
-    async def _try_again(self) -> None:
+    async def _retry(self) -> None:
         while not self.is_done:
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS)
             try:
                 await self._start()
             except LedgerUnavailableError:
-                continue  # the probe says why
+                continue  # the readiness probe shows the reason
             except BridgeError as error:
-                _log.error("the bridge cannot start; it is tried again", error=str(error))
-            except Exception:  # noqa: BLE001 - whatever it was, the next try may do better
-                _log.exception("the bridge cannot start; it is tried again")
+                _log.error("the bridge cannot start; retrying", error=str(error))
+            except Exception:  # noqa: BLE001 - an unexpected error must not end the retries
+                _log.exception("the bridge cannot start; retrying")
         self._on_ready()

@@ -1,7 +1,8 @@
-"""Reads the configuration file again while the bridge runs, and changes the parts to it: all of it, or nothing.
+"""Reloads the configuration file while the bridge runs: all changes are applied, or none.
 
-In: SIGHUP, ``POST /-/reload``, or a file that has changed (`--config.watch`). Out: a changed bridge, or the old one and
-what is wrong. Open alarms keep what they were reported with. What a reload may change is decided here.
+In: SIGHUP, ``POST /-/reload``, or a file that has changed (`--config.watch`). Out: a reconfigured bridge, or the old
+configuration and its problems. Open alarms keep the event that they were reported with. What a reload may change is
+decided here.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ _log = logger("reload")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The parts of the bridge that take other settings while they run.
+    """The parts of the bridge whose settings a reload changes.
 
     Attributes:
-        is_ledger_open: says whether the ledger is open, and the delivery behind it runs.
+        is_ledger_open: returns whether the ledger is open and the delivery runs.
     """
 
     ledger: Ledger
@@ -51,13 +52,13 @@ class Reloader:
 
     Args:
         file: its name.
-        settings: what was loaded from it.
-        parts: what takes other settings.
+        settings: the settings that were loaded from it.
+        parts: the parts to reconfigure.
         clock: the time.
         is_watching: reload when the file changes.
 
     Attributes:
-        settings: what the bridge runs on.
+        settings: the settings in use.
     """
 
     def __init__(self, file: str, settings: Settings, parts: Parts, clock: Clock, *, is_watching: bool) -> None:
@@ -70,32 +71,32 @@ class Reloader:
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Show the settings in the metrics, and watch the file if asked to."""
+        """Preset the metrics for the settings, and watch the file if `is_watching`."""
         self._preset_metrics()
-        seen = stat_files([self._file])
+        loaded_state = stat_files([self._file])
         self._succeeded(await asyncio.to_thread(_hash, self._file))
         if self._is_watching:
-            self._watcher = asyncio.create_task(self._watch(seen), name="config-watch")
+            self._watcher = asyncio.create_task(self._watch(loaded_state), name="config-watch")
 
     async def stop(self) -> None:
-        """Watch no longer, and let a reload under way end."""
+        """Stop watching; a reload in progress ends first."""
         async with self._lock:
             if self._watcher is not None:
                 self._watcher.cancel()
                 await asyncio.gather(self._watcher, return_exceptions=True)
 
     async def run(self) -> list[str]:
-        """Reload; return what is wrong, line by line: nothing, and the bridge runs on the new file."""
+        """Reload; return the file's problems, line by line; none: the new configuration is in use."""
         async with self._lock:
             try:
                 digest = await asyncio.to_thread(_hash, self._file)
                 loaded = await asyncio.to_thread(config.load, self._file)
-                await self._change(loaded.settings, loaded.shown)
+                await self._reconfigure(loaded.settings, loaded.shown)
             except config.ConfigError as error:
                 return self._failed(error.lines())
             except BridgeError as error:
                 return self._failed([str(error)])
-            except Exception as error:  # noqa: BLE001 - whatever it was, the next reload may do better
+            except Exception as error:  # noqa: BLE001 - a failed reload must not end the bridge
                 _log.exception("unexpected error during reload; the old configuration stays")
                 return self._failed([f"the reload failed: {type(error).__name__}"])
             for problem in (*loaded.missing, *loaded.doubts):
@@ -104,25 +105,25 @@ class Reloader:
             _log.info("configuration reloaded", file=self._file)
             return []
 
-    async def _change(self, settings: Settings, shown: str) -> None:
-        """Change the parts to other settings, which may be shown so.
+    async def _reconfigure(self, settings: Settings, shown: str) -> None:
+        """Reconfigure the parts; ``shown`` is the new configuration as YAML, without secrets.
 
         Raises:
-            BridgeError: they cannot be changed so while the bridge runs; nothing was changed, and every reason is told.
+            BridgeError: the change is not possible while the bridge runs; nothing was changed; it names every reason.
         """
         parts, before = self._parts, self.settings
         if not parts.is_ledger_open():
-            raise BridgeError("the ledger is not open, and may hold alarms of a target that goes. Fix: reload later.")
+            raise BridgeError("the ledger is not open, and may hold alarms of a removed target. Fix: reload later.")
         self._check(settings)
         ready = await parts.delivery.prepare(delivered(settings))
         old_mapper = before.mapper()
-        self._use(settings, settings.mapper())
-        # Alerts that were mapped by the old rules are kept by now: a target that is to go may have got one of them.
+        self._reconfigure_intake(settings, settings.mapper())
+        # Drained first: notifications mapped by the old rules may still add alarms for a removed target.
         await parts.webhook.settled()
         try:
             self._check(settings)
         except BridgeError:
-            self._use(before, old_mapper)
+            self._reconfigure_intake(before, old_mapper)
             for client in ready.values():
                 await client.stop()
             raise
@@ -133,31 +134,31 @@ class Reloader:
         for name in before.targets.keys() - settings.targets.keys():
             parts.metrics.forget(name)
 
-    def _use(self, settings: Settings, mapper: Mapper) -> None:
+    def _reconfigure_intake(self, settings: Settings, mapper: Mapper) -> None:
         self._parts.webhook.reconfigure(settings.all_sources, mapper)
         self._parts.admin.reconfigure(mapper)
         self._parts.ledger.reconfigure(reassert_after(settings))
 
     def _check(self, settings: Settings) -> None:
-        problems = [*self._fixed(settings), *self._with_open_alarms(settings)]
+        problems = [*self._fixed_sections(settings), *self._with_open_alarms(settings)]
         if problems:
             raise BridgeError(" ".join(problems))
 
-    def _fixed(self, settings: Settings) -> Iterator[str]:
+    def _fixed_sections(self, settings: Settings) -> Iterator[str]:
         for name in ("store", "source", "web"):
             if getattr(settings, name) != getattr(self.settings, name):
                 yield f"{name} cannot change while the bridge runs. Fix: restart it."
 
     def _with_open_alarms(self, settings: Settings) -> Iterator[str]:
         old, ledger = self.settings, self._parts.ledger
-        gone = set(old.all_sources) - set(settings.all_sources)
-        if gone and any(map(ledger.needing_target, old.targets)):
-            yield f"source {', '.join(sorted(gone))} may have open alarms, whose resolves would be refused."
+        removed = set(old.all_sources) - set(settings.all_sources)
+        if removed and any(map(ledger.needing_target, old.targets)):
+            yield f"source {', '.join(sorted(removed))} may have open alarms, whose resolves would be refused."
         for name, target in old.targets.items():
             new, count = settings.targets.get(name), ledger.needing_target(name)
             if count and (new is None or new.identity != target.identity):
-                what = "removed" if new is None else "another endpoint or project"
-                text = f"target {name!r} has {count} alarm(s) that are not finished, and would be {what}"
+                change = "be removed" if new is None else "get another endpoint or project"
+                text = f"target {name!r} has {count} alarm(s) that are not finished, and would {change}"
                 yield f"{text}. Fix: keep it until they are cleared, or discard them."
 
     def _succeeded(self, digest: int) -> None:
@@ -172,8 +173,8 @@ class Reloader:
             _log.error("configuration not reloaded; the old one stays", problem=line)
         return lines
 
-    async def _watch(self, seen: FileState) -> None:
-        async for _ in watch(lambda: [self._file], seen):
+    async def _watch(self, loaded_state: FileState) -> None:
+        async for _ in watch(lambda: [self._file], loaded_state):
             await self.run()
 
     def _preset_metrics(self) -> None:
@@ -184,17 +185,17 @@ class Reloader:
 
 
 def delivered(settings: Settings) -> TargetsConfig:
-    """Return what the delivering half takes of the settings."""
+    """Return the part of the settings that the delivery uses."""
     return TargetsConfig(targets=settings.targets, delivery=settings.delivery, lease=settings.store.lease)
 
 
 def reassert_after(settings: Settings) -> dict[str, Millis]:
-    """Return after which time the alarms of each target are reported again."""
+    """Return, for each target, the time after which its alarms are reported again."""
     return {name: target.reassert_after for name, target in settings.targets.items()}
 
 
 def _hash(file: str) -> int:
-    """Return a number for the file's content, as Alertmanager shows one; 0 when it cannot be read."""
+    """Return a hash of the file's content as a number, as in Alertmanager's metric; 0 if it cannot be read."""
     try:
         return int.from_bytes(hashlib.sha256(Path(file).read_bytes()).digest()[:6])
     except OSError:

@@ -1,8 +1,8 @@
 """Makes the JSON Schema of the configuration file from the settings, so that editors complete and check it.
 
 In: the dataclasses of the settings. Out: the schema; `python -m bridge.config.json_schema` prints it, and a test
-compares the shipped `config/schema.json` with it. It knows only what `bridge.typed_yaml.reader` knows: what goes
-beyond types is checked by the loader alone.
+compares the shipped `config/schema.json` with it. It covers the types of the settings; rules between settings are
+checked by the loader alone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _schema_of(kind: Any) -> Json:  # noqa: ANN401, PLR0911 - a type of the sett
     if origin is Annotated:
         return _NAMED[args[1].name]
     if origin in (types.UnionType, typing.Union):
-        kinds = [_schema_of(one) for one in args if one is not type(None)]
+        kinds = [_schema_of(member) for member in args if member is not type(None)]
         return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     if origin is Literal:
         return {"anyOf": [{"enum": list(args)}, _VARIABLE]}
@@ -62,36 +62,36 @@ def _schema_of(kind: Any) -> Json:  # noqa: ANN401, PLR0911 - a type of the sett
 
 def _section(kind: Any) -> Json:  # noqa: ANN401 - a dataclass
     hints = typing.get_type_hints(kind, include_extras=True)
-    fields = {one.metadata.get("key", one.name): one for one in dataclasses.fields(kind)}
-    made: Json = {"type": ["object", "null"], "additionalProperties": False}
-    made["description"] = inspect.cleandoc(kind.__doc__ or "").partition("\n")[0].replace("`", "")
-    made["properties"] = {key: _field(one, hints[one.name]) for key, one in fields.items()}
-    required = [key for key, one in fields.items() if _default(one) is dataclasses.MISSING]
+    fields = {field.metadata.get("key", field.name): field for field in dataclasses.fields(kind)}
+    section: Json = {"type": ["object", "null"], "additionalProperties": False}
+    section["description"] = inspect.cleandoc(kind.__doc__ or "").partition("\n")[0].replace("`", "")
+    section["properties"] = {key: _field(field, hints[field.name]) for key, field in fields.items()}
+    required = [key for key, field in fields.items() if _default(field) is dataclasses.MISSING]
     if required:
-        made["required"] = required
-    return made
+        section["required"] = required
+    return section
 
 
-def _field(one: dataclasses.Field[Any], kind: Any) -> Json:  # noqa: ANN401 - as above
-    made = dict(_schema_of(kind))
-    default = _default(one)
+def _field(field: dataclasses.Field[Any], kind: Any) -> Json:  # noqa: ANN401 - a type of the settings
+    schema_of_field = dict(_schema_of(kind))
+    default = _default(field)
     if default not in (dataclasses.MISSING, None, "", ()) and not dataclasses.is_dataclass(default):
         shown = _shown(default)
         if shown is not None and (get_origin(kind) is not Annotated or get_args(kind)[0] is str):
-            made["default"] = shown
-    return made
+            schema_of_field["default"] = shown
+    return schema_of_field
 
 
-def _default(one: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - as above
-    return one.default_factory() if one.default_factory is not dataclasses.MISSING else one.default
+def _default(field: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - a default has the type of its field
+    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
 def _shown(value: object) -> object:
-    """Return a default as it would stand in the file; None for what cannot."""
+    """Return a default as it is written in the file; None if it cannot be written there."""
     if isinstance(value, Template):
         return value.text
     if isinstance(value, dict):
-        return {key: _shown(one) for key, one in value.items()} or None
+        return {key: _shown(member) for key, member in value.items()} or None
     return None if isinstance(value, (Secret, Matchers)) else value
 
 

@@ -1,7 +1,7 @@
-"""Configuration: the whole file as settings, and what is wrong between its sections.
+"""The configuration file as settings, and the checks between its sections.
 
-In: the text of one file and the environment. Out: `Settings`, or a `ConfigError` that holds all problems. How YAML is
-read is the business of `bridge.typed_yaml.reader`; the settings of each section stand beside the stage that uses them.
+In: the text of one file and the environment. Out: `Settings`, or a `ConfigError` that holds all problems. YAML is read
+by `bridge.typed_yaml.reader`; the settings of each section are defined in the package that uses them.
 """
 
 from __future__ import annotations
@@ -48,54 +48,54 @@ class Settings:
 
     @property
     def default_target(self) -> str:
-        """The target of alerts that no rule sends elsewhere: the only one, or the one named ``default``."""
+        """The target of alerts for which no rule names one: the only target, or the one named ``default``."""
         return next(iter(self.targets)) if len(self.targets) == 1 else "default"
 
     @property
     def all_sources(self) -> tuple[str, ...]:
-        """Every source that ``/webhook/{source}`` takes; the first one is that of ``/webhook``."""
+        """Every source that ``/webhook/{source}`` accepts; the first one is the source of ``/webhook``."""
         return tuple(dict.fromkeys((self.source, *self.sources)))
 
     def mapper(self) -> Mapper:
-        """Return the rules, ready to map."""
+        """Return the mapper for the rules."""
         timeouts = {name: target.alarm_timeout for name, target in self.targets.items()}
         return Mapper(self.mapping, timeouts, self.default_target)
 
     def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong between the sections: pairs of the path and the sentence."""
-        found = []
+        """Return the problems between the sections: pairs of the path and the sentence."""
+        problems = []
         for path, name in [("source", self.source), *((f"sources[{i}]", name) for i, name in enumerate(self.sources))]:
             if not _SOURCE.fullmatch(name):
-                found.append((path, f"{name!r} is not a name. Fix: 1 to 64 of A-Z a-z 0-9 _ . and -."))
+                problems.append((path, f"{name!r} is not a name. Fix: 1 to 64 of A-Z a-z 0-9 _ . and -."))
         if not self.targets:
-            found.append(("targets", "there is none. Fix: describe one AOM project under targets.default."))
+            problems.append(("targets", "there is none. Fix: describe one AOM project under targets.default."))
         elif len(self.targets) > 1 and "default" not in self.targets:
-            found.append(("targets", "of several targets one must be called default. Fix: rename the usual one."))
+            problems.append(("targets", "of several targets one must be called default. Fix: rename the usual one."))
         for index, rule in enumerate(self.mapping.rules):
             if rule.target is not None and rule.target not in self.targets:
                 text = f"no target is called {rule.target!r}. Fix: {suggest(rule.target, self.targets)}"
-                found.append((f"mapping.rules[{index}].target", text))
-        return found
+                problems.append((f"mapping.rules[{index}].target", text))
+        return problems
 
     def doubts(self) -> list[tuple[str, str]]:
-        """Return what is doubtful between the sections: pairs of the path and the sentence."""
-        found = []
+        """Return valid but probably unintended combinations: pairs of the path and the sentence."""
+        doubts = []
         for index, rule in enumerate(self.mapping.rules):
             target = self.targets.get(rule.target or self.default_target)
             if rule.timeout is not None and target is not None and target.reassert_after * 2 > rule.timeout:
-                found.append((f"mapping.rules[{index}].timeout", reassert_doubt(rule.timeout)))
-        return found
+                doubts.append((f"mapping.rules[{index}].timeout", reassert_doubt(rule.timeout)))
+        return doubts
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a file gave.
+    """A configuration file that was loaded.
 
     Attributes:
         settings: the settings.
-        missing: what is not there now and may be there later: variables with ``allow_unset``, and secrets' files.
-        doubts: what can be right, and seldom is.
-        shown: the file as YAML for everybody's eyes, without its secrets.
+        missing: what does not exist now and may exist later: variables with ``allow_unset``, and files of secrets.
+        doubts: settings that are valid but probably not intended.
+        shown: the file as YAML, without its secrets.
     """
 
     settings: Settings
@@ -112,7 +112,7 @@ def load(
     Args:
         file: its path.
         env: the variables for ``${VAR}``; the process's own by default.
-        raw: its content, where the file need not be read.
+        raw: its content; None: read the file.
         allow_unset: take a variable that is not set as the text ``unset`` instead of a mistake.
 
     Raises:
@@ -123,6 +123,6 @@ def load(
     settings = reader.read(node, Settings, "")
     if reader.problems or not isinstance(settings, Settings):
         raise ConfigError(file, reader.problems)
-    # Variables that are not set all read as one word, and would make rules look alike.
+    # Unset variables are all replaced by the same word, and would make different rules look equal.
     doubts = [] if allow_unset and reader.missing else sorted(reader.doubts)
     return Loaded(settings, sorted(reader.missing), doubts, reader.shown(node))

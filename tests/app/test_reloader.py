@@ -127,10 +127,10 @@ async def test_a_target_with_open_alarms_cannot_go(tmp_path):
         one = alert("One", team="far")
         await rig.send(one)
         await until(rig.far)
-        for others, what in (("", "removed"), (FAR.replace("p2", "p3"), "another endpoint or project")):
+        for others, what in (("", "be removed"), (FAR.replace("p2", "p3"), "get another endpoint or project")):
             rig.write(others=others.replace("%s", rig.emulator.url), more=TO_FAR if others else "")
             status, text = await rig.reload()
-            assert (status, f"target 'far' has 1 alarm(s) that are not finished, and would be {what}." in text) == (
+            assert (status, f"target 'far' has 1 alarm(s) that are not finished, and would {what}." in text) == (
                 500,
                 True,
             )

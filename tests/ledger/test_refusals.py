@@ -115,4 +115,4 @@ def test_a_ledgers_folder_that_cannot_be_used_is_told(tmp_path):
     with as_nobody():
         text = refused(f"sqlite:///{closed}/a.db")
     assert f"the ledger's folder {closed} cannot be written: the bridge (user " in text
-    assert "has no permission for it. Fix: let that user in" in text
+    assert "has no permission for it. Fix: give that user access" in text

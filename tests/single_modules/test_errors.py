@@ -67,7 +67,7 @@ FUTURE = {"not_before": datetime.now(UTC) + timedelta(days=9), "not_after": date
 CERTIFICATES = {
     "of another name": ({"identity": "aom.example"}, "is for another name. Fix: use a name that"),
     "that has expired": (PAST, "has expired. Fix: renew it there"),
-    "that is not valid yet": (FUTURE, "is not valid yet. Fix: set the clock here right"),
+    "that is not valid yet": (FUTURE, "is not valid yet. Fix: correct this machine's clock"),
 }
 
 
@@ -85,7 +85,7 @@ async def test_a_certificate_of_an_unknown_authority_is_told_and_ca_file_mends_i
     async with tls(tmp_path) as (url, ca):
         place = url.removeprefix("https://")
         text = await refused(url)
-        assert f"the certificate of {place} is not signed by an authority that is known here. Fix: " in text
+        assert f"the certificate of {place} is not signed by a trusted CA. Fix: " in text
         assert "ca_file" in text
         async with client(auth=TOKEN, aom=url, target=f"ca_file: {ca}") as it:
             assert (await it.push()).accepted
@@ -95,7 +95,7 @@ async def test_a_server_that_speaks_no_tls_is_told():
     """An https:// address of a plain server says so, and http:// mends it."""
     async with serving_routes(web.put("/v2/p1/push/events", _answer)) as url:
         text = await refused(url.replace("http://", "https://"))
-        assert f"{url.removeprefix('http://')} does not speak TLS. Fix: " in text
+        assert f"{url.removeprefix('http://')} does not use TLS. Fix: " in text
         async with client(auth=TOKEN, aom=url) as it:
             assert (await it.push()).accepted
 
@@ -171,7 +171,7 @@ async def test_iam_that_cannot_be_reached_is_told_in_the_same_words(tmp_path):
     async with tls(tmp_path) as (secured, _):
         for iam, words in [
             (f"http://127.0.0.1:{port}", f"the connection to 127.0.0.1:{port} is refused"),
-            (secured, f"the certificate of {secured.removeprefix('https://')} is not signed by an authority"),
+            (secured, f"the certificate of {secured.removeprefix('https://')} is not signed by a trusted CA"),
         ]:
             async with client(auth=PASSWORD.replace("%s", iam)) as it:
                 detail = (await it.push()).detail

@@ -110,7 +110,7 @@ async def running(ledger, *, emulator=None, options=None, clock=system_clock, do
         await emulator.start()
     settings = load("test.yaml", {}, raw=settings_text(emulator.url, ledger, **config).encode()).settings
     writer = WritingProcess(settings.store.url) if Rig.has_writer else None
-    app = App(settings, (address, 0), clock, door=door, writer=writer)
+    app = App(settings, (address, 0), clock, web_options=door, writer=writer)
     try:
         await app.start()
         try:
