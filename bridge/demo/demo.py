@@ -1,7 +1,7 @@
 """The demo: emulator and bridge on loopback, a replayed alert storm between them, and what AOM holds meanwhile.
 
-In: a console to write on. Out: the replay in front of the user's eyes, live on a terminal and as plain lines elsewhere;
-afterwards both servers stay up for a real Alertmanager. The bridge is the real one, with its real ledger in a
+In: a console to write on. Out: the replay, as a live view on a terminal and as plain lines elsewhere;
+afterwards both servers keep running for a real Alertmanager. The bridge is the real one, with its real ledger in a
 temporary folder; only AOM is emulated.
 """
 
@@ -38,7 +38,7 @@ class Demo:
     """One run of the demo.
 
     Args:
-        console: where it shows itself.
+        console: the console to write on.
         is_live: whether to draw a live view instead of plain lines.
         once: end after the replay.
     """
@@ -51,7 +51,7 @@ class Demo:
         self._progress = Progress()
 
     async def run(self, stopped: asyncio.Event) -> int:
-        """Replay, then stay up until ``stopped``; return 0 if AOM ended up right."""
+        """Replay, then keep running until ``stopped``; return 0 if AOM's alarms are right at the end."""
         async with AsyncExitStack() as stack:
             await self._start(stack)
             with Live(console=self._console, auto_refresh=False) if self._is_live else _NoView() as view:
@@ -116,7 +116,7 @@ class Demo:
             view.update(render(self._progress, self._emulator.snapshot()), refresh=True)
 
     async def _converge(self, view: Live | _NoView, stopped: asyncio.Event) -> bool:
-        """Wait until AOM holds the truth; it is late by a batch or two at the most."""
+        """Wait until AOM's alarms equal the replayed alerts; the last batches may still be on their way."""
         deadline = asyncio.get_running_loop().time() + _MAX_WAIT_SECONDS
         while not self._is_right() and not stopped.is_set() and asyncio.get_running_loop().time() < deadline:
             await self._watch(view, stopped, 0.1)
@@ -128,7 +128,7 @@ class Demo:
         cleared = {event["metadata"]["alert_fingerprint"] for event in state["history"]}
         return active == self._replay.firing and cleared >= self._replay.cleared and not state["violations"]
 
-    def _conclude(self, is_right: bool) -> None:  # noqa: FBT001 - the one thing it says
+    def _conclude(self, is_right: bool) -> None:  # noqa: FBT001 - the only argument, and the name of the method explains it
         state = self._emulator.snapshot()
         counts = f"{len(state['active'])} active, {len(state['history'])} cleared"
         wanted = f"{len(self._replay.firing)} alerts fire, {len(self._replay.cleared)} have resolved (one fired again)"
@@ -141,7 +141,7 @@ class Demo:
 
 
 class _NoView:
-    """Stands for the live view where there is no terminal."""
+    """Replaces the live view if there is no terminal."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
 """The webhooks that the demo replays: captured from real Alertmanagers, moved to the present; pure but for its files.
 
-In: the present time. Out: bodies in the order in which they are sent, and the truth that AOM must hold afterwards.
+In: the present time. Out: bodies in the order in which they are sent, and the alarms that AOM must hold afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NO_END = "0001-01-01T00:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class ReplayStep:
-    """One webhook: what it shows, its alerts by status, and its body."""
+    """One webhook: its title, its number of alerts by status, and its body."""
 
     name: str
     firing: int
@@ -45,9 +45,9 @@ def load(now: Millis) -> Replay:
     for name, body in captured:
         _move(body, now - newest)
         for alert in body["alerts"]:
-            into, out = (firing, cleared) if alert["status"] == "firing" else (cleared, firing)
-            into.add(alert["fingerprint"])
-            out.discard(alert["fingerprint"])
+            now_in, no_longer_in = (firing, cleared) if alert["status"] == "firing" else (cleared, firing)
+            now_in.add(alert["fingerprint"])
+            no_longer_in.discard(alert["fingerprint"])
         steps.append(_step(name, body))
     return Replay(tuple(steps), frozenset(firing), frozenset(cleared))
 

@@ -1,4 +1,4 @@
-"""What the demo looks like: pure drawing of the progress and of AOM's state."""
+"""Draws the progress of the demo and AOM's state; pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROWS = 8
 _MAX_NAME_CHARACTERS = 48
 
 HINT = """
-Both stay up. AOM as it stands now: {aom}/
+Both keep running. AOM's state: {aom}/
 Point a real Alertmanager at the bridge:
 
   receivers:
@@ -57,7 +57,7 @@ class Progress:
 
 
 def render(progress: Progress, aom: dict[str, Any]) -> RenderableType:
-    """Return the whole picture: progress, what came in, what AOM holds."""
+    """Return the whole view: progress, sent alerts, AOM's alarms."""
     columns = Table.grid(expand=True, padding=(0, 1))
     for _ in range(3):
         columns.add_column(ratio=1)

@@ -1,1 +1,1 @@
-"""YAML files read into typed values, with the place of each mistake; it knows no setting."""
+"""Reads YAML files into typed values, with line and column of each mistake; it knows no setting."""

@@ -1,8 +1,8 @@
-"""Turns the bytes of a YAML file into one tree of nodes, which know their places.
+"""Parses the bytes of a YAML file into one tree of nodes with line and column.
 
-In: bytes. Out: the node at the top, or a `ConfigError`. What YAML offers and is not read (tags, anchors, aliases,
-several documents, deep nesting) is refused before it costs anything; `bridge.typed_yaml.mistakes` says why a text is
-no YAML.
+In: bytes. Out: the node at the top, or a `ConfigError`. Features of YAML that are not supported (tags, anchors,
+aliases, several documents, deep nesting) are refused before the tree is built; `bridge.typed_yaml.mistakes` explains
+why a text is not YAML.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _SECOND = "a second document begins here, and one is read. Fix: remove this line
 
 
 def compose(raw: bytes, file: str, fix: str = "describe a target under targets.default") -> yaml.Node:
-    """Parse to a node tree; empty documents beside the one that holds something are passed over.
+    """Parse to a node tree; empty documents are skipped.
 
     Args:
         raw: the file's bytes.
         file: its name.
-        fix: what to do about an empty one.
+        fix: the fix in the message about an empty file.
 
     Raises:
-        ConfigError: it is not such a file.
+        ConfigError: the file is not one supported YAML document.
     """
     if len(raw) > MAX_FILE_BYTES:
         raise ConfigError(file, [Problem(1, 1, "", "the file is over 1 MiB. Fix: a configuration is smaller.")])
     try:
-        problems = list(_not_read(yaml.parse(raw, Loader=yaml.SafeLoader)))
+        problems = list(_unsupported(yaml.parse(raw, Loader=yaml.SafeLoader)))
         documents = [] if problems else [*yaml.compose_all(raw, Loader=yaml.SafeLoader)]
     except yaml.MarkedYAMLError as error:
         raise ConfigError(file, [explained(raw, error)]) from None
@@ -51,25 +51,25 @@ def compose(raw: bytes, file: str, fix: str = "describe a target under targets.d
     raise ConfigError(file, [Problem(1, 1, "", f"the file is empty. Fix: {fix}.")])
 
 
-def problem_at(place: yaml.Node | yaml.Event, path: str, text: str) -> Problem:
+def problem_at(node: yaml.Node | yaml.Event, path: str, text: str) -> Problem:
     """Return a problem at the beginning of a node."""
-    mark = place.start_mark
+    mark = node.start_mark
     return Problem(mark.line + 1, mark.column + 1, path, text) if mark else Problem(1, 1, path, text)
 
 
-def _not_read(events: Iterable[yaml.Event]) -> Iterator[Problem]:
-    """Yield what is YAML and is not read; it ends at the first nesting that is too deep."""
+def _unsupported(events: Iterable[yaml.Event]) -> Iterator[Problem]:
+    """Yield the features of YAML that are not supported; it ends at the first nesting that is too deep."""
     depth = documents = 0
-    begun: yaml.Event | None = None
+    document_start: yaml.Event | None = None
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
-            begun = event
-        elif begun is not None and isinstance(event, yaml.NodeEvent):
+            document_start = event
+        elif document_start is not None and isinstance(event, yaml.NodeEvent):
             documents += not is_nothing(event)
             if documents > 1:
-                yield problem_at(begun, "", _SECOND)
+                yield problem_at(document_start, "", _SECOND)
                 return
-            begun = None
+            document_start = None
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             yield problem_at(event, "", f"nested deeper than {MAX_DEPTH}. Fix: flatten it.")
@@ -79,7 +79,7 @@ def _not_read(events: Iterable[yaml.Event]) -> Iterator[Problem]:
 
 
 def _refused(event: yaml.NodeEvent) -> Iterator[Problem]:
-    """Yield what of an event is not read; it is named only where it cannot be a secret that begins with its sign."""
+    """Yield the unsupported features of an event; a name is shown only if it cannot be a secret that begins so."""
     if isinstance(event, yaml.AliasEvent):
         yield problem_at(event, "", f"* begins {_ALIAS}")
         return
@@ -91,6 +91,6 @@ def _refused(event: yaml.NodeEvent) -> Iterator[Problem]:
         yield problem_at(event, "", f"{tag[:_MAX_SHOWN]} is {TAG}" if is_named else f"! begins {TAG}")
 
 
-def is_nothing(place: yaml.Node | yaml.Event) -> bool:
-    """Say whether nothing stands there, not even empty quotes."""
-    return isinstance(place, yaml.ScalarNode | yaml.ScalarEvent) and not place.value and place.style is None
+def is_nothing(node: yaml.Node | yaml.Event) -> bool:
+    """Return whether the value is empty, without even empty quotes."""
+    return isinstance(node, yaml.ScalarNode | yaml.ScalarEvent) and not node.value and node.style is None

@@ -1,7 +1,7 @@
-"""What a type of settings may bring along to be read from one scalar: a template and a matcher do.
+"""The base of settings types that parse one scalar themselves, such as templates and matchers.
 
-In: the text of a scalar. Out: a value of the type, and sentences about what was probably meant. The reader knows this
-interface and none of the types.
+In: the text of a scalar. Out: a value of the type, and hints at likely mistakes. The reader knows this interface and
+none of the types.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from bridge.typed_yaml import hints
 
 
 class FieldType:
-    """A type that reads one scalar itself; a subclass overrides what differs."""
+    """A type that parses one scalar itself; a subclass overrides the methods that differ."""
 
     __slots__ = ()
 
     @classmethod
     def read(cls, text: str, expand: Callable[[str], str]) -> Self:
-        """Read the text of a scalar; ``expand`` replaces ``${VAR}`` in a text.
+        """Parse the text of a scalar; ``expand`` replaces ``${VAR}`` in a text.
 
         Raises:
             ValueError: with the problem and the fix.
@@ -30,20 +30,20 @@ class FieldType:
 
     @classmethod
     def substitute(cls) -> Self | None:
-        """Return what stands for a value that cannot be read, so that its name stays known; None: nothing does."""
+        """Return a substitute for a value that cannot be parsed, so that later checks know its name; None: no substitute."""
         return None
 
     @classmethod
     def expected(cls, node: yaml.Node) -> str:
-        """Return the sentence about a list or section where one value belongs."""
+        """Return the error message for a list or section where one value is expected."""
         return hints.not_a_value(node, "text")
 
     @classmethod
     def expected_list(cls, node: yaml.Node) -> str:
-        """Return the sentence about what stands where a list of values belongs."""
+        """Return the error message for a node where a list of values is expected."""
         return hints.not_a_list(node)
 
     def doubt(self, *, is_folded: bool) -> str:
-        """Return what is doubtful about the value; ``is_folded``: YAML has joined several lines. Empty: nothing."""
+        """Return a warning about the value, or an empty text; ``is_folded``: YAML has joined several lines."""
         del is_folded
         return ""

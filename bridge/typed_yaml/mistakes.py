@@ -1,7 +1,8 @@
-"""Explains why a text is not YAML: in the words of the person who wrote it, and with a fix that mends it.
+"""Explains why a text is not YAML, with a fix.
 
-In: the text and PyYAML's error. Out: a `Problem` at the place that must be changed, which is not always where YAML
-gave up. Nothing of a value is repeated, since it may be a secret. Facts: YAML 1.1, and PyYAML's scanner and parser.
+In: the text and PyYAML's error. Out: a `Problem` at the line and column that must be changed, which are not always
+where the parser stopped. No part of a value is shown, since it may be a secret. Sources: YAML 1.1, and PyYAML's scanner
+and parser.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ TAG = (
     " quote a value that begins with !."
 )
 BRACES = (
-    "a template stands without quotes, and { begins a section in YAML. Fix: put the whole value in single quotes,"
+    "a template has no quotes, and { begins a section in YAML. Fix: put the whole value in single quotes,"
     " '{{ … }}', and write each ' inside of it twice."
 )
 _INVISIBLE = re.compile("[\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202e\u202f\u205f-\u2064\u3000\ufeff]")
-"""Spaces that are none to YAML, and characters that cannot be seen; a file's byte order mark stands before all."""
+"""Spaces that YAML does not treat as spaces, and invisible characters; YAML removes a byte order mark at the start."""
 
 _TYPOGRAPHIC = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\uff02\uff07"
 _BEFORE_VALUE = re.compile(r"[^'\"]*?(?::\ |$)")
@@ -37,7 +38,7 @@ _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 @dataclass(frozen=True)
 class _Trouble:
-    """Where YAML gave up, and what it was reading; lines and columns count from 0."""
+    """Where PyYAML stopped, and what it was parsing; lines and columns count from 0."""
 
     lines: list[str]
     problem: str
@@ -55,12 +56,12 @@ class _Trouble:
 
     @property
     def before(self) -> int:
-        """The line above that holds something."""
+        """The nearest line above that is not empty."""
         return next((line for line in range(self.line - 1, -1, -1) if self.text(line).strip()), self.line)
 
     @property
     def around(self) -> list[int]:
-        """The lines that may be to blame, the likeliest first."""
+        """The lines that may hold the mistake, the likeliest first."""
         return list(dict.fromkeys((self.line, self.context_line, self.before)))
 
 
@@ -81,7 +82,7 @@ def explained(raw: bytes, error: yaml.MarkedYAMLError) -> Problem:
 
 
 def _explanations(trouble: _Trouble) -> Iterator[Problem]:
-    """Yield what may be wrong, the surest first."""
+    """Yield possible mistakes, the most certain first."""
     for explain in (_tab, _unquoted_template, _invisible, _colon_missing, _escape, _open_quote, _special, _tag):
         yield from explain(trouble)
     for explain in (_after_quote, _flow, _colon_in_value, _indentation, _no_colon):
@@ -96,7 +97,7 @@ def _tab(it: _Trouble) -> Iterator[Problem]:
 def _unquoted_template(it: _Trouble) -> Iterator[Problem]:
     for line in it.around:
         text = it.text(line)
-        blanked = _QUOTED.sub(lambda found: "_" * len(found[0]), text)
+        blanked = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)
         column = min((at for at in (blanked.find("{{"), blanked.find("{%")) if at >= 0), default=-1)
         if column >= 0 and not text.lstrip().startswith("#"):
             yield it.at(line, column, BRACES)
@@ -105,20 +106,20 @@ def _unquoted_template(it: _Trouble) -> Iterator[Problem]:
 def _invisible(it: _Trouble) -> Iterator[Problem]:
     for line in it.around:
         head = _BEFORE_VALUE.match(it.text(line))
-        found = _INVISIBLE.search(head[0]) if head else None
-        if found:
-            yield it.at(line, found.start(), called(found[0]))
+        char = _INVISIBLE.search(head[0]) if head else None
+        if char:
+            yield it.at(line, char.start(), called(char[0]))
 
 
 def called(char: str) -> str:
-    """Return the sentence about an invisible character."""
+    """Return the error message for an invisible character."""
     name = unicodedata.name(char, "a character that cannot be seen").lower()
     fix = "replace it by a space" if unicodedata.category(char) == "Zs" else "delete it"
     return f"U+{ord(char):04X} ({name}) stands here, and YAML takes it for a letter. Fix: {fix}."
 
 
 def in_typographic_quotes(text: str) -> str | None:
-    """Return the sentence about a value in quotes that are none to YAML."""
+    """Return the error message for a value in typographic quotes, which YAML does not treat as quotes."""
     if len(text) < 2 or text[0] not in _TYPOGRAPHIC or text[-1] not in _TYPOGRAPHIC:
         return None
     return "its typographic quotes are part of the value. Fix: write ' or \" instead of them."
@@ -126,8 +127,8 @@ def in_typographic_quotes(text: str) -> str | None:
 
 def invisible(text: str) -> str | None:
     """Return the first invisible character of a text."""
-    found = _INVISIBLE.search(text)
-    return found[0] if found else None
+    char = _INVISIBLE.search(text)
+    return char[0] if char else None
 
 
 def _colon_missing(it: _Trouble) -> Iterator[Problem]:
@@ -157,9 +158,9 @@ def _open_quote(it: _Trouble) -> Iterator[Problem]:
 
 
 def _special(it: _Trouble) -> Iterator[Problem]:
-    found = re.search("found character ('.'|\".\") that cannot start", it.problem)
-    if found:
-        text = f"a value cannot begin with {found[1][1]} in YAML. Fix: put it in quotes."
+    bad_start = re.search("found character ('.'|\".\") that cannot start", it.problem)
+    if bad_start:
+        text = f"a value cannot begin with {bad_start[1][1]} in YAML. Fix: put it in quotes."
         yield it.at(it.line, it.column, text)
     if "alias" in it.context or "anchor" in it.context:
         sign, what = ("*", "an alias") if "alias" in it.context else ("&", "an anchor")

@@ -1,4 +1,4 @@
-"""Mistakes in a file that people write: each with its place, all of them in one error.
+"""Mistakes in a YAML file, each with line and column, all of them in one error.
 
 In: lines, columns and sentences. Out: a `ConfigError`, which prints one line for each mistake.
 """
@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, of_file
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake and its place; line and column count from 1."""
+    """One mistake; line and column count from 1."""
 
     line: int
     column: int
@@ -58,7 +58,7 @@ def read_file(file: str) -> bytes:
 
 
 def suggest(word: str, known: typing.Iterable[str]) -> str:
-    """Return what was probably meant, or all that there is."""
+    """Return the most similar known word, or the list of all."""
     names = list(known)
     if not names:
         return "it takes none."
@@ -67,5 +67,5 @@ def suggest(word: str, known: typing.Iterable[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Escape what a key or a value could steer a terminal or a log with."""
+    """Escape control characters, which could manipulate a terminal or a log."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

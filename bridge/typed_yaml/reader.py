@@ -1,10 +1,10 @@
-"""Reads YAML into typed values, every mistake at once.
+"""Reads YAML into typed values, and reports all mistakes at once.
 
 In: bytes, a dataclass to read them as, and the variables. Out: an instance, or a `ConfigError` that holds all problems,
 each as ``file:line:column: path: problem. Fix: …``. Scalars are read as text and typed by the field that they fill, so
 YAML's own guesses (``no``, ``on``, digits-only ids) never happen. ``${VAR}`` and ``${VAR:-default}`` are expanded once,
-in scalar values, after the YAML is parsed; ``$$`` is a literal ``$``; what comes out is never expanded again nor read
-as a template. A line break at the end of a value is taken off. Which settings there are is none of its business.
+in scalar values, after the YAML is parsed; ``$$`` is a literal ``$``; the result is never expanded again nor parsed
+as a template. A line break at the end of a value is removed. The reader knows no setting.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ from bridge.typed_yaml.section import HasDoubts, HasMissing, HasProblems, Sectio
 
 T = TypeVar("T")
 _UNFIT = re.compile("[\0\ud800-\udfff]")
-"""What no file system, terminal, database or network takes."""
+"""Characters that no file system, terminal, database or network accepts."""
 
 _INDEX = re.compile(r"\[([0-9]+)\]")
 _PASSWORD_IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)\S*@")
 
 
 def read_as(kind: type[T], raw: bytes, file: str) -> T:
-    """Read another YAML file of ours, by the same rules, as this dataclass; variables are not expanded.
+    """Read another YAML file of the bridge as this dataclass, by the same rules; variables are not expanded.
 
     Raises:
         ConfigError: with every mistake.
     """
     reader = Reader(file, None, allow_unset=True)
-    found = reader.read(compose(raw, file), kind, "")
-    if reader.problems or not isinstance(found, kind):
+    value = reader.read(compose(raw, file), kind, "")
+    if reader.problems or not isinstance(value, kind):
         raise ConfigError(file, reader.problems)
-    return found
+    return value
 
 
 class _Missing:
-    """Stands for a value that could not be read; the problem is noted."""
+    """The result for a value that could not be read; its problem is noted."""
 
 
 _MISSING = _Missing()
 
 
 class Reader:
-    """Reads nodes into typed values and collects every problem on the way."""
+    """Reads nodes into typed values and collects all problems."""
 
     def __init__(self, file: str, env: Mapping[str, str] | None, *, allow_unset: bool) -> None:
         self.file = file
@@ -66,10 +66,10 @@ class Reader:
         self._env = env
         self._allow_unset = allow_unset
         self._nodes: dict[str, yaml.Node] = {}
-        self._kept: dict[str, list[int]] = {}
+        self._valid_indexes: dict[str, list[int]] = {}
         self._concealed: list[tuple[yaml.ScalarNode, Callable[[str], str]]] = []
 
-    def read(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - typed by its argument
+    def read(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - its argument decides the type; one return for each form
         """Return the node's value as ``kind``, or `_MISSING`."""
         self._nodes[path] = node
         origin, args = get_origin(kind), get_args(kind)
@@ -94,30 +94,30 @@ class Reader:
         return self._scalar(node, name, parse, path)
 
     def note(self, node: yaml.Node, path: str, text: str) -> _Missing:
-        """Note a problem at the node's place."""
+        """Note a problem at the line and column of a node."""
         self.problems.append(problem_at(node, path, text))
         return _MISSING
 
     def shown(self, node: yaml.Node) -> str:
-        """Return a file that was read as YAML for everybody's eyes: variables by their names, secrets as ``<secret>``.
+        """Return a file that was read as YAML that may be shown: variables by their names, secrets as ``<secret>``.
 
-        The nodes of the secrets are changed by it: nothing can be read from them any more.
+        It replaces the values in the nodes of the secrets, so the tree cannot be read again.
         """
-        for found, conceal in self._concealed:
-            found.value = conceal(found.value)
+        for secret, conceal in self._concealed:
+            secret.value = conceal(secret.value)
         text = str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True, width=1_000))
         return _PASSWORD_IN_ADDRESS.sub(rf"\1{Secret('')!r}@", text)
 
     def note_at(self, path: str, text: str) -> None:
-        """Note a problem at the place of a path that was read, or of the nearest above it."""
-        place = path
-        while place not in self._nodes and place:
-            place = place.rpartition(".")[0]
-        self.note(self._nodes[place], path, text)
+        """Note a problem at the node of a path that was read, or at the nearest node above it."""
+        known = path
+        while known not in self._nodes and known:
+            known = known.rpartition(".")[0]
+        self.note(self._nodes[known], path, text)
 
     def _scalar(
         self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str, *, is_secret: bool = False
-    ) -> Any:  # noqa: ANN401 - typed by its arguments
+    ) -> Any:  # noqa: ANN401 - `parse` decides the type
         if not isinstance(node, yaml.ScalarNode):
             return self.note(node, path, nodehints.not_a_value(node, name))
         self._note_invisible(node, path)
@@ -129,7 +129,7 @@ class Reader:
         except ValueError as error:
             return self.note(node, path, str(error))
 
-    def _field_type(self, node: yaml.Node, kind: type[FieldType], path: str) -> Any:  # noqa: ANN401 - as above
+    def _field_type(self, node: yaml.Node, kind: type[FieldType], path: str) -> Any:  # noqa: ANN401 - `kind` or `_MISSING`
         if not isinstance(node, yaml.ScalarNode):
             return self.note(node, path, kind.expected(node))
         wrong = _unfit(node) or (variables.broken_variable(node.value.strip()) if self._env is not None else None)
@@ -153,7 +153,7 @@ class Reader:
             self.doubts.append(problem_at(node, path, odd))
 
     def _wrong_variable(self, node: yaml.ScalarNode, path: str, *, is_secret: bool) -> str | None:
-        """Return what is wrong with a value that looks like a variable; note what may be wrong."""
+        """Return the error message for a value that looks like an unsupported variable; note a doubt as a warning."""
         if self._env is None:
             return None
         text = node.value.strip()
@@ -174,14 +174,14 @@ class Reader:
             (self.missing if self._allow_unset else self.problems).append(problem_at(node, path, problem))
         return expanded
 
-    def _union(self, node: yaml.Node, kinds: tuple[Any, ...], path: str) -> Any:  # noqa: ANN401
-        rest = [kind for kind in kinds if kind is not type(None)]
-        if len(rest) == 1:
-            return self.read(node, rest[0], path)
-        wanted = next((kind for kind in rest if _fits(node, kind)), rest[0])
+    def _union(self, node: yaml.Node, kinds: tuple[Any, ...], path: str) -> Any:  # noqa: ANN401 - one of `kinds`, or `_MISSING`
+        members = [kind for kind in kinds if kind is not type(None)]
+        if len(members) == 1:
+            return self.read(node, members[0], path)
+        wanted = next((kind for kind in members if _fits(node, kind)), members[0])
         return self.read(node, wanted, path)
 
-    def _choice(self, node: yaml.Node, choices: tuple[str, ...], path: str) -> Any:  # noqa: ANN401
+    def _choice(self, node: yaml.Node, choices: tuple[str, ...], path: str) -> Any:  # noqa: ANN401 - text or `_MISSING`
         def parse(text: str) -> str:
             if text in choices:
                 return text
@@ -189,15 +189,15 @@ class Reader:
 
         return self._scalar(node, "one of " + ", ".join(choices), parse, path)
 
-    def _list(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
+    def _list(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401 - `kind` is a type of the settings
         if not isinstance(node, yaml.SequenceNode):
             is_own = isinstance(kind, type) and issubclass(kind, FieldType)
             return self.note(node, path, kind.expected_list(node) if is_own else nodehints.not_a_list(node))
         values = [self.read(child, kind, f"{path}[{index}]") for index, child in enumerate(node.value)]
-        self._kept[path] = [index for index, value in enumerate(values) if value is not _MISSING]
+        self._valid_indexes[path] = [index for index, value in enumerate(values) if value is not _MISSING]
         return tuple(value for value in values if value is not _MISSING)
 
-    def _map(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
+    def _map(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401 - `kind` is a type of the settings
         pairs = self._pairs(node, path)
         fields = nodehints.keys_of(kind) if dataclasses.is_dataclass(kind) else []
         strays = {key: child for key, (_, child) in pairs.items() if key in fields}
@@ -207,32 +207,32 @@ class Reader:
         return {key: value for key, value in values.items() if value is not _MISSING}
 
     def _note_strays(self, pairs: nodehints.Pairs, strays: typing.Iterable[str], path: str) -> _Missing:
-        """Note the keys of a section that stand where its name belongs."""
+        """Note keys of a section that are written where the name of the section is expected."""
         names = [key for key in pairs if key not in strays]
         text = nodehints.below(names[0] if names else "default", is_there=bool(names))
         for key in strays:
             self.note(pairs[key][0], _join(path, key), text)
         return _MISSING
 
-    def _section(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
+    def _section(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401 - `kind` is a dataclass of settings
         before = len(self.problems)
         pairs = self._pairs(node, path)
         if len(self.problems) > before and not pairs:
             return _MISSING
         types_by_name = typing.get_type_hints(kind, include_extras=True)
         fields = {f.metadata.get("key", f.name): f for f in dataclasses.fields(kind)}
-        hints = {key: types_by_name[one.name] for key, one in fields.items()}
-        robbed = self._note_unknown(pairs, hints, path, getattr(kind, "instead", {}))
+        hints = {key: types_by_name[field.name] for key, field in fields.items()}
+        incomplete = self._note_unknown(pairs, hints, path, getattr(kind, "instead", {}))
         read = {
             fields[key].name: self.read(child, hints[key], _join(path, key))
             for key, (_, child) in pairs.items()
-            if key in fields and key not in robbed
+            if key in fields and key not in incomplete
         }
         values = {name: value for name, value in read.items() if value is not _MISSING}
-        for key, one in fields.items():
-            if _is_required(one) and key not in pairs:
+        for key, field in fields.items():
+            if _is_required(field) and key not in pairs:
                 self.note(node, _join(path, key), "it is missing. Fix: add it.")
-        if all(one.name in values for one in fields.values() if _is_required(one)):
+        if all(field.name in values for field in fields.values() if _is_required(field)):
             section = kind(**values)
             self._check(section, node, path, {problem.path for problem in self.problems[before:]})
             if len(self.problems) == before:
@@ -242,8 +242,8 @@ class Reader:
     def _note_unknown(
         self, pairs: nodehints.Pairs, hints: dict[str, Any], path: str, instead: Mapping[str, str]
     ) -> set[str]:
-        """Note keys that the section does not take; return the keys whose lines they are."""
-        robbed = set()
+        """Note unknown keys; return the known sections below which such keys belong."""
+        incomplete = set()
         for key, (key_node, _) in pairs.items():
             if key in hints:
                 continue
@@ -251,34 +251,34 @@ class Reader:
             hint = instead.get(key) or suggest(key, hints)
             is_meant = parent not in pairs and (key in instead or hint.startswith("did you mean"))
             if parent is not None and not is_meant:
-                robbed.add(parent)
+                incomplete.add(parent)
                 self.note(key_node, _join(path, key), nodehints.below(parent, is_there=parent in pairs))
             else:
                 unseen = invisible(key)
                 self.note(key_node, _join(path, key), called(unseen) if unseen else f"unknown key. Fix: {hint}")
-        return robbed
+        return incomplete
 
     def _check(self, section: Section | object, node: yaml.Node, path: str, known: set[str]) -> None:
-        """Note what is wrong with the section as a whole, except where a worse problem of it is known already."""
+        """Note the problems of a section as a whole, except for settings that have a problem already."""
         for key, text in section.problems() if isinstance(section, HasProblems) else ():
-            where = self._place(_join(path, key) if key else path)
-            if not any(place == where or place.startswith((where + ".", where + "[")) for place in known):
+            where = self._file_path(_join(path, key) if key else path)
+            if not any(other == where or other.startswith((where + ".", where + "[")) for other in known):
                 self.note(self._nodes.get(where, node), where, text)
         missing = section.missing() if isinstance(section, HasMissing) else []
         doubts = section.doubts() if isinstance(section, HasDoubts) else []
-        for noted, found in ((self.missing, missing), (self.doubts, doubts)):
-            for key, text in found:
-                where = self._place(_join(path, key))
+        for noted, sentences in ((self.missing, missing), (self.doubts, doubts)):
+            for key, text in sentences:
+                where = self._file_path(_join(path, key))
                 noted.append(problem_at(self._nodes.get(where, node), where, text))
 
-    def _place(self, path: str) -> str:
-        """Return where something stands in the file: a list is read without the entries that have problems."""
+    def _file_path(self, path: str) -> str:
+        """Return the path in the file: the values of a list do not include the entries that have problems."""
         parts = _INDEX.split(path)
-        found = parts[0]
-        for index, rest in zip(parts[1::2], parts[2::2], strict=True):
-            kept = self._kept.get(found)
-            found += f"[{kept[int(index)] if kept else index}]{rest}"
-        return found
+        file_path = parts[0]
+        for index, suffix in zip(parts[1::2], parts[2::2], strict=True):
+            indexes = self._valid_indexes.get(file_path)
+            file_path += f"[{indexes[int(index)] if indexes else index}]{suffix}"
+        return file_path
 
     def _pairs(self, node: yaml.Node, path: str) -> nodehints.Pairs:
         if isinstance(node, yaml.ScalarNode) and node.value == "":
@@ -296,13 +296,13 @@ class Reader:
                 continue
             if key in pairs:
                 line = pairs[key][0].start_mark.line + 1
-                self.note(key_node, _join(path, key), f"the key stands at line {line} already. Fix: remove one.")
+                self.note(key_node, _join(path, key), f"the key is at line {line} already. Fix: remove one.")
             pairs[key] = (key_node, child)
         return pairs
 
 
 def _fits(node: yaml.Node, kind: Any) -> bool:  # noqa: ANN401 - a type of the settings
-    """Say whether a node of this form can be of this type: lists, sections, and single values for all the rest."""
+    """Return whether a node has the form of a type: a list, a section, or a single value."""
     if isinstance(node, yaml.SequenceNode):
         return get_origin(kind) is tuple
     is_section = dataclasses.is_dataclass(kind) or get_origin(kind) is dict
@@ -344,5 +344,5 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _is_required(one: dataclasses.Field[Any]) -> bool:
-    return one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

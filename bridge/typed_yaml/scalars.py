@@ -1,7 +1,7 @@
-"""What a scalar of the configuration file can be besides text: durations, sizes, secrets; the floor.
+"""Types of scalars in the configuration file besides text: durations, sizes, secrets.
 
 In: the text of one YAML scalar. Out: a value, or a ValueError whose text says the problem and the fix. The
-file, line and path are added by whoever reads the file.
+reader adds the file, line and path.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SIZE_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """Marks a settings field: how its text is read, what it is called in a message, and what of it may be shown."""
+    """Marks a settings field: the function that parses its text, its name in messages, and how to hide its value."""
 
     parse: Callable[[str], Any]
     name: str
@@ -30,25 +30,25 @@ class Scalar:
 
 
 def parse_duration(text: str) -> Millis:
-    """Read a duration as Prometheus writes it: ``200ms``, ``5m``, ``1h30m``, ``5d``, ``0s``."""
-    found = _DURATION.fullmatch(text)
-    if not found or not text:
+    """Parse a duration as Prometheus writes it: ``200ms``, ``5m``, ``1h30m``, ``5d``, ``0s``."""
+    parts = _DURATION.fullmatch(text)
+    if not parts or not text:
         if text == "0":
             return 0
         raise ValueError(
             f"{text[:40]!r} is not a duration. Fix: write it as Prometheus does, such as 200ms, 5m, 1h30m or 5d."
         )
-    return sum(int(count) * unit for count, unit in zip(found.groups(), _DURATION_UNITS, strict=True) if count)
+    return sum(int(count) * unit for count, unit in zip(parts.groups(), _DURATION_UNITS, strict=True) if count)
 
 
 def parse_size(text: str) -> int:
-    """Read a size in bytes: ``64MiB``, ``512KiB``, ``1048576``."""
-    found = _SIZE.fullmatch(text)
-    if not found:
+    """Parse a size in bytes: ``64MiB``, ``512KiB``, ``1048576``."""
+    parts = _SIZE.fullmatch(text)
+    if not parts:
         raise ValueError(
             f"{text[:40]!r} is not a size. Fix: write a number of bytes with a unit, such as 512KiB or 64MiB."
         )
-    return int(found[1]) * _SIZE_UNITS[found[2]]
+    return int(parts[1]) * _SIZE_UNITS[parts[2]]
 
 
 DurationField = Annotated[Millis, Scalar(parse_duration, "a duration")]

@@ -1,8 +1,8 @@
-"""Puts the environment's variables into values, and knows the forms that look like one and are not read.
+"""Expands environment variables in values, and detects similar forms that are not supported.
 
-In: the text of one value, and the environment. Out: the text to use, the names that are not set, and sentences about
-forms of shells, of Kubernetes and of Windows, which would otherwise go to AOM as they stand. Nothing of the value is
-repeated, since it may be a secret.
+In: the text of one value, and the environment. Out: the expanded text, the names that are not set, and sentences about
+the forms of shells, Kubernetes and Windows, which would otherwise be sent to AOM unchanged. No part of a value is
+shown, since it may be a secret.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})")
 _OTHER_BRACES = re.compile(r"\$\{(?![{0-9])")
-"""Before a template, and before the number of a regular expression's group, it is no variable."""
+"""``${`` before a template or before the number of a regular expression's group is not a variable."""
 
 _OTHER_FORM = re.compile(
     r"\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\$\((?P<round>[A-Za-z_][A-Za-z0-9_.-]*)\)|%(?P<percent>[A-Za-z_][A-Za-z0-9_]{2,})%"
@@ -20,47 +20,47 @@ _OTHER_FORM = re.compile(
 _ONLY = "only ${NAME} and ${NAME:-default} are read as variables"
 _AS_IT_IS = "or keep it in a file or in a variable, whose text is taken as it is"
 UNSET = "unset"
-"""Stands for a variable that is not set, where that is allowed."""
+"""The text that replaces a variable that is not set, where that is allowed."""
 
 
 def expand(text: str, env: Mapping[str, str]) -> tuple[str, list[str]]:
-    """Return the text with its variables in their places, and the names of those that are not set.
+    """Return the expanded text, and the names of the variables that are not set.
 
-    A variable's line break at its end is taken off: a Secret made with ``echo`` has one.
+    Line breaks at the end of a variable are removed: a Kubernetes Secret made with ``echo`` has one.
     """
     unset: list[str] = []
 
-    def value(found: re.Match[str]) -> str:
-        name, default = found["name"], found["default"]
+    def value(variable: re.Match[str]) -> str:
+        name, default = variable["name"], variable["default"]
         if name is None:
             return "$"
-        known = env.get(name)
+        expanded = env.get(name)
         if default is not None:
-            known = known or default  # as in a shell: the default stands for an empty variable too
-        if known is None:
+            expanded = expanded or default  # as in a shell: the default replaces an empty variable too
+        if expanded is None:
             unset.append(name)
             return UNSET
-        return known.rstrip("\r\n")
+        return expanded.rstrip("\r\n")
 
     return _VARIABLE.sub(value, text), unset
 
 
 def broken_variable(text: str) -> str | None:
-    """Return what is wrong with a ``${`` that begins no variable of ours."""
-    rest = _VARIABLE.sub(lambda found: found["default"] or "", text)
-    if not _OTHER_BRACES.search(rest):
+    """Return the error message for a ``${`` that begins no supported variable."""
+    without_variables = _VARIABLE.sub(lambda variable: variable["default"] or "", text)
+    if not _OTHER_BRACES.search(without_variables):
         return None
     return f"this form of ${{ is not read: {_ONLY}. Fix: write one of these, or $${{ for a ${{ that is meant so."
 
 
 def likely_variable(text: str) -> str | None:
-    """Return what to do about a text that is a variable as a shell, Kubernetes or Windows writes it, and nothing else.
+    """Return the error message for a text that is only a variable of a shell, Kubernetes or Windows.
 
     The name of the variable is part of the sentence, so this is not for secrets.
     """
-    found = _OTHER_FORM.fullmatch(text)
-    if found:
-        name = re.sub(r"\W", "_", found["bare"] or found["round"] or found["percent"])
+    variable = _OTHER_FORM.fullmatch(text)
+    if variable:
+        name = re.sub(r"\W", "_", variable["bare"] or variable["round"] or variable["percent"])
         return f"it looks like a variable, and {_ONLY}. Fix: write ${{{name}}}."
     if _holds_template(text):
         return "a template stands here, where none is read. Fix: write the value itself, or ${NAME}."
@@ -68,14 +68,14 @@ def likely_variable(text: str) -> str | None:
 
 
 def possible_variable(text: str) -> str | None:
-    """Return what to do about a text in which something looks like a variable."""
+    """Return a warning about a text of which a part looks like a variable."""
     if _OTHER_FORM.search(_VARIABLE.sub("", text)):
         return f"a part of it looks like a variable, and {_ONLY}. Fix: write ${{NAME}}, or $$ for a $ that is meant so."
     return None
 
 
 def doubtful_secret(text: str) -> str | None:
-    """Return what may be wrong with a secret's dollars, percents and braces; it may be meant so."""
+    """Return a warning about a secret that looks like a variable or a template; it may be intended."""
     if _OTHER_FORM.fullmatch(text):
         return f"it looks like a variable, and {_ONLY}. Fix: write ${{NAME}}; {_AS_IT_IS}."
     if "$$" in text:

@@ -113,7 +113,7 @@ def test_certificates_may_stand_in_the_file(folder):
         (f"basic_auth_users: {{a: {HASH.replace('$2y', '$2')}}}", "basic_auth_users.a: it is not a bcrypt hash. Fix: "),
         ("basic_auth_users:", "there is no user. Fix: add one, or remove the key to allow access without a password."),
         (f"basic_auth_users: {{'a:b': {HASH}}}", "a user's name holds no colon (RFC 7617). Fix: another name."),
-        (f"basic_auth_users: {{a: {HASH}, a: {HASH}}}", "the key stands at line 1 already. Fix: remove one."),
+        (f"basic_auth_users: {{a: {HASH}, a: {HASH}}}", "the key is at line 1 already. Fix: remove one."),
         (f"basic_auth_users: {{alice: {HASH}}}\nrights: {{alcie: [admin]}}", "2:17: rights.alcie: no user and no tok"),
         (f"basic_auth_users: {{a: {HASH}}}\nrights: {{a: [amdin]}}", "rights.a[0]: 'amdin' is not known here. Fix: "),
         ("bearer_tokens_file: none.yml", "bearer_tokens_file: none.yml:1:1: the file cannot be read: it is not "),
