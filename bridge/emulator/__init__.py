@@ -1,9 +1,8 @@
 """AOM's alarm API and IAM's token API on loopback, for the demo, the tests and users without an account.
 
 In: HTTP requests as AOM's and IAM's clients send them, and orders under `/emulator/`. Out: the documented
-answers, faults on order, a state to assert on and a page to look at. It is a room of its own: it imports
-nothing else of `bridge`, so that no mistake of the bridge can hide in both places, and it keeps everything
-in memory only.
+answers, faults on order, a state to assert on and a page to look at. It imports nothing
+else of `bridge`, so that no mistake of the bridge can hide in both, and it keeps everything in memory only.
 """
 
 from bridge.emulator.options import CHOICES, Options

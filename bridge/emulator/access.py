@@ -1,4 +1,4 @@
-"""Who may use the emulated API: IAM's tokens, fixed tokens, signatures made with an access key.
+"""Authentication of the emulated API: IAM's tokens, fixed tokens, signatures made with an access key.
 
 In: a token request's JSON, or a request's credentials, and the time. Out: a token, or a refusal. It keeps
 the tokens it issued and nothing else; it does no I/O. Rules:
@@ -11,6 +11,8 @@ the tokens it issued and nothing else; it does no I/O. Rules:
 - the signature is what the official SDK's own signer makes of the same request [sdk]; a date more than 15
   minutes off is refused [gw]; temporary keys go with their `X-Security-Token` [sdk].
 """
+
+from __future__ import annotations
 
 import hmac
 import re
@@ -63,12 +65,12 @@ class Access:
         self.use_keys(options.access_key, options.secret_key, options.security_token)
 
     def use_keys(self, access_key: str, secret_key: str, security_token: str = "") -> None:
-        """Let these access keys sign, and no others; temporary ones only with their security token."""
+        """Accept signatures of this access key only; of a temporary one only with its security token."""
         self._keys = _Keys(access_key, secret_key)
         self._security_token = security_token
 
     def issue(self, body: object, now: int) -> Issued:
-        """Sell a token for user, password and domain.
+        """Issue a token for user, password and domain.
 
         Raises:
             RefusedError: 400 for a malformed request and a project that is not there, 401 for wrong credentials.
@@ -85,7 +87,7 @@ class Access:
         self._issued.clear()
 
     def check(self, received: Received, now: int) -> None:
-        """Let a request pass.
+        """Check the credentials of a request.
 
         Raises:
             RefusedError: 401, with the gateway's code or AOM's.
@@ -151,9 +153,8 @@ def _check_date(text: str, now: int) -> None:
 
 
 def _sign_again(received: Received, names: Sequence[str], keys: _Keys) -> str:
-    # Imported where it is used: it takes a third of a second, and most users never sign.
-    from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415
-    from huaweicloudsdkcore.signer.signer import Signer  # noqa: PLC0415
+    from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - a slow import that few users need
+    from huaweicloudsdkcore.signer.signer import Signer  # noqa: PLC0415 - a slow import that few users need
 
     if "x-sdk-date" not in names or not all(name in received.headers for name in names):
         raise _unauthenticated("a signed header is missing")
@@ -178,10 +179,10 @@ def _member(value: object, *path: str) -> object:
 
 
 def _text_member(value: object, *path: str) -> str:
-    found = _member(value, *path)
-    if not isinstance(found, str) or not found:
+    text = _member(value, *path)
+    if not isinstance(text, str) or not text:
         raise _malformed(f"{'.'.join(path)} is missing or no string")
-    return found
+    return text
 
 
 def _malformed(detail: str) -> RefusedError:

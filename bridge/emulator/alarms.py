@@ -6,12 +6,14 @@ metadata without walking through all it holds. Rules:
 - an alarm's id is made when it is generated [seed]; with `ids="supplied"` the reporter's own is kept;
 - identical alarms are one alarm [um], identical within a project and an enterprise project; a repeated
   report renews annotations and arrival and keeps the first start; after a clear it opens a new alarm;
-- `timeout` clears an alarm by itself, after 5 days where none is given [seed] ([cn] says 15);
+- `timeout` clears an alarm without a request, after 5 days where none is given [seed] ([cn] says 15);
 - a clear names an alarm by its id [seed]; an alarm that is cleared already counts as not held.
 
 With `same_alarm="id"` a report without an id is an alarm of its own. With `timeout_from="starts_at"` a
 repeated report's timeout counts from the start that is kept.
 """
+
+from __future__ import annotations
 
 import heapq
 import secrets
@@ -26,7 +28,7 @@ DEFAULT_TIMEOUT_MS = 5 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProjectScope:
     """Where alarms live: a project and an enterprise project within it."""
 
     project: str
@@ -45,38 +47,38 @@ class Alarms:
         self._last_sn = 0
         self._index = MetadataIndex()
         self._open: dict[Hashable, Row] = {}
-        self._by_id: dict[tuple[Place, str], list[Row]] = {}
+        self._by_id: dict[tuple[ProjectScope, str], list[Row]] = {}
         self._deadlines: list[tuple[int, int]] = []
         self.active: dict[int, Row] = {}
         self.history: list[Row] = []
         self.events: list[Row] = []
         self.by_timeout = 0
 
-    def report(self, place: Place, events: Iterable[Event], now: int) -> None:
+    def report(self, scope: ProjectScope, events: Iterable[Event], now: int) -> None:
         """Open an alarm for each event, or renew the one that is active already."""
         self.expire(now)
         for event in events:
-            known = self._open.get(self._identity(place, event))
+            known = self._open.get(self._identity(scope, event))
             if known is None:
-                self._store(self._row(place, event, now))
+                self._store(self._row(scope, event, now))
             else:
                 self._renew(known, event, now)
 
-    def unknown(self, place: Place, events: Iterable[Event], now: int) -> list[str]:
-        """List the ids among `events` that no active alarm has."""
+    def unknown(self, scope: ProjectScope, events: Iterable[Event], now: int) -> list[str]:
+        """Return the ids among `events` that no active alarm has."""
         self.expire(now)
-        return [event.id or "" for event in events if (place, event.id or "") not in self._by_id]
+        return [event.id or "" for event in events if (scope, event.id or "") not in self._by_id]
 
-    def clear(self, place: Place, events: Iterable[Event], now: int) -> int:
+    def clear(self, scope: ProjectScope, events: Iterable[Event], now: int) -> int:
         """Clear the active alarms that the events' ids name, and count them."""
         self.expire(now)
-        named = [row for event in events for row in self._end(place, event)]
+        named = [row for event in events for row in self._end(scope, event)]
         for row in named:
             self._close(row, now)
         return len(named)
 
     def expire(self, now: int) -> None:
-        """Clear by age what is due; it shows its deadline as its end."""
+        """Clear the alarms whose deadline has passed; their end is the deadline."""
         while self._deadlines and self._deadlines[0][0] <= now:
             deadline, sn = heapq.heappop(self._deadlines)
             row = self.active.get(sn)
@@ -86,26 +88,26 @@ class Alarms:
                 self.by_timeout += 1
 
     def find(self, project: str, required: Sequence[tuple[str, tuple[str, ...]]]) -> list[Row]:
-        """List the project's rows that may have the `required` metadata (key, values)."""
+        """Return the project's rows that may have the `required` metadata (key, values)."""
         return self._index.find(project, required)
 
-    def _identity(self, place: Place, event: Event) -> Hashable:
+    def _identity(self, scope: ProjectScope, event: Event) -> Hashable:
         if event.metadata["event_type"] == "event":
             return None
         if self._options.same_alarm == "id":
-            return (place, event.id) if event.id else None
-        return (place, frozenset(event.metadata.items()))
+            return (scope, event.id) if event.id else None
+        return (scope, frozenset(event.metadata.items()))
 
-    def _row(self, place: Place, event: Event, now: int) -> Row:
+    def _row(self, scope: ProjectScope, event: Event, now: int) -> Row:
         self._last_sn += 1
         timeout = event.timeout or DEFAULT_TIMEOUT_MS
         return Row(
             sn=self._last_sn,
-            project=place.project,
-            enterprise_project=place.enterprise_project,
+            project=scope.project,
+            enterprise_project=scope.enterprise_project,
             id=self._id(event),
             supplied_id=event.id,
-            identity=self._identity(place, event),
+            identity=self._identity(scope, event),
             starts_at=event.starts_at,
             timeout=timeout,
             deadline=self._deadline(event.starts_at, now, timeout),
@@ -130,7 +132,7 @@ class Alarms:
             self.events.append(row)
             return
         self.active[row.sn] = row
-        self._by_id.setdefault((_place(row), row.id), []).append(row)
+        self._by_id.setdefault((_scope(row), row.id), []).append(row)
         if row.identity is not None:
             self._open[row.identity] = row
         heapq.heappush(self._deadlines, (row.deadline, row.sn))
@@ -146,8 +148,8 @@ class Alarms:
             row.deadline = self._deadline(row.starts_at, now, row.timeout)
             heapq.heappush(self._deadlines, (row.deadline, row.sn))
 
-    def _end(self, place: Place, event: Event) -> list[Row]:
-        rows = self._by_id.pop((place, event.id or ""), [])
+    def _end(self, scope: ProjectScope, event: Event) -> list[Row]:
+        rows = self._by_id.pop((scope, event.id or ""), [])
         for row in rows:
             row.ends_at = event.ends_at
         return rows
@@ -161,12 +163,12 @@ class Alarms:
         self.history.append(row)
 
     def _forget_id(self, row: Row) -> None:
-        named = self._by_id.get((_place(row), row.id), [])
+        named = self._by_id.get((_scope(row), row.id), [])
         if row in named:
             named.remove(row)
         if not named:
-            self._by_id.pop((_place(row), row.id), None)
+            self._by_id.pop((_scope(row), row.id), None)
 
 
-def _place(row: Row) -> Place:
-    return Place(row.project, row.enterprise_project)
+def _scope(row: Row) -> ProjectScope:
+    return ProjectScope(row.project, row.enterprise_project)

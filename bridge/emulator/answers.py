@@ -5,6 +5,8 @@ the four members of an error's body [seed]; the codes of the gateway [gw] and of
 error in one member [iam].
 """
 
+from __future__ import annotations
+
 import http
 import secrets
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ from aiohttp import web
 
 PARSE_FAILED: Final = "parse eventParam failed"
 
-# What a status fault says when its order names no code or text of its own.
+# The code and text of a status fault whose order gives none.
 _USUAL: Final[dict[int, tuple[str, str]]] = {
     400: ("AOM.0400", PARSE_FAILED),
     401: ("AOM.0401", "auth failed"),
@@ -34,7 +36,7 @@ _USUAL: Final[dict[int, tuple[str, str]]] = {
 
 
 class RefusedError(Exception):
-    """A request is refused: `status`, AOM's `code` and the `message` that the client is told."""
+    """A request is refused: `status`, AOM's `code` and the `message` of the answer."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{status} {code} {message}")
@@ -44,18 +46,18 @@ class RefusedError(Exception):
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Answer with `value` as JSON."""
+    """Return a response with `value` as JSON."""
     body = msgspec.json.encode(value)
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
 def no_such_api() -> RefusedError:
-    """Make the gateway's refusal of a path, method or project that it does not know."""
+    """Return the gateway's refusal of a path, method or project that it does not know."""
     return RefusedError(404, *_USUAL[404])
 
 
 def refused(error: RefusedError, *, iam: bool = False, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Answer a refusal in the shape of AOM and the gateway, or in IAM's."""
+    """Return a refusal as a response in the shape of AOM and the gateway, or in IAM's."""
     if error.status in {204, 304}:
         return web.Response(status=error.status, headers=headers)
     shape = _iam_shape(error) if iam else _aom_shape(error)
@@ -63,7 +65,7 @@ def refused(error: RefusedError, *, iam: bool = False, headers: Mapping[str, str
 
 
 def usual(status: int, code: str | None, message: str | None) -> RefusedError:
-    """Complete a refusal of which only the status is certain with what services usually say to it."""
+    """Return a refusal; a code or message that is None is the usual one of the status."""
     usual_code, usual_message = _USUAL.get(status, (f"AOM.0{status}", _phrase(status)))
     return RefusedError(status, code or usual_code, message or usual_message)
 

@@ -12,13 +12,15 @@ credentials, the project and the validation, in this order. It keeps no alarm an
 - `POST /v3/auth/tokens` [iam].
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from bridge.emulator.access import Access, Received
-from bridge.emulator.alarms import Alarms, Place
+from bridge.emulator.alarms import Alarms, ProjectScope
 from bridge.emulator.answers import PARSE_FAILED, RefusedError, json_response, no_such_api, refused, usual
 from bridge.emulator.faults import Faults, Operation
 from bridge.emulator.interference import interfered
@@ -42,7 +44,7 @@ class Memory:
 
 
 class Api:
-    """The services behind the routes, on one memory; `now` gives epoch milliseconds UTC."""
+    """The services behind the routes, on one memory; `now` returns epoch milliseconds UTC."""
 
     def __init__(self, options: Options, now: Callable[[], int], memory: Memory) -> None:
         self._options = options
@@ -56,19 +58,19 @@ class Api:
     async def push(self, request: web.Request) -> web.StreamResponse:
         """Serve AOM's `/v2/{project_id}/push/events`, which reports or clears."""
         operation: Operation = "clear" if request.query.get("action") == "clear" else "report"
-        place = _place_of(request)
+        scope = _scope_of(request)
 
         def answer(received: Received, entry: Entry) -> web.Response:
-            return self._push(received, entry, place, operation)
+            return self._push(received, entry, scope, operation)
 
         return await self._serve(request, operation, answer)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Serve AOM's `POST /v2/{project_id}/events`."""
-        place = _place_of(request)
+        scope = _scope_of(request)
 
         def answer(received: Received, entry: Entry) -> web.Response:
-            return self._list(received, entry, place)
+            return self._list(received, entry, scope)
 
         return await self._serve(request, "list", answer)
 
@@ -104,65 +106,65 @@ class Api:
         issued = self._memory.access.issue(body, self._now())
         return json_response(issued.body, 201, {"X-Subject-Token": issued.token})
 
-    def _push(self, received: Received, entry: Entry, place: Place, operation: Operation) -> web.Response:
-        self._admit(received, place)
-        events = self._events(received, place, operation)
+    def _push(self, received: Received, entry: Entry, scope: ProjectScope, operation: Operation) -> web.Response:
+        self._admit(received, scope)
+        events = self._events(received, scope, operation)
         if operation == "clear":
-            self._clear(place, events)
+            self._clear(scope, events)
         else:
-            self._memory.alarms.report(place, events, self._now())
+            self._memory.alarms.report(scope, events, self._now())
         entry.events = len(events)
         self._memory.journal.counts["events_cleared" if operation == "clear" else "events_reported"] += len(events)
         return web.Response(status=204)
 
-    def _events(self, received: Received, place: Place, operation: Operation) -> list[Event]:
+    def _events(self, received: Received, scope: ProjectScope, operation: Operation) -> list[Event]:
         now = self._now()
         events, violations = read_events(received.body, clearing=operation == "clear", now=now)
         if not received.headers.get("Content-Type", "").lower().startswith("application/json"):
             violations.append("Content-Type: must be application/json")
         for text in violations:
-            self._memory.journal.violated(now, place.project, f"{operation}: {text}")
+            self._memory.journal.violated(now, scope.project, f"{operation}: {text}")
         if violations or self._memory.faults.poisoned(operation, [event.text for event in events]):
             raise RefusedError(400, "AOM.0400", PARSE_FAILED)
         return events
 
-    def _clear(self, place: Place, events: list[Event]) -> None:
-        unknown = self._memory.alarms.unknown(place, events, self._now())
+    def _clear(self, scope: ProjectScope, events: list[Event]) -> None:
+        unknown = self._memory.alarms.unknown(scope, events, self._now())
         self._memory.journal.counts["unknown_ids"] += len(unknown)
         if unknown and self._options.unknown_id == 400:
             raise RefusedError(400, "AOM.0400", PARSE_FAILED)
-        self._memory.alarms.clear(place, events, self._now())
+        self._memory.alarms.clear(scope, events, self._now())
 
-    def _list(self, received: Received, entry: Entry, place: Place) -> web.Response:
-        self._admit(received, place)
+    def _list(self, received: Received, entry: Entry, scope: ProjectScope) -> web.Response:
+        self._admit(received, scope)
         now = self._now()
-        query = self._query(received, place, now)
+        query = self._query(received, scope, now)
         self._memory.alarms.expire(now)
-        rows = self._memory.alarms.find(place.project, query.required())
-        page = list_answer(query, rows, place.enterprise_project, now - self._options.list_lag_ms)
+        rows = self._memory.alarms.find(scope.project, query.required())
+        page = list_answer(query, rows, scope.enterprise_project, now - self._options.list_lag_ms)
         entry.events = len(page.events)
         return json_response(page)
 
-    def _query(self, received: Received, place: Place, now: int) -> Query:
+    def _query(self, received: Received, scope: ProjectScope, now: int) -> Query:
         first_value_only = self._options.relation_values == "one"
         try:
             body = read_json(received.body)
             return read_query(dict(received.query), body, now, first_value_only=first_value_only)
         except ValueError as error:
-            self._memory.journal.violated(now, place.project, f"list: {error}")
+            self._memory.journal.violated(now, scope.project, f"list: {error}")
             raise RefusedError(400, "AOM.0400", PARSE_FAILED) from error
 
-    def _admit(self, received: Received, place: Place) -> None:
+    def _admit(self, received: Received, scope: ProjectScope) -> None:
         self._memory.access.check(received, self._now())
-        if self._options.project_id not in (None, place.project):
+        if self._options.project_id not in (None, scope.project):
             raise no_such_api()
 
 
-def _place_of(request: web.Request) -> Place:
+def _scope_of(request: web.Request) -> ProjectScope:
     header = request.headers.get("enterprise-project-id", "").strip()
     # aiohttp keeps bytes that are no UTF-8 as surrogates, which no answer could hold.
     enterprise_project = header.encode(errors="replace").decode()
-    return Place(request.match_info["project_id"], enterprise_project or "0")
+    return ProjectScope(request.match_info["project_id"], enterprise_project or "0")
 
 
 async def _received(request: web.Request) -> Received | None:

@@ -1,10 +1,12 @@
 """The faults that are armed, and the orders that arm them.
 
 In: decoded JSON orders. Out: for each request the faults that hit it, in the order they were armed. It knows
-no transport: what a fault does to a connection stands in `interference`. What the kinds stand for: statuses
+no transport: what a fault does to a connection is in `interference`. The kinds: statuses
 of the gateway and of AOM [seed][gw], tokens that die early [iam], an event that AOM never takes [seed], and
 a network that closes, resets or swallows.
 """
+
+from __future__ import annotations
 
 import asyncio
 import re
@@ -42,7 +44,7 @@ class Fault:
     order: dict[str, object] = field(default_factory=dict)
 
     def touches(self, operation: Operation) -> bool:
-        """Say whether the fault is armed for this operation."""
+        """Return whether the fault is armed for this operation."""
         return self.left != 0 and self.on in ("any", operation)
 
     def strike(self) -> None:
@@ -51,7 +53,7 @@ class Fault:
         self.left = None if self.left is None else self.left - 1
 
     def shown(self) -> dict[str, object]:
-        """Give the order as it came, with the hits so far and those left (null: until removed)."""
+        """Return the order as it came, with the hits so far and those left (null: until removed)."""
         return {**self.order, "hits": self.hits, "left": self.left}
 
 
@@ -67,13 +69,13 @@ class Faults:
         self._armed += faults
 
     def remove_all(self) -> None:
-        """Disarm everything and let go whoever hangs or waits out a latency."""
+        """Disarm everything and end all hanging and delayed requests."""
         self._armed.clear()
         self._released.set()
         self._released = asyncio.Event()
 
     def hitting(self, operation: Operation) -> Iterator[Fault]:
-        """Give one by one the faults that hit this request; each counts when it is taken."""
+        """Yield the faults that hit this request; each counts when it is taken."""
         for fault in list(self._armed):
             if fault.kind != "poison" and fault.touches(operation):
                 fault.strike()
@@ -81,7 +83,7 @@ class Faults:
         self._forget_spent()
 
     def poisoned(self, operation: Operation, texts: list[str]) -> bool:
-        """Say whether one of the events' JSON `texts` is poison to this push."""
+        """Return whether one of the events' JSON `texts` is poison to this push."""
         for fault in self._armed:
             if fault.kind == "poison" and fault.touches(operation) and any(fault.poison in text for text in texts):
                 fault.strike()
@@ -90,12 +92,12 @@ class Faults:
         return False
 
     def shown(self) -> list[dict[str, object]]:
-        """List what is armed still."""
+        """Return the faults that are still armed."""
         self._forget_spent()
         return [fault.shown() for fault in self._armed]
 
     async def pause(self, seconds: float) -> bool:
-        """Wait so long, or until the faults are removed; say whether they were."""
+        """Wait that long, or until the faults are removed; return whether they were."""
         try:
             await asyncio.wait_for(self._released.wait(), seconds)
         except TimeoutError:
@@ -161,10 +163,10 @@ def _fill(fault: Fault, order: dict[str, object]) -> None:
             raise ValueError("poison must be a text that is not empty.")
 
 
-def _whole(order: dict[str, object], name: str, least: int, most: int) -> int:
+def _whole(order: dict[str, object], name: str, min_value: int, max_value: int) -> int:
     value = order[name]
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"{name} must be a whole number from {least} to {most}.")
+    if not isinstance(value, int) or isinstance(value, bool) or not min_value <= value <= max_value:
+        raise ValueError(f"{name} must be a whole number from {min_value} to {max_value}.")
     return value
 
 

@@ -1,9 +1,11 @@
 """What an armed fault does to a request and its connection.
 
 In: a request, the faults that hit it and the way to answer it properly. Out: an answer, or a connection that
-is closed, reset or left hanging. It arms nothing and reads no body. No rule of the API stands here: these
-are the ways of a network between a client and a service.
+is closed, reset or left hanging. It arms nothing and reads no body. No rule of the API is here: these
+are faults of a network between a client and a service.
 """
+
+from __future__ import annotations
 
 import asyncio
 import socket
@@ -15,8 +17,8 @@ from aiohttp import web
 from bridge.emulator.answers import refused
 from bridge.emulator.faults import Fault, Faults, Operation
 
-# How often a hanging request looks whether its client has left.
-_LOOK_S = 0.05
+# How often a hanging request checks whether its client has disconnected.
+_CHECK_INTERVAL_S = 0.05
 
 # SO_LINGER on with a linger of 0 s: the kernel answers with a reset instead of an orderly end.
 _RESET = struct.pack("ii", 1, 0)
@@ -30,7 +32,7 @@ async def interfered(
 ) -> tuple[web.StreamResponse, int]:
     """Answer a request through every fault that hits it.
 
-    A latency or a hang that is over goes on to the next fault; any other kind is the end of it.
+    After a latency or a hang the next fault applies; any other kind ends the request.
 
     Returns:
         What the server is to send, and the status that the client sees: 0 for a broken answer.
@@ -81,5 +83,5 @@ def _reset(transport: asyncio.Transport | None) -> None:
 
 async def _hang(request: web.Request, faults: Faults) -> None:
     while request.transport is not None and not request.transport.is_closing():
-        if await faults.pause(_LOOK_S):
+        if await faults.pause(_CHECK_INTERVAL_S):
             return

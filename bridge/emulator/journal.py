@@ -1,15 +1,17 @@
 """What happened since the last reset: requests, counts, violations.
 
 In: one note per request or violation. Out: the parts of the state. It judges nothing; times are epoch
-milliseconds. Only the newest entries are kept, the counts go on.
+milliseconds. Only the newest entries are kept; the counts include all.
 """
+
+from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import Final
 
-KEPT_VIOLATIONS: Final = 1_000
-KEPT_REQUESTS: Final = 100
+MAX_VIOLATIONS: Final = 1_000
+MAX_REQUESTS: Final = 100
 
 
 @dataclass(kw_only=True, slots=True)
@@ -28,9 +30,9 @@ class Journal:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.violations: deque[dict[str, object]] = deque(maxlen=KEPT_VIOLATIONS)
+        self.violations: deque[dict[str, object]] = deque(maxlen=MAX_VIOLATIONS)
         self.violations_total = 0
-        self._requests: deque[Entry] = deque(maxlen=KEPT_REQUESTS)
+        self._requests: deque[Entry] = deque(maxlen=MAX_REQUESTS)
 
     def arrived(self, operation: str, time: int, method: str, path_qs: str) -> Entry:
         """Note a request of an operation; the caller fills in the status when it is known."""
@@ -45,5 +47,5 @@ class Journal:
         self.violations.append({"time": time, "project": project, "text": text})
 
     def requests(self) -> list[dict[str, object]]:
-        """List the newest requests, oldest first."""
+        """Return the newest requests, oldest first."""
         return [asdict(entry) for entry in self._requests]

@@ -1,8 +1,8 @@
-"""What an emulator is told before it starts: its address, its credentials and its switches.
+"""The options of an emulator: its address, its credentials and its switches.
 
-In: keyword arguments. Out: one frozen value that the rest of the room reads. It does no I/O and knows no
+In: keyword arguments. Out: one frozen value that the other modules read. It does no I/O and knows no
 route. Each switch answers a question that AOM's documentation leaves open; the first value is the default,
-and a client must hold with every one of them:
+and a client must work with every one of them:
 
 - `ids`: [seed] says AOM makes an id, [cn] and [sdk] that a report needs none; none says what becomes of a
   supplied one.
@@ -12,6 +12,8 @@ and a client must hold with every one of them:
 - `relation_values`: [sdk] types `value` as a list and does not say how several values combine.
 - `list_lag_ms`: how long the list stays behind a report is documented nowhere.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -71,5 +73,5 @@ class Options:
                 raise ValueError(f"{name} must be {listed}, not {getattr(self, name)!r}")
 
     def switches(self) -> dict[str, object]:
-        """Give the switches alone, name to value: what may be shown to anybody."""
+        """Return the switches alone, name to value: they hold no credentials."""
         return {name: getattr(self, name) for name in (*CHOICES, "list_lag_ms")}

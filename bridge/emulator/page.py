@@ -1,9 +1,11 @@
 """The emulator's page for people: what is active, what was cleared, what is broken on purpose.
 
 In: a snapshot, the armed faults and the time. Out: one HTML text without scripts, which renews itself. It
-reads nothing else and escapes every value, because labels and messages come from anybody. The severities
+reads nothing else and escapes every value, because labels and messages are untrusted. The severities
 are the four of [seed].
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -101,7 +103,9 @@ def _alarm(row: dict[str, Any], at: int, now: int) -> tuple[str, ...]:
 
 def _violations(violations: list[dict[str, Any]], total: int, now: int) -> str:
     newest = violations[: -MAX_ROWS - 1 : -1]
-    cells = [(_time(one["time"], now), _text(one["project"]), _text(one["text"])) for one in newest]
+    cells = [
+        (_time(violation["time"], now), _text(violation["project"]), _text(violation["text"])) for violation in newest
+    ]
     return _section("Violations", ("When", "Project", "What"), cells, total)
 
 

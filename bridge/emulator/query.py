@@ -4,7 +4,7 @@ In: the query string's parts, the JSON body and the time. Out: a `Query`, and fr
 pure and holds no row. Rules, all [sdk] (the request's and the body's models) unless marked:
 
 - `type=active_alert` or `history_alert`; absent or anything else asks for everything; `limit` is 1,000 by
-  default; `marker` starts at 0 and goes on with `next_marker`, which a last page lacks;
+  default; `marker` starts at 0 and continues with `next_marker`, which the last page does not have;
 - `time_range` is needed: `<start>.<end>.<minutes>`, -1 to have a bound computed, minutes above 0 and at
   least (end - start) / 60,000 - 1; an end later than now is cut to now;
 - minutes * 60 / period <= 1440; the period is `step`, in milliseconds and at least a minute, and a minute
@@ -16,6 +16,8 @@ The models speak of "the data of the last N minutes" and name no field: `starts_
 time that a listed event has and the stricter choice for a client, whose alarm may be old. `search` looks
 in metadata keys and values without regard to case; the models promise less, the mandatory values.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
@@ -45,7 +47,7 @@ class Relation:
     relation: str
 
     def holds(self, metadata: dict[str, str]) -> bool:
-        """Say whether the entry is so, whatever the relation makes of it."""
+        """Return whether the metadata fulfils the condition, before AND, OR or NOT is applied."""
         return metadata.get(self.key) in self.values if self.values else self.key in metadata
 
 
@@ -64,8 +66,8 @@ class Query:
     descending: bool
 
     def required(self) -> list[tuple[str, tuple[str, ...]]]:
-        """List the (key, values) of which every row of the answer must have one value each."""
-        return [(one.key, one.values) for one in self.relations if one.relation == "AND" and one.values]
+        """Return the (key, values) of which every row of the answer must have one value each."""
+        return [(item.key, item.values) for item in self.relations if item.relation == "AND" and item.values]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,8 +92,8 @@ def read_query(query: dict[str, str], body: object, now: int, *, first_value_onl
         state=_STATES.get(query.get("type", "")),
         start=start,
         end=end,
-        limit=_number(query, "limit", DEFAULT_LIMIT, least=1),
-        offset=_number(query, "marker", 0, least=0),
+        limit=_number(query, "limit", DEFAULT_LIMIT, min_value=1),
+        offset=_number(query, "marker", 0, min_value=0),
         search=_text(body.get("search"), "search").casefold(),
         relations=_relations(body.get("metadata_relation"), first_value_only=first_value_only),
         order_by=order_by,
@@ -116,18 +118,18 @@ def _matches(query: Query, row: Row, enterprise_project: str, at: int) -> bool:
         and query.start <= row.starts_at <= query.end
         and enterprise_project in (ALL_ENTERPRISE_PROJECTS, row.enterprise_project)
         and _related(query.relations, row.metadata)
-        and _found(query.search, row.metadata)
+        and _contains(query.search, row.metadata)
     )
 
 
 def _related(relations: Sequence[Relation], metadata: dict[str, str]) -> bool:
-    held: dict[str, list[bool]] = {name: [] for name in _RELATIONS}
-    for one in relations:
-        held[one.relation].append(one.holds(metadata))
-    return all(held["AND"]) and (not held["OR"] or any(held["OR"])) and not any(held["NOT"])
+    results: dict[str, list[bool]] = {name: [] for name in _RELATIONS}
+    for condition in relations:
+        results[condition.relation].append(condition.holds(metadata))
+    return all(results["AND"]) and (not results["OR"] or any(results["OR"])) and not any(results["NOT"])
 
 
-def _found(search: str, metadata: dict[str, str]) -> bool:
+def _contains(search: str, metadata: dict[str, str]) -> bool:
     return not search or any(search in text.casefold() for entry in metadata.items() for text in entry)
 
 
@@ -208,8 +210,8 @@ def _text(value: object, where: str) -> str:
     return value or ""
 
 
-def _number(query: dict[str, str], name: str, default: int, *, least: int) -> int:
+def _number(query: dict[str, str], name: str, default: int, *, min_value: int) -> int:
     text = query.get(name, str(default))
-    if _NUMBER.fullmatch(text) is None or int(text) < least:
-        raise ValueError(f"{name}: must be a whole number of at least {least}")
+    if _NUMBER.fullmatch(text) is None or int(text) < min_value:
+        raise ValueError(f"{name}: must be a whole number of at least {min_value}")
     return int(text)

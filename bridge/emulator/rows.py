@@ -4,6 +4,8 @@ In: rows to keep. Out: rows by metadata, and what a row looks like in a list. It
 about identity or time. Rules: the fields of a listed event, `ends_at` 0 while an alarm is not cleared [sdk].
 """
 
+from __future__ import annotations
+
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -38,11 +40,11 @@ class Row:
 
     @property
     def is_event(self) -> bool:
-        """Say whether this is an `event_type: event`, which is never active and never cleared."""
+        """Return whether this is an `event_type: event`, which is never active and never cleared."""
         return self.metadata["event_type"] == "event"
 
     def seen(self, at: int) -> Seen:
-        """Say in which state a list shows the row that is as old as `at`, in epoch milliseconds."""
+        """Return in which state a list shows the row that is as old as `at`, in epoch milliseconds."""
         if self.opened_at > at:
             return "unseen"
         if self.is_event:
@@ -50,7 +52,7 @@ class Row:
         return "history" if self.cleared_at and self.cleared_at <= at else "active"
 
     def listed(self, *, active: bool = False) -> dict[str, object]:
-        """Give the row as the list API shows it; `active` hides an end that the list does not know yet."""
+        """Return the row as the list API shows it; `active` hides an end that the list does not know yet."""
         return {
             "id": self.id,
             "event_sn": f"{self.sn:016d}",
@@ -67,7 +69,7 @@ class Row:
 
 
 class MetadataIndex:
-    """Rows by project, metadata key and value, so that a look-up among many thousands touches only a few."""
+    """Rows by project, metadata key and value, so that a look-up reads few of many thousands."""
 
     def __init__(self) -> None:
         self._projects: dict[str, dict[int, Row]] = {}
@@ -89,15 +91,15 @@ class MetadataIndex:
                 del self._entries[entry]
 
     def find(self, project: str, required: Iterable[tuple[str, tuple[str, ...]]]) -> list[Row]:
-        """List the rows that may match: those of the most telling of the `required` (key, values) pairs.
+        """Return the rows that may match: those of the most selective of the `required` (key, values) pairs.
 
         With nothing required it is every row of the project. The caller still tests each row.
         """
         narrowest: list[Row] | None = None
         for key, values in required:
-            found = [row for value in set(values) for row in self._at(project, key, value).values()]
-            if narrowest is None or len(found) < len(narrowest):
-                narrowest = found
+            matching = [row for value in set(values) for row in self._at(project, key, value).values()]
+            if narrowest is None or len(matching) < len(narrowest):
+                narrowest = matching
         return list(self._projects.get(project, {}).values()) if narrowest is None else narrowest
 
     def _at(self, project: str, key: str, value: str) -> dict[int, Row]:

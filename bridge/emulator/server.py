@@ -1,15 +1,17 @@
 """The emulator as a whole: its routes, its start and stop, its state and its orders.
 
-In: `Options` and a clock. Out: an HTTP server; by default it listens on loopback only, because whoever
-reaches it can read, fill and break it without any credentials. Nothing is kept on disk. Beside the emulated
+In: `Options` and a clock. Out: an HTTP server; by default it listens on loopback only, because it
+asks for no credentials. Nothing is kept on disk. Beside the emulated
 API (`api`) it serves:
 
 - `GET /` the page, `GET /emulator/healthy`, `GET /emulator/state[?limit=N]`;
 - `POST`, `GET` and `DELETE /emulator/faults`, `POST /emulator/reset`.
 
 Rules: a token of up to 40,960 characters [cn] must pass in a request's headers; a body of up to 12 MB
-passes [gw], so aiohttp's own limits stand above both and it is the emulated gateway that refuses.
+passes [gw], so aiohttp's own limits are above both and it is the emulated gateway that refuses.
 """
+
+from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
@@ -38,12 +40,12 @@ _Item = TypeVar("_Item")
 
 
 def system_now() -> int:
-    """Give the system's time in epoch milliseconds UTC."""
+    """Return the system's time in epoch milliseconds UTC."""
     return time.time_ns() // 1_000_000
 
 
 class Emulator:
-    """One emulated AOM and IAM; `now` gives epoch milliseconds UTC.
+    """One emulated AOM and IAM; `now` returns epoch milliseconds UTC.
 
     It may be stopped and started again: it comes back at the same address with the same alarms, as a
     service does after an outage.
@@ -86,7 +88,7 @@ class Emulator:
         self._port = runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Stop listening and let go of every connection; faults are removed, alarms are kept."""
+        """Stop listening and close every connection; faults are removed, alarms are kept."""
         self._memory.faults.remove_all()
         runner, self._runner = self._runner, None
         if runner is not None:
@@ -100,11 +102,11 @@ class Emulator:
         self._memory.journal = Journal()
 
     def use_keys(self, access_key: str, secret_key: str, security_token: str = "") -> None:
-        """Let these access keys sign from now on, and no others."""
+        """Accept only signatures of this access key from now on."""
         self._memory.access.use_keys(access_key, secret_key, security_token)
 
     def snapshot(self, limit: int | None = None) -> dict[str, Any]:
-        """Give what `GET /emulator/state` gives; `limit` keeps the newest so many of each list."""
+        """Return the answer of `GET /emulator/state`; with `limit`, only the newest items of each list."""
         self._memory.alarms.expire(self._now())
         journal = self._memory.journal
         return {

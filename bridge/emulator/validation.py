@@ -16,6 +16,8 @@ is at least a minute, no text holds half of a surrogate pair, and nothing is nes
 deep.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterator
@@ -76,7 +78,7 @@ def read_events(body: bytes, *, clearing: bool, now: int) -> tuple[list[Event], 
     events = []
     for position, item in enumerate(items):
         wrong = list(_wrong_with(item, clearing=clearing, now=now))
-        violations += [f"events[{position}]{found}" for found in wrong]
+        violations += [f"events[{position}]{text}" for text in wrong]
         if not wrong:
             events.append(_event(item))
     return ([], violations) if violations else (events, [])
@@ -120,7 +122,7 @@ def _unfit(value: object) -> str | None:
 
 def _deeper(value: object, levels: int) -> bool:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels == 0 or any(_deeper(one, levels - 1) for one in inner if isinstance(one, (dict, list)))
+    return levels == 0 or any(_deeper(item, levels - 1) for item in inner if isinstance(item, (dict, list)))
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -143,7 +145,7 @@ def _read_list(body: bytes) -> tuple[list[dict[str, object]], list[str]]:
 def _wrong_with(item: object, *, clearing: bool, now: int) -> Iterator[str]:
     unfit = "must be an object" if not isinstance(item, dict) else _unfit(item)
     if unfit is not None or not isinstance(item, dict):
-        # Nothing more is said of it, because a note must be fit to be shown itself.
+        # No more is checked: the text of a violation must itself be valid JSON.
         yield f": {unfit}"
         return
     yield from _wrong_metadata(item.get("metadata"))
@@ -229,7 +231,7 @@ def _wrong_clear(item: dict[str, object]) -> Iterator[str]:
 
 
 def _integer(value: object) -> int | None:
-    """Give a `long`, which is 64 bits with its sign; JSON's true and false are none."""
+    """Return a `long`, which is 64 bits with its sign; JSON's true and false are none."""
     if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > 63:
         return None
     return value

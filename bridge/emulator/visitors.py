@@ -1,9 +1,11 @@
 """Keeps web pages of other sites out of an emulator on loopback, where nothing asks for credentials.
 
-In: a request. Out: its answer, or 403. A page can ask for loopback through the browser of somebody on this machine: by
-a name of its own that it has turned to 127.0.0.1 (DNS rebinding; the Host tells), or from its own site (the browser
-tells). An emulator on another address is asked by any name, as in a composition of containers.
+In: a request. Out: its answer, or 403. A page can reach loopback through a browser on this machine: by a
+name that resolves to 127.0.0.1 (DNS rebinding; the Host shows it), or from its own site (a header of the browser shows
+it). An emulator on another address is asked by any name, as in a composition of containers.
 """
+
+from __future__ import annotations
 
 import ipaddress
 
@@ -14,7 +16,7 @@ from bridge.emulator.answers import json_response
 
 
 def visitors(listen_host: str) -> Middleware:
-    """Return what stands before every handler of an emulator that listens on this host."""
+    """Return the middleware in front of every handler of an emulator that listens on this host."""
     is_on_loopback = listen_host == "localhost" or _is_address(listen_host, must_be_loopback=True)
 
     @web.middleware
@@ -30,7 +32,7 @@ def visitors(listen_host: str) -> Middleware:
 
 
 def _is_fixed(host: str) -> bool:
-    """Say whether a host, with its port if any, is one that no name server can give."""
+    """Return whether a host, with its port if any, is one that DNS cannot control: localhost or an IP address."""
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
     return name.lower() == "localhost" or _is_address(name.strip("[]"))
 

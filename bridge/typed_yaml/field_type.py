@@ -30,7 +30,7 @@ class FieldType:
 
     @classmethod
     def substitute(cls) -> Self | None:
-        """Return a substitute for a value that cannot be parsed, so that later checks know its name; None: no substitute."""
+        """Return a substitute for a value that cannot be parsed, so that later checks know its name, or None."""
         return None
 
     @classmethod
