@@ -17,7 +17,7 @@ from typing import NamedTuple
 _EXPIRED, _NOT_YET_VALID, _WRONG_NAME, _WRONG_ADDRESS = 10, 9, 62, 64
 _NO_KNOWN_AUTHORITY = (2, 18, 19, 20, 21, 27)
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
-_PROXY = "a firewall or network policy stands between, or a proxy is needed: proxy_url"
+_PROXY = "check firewalls and network policies; if a proxy is needed, set proxy_url"
 _NO_ROUTE = ("has no way there", "check routes and firewalls, or set proxy_url")
 _BROKEN = ("was broken off", _PROXY)
 _BY_NUMBER: dict[int | None, tuple[str, str]] = {

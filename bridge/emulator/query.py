@@ -188,20 +188,20 @@ def _relations(value: object, *, first_value_only: bool) -> tuple[Relation, ...]
         return ()
     if not isinstance(value, list):
         raise ValueError("metadata_relation: must be a list")  # noqa: TRY004 - one exception for every wrong request
-    return tuple(_relation(one, position, first_value_only=first_value_only) for position, one in enumerate(value))
+    return tuple(_relation(item, position, first_value_only=first_value_only) for position, item in enumerate(value))
 
 
-def _relation(one: object, position: int, *, first_value_only: bool) -> Relation:
+def _relation(item: object, position: int, *, first_value_only: bool) -> Relation:
     where = f"metadata_relation[{position}]"
-    if not isinstance(one, dict) or not isinstance(one.get("key"), str) or not one["key"]:
+    if not isinstance(item, dict) or not isinstance(item.get("key"), str) or not item["key"]:
         raise ValueError(f"{where}.key: must be a string that is not empty")
-    values = one.get("value", [])
+    values = item.get("value", [])
     if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
         raise ValueError(f"{where}.value: must be a list of strings")
-    relation = one.get("relation", "AND")
+    relation = item.get("relation", "AND")
     if relation not in _RELATIONS:
         raise ValueError(f"{where}.relation: must be AND, OR or NOT")
-    return Relation(key=one["key"], values=tuple(values[:1] if first_value_only else values), relation=relation)
+    return Relation(key=item["key"], values=tuple(values[:1] if first_value_only else values), relation=relation)
 
 
 def _text(value: object, where: str) -> str:

@@ -91,7 +91,7 @@ def _explanations(trouble: _Trouble) -> Iterator[Problem]:
 
 def _tab(it: _Trouble) -> Iterator[Problem]:
     if "'\\t'" in it.problem:
-        yield it.at(it.line, it.column, "a tab stands here, where YAML takes spaces only. Fix: replace it by spaces.")
+        yield it.at(it.line, it.column, "there is a tab, and YAML allows only spaces here. Fix: replace it by spaces.")
 
 
 def _unquoted_template(it: _Trouble) -> Iterator[Problem]:
@@ -115,7 +115,7 @@ def called(char: str) -> str:
     """Return the error message for an invisible character."""
     name = unicodedata.name(char, "a character that cannot be seen").lower()
     fix = "replace it by a space" if unicodedata.category(char) == "Zs" else "delete it"
-    return f"U+{ord(char):04X} ({name}) stands here, and YAML takes it for a letter. Fix: {fix}."
+    return f"U+{ord(char):04X} ({name}) is here, and YAML treats it as a letter. Fix: {fix}."
 
 
 def in_typographic_quotes(text: str) -> str | None:
@@ -135,7 +135,7 @@ def _colon_missing(it: _Trouble) -> Iterator[Problem]:
     for line in it.around:
         full_width = _FULL_WIDTH_COLON.match(it.text(line))
         if full_width:
-            text = "a full-width colon stands here, and YAML takes it for a letter. Fix: write ': ' instead."
+            text = "there is a full-width colon, which YAML treats as a letter. Fix: write ': ' instead."
             yield it.at(line, full_width.start("colon"), text)
         tight = _NO_SPACE.match(it.text(line))
         if tight and ("mapping values" in it.problem or "expected ':'" in it.problem):
@@ -213,7 +213,7 @@ def _indentation(it: _Trouble) -> Iterator[Problem]:
     elif "mapping values" not in it.problem:
         return
     if indent in columns and it.text(it.line).lstrip().startswith("- "):
-        text = "an entry of a list stands among keys. Fix: remove its '- ', or begin a list with a key and a colon."
+        text = "there is an entry of a list among keys. Fix: remove its '- ', or begin a list with a key and a colon."
         yield it.at(it.line, indent, text)
     elif indent not in columns:
         ways = " or ".join(f"in column {column + 1}, as line {line + 1} does" for column, line in columns.items())

@@ -63,7 +63,7 @@ def likely_variable(text: str) -> str | None:
         name = re.sub(r"\W", "_", variable["bare"] or variable["round"] or variable["percent"])
         return f"it looks like a variable, and {_ONLY}. Fix: write ${{{name}}}."
     if _holds_template(text):
-        return "a template stands here, where none is read. Fix: write the value itself, or ${NAME}."
+        return "templates are not supported in this value. Fix: write the value itself, or ${NAME}."
     return None
 
 
@@ -79,9 +79,9 @@ def doubtful_secret(text: str) -> str | None:
     if _OTHER_FORM.fullmatch(text):
         return f"it looks like a variable, and {_ONLY}. Fix: write ${{NAME}}; {_AS_IT_IS}."
     if "$$" in text:
-        return f"$$ stands for a single $ here. Fix: write $$$$ for two, {_AS_IT_IS}."
+        return f"$$ means a single $ here. Fix: write $$$$ for two, {_AS_IT_IS}."
     if _holds_template(text):
-        return "a template stands here, where none is read. Fix: write the secret itself, or ${NAME}."
+        return "templates are not supported in this value. Fix: write the secret itself, or ${NAME}."
     return None
 
 

@@ -17,14 +17,14 @@ def doubts(value, more=""):
 
 
 SECRETS = {
-    "two dollars": ("'Pa$$w0rd'", "$$ stands for a single $ here. Fix: write $$$$ for two, or keep it in a file"),
+    "two dollars": ("'Pa$$w0rd'", "$$ means a single $ here. Fix: write $$$$ for two, or keep it in a file"),
     "a shell's variable": ("$AOM_TOKEN", "it looks like a variable, and only ${NAME}"),
     "a variable of Kubernetes": ("$(AOM_TOKEN)", "it looks like a variable, and only ${NAME}"),
     "a variable of Windows": ("'%AOM_TOKEN%'", "it looks like a variable, and only ${NAME}"),
-    "a template": ("'{{ .Values.token }}'", "a template stands here, where none is read"),
-    "a no-break space": ("'hunter2\u00a0'", "U+00A0 (no-break space) stands here"),
+    "a template": ("'{{ .Values.token }}'", "templates are not supported in this value"),
+    "a no-break space": ("'hunter2\u00a0'", "U+00A0 (no-break space) is here"),
     "typographic quotes": ("\u201chunter2\u201d", "its typographic quotes are part of the value. Fix: write"),
-    "a zero width space": ("'\u200bhunter2'", "U+200B (zero width space) stands here"),
+    "a zero width space": ("'\u200bhunter2'", "U+200B (zero width space) is here"),
 }
 
 
@@ -71,7 +71,7 @@ def test_warnings_do_not_fail_the_check(tmp_path):
     """A doubtful secret is a warning of check-config, with its place."""
     problems, (warning,) = check(tmp_path, TARGET.format("'Pa$$w0rd'", ""))
     assert problems == []
-    assert warning.startswith("f:1:79: targets.default.auth.token.value: $$ stands for a single $ here.")
+    assert warning.startswith("f:1:79: targets.default.auth.token.value: $$ means a single $ here.")
 
 
 @pytest.mark.real
@@ -80,7 +80,7 @@ async def test_serve_says_at_its_start_what_is_doubtful(tmp_path):
     auth = "{token: {value: 'emulator-t$$ken'}}"
     async with serving(tmp_path, "http://127.0.0.1:1", auth=auth, arguments=["--config.watch"]) as (process, _):
         (line,) = [line for line in process.output.splitlines() if "doubtful configuration" in line]
-        assert "$$ stands for a single $ here. Fix: " in line
+        assert "$$ means a single $ here. Fix: " in line
         assert "t$ken" not in process.output
         with (tmp_path / "bridge.yaml").open("a") as file:
             file.write("# changed\n")
