@@ -74,7 +74,9 @@ def _run(arguments: argparse.Namespace) -> int:
     gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
     writer = writing_process(loaded.settings.store.url)
     try:
-        app = App(loaded.settings, address, file=file, watch=watch, web_options=options, shown=loaded.shown, writer=writer)
+        app = App(
+            loaded.settings, address, file=file, watch=watch, web_options=options, shown=loaded.shown, writer=writer
+        )
         return uvloop.run(run_until_stopped(app.start, app.stop, app.reload))
     finally:
         if writer is not None:

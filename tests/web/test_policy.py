@@ -75,7 +75,10 @@ def test_certificates_may_stand_in_the_file(folder):
             "client_ca: client_ca and client_ca_file are mutually exclusive. Fix: remove one.",
         ),
         (TLS % "client_allowed_sans: [a]", "a client may come without a certificate. Fix: client_auth_type: Requi"),
-        (TLS % "min_version: TLS10", "min_version: TLS10 is insecure (RFC 8996) and not supported. Fix: use TLS12 or "),
+        (
+            TLS % "min_version: TLS10",
+            "min_version: TLS10 has known weaknesses (RFC 8996) and is not supported. Fix: use TLS",
+        ),
         (TLS % "min_version: 1.2", "min_version: '1.2' is not a version of TLS. Fix: use TLS12 or TLS13."),
         (TLS % "min_version: TLS13, max_version: TLS12", "min_version: it is above max_version. Fix: lower it."),
         (TLS % "cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]", "cipher_suites[0]: 'TLS_RSA_WITH_RC4_128_SHA' is not "),
