@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from ledger_driver import T0, Book
+from ledger_driver import T0, LedgerDriver
 
 from bridge.aom import Outcome
 from bridge.app.label_sets import LABEL_SETS
@@ -17,7 +17,7 @@ from bridge.metrics import Metrics
 @pytest.fixture
 async def book(tmp_path):
     """A fresh ledger."""
-    async with Book(tmp_path / "ledger.db") as made:
+    async with LedgerDriver(tmp_path / "ledger.db") as made:
         yield made
 
 

@@ -1,4 +1,4 @@
-"""The real Alertmanager at a guarded door: with a password, a token, TLS and mTLS, while certificates are changed."""
+"""The real Alertmanager at a guarded bridge: with a password, a token, TLS and mTLS, while certificates are changed."""
 
 import asyncio
 import ssl

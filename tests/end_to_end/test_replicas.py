@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from bridge_rig import running
 from emulated_aom import cloud
-from ledger_driver import T0, Book
+from ledger_driver import T0, LedgerDriver
 from paths import ROOT
 from postgres import pgbouncer
 from waiting import PATIENCE, until
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.real
 @pytest.fixture
 async def pair(database):
     """Two replicas on one empty database, and a clock that stands still."""
-    async with Book(database) as one, Book(database) as two:
+    async with LedgerDriver(database) as one, LedgerDriver(database) as two:
         yield one, two
 
 
@@ -142,7 +142,7 @@ async def test_two_replicas_put_and_deliver_at_once(pair):
 async def test_pgbouncer_in_transaction_mode_carries_two_replicas(postgres, database):
     """Behind PgBouncer with two server connections the ledger migrates, takes in and delivers like without."""
     with pgbouncer(postgres, database.rpartition("/")[2]) as url:
-        async with Book(url) as one, Book(url) as two:
+        async with LedgerDriver(url) as one, LedgerDriver(url) as two:
             await storm(one, two, alerts=60)
 
 
@@ -258,12 +258,12 @@ async def test_an_old_replica_goes_on_while_a_newer_one_migrates(pair, database,
 
 async def test_an_old_replica_that_starts_on_a_newer_schema_says_so(database, tmp_path):
     """A version that does not know the schema refuses to start, names the cause and the fix, and changes nothing."""
-    async with Book(database):
+    async with LedgerDriver(database):
         newer = connect(database)
         await asyncio.to_thread(migrate, newer.engine, newer.location, later_version(tmp_path / "m", database))
         newer.close()
     with pytest.raises(LedgerStartError, match=r"written by a later version.*9999.*Nothing was changed\. Fix:"):
-        await Book(database).ledger.open()
+        await LedgerDriver(database).ledger.open()
     ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with psycopg.connect(database) as connection:
         assert connection.execute(ours).fetchone() == (0,)  # a start that fails leaves no connection behind

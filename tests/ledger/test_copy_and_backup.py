@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 from bridge_rig import running
-from ledger_driver import T0, Book
+from ledger_driver import T0, LedgerDriver
 from process import bridge_command, run, serving
 from replica_process import post, replica
 from waiting import until
@@ -35,7 +35,7 @@ async def test_everything_is_copied(way, database, tmp_path):
     """Rows, events, counters: what is in the one database is in the other; what was claimed is due, and in doubt."""
     file = f"sqlite:///{tmp_path}/l.db"
     here, there = (file, database) if way == "to PostgreSQL" else (database, file)
-    async with Book(here) as book:
+    async with LedgerDriver(here) as book:
         for number in range(1_200):
             await book.fire(f"a{number}")
         await book.deliver()
@@ -51,7 +51,7 @@ async def test_everything_is_copied(way, database, tmp_path):
             assert (new.alarm.claimed_by, new.alarm.doubt_at) == (None, T0)
         else:
             assert new == old
-    async with Book(there) as book:
+    async with LedgerDriver(there) as book:
         await book.fire("new")
         assert sum(book.ledger.counts().values()) == 1_201
 
@@ -69,7 +69,7 @@ async def test_the_trace_of_changes_is_copied(way, database, tmp_path):
     """What the command line has changed, and no log has a line of, goes along, and more may follow."""
     file = f"sqlite:///{tmp_path}/l.db"
     here, there = (file, database) if way == "to PostgreSQL" else (database, file)
-    async with Book(here):
+    async with LedgerDriver(here):
         pass
     assert edited(here, "a", "b") == ["a", "b"]
     copy(here, there, T0)
@@ -100,7 +100,7 @@ async def test_what_cannot_be_copied_is_refused_untouched(database, tmp_path):
     file = f"sqlite:///{tmp_path}/l.db"
     with pytest.raises(LedgerStartError, match="no ledger is at"):
         copy(file, database, T0)
-    async with Book(file) as book:
+    async with LedgerDriver(file) as book:
         await book.fire("a")
         with pytest.raises(LedgerStartError, match="another process uses this ledger"):
             copy(file, database, T0)
@@ -120,7 +120,7 @@ async def test_no_password_stands_in_the_process_list():
 async def test_a_backup_beside_the_bridge_is_whole_and_can_be_restored(tmp_path):
     """Taken while webhooks come in, put back as docs/operations.md says: the ledger of that moment, undamaged."""
     file, copied = tmp_path / "l.db", tmp_path / "backup.db"
-    async with Book(f"sqlite:///{file}") as book:
+    async with LedgerDriver(f"sqlite:///{file}") as book:
         for number in range(300):
             await book.fire(f"a{number}")
         assert await asyncio.to_thread(back_up, f"sqlite:///{file}", copied) == 300
@@ -132,7 +132,7 @@ async def test_a_backup_beside_the_bridge_is_whole_and_can_be_restored(tmp_path)
     for path in tmp_path.glob("l.db*"):
         path.unlink()
     copied.rename(file)
-    async with Book(f"sqlite:///{file}") as book:
+    async with LedgerDriver(f"sqlite:///{file}") as book:
         assert shown(f"sqlite:///{file}")[0] == before
         await book.fire("new")
 
@@ -142,7 +142,7 @@ async def test_a_backup_that_cannot_be_is_refused_with_the_fix(tmp_path, databas
     file = f"sqlite:///{tmp_path}/l.db"
     with pytest.raises(LedgerStartError, match="no ledger is at"):
         back_up(file, tmp_path / "b.db")
-    async with Book(file) as book:
+    async with LedgerDriver(file) as book:
         await book.fire("a")
     with pytest.raises(LedgerStartError, match="pg_dump"):
         back_up(database, tmp_path / "b.db")

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from emulated_aom import arm, cloud, disarm
-from ledger_driver import T0, Book
+from ledger_driver import T0, LedgerDriver
 from process import bridge_command, run, serving
 from waiting import until
 from webhooks import alert, post
@@ -20,7 +20,7 @@ from bridge.notification import fingerprint
 async def book(request, tmp_path):
     """A fresh ledger on each database."""
     place = tmp_path / "ledger.db" if request.param == "sqlite" else request.getfixturevalue("database")
-    async with Book(place) as made:
+    async with LedgerDriver(place) as made:
         yield made
 
 

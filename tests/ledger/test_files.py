@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from ledger_driver import Book
+from ledger_driver import LedgerDriver
 from sqlalchemy.exc import OperationalError
 
 from bridge.errors import LedgerUnavailableError
@@ -15,8 +15,8 @@ from bridge.errors import LedgerUnavailableError
 @pytest.fixture(params=["one process", pytest.param("with a writer process", marks=pytest.mark.real)])
 async def book(request, tmp_path, monkeypatch):
     """A ledger that holds some alarms, most of them in its log still."""
-    monkeypatch.setattr(Book, "has_writer", "writer" in request.param)
-    async with Book(tmp_path / "ledger.db") as made:
+    monkeypatch.setattr(LedgerDriver, "has_writer", "writer" in request.param)
+    async with LedgerDriver(tmp_path / "ledger.db") as made:
         for number in range(20):
             await made.fire(f"before{number}")
         yield made
@@ -25,7 +25,7 @@ async def book(request, tmp_path, monkeypatch):
 async def reopened(path):
     """Give the alerts that a ledger holds after a restart."""
     shutil.copytree(path.parent, path.parent / "copy", ignore=shutil.ignore_patterns("copy"))
-    async with Book(path.parent / "copy" / path.name) as again:
+    async with LedgerDriver(path.parent / "copy" / path.name) as again:
         return [row.fingerprint for row in await again.rows()]
 
 
@@ -95,7 +95,7 @@ async def test_a_database_that_was_cut_is_seen_before_the_next_commit(book):
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
 async def test_a_log_that_was_cut_leaves_a_whole_ledger(tmp_path, share):
     """After the restart the ledger holds what came before the cut, and no part of a transaction is mixed in."""
-    async with Book(tmp_path / "ledger.db") as book:
+    async with LedgerDriver(tmp_path / "ledger.db") as book:
         for number in range(20):
             await book.fire(f"before{number}")
             await book.deliver()
@@ -105,7 +105,7 @@ async def test_a_log_that_was_cut_leaves_a_whole_ledger(tmp_path, share):
             await book.fire("after")
         before = summed(book.path)
     assert summed(book.path) == before
-    async with Book(tmp_path / "ledger.db") as again:
+    async with LedgerDriver(tmp_path / "ledger.db") as again:
         kept = [row.fingerprint for row in await again.rows()]
         assert kept == BEFORE[: len(kept)]
         assert kept
@@ -149,14 +149,14 @@ async def test_the_files_are_their_owners_alone(tmp_path):
     """Database, log, index and lock are 0600 whatever the umask is, and files of an earlier version become so."""
     before = os.umask(0)
     try:
-        async with Book(tmp_path / "ledger.db") as book:
+        async with LedgerDriver(tmp_path / "ledger.db") as book:
             await book.fire()
             files = list(tmp_path.iterdir())
             assert len(files) == 4
             assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
         for file in tmp_path.iterdir():
             file.chmod(0o644)
-        async with Book(tmp_path / "ledger.db") as book:
+        async with LedgerDriver(tmp_path / "ledger.db") as book:
             await book.fire("b")
             assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
     finally:

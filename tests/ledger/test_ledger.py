@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from ledger_driver import GROUP, REASSERT, T0, Book, Handful, parcel
+from ledger_driver import GROUP, REASSERT, T0, LedgerDriver, ReadyNotification, parcel
 
 from bridge.clock import HOUR, MINUTE
 from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError, UnknownAlarmError
@@ -30,14 +30,14 @@ from bridge.ledger.writer.messages import ExpiredError
 )
 def place(request, tmp_path, monkeypatch):
     """Where a fresh ledger lies: every promise is shown on both databases, on a file from both processes."""
-    monkeypatch.setattr(Book, "has_writer", "process" in request.param)
+    monkeypatch.setattr(LedgerDriver, "has_writer", "process" in request.param)
     return request.getfixturevalue("database") if request.param == "postgresql" else tmp_path / "ledger.db"
 
 
 @pytest.fixture
 async def book(place):
     """A fresh ledger."""
-    async with Book(place) as made:
+    async with LedgerDriver(place) as made:
         yield made
 
 
@@ -367,10 +367,10 @@ async def test_a_resolve_and_a_re_fire_share_one_transaction(book):
 
 async def test_a_target_that_still_has_alarms_cannot_vanish(place):
     """A ledger whose target is not configured any more refuses to open, and says which and what to do."""
-    async with Book(place) as book:
+    async with LedgerDriver(place) as book:
         await book.fire()
     with pytest.raises(LedgerStartError, match=r"1 alarm\(s\) report_due of target 'default'.*Fix:"):
-        await Book(place, targets=("other",)).ledger.open()
+        await LedgerDriver(place, targets=("other",)).ledger.open()
 
 
 async def test_a_lane_does_not_spin_on_an_alarm_that_waits_behind_another(book):
@@ -403,7 +403,7 @@ async def test_the_database_itself_holds_at_most_one_open_alarm(book):
 
 async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
     """At `max_open`, a new alarm is refused whole; repeats and resolves of known alarms still pass."""
-    async with Book(place, max_open=2) as book:
+    async with LedgerDriver(place, max_open=2) as book:
         await book.fire("a")
         await book.fire("b")
         with pytest.raises(LedgerFullError):
@@ -447,7 +447,7 @@ async def test_what_is_no_notification_is_refused_with_its_own_reason(book):
 
 async def test_a_full_ledger_stays_full_though_a_transaction_is_tried_again(place):
     """Notifications that are tried one by one, since one of them fails, share the room that is left."""
-    async with Book(place, max_open=1) as book:
+    async with LedgerDriver(place, max_open=1) as book:
         bad = ArrivedAlert(source="s", alert=book.arrival("firing", "bad").alert, group=GROUP, mapped=explode)
         puts = (book.fire("a"), book.put([bad]), book.fire("b"))
         results = await asyncio.gather(*puts, return_exceptions=True)
@@ -483,7 +483,7 @@ async def test_an_alert_keeps_its_order_though_a_transaction_is_tried_again(book
 
 async def test_two_transactions_under_way_never_overfill_the_ledger(place):
     """What is under way counts before more is let in: at `max_open` none is added, however they come."""
-    async with Book(place, max_open=30) as book:
+    async with LedgerDriver(place, max_open=30) as book:
         puts = [await under_way(book.put(many(book, prefix))) for prefix in "ab"]
         first, second = await asyncio.gather(*puts, return_exceptions=True)
         assert first == ["new"] * 20
@@ -499,10 +499,10 @@ async def test_a_notification_nobody_waits_for_is_left_out(book):
 
 async def test_what_was_put_is_there_after_a_restart(place):
     """A put that has returned survives the process, and what was claimed is due again at once."""
-    async with Book(place) as book:
+    async with LedgerDriver(place) as book:
         await book.fire()
         await book.claim()
-    async with Book(place) as again:
+    async with LedgerDriver(place) as again:
         assert again.ledger.counts()["report_due", "default"] == 1
         again.now += 0 if again.is_sqlite else 60_000  # elsewhere another replica may hold it until its lease ends
         (claim,) = await again.claim()
@@ -590,7 +590,7 @@ async def test_a_notification_that_is_too_old_is_refused_and_its_neighbours_are_
     assert [row.fingerprint for row in await book.rows()] == ["a", "c"]
 
 
-class Slow(Handful):
+class Slow(ReadyNotification):
     """A notification that takes long to read."""
 
     def open(self):
@@ -644,7 +644,7 @@ def test_a_free_number_is_found_in_few_questions():
 
 async def test_a_refused_notification_leaves_no_trace_in_its_transaction(place):
     """At `max_open` what a refused notification changed of others' alarms is taken back, each change once."""
-    async with Book(place, max_open=2) as book:
+    async with LedgerDriver(place, max_open=2) as book:
         await book.fire("a")
         both = [[book.arrival("firing", "a", note="kept?"), *(book.arrival("firing", n) for n in "bcd")]]
         both.append([book.arrival("firing", "b", note="kept"), book.arrival("firing", "a", note="kept")])

@@ -7,7 +7,7 @@ import signal
 
 import psycopg
 import pytest
-from ledger_driver import Book
+from ledger_driver import LedgerDriver
 from waiting import until
 
 from bridge.errors import LedgerUnavailableError
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.real
 
 async def kept(database):
     """Give the alerts that a ledger holds."""
-    async with Book(database) as again:
+    async with LedgerDriver(database) as again:
         return [row.fingerprint for row in await again.rows()]
 
 
 async def test_a_table_that_somebody_has_locked_refuses_and_leaves_no_ghost(database):
     """Everybody who waits gets the error in time; afterwards the ledger holds what was taken in, and nothing else."""
-    async with Book(database) as book:
+    async with LedgerDriver(database) as book:
         await book.fire("before")
         with psycopg.connect(database) as other:
             other.execute("LOCK TABLE alarms")
@@ -36,7 +36,7 @@ async def test_a_table_that_somebody_has_locked_refuses_and_leaves_no_ghost(data
 async def test_a_lock_that_ends_when_the_sender_has_been_refused_leaves_no_ghost(database, monkeypatch):
     """A transaction that gets its turn too late looks at the time before it commits."""
     monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 1.2)
-    async with Book(database) as book:
+    async with LedgerDriver(database) as book:
         await book.fire("before")
         with psycopg.connect(database) as other:
             other.execute("LOCK TABLE alarms")
@@ -65,7 +65,7 @@ def stopped(database):
 async def test_a_server_that_stands_still_holds_up_neither_an_answer_nor_the_stop(database, monkeypatch):
     """Senders are refused in time, the stop breaks the connection it waits for, and nothing refused is kept."""
     monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 1.2)
-    book = Book(database)
+    book = LedgerDriver(database)
     await book.ledger.open()
     await book.fire("before")
     with stopped(database):

@@ -6,7 +6,7 @@ import socket
 import pytest
 from plain_words import PYTHONS
 from process import free_port
-from unprivileged import as_nobody, open_to_all
+from unprivileged import as_unprivileged, open_to_all
 
 from bridge.errors import LedgerStartError
 from bridge.ledger.storage import database as ledgers
@@ -112,7 +112,7 @@ def test_a_ledgers_folder_that_cannot_be_used_is_told(tmp_path):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
     open_to_all(tmp_path)
-    with as_nobody():
+    with as_unprivileged():
         text = refused(f"sqlite:///{closed}/a.db")
     assert f"the ledger's folder {closed} cannot be written: the bridge (user " in text
     assert "has no permission for it. Fix: give that user access" in text

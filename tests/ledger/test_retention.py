@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
-from ledger_driver import REASSERT, T0, Book
+from ledger_driver import REASSERT, T0, LedgerDriver
 from structlog.testing import capture_logs
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
@@ -16,7 +16,7 @@ TIMEOUT = HOUR  # the book's events end by themselves after this
 async def book(request, tmp_path):
     """A fresh ledger on each database."""
     place = tmp_path / "ledger.db" if request.param == "sqlite" else request.getfixturevalue("database")
-    async with Book(place) as made:
+    async with LedgerDriver(place) as made:
         yield made
 
 
@@ -120,7 +120,7 @@ async def test_a_rejected_alarm_that_still_fires_is_not_purged(book):
 async def test_the_file_shrinks_again_after_a_storm(tmp_path):
     """Space that purged alarms leave goes back to the disk: the file does not grow without bound."""
     path = tmp_path / "ledger.db"
-    async with Book(path) as book:
+    async with LedgerDriver(path) as book:
         await book.put([book.arrival("resolved", f"a{n}", end=T0, kind="event") for n in range(9_000)])
         before = await book.ledger._core.read(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
         book.now += 8 * DAY

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from ledger_driver import Book
+from ledger_driver import LedgerDriver
 from sqlalchemy.exc import OperationalError
 
 from bridge.errors import LedgerStartError, LedgerUnavailableError
@@ -18,15 +18,15 @@ from bridge.ledger import migrations
 @pytest.fixture
 async def book(tmp_path):
     """A fresh ledger."""
-    async with Book(tmp_path / "ledger.db") as made:
+    async with LedgerDriver(tmp_path / "ledger.db") as made:
         yield made
 
 
 async def test_a_second_process_on_the_same_file_is_told_so(tmp_path):
     """Two ledgers on one file: the second one says so, and how to mend it."""
-    async with Book(tmp_path / "l.db"):
+    async with LedgerDriver(tmp_path / "l.db"):
         with pytest.raises(LedgerStartError, match=r"another process uses this ledger.*Fix:"):
-            await Book(tmp_path / "l.db").ledger.open()
+            await LedgerDriver(tmp_path / "l.db").ledger.open()
 
 
 async def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path):
@@ -34,14 +34,14 @@ async def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_bytes(b"not a database at all, but somebody's notes" * 50)
     with pytest.raises(LedgerStartError, match="Fix:"):
-        await Book(path).ledger.open()
+        await LedgerDriver(path).ledger.open()
     assert path.read_bytes().startswith(b"not a database")
 
 
 async def test_a_missing_folder_is_named(tmp_path):
     """A ledger in a folder that does not exist says which folder."""
     with pytest.raises(LedgerStartError, match=r"nowhere.*Fix:"):
-        await Book(tmp_path / "nowhere" / "l.db").ledger.open()
+        await LedgerDriver(tmp_path / "nowhere" / "l.db").ledger.open()
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ async def test_a_failing_commit_is_an_error_and_keeps_nothing(book):
 async def test_a_damaged_file_is_refused_and_left_alone(tmp_path, damage):
     """A ledger that a bad disk has bitten says so, with the fix, and not a byte of it changes."""
     path = tmp_path / "ledger.db"
-    async with Book(path) as book:
+    async with LedgerDriver(path) as book:
         await book.put([book.arrival("firing", f"a{number}") for number in range(300)])
     raw = bytearray(path.read_bytes())
     if damage == "header":
@@ -95,7 +95,7 @@ async def test_a_damaged_file_is_refused_and_left_alone(tmp_path, damage):
         del raw[len(raw) // 2 :]
     path.write_bytes(raw)
     with pytest.raises(LedgerStartError, match=r"damaged.*Nothing was changed\. Fix: move it away") as caught:
-        await Book(path).ledger.open()
+        await LedgerDriver(path).ledger.open()
     assert str(path) in str(caught.value)
     assert path.read_bytes() == bytes(raw)
 
@@ -109,21 +109,21 @@ async def test_another_programs_database_is_refused_and_left_alone(tmp_path):
     other.close()
     before = path.read_bytes()
     with pytest.raises(LedgerStartError, match=r"another program's database.*Fix:"):
-        await Book(path).ledger.open()
+        await LedgerDriver(path).ledger.open()
     assert path.read_bytes() == before
 
 
 async def test_a_ledger_of_a_later_version_is_refused_and_left_alone(tmp_path):
     """After a downgrade the ledger says which version wrote it, and stays as it is."""
     path = tmp_path / "ledger.db"
-    async with Book(path):
+    async with LedgerDriver(path):
         pass
     later = sqlite3.connect(path)
     later.execute("UPDATE ledger_version SET version_num = '9999'")
     later.commit()
     later.close()
     with pytest.raises(LedgerStartError, match=r"later version.*9999.*Nothing was changed.*Fix:"):
-        await Book(path).ledger.open()
+        await LedgerDriver(path).ledger.open()
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p", "ceph"])
@@ -136,9 +136,9 @@ async def test_a_network_file_system_is_refused(tmp_path, monkeypatch, kind):
     mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:50 / {point} rw - {kind} server:/share rw\n")
     monkeypatch.setattr("bridge.ledger.storage.sqlite._MOUNTS", mounts)
     with pytest.raises(LedgerStartError, match=rf"network file system \({kind}\).*Fix: a local disk.*PostgreSQL"):
-        await Book(folder / "ledger.db").ledger.open()
+        await LedgerDriver(folder / "ledger.db").ledger.open()
     assert list(folder.iterdir()) == []
-    async with Book(tmp_path / "beside.db"):
+    async with LedgerDriver(tmp_path / "beside.db"):
         pass
 
 
@@ -187,24 +187,24 @@ class Refusing:
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_READ])
 async def test_a_good_file_that_cannot_be_read_now_is_not_called_damaged(tmp_path, monkeypatch, code):
     """A full disk, a lock or a failing read says so, and that it may pass; nobody is told to move the ledger away."""
-    async with Book(tmp_path / "l.db") as book:
+    async with LedgerDriver(tmp_path / "l.db") as book:
         await book.fire()
     monkeypatch.setattr("bridge.ledger.storage.sqlite._examine_tables", Refusing(code))
     with pytest.raises(LedgerUnavailableError, match="cannot be read now"):
-        await Book(tmp_path / "l.db").ledger.open()
+        await LedgerDriver(tmp_path / "l.db").ledger.open()
     monkeypatch.undo()
-    async with Book(tmp_path / "l.db") as book:
+    async with LedgerDriver(tmp_path / "l.db") as book:
         assert len(await book.rows()) == 1
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY])
 async def test_a_file_without_the_rights_is_not_called_damaged(tmp_path, monkeypatch, code):
     """Missing rights are told as such."""
-    async with Book(tmp_path / "l.db"):
+    async with LedgerDriver(tmp_path / "l.db"):
         pass
     monkeypatch.setattr("bridge.ledger.storage.sqlite._examine_tables", Refusing(code))
     with pytest.raises(LedgerStartError, match=r"Fix: let the bridge read and write it"):
-        await Book(tmp_path / "l.db").ledger.open()
+        await LedgerDriver(tmp_path / "l.db").ledger.open()
 
 
 OTHERS = {
@@ -219,13 +219,13 @@ OTHERS = {
 async def test_a_ledger_of_our_version_with_another_schema_is_refused(tmp_path, difference, change):
     """One that a development version has made would refuse every webhook: the start says what differs, and the fix."""
     path = tmp_path / "l.db"
-    async with Book(path):
+    async with LedgerDriver(path):
         pass
     with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute(change)
         other.commit()
     with pytest.raises(LedgerStartError, match=rf"another schema: {difference}\. Nothing was changed\. Fix:"):
-        await Book(path).ledger.open()
+        await LedgerDriver(path).ledger.open()
 
 
 LANDED = {
@@ -245,7 +245,7 @@ def test_no_migration_that_has_landed_is_edited():
 
 async def test_a_log_that_fills_the_disk_is_copied_back_and_the_put_is_kept(tmp_path):
     """Where the log cannot grow any more but can be copied back, nobody is refused: it is tried once more."""
-    async with Book(tmp_path / "ledger.db") as book:
+    async with LedgerDriver(tmp_path / "ledger.db") as book:
         for number in range(30):
             await book.fire(f"a{number}")
         log = book.path.with_name("ledger.db-wal")

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from emulated_aom import cloud, names
-from ledger_driver import Book
+from ledger_driver import LedgerDriver
 from process import children, kept, metric, serving
 from structlog.testing import capture_logs
 from waiting import until
@@ -24,11 +24,11 @@ pytestmark = pytest.mark.real
 @pytest.fixture
 async def book(tmp_path, monkeypatch):
     """A fresh ledger with a writer process."""
-    monkeypatch.setattr(Book, "has_writer", True)
+    monkeypatch.setattr(LedgerDriver, "has_writer", True)
     monkeypatch.setattr("bridge.ledger.writer.client._MIN_PAUSE_SECONDS", 0.01)
     # On a busy machine a new process starts for longer than a webhook may wait; the deadline has tests of its own.
     monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 60)
-    async with Book(tmp_path / "ledger.db") as made:
+    async with LedgerDriver(tmp_path / "ledger.db") as made:
         yield made
 
 

@@ -1,4 +1,4 @@
-"""The door: what is answered to what, over real sockets; a bad request never disturbs the next one."""
+"""The webhook: what is answered to what, over real sockets; a bad request never disturbs the next one."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""Whatever is thrown at the door over real sockets: the right answer, bounded memory, and everyone else is served."""
+"""Whatever is thrown at the server over real sockets: the right answer, bounded memory, and all others are served."""
 
 import asyncio
 import contextlib

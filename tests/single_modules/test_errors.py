@@ -16,7 +16,7 @@ from aiohttp import web
 from aom_client import PASSWORD, client
 from http_server import serving_routes
 from plain_words import PYTHONS, is_plain
-from unprivileged import as_nobody, open_to_all
+from unprivileged import as_unprivileged, open_to_all
 
 from bridge.config import ConfigError, load
 from bridge.errors import BridgeError, of_file, of_listening
@@ -281,7 +281,7 @@ def test_a_file_without_permission_is_told_apart_from_one_that_is_missing(tmp_pa
     for name, words in kinds.items():
         auth = f"{{password: {{domain: d, user: u, password_file: {tmp_path / name}}}}}"
         text = f"targets: {{default: {{region: cn-north-4, project_id: p1, auth: {auth}}}}}"
-        with as_nobody():
+        with as_unprivileged():
             (problem,) = load("f", {}, raw=text.encode()).missing
         assert problem.path == "targets.default.auth.password.password_file"
         assert problem.text.startswith(f"{tmp_path / name}: ")
@@ -295,7 +295,7 @@ def test_a_web_configurations_files_are_told_in_the_same_words(tmp_path):
     (tmp_path / "closed.key").write_text("key")
     (tmp_path / "closed.key").chmod(0)
     open_to_all(tmp_path)
-    with as_nobody(), pytest.raises(ConfigError) as caught:
+    with as_unprivileged(), pytest.raises(ConfigError) as caught:
         read_policy(str(tmp_path / "web.yml"))
     cert, key = caught.value.lines()
     assert cert.endswith("cert_file: none.pem: it is not there. Fix: mount it, or correct the path.")
@@ -333,7 +333,7 @@ async def test_an_address_that_cannot_be_listened_on_says_why():
 async def test_a_port_of_roots_says_from_where_ports_are_free():
     """A port below 1024 is told as that, where the system keeps such ports for root."""
     if FIRST_FREE_PORT > 1:
-        with as_nobody():
+        with as_unprivileged():
             text = await unheard("127.0.0.1", 1)
         assert "ports below 1024 are for root. Fix: choose a port from 1024 on by --web.listen-address." in text
     # In a container every port may be free for all; the words are the same.

@@ -22,7 +22,7 @@ GROUP = Group("aom", "{}", {}, {}, {}, "http://alertmanager.example:9093")
 REASSERT = 30 * MINUTE
 
 
-class Handful:
+class ReadyNotification:
     """A notification that never was a text: its arrivals, for any process.
 
     Args:
@@ -39,7 +39,7 @@ class Handful:
 
 def parcel(arrivals, *, is_open=False):
     """Return arrivals as the ledger takes them; ``is_open``: mapped on this side, as far as they fire."""
-    sealed = Handful(arrivals)
+    sealed = ReadyNotification(arrivals)
     return IncomingNotification(sealed, sealed.open() if is_open else None)
 
 
@@ -48,7 +48,7 @@ def known(mapped):
     return mapped
 
 
-class Book:
+class LedgerDriver:
     """A ledger with a clock that moves only when told, and short words for what comes in."""
 
     has_writer = False

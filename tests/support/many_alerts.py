@@ -17,7 +17,7 @@ IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 COUNT = 10_000 if IS_FULL else 300
 LIMIT = 300.0 if IS_FULL else 30.0
 BACKLOG = 4_096
-"""The same as the bridge's: the comparison is of what stands behind the door."""
+"""The same as the bridge's: the comparison is of what stands behind the socket."""
 CONFIG = """
 global: {{resolve_timeout: 1h}}
 route: {{receiver: aom, group_by: {group_by}, group_wait: 500ms, group_interval: {interval}, repeat_interval: 1h}}

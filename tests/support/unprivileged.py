@@ -9,7 +9,7 @@ _NOBODY = 65_534
 
 
 @contextlib.contextmanager
-def as_nobody():
+def as_unprivileged():
     """Give up root's rights for a while; nothing changes where there are none."""
     if os.geteuid() != 0:
         yield

@@ -1,4 +1,4 @@
-"""Doors for tests: a bridge behind a web configuration, its users and tokens, and one request at it."""
+"""Clients of a guarded bridge: a bridge behind a web configuration, its users and tokens, and one request at it."""
 
 import base64
 import socket
