@@ -138,11 +138,9 @@ TEST_MODULES = sorted(TESTS.rglob("test_*.py"))
 
 
 def words(node):
-    """Give the names, attributes and parameters in a piece of code."""
-    words_of = {ast.Name: "id", ast.Attribute: "attr", ast.arg: "arg"}
-    attributes = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
-    all_words = {getattr(one, words_of[type(one)]) for one in ast.walk(node) if type(one) in words_of}
-    return all_words - (attributes & {"database", "postgres"})  # a fixture is a parameter
+    """Give the names and parameters in a piece of code; an attribute of a fixture's name is none."""
+    words_of = {ast.Name: "id", ast.arg: "arg"}
+    return {getattr(one, words_of[type(one)]) for one in ast.walk(node) if type(one) in words_of}
 
 
 def imports(tree):
@@ -156,7 +154,7 @@ def imports(tree):
 
 def starting(tree):
     """Give the names of the functions of a test module that start a process, or use one that does."""
-    names = {"subprocess", "create_subprocess_exec", "database", "postgres"}
+    names = {"subprocess", "database", "postgres"}
     names |= {here for module, name, here in imports(tree) if name in STARTERS.get(module, ())}
     functions = [node for node in tree.body if isinstance(node, (*FUNCTIONS, ast.ClassDef))]
     while more := {node.name for node in functions if words(node) & names} - names:
