@@ -36,13 +36,13 @@ class ListedAlarm(msgspec.Struct, frozen=True):
 class Listing(msgspec.Struct, frozen=True):
     """The result of a look-up in one of AOM's lists.
 
-    ``is_whole``: the look-up reached the end of the list. An incomplete one (an empty page that names another page, or
-    too many pages) proves nothing about alarms that it did not show.
+    ``is_complete``: the look-up reached the end of the list. An incomplete one (an empty page that names another page,
+    or too many pages) proves nothing about alarms that it did not show.
     """
 
     outcome: Outcome
     found: list[ListedAlarm]
-    is_whole: bool = False
+    is_complete: bool = False
 
 
 class Query(msgspec.Struct, frozen=True):

@@ -188,7 +188,7 @@ class AomClient:
                 return Listing(Outcome("unavailable", status=outcome.status, message=str(error)[:500]), alarms)
             alarms += [hit for hit in page.alarms if query.wants(hit)]
             if not page.next_marker:
-                return Listing(outcome, alarms, is_whole=True)
+                return Listing(outcome, alarms, is_complete=True)
             if page.is_empty or page.next_marker == marker:
                 break
             marker = page.next_marker

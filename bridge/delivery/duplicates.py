@@ -1,7 +1,7 @@
-"""Sweep: AOM holds no second alarm of an alert that fires.
+"""Looks for duplicates: of an alert that fires AOM must hold one alarm only.
 
 In: open alarms of the ledger that are in doubt: a clear before them did not wait for AOM's list, or a push of unknown
-outcome went out for them. Out: clears of what AOM holds beside them, and the doubt is over. It looks only after
+outcome went out for them. Out: clears of what AOM holds beside them, which ends the doubt. It looks only after
 `lookup_wait`, when the list shows what there is. Where it may not look (`clear_by: id` needs no permission to list),
 the next clear settles the doubt. It changes no alarm but what it has looked at, and delays no lane.
 """
@@ -17,11 +17,11 @@ from bridge.errors import LedgerUnavailableError
 from bridge.ledger import Alarm, Claim, DueAlarms
 from bridge.log import logger
 
-_AT_ONCE = 20
+_MAX_ALARMS = 20
 _MIN_PAUSE: Millis = SECOND
 _MAX_PAUSE: Millis = 30 * SECOND
-_NOT_ALLOWED: Millis = 10 * MINUTE
-"""For how long no list is asked for after AOM has refused it."""
+_PAUSE_AFTER_REFUSAL: Millis = 10 * MINUTE
+"""For how long AOM's list is not asked for after AOM has refused it."""
 
 _log = logger("dispatcher")
 
@@ -52,34 +52,34 @@ class DuplicateSweep:
         while True:
             await asyncio.sleep(pause / 1000)
             try:
-                while await self._sweep():
+                while await self._clear_duplicates():
                     pass
             except LedgerUnavailableError as error:
                 _log.error("looking for duplicates failed; retrying", target=self.target, error=str(error))
             except Exception:  # noqa: BLE001 - whatever it was, the next sweep may do better
                 _log.exception("unexpected error while looking for duplicates; retrying", target=self.target)
 
-    async def _sweep(self) -> bool:
+    async def _clear_duplicates(self) -> bool:
         """Look at some alarms; return whether there may be more."""
         before = self._clock() - self._lookup_wait
-        if 0 < self._resume_at - self._clock() <= _NOT_ALLOWED:  # further ahead, the clock has stepped back
+        if 0 < self._resume_at - self._clock() <= _PAUSE_AFTER_REFUSAL:  # further ahead, the clock has stepped back
             return False
-        claims = await self._ledger.doubtful_alarms(self.target, before, _AT_ONCE)
+        claims = await self._ledger.doubtful_alarms(self.target, before, _MAX_ALARMS)
         if not claims:
             return False
-        settled = await self._settled(claims)
+        settled = await self._cleared_beside(claims)
         if settled:
             await self._ledger.clear_doubt(settled, before)
-        return len(settled) == _AT_ONCE
+        return len(settled) == _MAX_ALARMS
 
-    async def _settled(self, claims: Sequence[Claim]) -> list[Alarm]:
+    async def _cleared_beside(self, claims: Sequence[Claim]) -> list[Alarm]:
         """Clear what AOM holds beside these alarms; return those for which that has ended well."""
         settled = []
         deadline = self._clock() + self._lease // 2
         for claim in claims:
             outcome, is_settled = await self._sender.clear_duplicates(claim, deadline)
             if outcome.needs_operator:
-                self._resume_at = self._clock() + _NOT_ALLOWED
+                self._resume_at = self._clock() + _PAUSE_AFTER_REFUSAL
             if is_settled:
                 settled.append(claim.alarm)
             elif not outcome.accepted:

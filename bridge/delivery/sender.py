@@ -22,13 +22,13 @@ from bridge.delivery.target_health import TargetHealth
 from bridge.ledger import Action, Claim, unpack_ids
 from bridge.metrics import Metrics
 
-_ENCODED_AT_ONCE = 10
-"""Events that are encoded in a row: webhooks wait for it."""
+_MAX_ENCODED_IN_A_ROW = 10
+"""Events that are encoded before webhooks are served again."""
 
-_ENVELOPE = 64
+_OVERHEAD_BYTES = 64
 
 _MAX_REFUSALS = 8
-"""So often a clear is looked up again after AOM refused it: with the waits between, over a minute."""
+"""How often a clear is looked up again after AOM refused it: with the waits between, over a minute."""
 
 _WORST_FIRST: tuple[ResultKind, ...] = ("later", "paused", "not_listed", "refused", "confirm", "accepted", "gone")
 
@@ -50,7 +50,7 @@ class _Item(msgspec.Struct, frozen=True):
     def size(self) -> int:
         return sum(len(entry) + 1 for entry in self.entries)
 
-    def apart(self) -> list[_Item]:
+    def one_by_one(self) -> list[_Item]:
         """Return one item for each entry."""
         pairs = zip(self.entries, self.ids, strict=True)
         return [msgspec.structs.replace(self, entries=(entry,), ids=(aom_id,)) for entry, aom_id in pairs]
@@ -89,7 +89,7 @@ class Sender:
         self._batch_size = batch_size
         self._metrics = metrics
         self._clock = clock
-        self._finder = IdLookup(target, client, settings.lookup_wait, metrics=metrics, clock=clock)
+        self._id_lookup = IdLookup(target, client, settings.lookup_wait, metrics=metrics, clock=clock)
         self.health = health
 
     @property
@@ -114,7 +114,7 @@ class Sender:
         else:
             items = []
             # Half of the time is for look-ups: what they have found must still be pushed.
-            async for found in self._finder.find(claims, (self._clock() + deadline) // 2):
+            async for found in self._id_lookup.find(claims, (self._clock() + deadline) // 2):
                 if isinstance(found, DeliveryResult):
                     yield [found]
                 else:
@@ -129,7 +129,7 @@ class Sender:
         Returns:
             The outcome, and whether AOM now holds this alarm and no other of its alert.
         """
-        outcome, found = await self._finder.duplicates(claim, (self._clock() + deadline) // 2)
+        outcome, found = await self._id_lookup.duplicates(claim, (self._clock() + deadline) // 2)
         if found is None or not found.aom_ids:
             return outcome, found is not None
         outcome = await self._push_once([self._clear(found)], "clear", deadline)
@@ -154,16 +154,16 @@ class Sender:
                 async for results in self._push(half, action, deadline):
                     yield results
         elif outcome.refuses_content and len(items[0].entries) > 1:
-            yield [await self._push_apart(items[0], action, deadline)]
+            yield [await self._push_one_by_one(items[0], action, deadline)]
         elif outcome.bad_events and action == "clear" and not self.looks_up:
             yield [await self._contradicted(items[0], outcome, deadline)]
         else:
             yield [self._result(item, outcome) for item in items]
 
-    async def _push_apart(self, item: _Item, action: Action, deadline: Millis) -> DeliveryResult:
+    async def _push_one_by_one(self, item: _Item, action: Action, deadline: Millis) -> DeliveryResult:
         """Clear the matches of one alarm one by one: an id that AOM does not hold must not keep the others open."""
         results = []
-        for single in item.apart():
+        for single in item.one_by_one():
             outcome = await self._push_once([single], action, deadline)
             results.append(self._result(single, outcome))
         worst = min(results, key=lambda result: _WORST_FIRST.index(result.kind))
@@ -182,7 +182,7 @@ class Sender:
             return msgspec.structs.replace(gone, kind="confirm")
         if claim.has_successor or alarm.reported_at is None:
             return gone
-        async for found in self._finder.find([claim], (self._clock() + deadline) // 2):
+        async for found in self._id_lookup.find([claim], (self._clock() + deadline) // 2):
             if isinstance(found, ListedMatches):
                 return gone if found.is_guess else await self._push_listed(found, deadline)
             if found.kind in ("not_listed", "later") and not found.outcome.needs_operator:
@@ -237,20 +237,22 @@ class Sender:
     async def _reports(self, claims: Sequence[Claim]) -> list[_Item]:
         items = []
         for number, claim in enumerate(claims):
-            if number % _ENCODED_AT_ONCE == 0:
+            if number % _MAX_ENCODED_IN_A_ROW == 0:
                 await asyncio.sleep(0)  # webhooks have their turn
             items.append(self._report(claim))
         return items
 
     def _report(self, claim: Claim) -> _Item:
         alarm = claim.alarm
-        told_before = alarm.first_sent_start is None and alarm.first_reported_at is not None  # by an earlier version
+        was_told_before = (
+            alarm.first_sent_start is None and alarm.first_reported_at is not None
+        )  # by an earlier version
         entry = event.report(
             claim.event,
             alarm_id=alarm.id,
             starts_at=alarm.fired_at,
             now=self._clock(),
-            first_start=alarm.earliest_at if told_before else alarm.first_sent_start,
+            first_start=alarm.earliest_at if was_told_before else alarm.first_sent_start,
             true_start=alarm.starts_at,
         )
         return _Item(claim, (self._client.encode(entry),), sent_start=entry.starts_at)
@@ -268,11 +270,11 @@ class Sender:
     def _batches(self, items: Sequence[_Item]) -> Iterator[list[_Item]]:
         """Cut into pushes that AOM takes: by events and by bytes."""
         batch: list[_Item] = []
-        events, size = 0, _ENVELOPE
+        events, size = 0, _OVERHEAD_BYTES
         for item in items:
             if batch and (events + len(item.entries) > self._batch_size or size + item.size > MAX_BODY_BYTES):
                 yield batch
-                batch, events, size = [], 0, _ENVELOPE
+                batch, events, size = [], 0, _OVERHEAD_BYTES
             batch.append(item)
             events, size = events + len(item.entries), size + item.size
         if batch:
