@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import aiohttp
@@ -21,7 +22,7 @@ from yarl import URL
 
 from bridge.aom.alarm_list import ListedAlarm, Listing, ListKind, Query, read_page
 from bridge.aom.answer import TooLongError, read_answer
-from bridge.aom.auth import credentials
+from bridge.aom.auth import Credentials, credentials
 from bridge.aom.auth.grant import MAX_SKEW, Call, CredentialError, RequestAuth
 from bridge.aom.auth.iam import MAX_TOKEN_BYTES
 from bridge.aom.outcome import Outcome, failure_text, read_http_date, read_outcome
@@ -96,6 +97,21 @@ class _RateLimitedSession:
         return response
 
 
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """What a client has once it is started.
+
+    Attributes:
+        session: the HTTP session, for IAM too.
+        retrying: the same session, with the rate limit and the quick retries.
+        credentials: the target's credentials.
+    """
+
+    session: aiohttp.ClientSession
+    retrying: RetryClient
+    credentials: Credentials
+
+
 class AomClient:
     """One target's client.
 
@@ -112,6 +128,22 @@ class AomClient:
         self._clock = clock
         self._attempt_timeout = attempt_timeout
         self._encoder = msgspec.json.Encoder()
+        self._started: _Connection | None = None
+
+    @property
+    def credentials(self) -> Credentials:
+        """The credentials of the target.
+
+        Raises:
+            RuntimeError: the client is not started.
+        """
+        return self._connection.credentials
+
+    @property
+    def _connection(self) -> _Connection:
+        if self._started is None:
+            raise RuntimeError("not started")
+        return self._started
 
     async def start(self) -> None:
         """Open the HTTP session; connections are established when they are needed.
@@ -120,33 +152,41 @@ class AomClient:
             BridgeError: the CA file cannot be used.
         """
         settings = self._settings
-        context: ssl.SSLContext | bool = True
-        if settings.ca_file:
-            try:
-                context = ssl.create_default_context(cafile=str(settings.ca_file))
-            except OSError as error:  # ssl.SSLError is an OSError
-                no_certificate = Failure("it holds no certificate in PEM", "name a file that does")
-                why = no_certificate if isinstance(error, ssl.SSLError) else of_file(error)
-                raise BridgeError(f"target {self._name!r}: ca_file {settings.ca_file}: {why}") from None
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context),
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._trusted()),
             proxy=settings.proxy_url.reveal() if settings.proxy_url else None,
             timeout=aiohttp.ClientTimeout(total=self._attempt_timeout / 1000, sock_connect=5),
             max_field_size=MAX_TOKEN_BYTES,
             auto_decompress=True,
         )
         # aiohttp repeats a PUT on a broken connection by itself, without our rate limit, deadline and doubt.
-        self._session._retry_connection = False  # noqa: SLF001 - aiohttp has no public switch for it; a test fails if this one disappears
+        session._retry_connection = False  # noqa: SLF001 - aiohttp has no public switch for it; a test fails if this one disappears
         # The bucket holds one second's requests, so unused capacity is kept for one second only.
         limiter = AsyncLimiter(max(1.0, settings.rate_limit), max(1.0, 1 / settings.rate_limit))
-        rate_limited = _RateLimitedSession(self._session, limiter, self._clock, self._attempt_timeout)
-        self._retrying = RetryClient(cast("aiohttp.ClientSession", rate_limited), retry_options=_quick_retries())
-        self.credentials = credentials(self._name, settings, settings.auth, self._session, self._clock)
+        rate_limited = _RateLimitedSession(session, limiter, self._clock, self._attempt_timeout)
+        self._started = _Connection(
+            session,
+            RetryClient(cast("aiohttp.ClientSession", rate_limited), retry_options=_quick_retries()),
+            credentials(self._name, settings, settings.auth, session, self._clock),
+        )
 
     async def stop(self) -> None:
-        """Close the session."""
-        await self.credentials.close()
-        await self._session.close()
+        """Close the session, if the client was started."""
+        if self._started is not None:
+            await self._started.credentials.close()
+            await self._started.session.close()
+
+    def _trusted(self) -> ssl.SSLContext | bool:
+        """Return the context with the CAs that AOM's certificate is checked against; True: the system's."""
+        file = self._settings.ca_file
+        if not file:
+            return True
+        try:
+            return ssl.create_default_context(cafile=str(file))
+        except OSError as error:  # ssl.SSLError is an OSError
+            no_certificate = Failure("it holds no certificate in PEM", "name a file that does")
+            why = no_certificate if isinstance(error, ssl.SSLError) else of_file(error)
+            raise BridgeError(f"target {self._name!r}: ca_file {file}: {why}") from None
 
     async def authenticate(self) -> Outcome:
         """Get the credentials without using them."""
@@ -220,7 +260,7 @@ class AomClient:
         }
         url = f"{self._settings.aom_url}/v2/{self._settings.project_id}{path}"
         try:
-            async with self._retrying.request(
+            async with self._connection.retrying.request(
                 method,
                 url,
                 body=body,

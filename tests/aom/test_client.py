@@ -9,7 +9,7 @@ from bridge_rig import running
 from waiting import until
 from webhooks import alert
 
-from bridge.aom import Outcome
+from bridge.aom import AomClient, Outcome
 from bridge.aom.outcome import read_outcome
 from bridge.clock import HOUR, SECOND
 from bridge.emulator import Emulator, Options
@@ -36,7 +36,9 @@ async def test_a_refused_token_is_renewed_once_and_the_request_repeated():
     """A token that dies early costs one renewal, however many requests fail by it, and none of them fails."""
     async with client() as it:
         await it.push()
-        async with it.client._session.post(f"{it.emulator.url}/emulator/faults", json={"expire_tokens": True}):
+        async with it.client._connection.session.post(
+            f"{it.emulator.url}/emulator/faults", json={"expire_tokens": True}
+        ):
             pass
         outcomes = await asyncio.gather(*(it.push() for _ in range(10)))
         assert all(outcome.accepted for outcome in outcomes)
@@ -59,7 +61,9 @@ async def test_an_old_token_serves_while_iam_is_down():
     """When IAM does not answer an early renewal, the token is used for as long as it lives."""
     async with client(token_ttl_s=1_000) as it:
         await it.push()
-        async with it.client._session.post(f"{it.emulator.url}/emulator/faults", json={"on": "token", "status": 503}):
+        async with it.client._connection.session.post(
+            f"{it.emulator.url}/emulator/faults", json={"on": "token", "status": 503}
+        ):
             pass
         it.now += 900 * SECOND
         assert (await it.push()).accepted
@@ -109,7 +113,9 @@ async def test_a_gateway_error_is_tried_again_at_once():
             ({"status": 502, "count": 1, "headers": {"Retry-After": "9"}}, "unavailable", 1),
         ]:
             before = it.emulator.snapshot()["counts"]["report"]
-            async with it.client._session.post(f"{it.emulator.url}/emulator/faults", json={"on": "report", **fault}):
+            async with it.client._connection.session.post(
+                f"{it.emulator.url}/emulator/faults", json={"on": "report", **fault}
+            ):
                 pass
             assert (await it.push()).reason == reason
             assert it.emulator.snapshot()["counts"]["report"] - before == requests
@@ -189,3 +195,12 @@ async def test_the_password_carries_fire_and_clear_through_expiry(tmp_path):
         await until(lambda: rig.cleared() == ["DiskFull"])
         assert await rig.metric("aom_bridge_token_expiry_timestamp_seconds", target="default") > 0
     await emulator.stop()
+
+
+async def test_a_stop_before_the_start_does_nothing():
+    """A client that was never started is stopped without an error, and has no credentials yet."""
+    async with client() as it:
+        made = AomClient("t", it.client._settings, it.clients_clock, 10_000)
+    await made.stop()
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = made.credentials

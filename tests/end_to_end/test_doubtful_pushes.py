@@ -138,7 +138,7 @@ async def test_aiohttps_own_switch_is_still_there():
     async with aiohttp.ClientSession() as session:
         assert session._retry_connection is True
     async with client() as it:
-        assert it.client._session._retry_connection is False
+        assert it.client._connection.session._retry_connection is False
 
 
 # A start, an id

@@ -51,11 +51,13 @@ class Setup:
         return await self.client.find(query, self.clients_clock() + 60 * SECOND)
 
     async def arm(self, *faults):
-        async with self.client._session.post(f"{self.emulator.url}/emulator/faults", json=list(faults)) as response:
+        async with self.client._connection.session.post(
+            f"{self.emulator.url}/emulator/faults", json=list(faults)
+        ) as response:
             assert response.status == 200, await response.text()
 
     async def disarm(self):
-        async with self.client._session.delete(f"{self.emulator.url}/emulator/faults"):
+        async with self.client._connection.session.delete(f"{self.emulator.url}/emulator/faults"):
             pass
 
     def tokens(self):
