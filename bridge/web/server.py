@@ -7,6 +7,7 @@ again when it, or a file that it refers to, changes; a broken file is logged, an
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +18,7 @@ from multidict import CIMultiDict
 
 from bridge.clock import Millis
 from bridge.errors import of_listening
-from bridge.file_watch import stat_files, watch
+from bridge.file_watch import FileState, stat_files, watch
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.rate_limit import PeerRateLimiter
@@ -73,10 +74,15 @@ class WebServer:
         self._metrics = metrics
         self._main = Listener(host, port, "--web.listen-address")
         self._admin = Listener(*options.admin_address, "--web.admin-listen-address") if options.admin_address else None
-        self._lock = asyncio.Lock()
+        self._log_limiter = PeerRateLimiter(time.monotonic)
+        self._accounts = Accounts(Policy(), time.monotonic)
+        self._guard = Guard(Policy(), self._accounts, metrics, time.monotonic, is_admin_open=options.is_admin_open)
         self._set_policy(Policy())
+        self._lock = asyncio.Lock()
         self._files: tuple[str, ...] = ()
+        self._seen: FileState = ()
         self._must_retry = False
+        self._watcher: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -113,18 +119,14 @@ class WebServer:
         Raises:
             BridgeError: an address cannot be listened on.
         """
-        monotonic = asyncio.get_running_loop().time
-        self._log_limiter = PeerRateLimiter(monotonic)
-        self._accounts = Accounts(self._policy, monotonic)
-        self._guard = Guard(
-            self._policy, self._accounts, self._metrics, monotonic, is_admin_open=self._options.is_admin_open
-        )
         self._metrics.web_config_successful.set(1)
         await self._listen(handlers, shutdown_timeout / 1000)
         self._watcher = asyncio.create_task(self._watch(), name="web-config-watch")
 
     async def stop(self) -> None:
-        """Accept no new request, and end the requests in progress."""
+        """Accept no new request, and end the requests in progress; before `start`, do nothing."""
+        if self._watcher is None:
+            return
         async with self._lock:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
@@ -164,7 +166,6 @@ class WebServer:
                 server.close()
             raise
         self._set_policy(policy)
-        self._guard.reconfigure(policy)
         for listener, servers in ready.items():
             await listener.reconfigure(servers)
 
@@ -192,6 +193,7 @@ class WebServer:
 
     def _set_policy(self, policy: Policy) -> None:
         self._policy = policy
+        self._guard.reconfigure(policy)
         headers = {**SAFE_HEADERS, **policy.headers}
         self._headers = CIMultiDict({name: value for name, value in headers.items() if value})
 

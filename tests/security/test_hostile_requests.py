@@ -299,7 +299,7 @@ async def test_who_reads_no_answer_is_cut_off(tmp_path, monkeypatch):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             client.connect(("127.0.0.1", rig.app.port))
             client.sendall(b"GET /api/v1/alarms HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            server = rig.app._web._main._runner.server
+            server = rig.app._web._main._socket.runner.server
             await until(
                 lambda: any(one.transport and one.transport.get_write_buffer_size() for one in server.connections)
             )

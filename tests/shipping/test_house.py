@@ -54,8 +54,6 @@ BUILT_LATER = {
     "bridge/ledger/operations/put.py",
     "bridge/ledger/writer/client.py",
     "bridge/ledger/writer/transactions.py",
-    "bridge/web/listener.py",
-    "bridge/web/server.py",
 }
 """Modules where a method other than ``__init__`` is the first to set an attribute: one that no longer does leaves."""
 

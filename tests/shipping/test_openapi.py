@@ -21,7 +21,7 @@ EXAMPLES = 1_000 if os.environ.get("AOM_BRIDGE_REHEARSAL") == "full" else 30
 
 async def test_the_description_lists_each_route_and_each_state(rig):
     """Every route under /api/v1 is described by its method, and nothing else; so are the states."""
-    application = rig.app._web._main._runner.app
+    application = rig.app._web._main._socket.runner.app
     routes = {(route.method.lower(), route.resource.canonical) for route in application.router.routes()}
     served = {(method, path) for method, path in routes if path.startswith("/api/") and method != "head"}
     described = {(method, path) for path, methods in DESCRIPTION["paths"].items() for method in methods}

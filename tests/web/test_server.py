@@ -1,0 +1,43 @@
+"""The web server and its listeners before they are started."""
+
+import platform
+
+import pytest
+
+from bridge import __version__
+from bridge.app.label_sets import LABEL_SETS
+from bridge.metrics import Metrics
+from bridge.web import WebOptions, WebServer
+from bridge.web.listener import Listener
+
+
+def server():
+    """Make a server that is not started."""
+    metrics = Metrics(__version__, platform.python_version(), LABEL_SETS)
+    return WebServer("127.0.0.1", 0, WebOptions(admin_address=("127.0.0.1", 0)), metrics)
+
+
+def listener():
+    """Make a listener that is not started."""
+    return Listener("127.0.0.1", 0, "--web.listen-address")
+
+
+@pytest.mark.parametrize("make", [server, listener])
+async def test_a_stop_before_the_start_does_nothing(make):
+    """What was never started is stopped without an error, and has no port yet."""
+    made = make()
+    await made.stop()
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = made.port
+
+
+async def test_a_server_starts_after_such_a_stop():
+    """A stop that came too early leaves a server that can still be started."""
+    made = server()
+    await made.stop()
+    await made.prepare()
+    await made.start((), 0)
+    try:
+        assert made.url == f"http://127.0.0.1:{made.port}"
+    finally:
+        await made.stop()
