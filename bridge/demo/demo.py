@@ -21,7 +21,7 @@ from rich.live import Live
 from bridge import config
 from bridge.app import App
 from bridge.clock import system_clock
-from bridge.demo.replay import Replay, ReplayStep, load
+from bridge.demo.replay import ReplayStep, load
 from bridge.demo.view import HINT, Progress, render
 from bridge.emulator import Emulator, Options
 from bridge.errors import BridgeError
@@ -47,61 +47,89 @@ class Demo:
         self._console = console
         self._is_live = is_live
         self._once = once
-        self._replay = Replay((), frozenset(), frozenset())
-        self._progress = Progress()
 
     async def run(self, stopped: asyncio.Event) -> int:
         """Replay, then keep running until ``stopped``; return 0 if AOM's alarms are right at the end."""
         async with AsyncExitStack() as stack:
-            await self._start(stack)
-            with Live(console=self._console, auto_refresh=False) if self._is_live else _NoView() as view:
-                await self._play(view, stopped)
-                is_right = await self._converge(view, stopped)
-            self._conclude(is_right)
+            emulator, app = await _start_servers(stack)
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            storm = _Storm(self._console, emulator, app.url, session, is_live=self._is_live)
+            is_right = await storm.run(stopped)
             if not self._once and not stopped.is_set():
-                self._console.print(HINT.format(url=self._app.url, aom=self._emulator.url), highlight=False)
+                self._console.print(HINT.format(url=app.url, aom=emulator.url), highlight=False)
                 await stopped.wait()
         return 0 if is_right or not self._once else 1
 
-    async def _start(self, stack: AsyncExitStack) -> None:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="aom-bridge-demo-"))
-        self._emulator = await self._start_emulator()
-        stack.push_async_callback(self._emulator.stop)
-        env = {"DEMO_AOM": self._emulator.url, "DEMO_LEDGER": str(Path(folder) / "demo.db")}
-        settings = config.load(
-            "demo/bridge.yaml", env, raw=(files("bridge.demo") / "bridge.yaml").read_bytes()
-        ).settings
-        self._app = await self._start_bridge(settings)
-        stack.push_async_callback(self._app.stop)
-        self._session = await stack.enter_async_context(aiohttp.ClientSession())
+
+async def _start_servers(stack: AsyncExitStack) -> tuple[Emulator, App]:
+    """Start the emulator, and the bridge with its ledger in a temporary folder; the stack stops them."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="aom-bridge-demo-"))
+    emulator = await _start_emulator()
+    stack.push_async_callback(emulator.stop)
+    env = {"DEMO_AOM": emulator.url, "DEMO_LEDGER": str(Path(folder) / "demo.db")}
+    settings = config.load("demo/bridge.yaml", env, raw=(files("bridge.demo") / "bridge.yaml").read_bytes()).settings
+    app = await _start_bridge(settings)
+    stack.push_async_callback(app.stop)
+    return emulator, app
+
+
+async def _start_emulator() -> Emulator:
+    for port in (EMULATOR_PORT, 0):
+        emulator = Emulator(Options(host=HOST, port=port))
+        try:
+            await emulator.start()
+        except OSError:
+            continue
+        return emulator
+    raise BridgeError("no port on loopback is free for the emulator")
+
+
+async def _start_bridge(settings: config.Settings) -> App:
+    app = App(settings, (HOST, BRIDGE_PORT))
+    try:
+        await app.start()
+    except BridgeError:
+        app = App(settings, (HOST, 0))
+        await app.start()
+    return app
+
+
+class _Storm:
+    """The alert storm that is replayed to the running servers, and what AOM holds meanwhile.
+
+    Args:
+        console: where it is shown.
+        emulator: the emulated AOM.
+        url: the bridge's address.
+        session: the HTTP session for the webhooks.
+        is_live: whether to draw a live view instead of plain lines.
+    """
+
+    def __init__(
+        self, console: Console, emulator: Emulator, url: str, session: aiohttp.ClientSession, *, is_live: bool
+    ) -> None:
+        self._console = console
+        self._emulator = emulator
+        self._url = url
+        self._session = session
+        self._is_live = is_live
         self._replay = load(system_clock())
         self._progress = Progress(total=len(self._replay.steps))
-        self._say(f"AOM emulator on {self._emulator.url}, bridge on {self._app.url}")
 
-    async def _start_emulator(self) -> Emulator:
-        for port in (EMULATOR_PORT, 0):
-            emulator = Emulator(Options(host=HOST, port=port))
-            try:
-                await emulator.start()
-            except OSError:
-                continue
-            return emulator
-        raise BridgeError("no port on loopback is free for the emulator")
-
-    async def _start_bridge(self, settings: config.Settings) -> App:
-        app = App(settings, (HOST, BRIDGE_PORT))
-        try:
-            await app.start()
-        except BridgeError:
-            app = App(settings, (HOST, 0))
-            await app.start()
-        return app
+    async def run(self, stopped: asyncio.Event) -> bool:
+        """Replay the storm until ``stopped``; return whether AOM ended up right."""
+        self._say(f"AOM emulator on {self._emulator.url}, bridge on {self._url}")
+        with Live(console=self._console, auto_refresh=False) if self._is_live else _NoView() as view:
+            await self._play(view, stopped)
+            is_right = await self._converge(view, stopped)
+        self._conclude(is_right)
+        return is_right
 
     async def _play(self, view: Live | _NoView, stopped: asyncio.Event) -> None:
         for step in self._replay.steps:
             if stopped.is_set():
                 return
-            async with self._session.post(f"{self._app.url}/webhook", data=step.body) as response:
+            async with self._session.post(f"{self._url}/webhook", data=step.body) as response:
                 answer = (await response.text()).strip()
             self._progress.sent(step, answer)
             self._say(_line(step, answer))
