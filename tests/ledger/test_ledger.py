@@ -613,7 +613,7 @@ async def test_a_large_put_gives_up_while_it_is_under_way(book):
     late.expires_at = time.monotonic() + 0.1
     late.map = None  # nothing of it is asked for any more
     with pytest.raises(ExpiredError):
-        await book.ledger._core.write(lambda connection: Put(connection, PutParameters({}, 10, T0)).run([late]))
+        await book.ledger._core.write(lambda connection: Put(connection, [late], PutParameters({}, 10, T0)).run())
 
 
 async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each_alarm(book, monkeypatch):

@@ -93,7 +93,7 @@ def put(connection: Connection, parcels: Sequence[IncomingNotification], terms: 
     Raises:
         ExpiredError: one of them is too old to be committed.
     """
-    result = Put(connection, terms).run(parcels)
+    result = Put(connection, parcels, terms).run()
     for parcel in parcels:
         parcel.check()
     return result
@@ -136,11 +136,13 @@ class Put:
 
     Args:
         connection: an open transaction.
+        parcels: the notifications, in the order in which they came.
         terms: what it is judged by.
     """
 
-    def __init__(self, connection: Connection, terms: PutParameters) -> None:
+    def __init__(self, connection: Connection, parcels: Sequence[IncomingNotification], terms: PutParameters) -> None:
         self._connection = connection
+        self._parcels = parcels
         self._codec = rows.codec()
         self._reassert_after = terms.reassert_after
         self._room = terms.room
@@ -157,19 +159,18 @@ class Put:
         self._rare: dict[str, Millis] = {}
         self._seq = 0
 
-    def run(self, parcels: Sequence[IncomingNotification]) -> PutResult:
-        """Take in these notifications.
+    def run(self) -> PutResult:
+        """Take in the notifications.
 
         Raises:
             ExpiredError: one of them has become too old to be committed.
         """
         result = PutResult()
-        self._parcels = parcels
-        notifications = [_entries_of(parcel) for parcel in parcels]
+        notifications = [_entries_of(parcel) for parcel in self._parcels]
         entries = [entry for some in notifications if not isinstance(some, PayloadError) for entry in some]
         if entries:
             self._look_up(entries)
-        for parcel, some in zip(parcels, notifications, strict=True):
+        for parcel, some in zip(self._parcels, notifications, strict=True):
             result.outcomes.append(some if isinstance(some, PayloadError) else self._notification(parcel, some))
             result.notes.append(parcel.notes())
         result.rare = self._rare
