@@ -21,6 +21,7 @@ from bridge.delivery.targets import Delivery
 from bridge.ledger import ACTIONS, Alarm, Ledger, WritingProcess
 from bridge.log import logger
 from bridge.metrics import Metrics
+from bridge.receiving.intake import Intake
 from bridge.receiving.webhook import Webhook
 from bridge.web import Handlers, WebOptions, WebServer
 from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, LandingPage, MetricsHandler
@@ -69,7 +70,8 @@ class App:
         mapper = settings.mapper()
         self.ledger = Ledger(settings.store, reassert_after(settings), clock, writer)
         delivery = Delivery(delivered(settings), self.ledger.due, metrics, clock)
-        webhook = Webhook(settings.all_sources, mapper, self.ledger, settings.web, metrics=metrics, clock=clock)
+        intake = Intake(mapper, self.ledger, metrics)
+        webhook = Webhook(settings.all_sources, intake, settings.web, metrics=metrics, clock=clock)
         admin, config_view = Admin(self.ledger.records, mapper, self.reload), ConfigView(shown)
         self._metrics = metrics
         self._opening = Opening(self.ledger, delivery, self._log_ready)
@@ -86,6 +88,7 @@ class App:
         )
         self.parts = Parts(
             ledger=self.ledger,
+            intake=intake,
             webhook=webhook,
             admin=admin,
             delivery=delivery,

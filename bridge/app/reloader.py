@@ -23,6 +23,7 @@ from bridge.ledger import Ledger
 from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
+from bridge.receiving.intake import Intake
 from bridge.receiving.webhook import Webhook
 from bridge.web.handlers import ConfigView
 from bridge.web.handlers.admin import Admin
@@ -39,6 +40,7 @@ class Parts:
     """
 
     ledger: Ledger
+    intake: Intake
     webhook: Webhook
     admin: Admin
     delivery: Delivery
@@ -119,7 +121,7 @@ class Reloader:
         old_mapper = before.mapper()
         self._reconfigure_intake(settings, settings.mapper())
         # Drained first: notifications mapped by the old rules may still add alarms for a removed target.
-        await parts.webhook.settled()
+        await parts.intake.settled()
         try:
             self._check(settings)
         except BridgeError:
@@ -135,7 +137,8 @@ class Reloader:
             parts.metrics.forget(name)
 
     def _reconfigure_intake(self, settings: Settings, mapper: Mapper) -> None:
-        self._parts.webhook.reconfigure(settings.all_sources, mapper)
+        self._parts.webhook.reconfigure(settings.all_sources)
+        self._parts.intake.reconfigure(mapper)
         self._parts.admin.reconfigure(mapper)
         self._parts.ledger.reconfigure(reassert_after(settings))
 

@@ -1,176 +1,118 @@
-"""Parses a webhook's body and maps its alerts for the ledger; pure.
+"""Takes in one notification: parses and maps it, puts it into the ledger, and counts and logs it.
 
-In: the body, its source and the rules. Out: one `ArrivedAlert` for each alert, which is mapped when the put asks for
-it, and an `IntakeReport`: what is counted and logged about a notification, besides what the put made of its alerts.
-Nothing is counted or logged here, so that it can run in the bridge's or in the writer process.
+In: the body of a webhook and its source. Out: an `IntakeReport` once every alert is committed. This module alone knows
+that a ledger writer process exists: it parses and maps small notifications there, and larger ones here, while that
+process writes. It knows nothing of HTTP.
 """
 
 from __future__ import annotations
 
+import asyncio
 import pickle
-from functools import lru_cache, partial
+from collections.abc import Callable, Sequence
 
-import msgspec
-from msgspec.structs import replace
+from bridge.ledger import Effect, IncomingNotification, Ledger, ParsedAlerts
+from bridge.mapping import Mapper
+from bridge.metrics import Metrics
+from bridge.notification import parse
+from bridge.receiving.intake_log import IntakeLog
+from bridge.receiving.large_body import parse_in_pieces
+from bridge.receiving.loop_budget import LoopBudget
+from bridge.receiving.parsed_notification import IntakeReport, ParsedNotification, RawNotification
 
-from bridge.event import Mapped
-from bridge.ledger import ArrivedAlert, ParsedAlerts
-from bridge.mapping import Fallback, Mapper
-from bridge.notification import Alert, Group, Labels, Notification, Status, parse
-from bridge.receiving.replica_labels import ReplicaSighting, sightings
+_MAX_MAPPED_AT_ONCE = 100
+"""Alerts mapped per iteration of the event loop, of one request or several."""
 
-_MIN_ALERT_BYTES = 60
-"""A lower bound for the size of one alert in a body: none with labels and a time is shorter."""
+_MAX_ENCODED_AT_ONCE = 1_000
+"""Alerts that are encoded in the event loop; more would block it, and are encoded on a thread."""
 
-_MIN_GROUP_TEXT = 512
-"""Characters of each text of the group that are stored beside each alert, however short the body is."""
+_MAX_SMALL_BYTES = 8 << 10
+"""Up to this size the writer process parses and maps a body; larger ones are mapped here while it writes."""
 
-_encoder = msgspec.msgpack.Encoder()
+_MAX_LOOP_BYTES = 1 << 20
+"""Up to this size a body is parsed in the event loop; larger ones would block it, and are parsed on a thread."""
 
-
-class IntakeReport(msgspec.Struct, array_like=True):
-    """What is counted and logged about one notification.
-
-    ``statuses``: of its alerts, in their order. ``matched`` and ``dropped``: the number of alerts by rule.
-    ``left_out``: the names of the labels and annotations that did not fit into AOM's limits, and ``fallbacks``: each
-    with its alert's fingerprint. ``replicas``: the alerts that have the label of a Prometheus replica.
-    """
-
-    receiver: str
-    truncated_alerts: int
-    statuses: list[Status]
-    matched: dict[str, int] = {}
-    dropped: dict[str, int] = {}
-    left_out: list[tuple[str, tuple[str, ...]]] = []
-    fallbacks: list[tuple[str, Fallback]] = []
-    replicas: list[ReplicaSighting] = []
-
-    @classmethod
-    def unpacked(cls, packed: bytes) -> IntakeReport:
-        """Return the report that `packed` has encoded."""
-        return _decoder.decode(packed)
-
-    def add(self, other: IntakeReport) -> None:
-        """Add the report of another process that has mapped alerts of the same notification."""
-        for counts, added in ((self.matched, other.matched), (self.dropped, other.dropped)):
-            for rule, count in added.items():
-                counts[rule] = counts.get(rule, 0) + count
-        self.left_out += other.left_out
-        self.fallbacks += other.fallbacks
-
-    def packed(self) -> bytes:
-        """Return the report as MessagePack."""
-        return _encoder.encode(self)
-
-
-_decoder = msgspec.msgpack.Decoder(IntakeReport)
+_MAX_RULES_BYTES = 64 << 10
+"""Up to this size the pickled rules are sent to the writer process with each raw notification."""
 
 
 class Intake:
-    """One notification that has been parsed.
+    """Takes in notifications.
 
     Args:
-        source: the name of its source.
-        notification: the notification.
-        mapper: the rules.
-        size: bytes of its body.
-
-    Attributes:
-        alerts: its alerts.
-        report: what is counted and logged about it; complete once every alert that the put needs is mapped.
+        mapper: maps alerts to events.
+        ledger: keeps them.
+        metrics: where alerts are counted.
     """
 
-    def __init__(self, source: str, notification: Notification, mapper: Mapper, size: int) -> None:
-        self.alerts = notification.alerts
-        self._source = source
-        self._group = notification.group
-        self._stored_group = _shortened(notification.group, max(_MIN_GROUP_TEXT, 4 * size // (len(self.alerts) or 1)))
+    def __init__(self, mapper: Mapper, ledger: Ledger, metrics: Metrics) -> None:
         self._mapper = mapper
-        statuses = [alert.status for alert in notification.alerts]
-        self.report = IntakeReport(
-            notification.group.receiver,
-            notification.truncated_alerts,
-            statuses,
-            replicas=sightings(notification.alerts),
-        )
+        self._rules = pickle.dumps(mapper)
+        self._ledger = ledger
+        self._log = IntakeLog(metrics)
+        self._loop_budget = LoopBudget(_MAX_MAPPED_AT_ONCE)
+        self._under_way: set[asyncio.Future[None]] = set()
 
-    def arrival(self, alert: Alert) -> ArrivedAlert:
-        """Return one of its alerts for the ledger; the put maps it when it needs to."""
-        return ArrivedAlert(
-            source=self._source, alert=alert, group=self._group_of(alert), mapped=partial(self.map, alert)
-        )
+    def reconfigure(self, mapper: Mapper) -> None:
+        """Use other rules from the next notification on."""
+        self._mapper = mapper
+        self._rules = pickle.dumps(mapper)
 
-    def mapped_arrival(self, alert: Alert) -> ArrivedAlert:
-        """Return one of its alerts for the ledger, already mapped."""
-        mapped = self.map(alert)
-        return ArrivedAlert(source=self._source, alert=alert, group=self._group_of(alert), mapped=lambda: mapped)
+    async def settled(self) -> None:
+        """Wait until the notifications that are being handled now are kept or refused."""
+        under_way = set(self._under_way)
+        if under_way:
+            await asyncio.wait(under_way)
 
-    def _group_of(self, alert: Alert) -> Group:
-        """Return the part of the group that is stored beside an alert: the labels and annotations of the alert itself.
+    async def keep(self, source: str, raw: bytes, is_wanted: Callable[[], bool]) -> IntakeReport:
+        """Keep the alerts of one notification durably; count and log it.
 
-        For Alertmanager's own notifications that is all of them. For others it bounds what is stored to a multiple of
-        the body's size, however many alerts share a large group.
-        """
-        group = self._stored_group
-        return replace(
-            group,
-            group_labels=_common(group.group_labels, alert.labels),
-            common_labels=_common(group.common_labels, alert.labels),
-            common_annotations=_common(group.common_annotations, alert.annotations),
-        )
-
-    def map(self, alert: Alert) -> Mapped:
-        """Map one of its alerts, and add what the rules did to the report."""
-        result = self._mapper.map(self._source, alert, self._group)
-        report, mapped = self.report, result.mapped
-        for rule in result.matched or (mapped.rule,):
-            report.matched[rule] = report.matched.get(rule, 0) + 1
-        if mapped.event is None:
-            report.dropped[mapped.rule] = report.dropped.get(mapped.rule, 0) + 1
-        if result.names_left_out:
-            report.left_out.append((alert.fingerprint, result.names_left_out))
-        report.fallbacks += [(alert.fingerprint, fallback) for fallback in result.fallbacks]
-        return mapped
-
-
-class RawNotification(msgspec.Struct, frozen=True):
-    """One notification as it was received, with the rules to map it by; another process can parse it.
-
-    ``rules``: a pickled `Mapper`.
-    """
-
-    source: str
-    body: bytes
-    rules: bytes
-
-    @property
-    def most(self) -> int:
-        """Upper bound for the number of alerts in the body."""
-        return len(self.body) // _MIN_ALERT_BYTES + 1
-
-    def open(self) -> ParsedAlerts:
-        """Parse it; the put maps the alerts when it needs to.
+        Args:
+            source: the name of its source.
+            raw: its body.
+            is_wanted: asked just before the commit; False: the client has disconnected.
 
         Raises:
-            PayloadError: the body is not a payload of Alertmanager.
+            PayloadError: the body is no payload, or holds more alerts than one transaction takes.
+            AbandonedError: the client has disconnected, and nothing was kept.
+            LedgerUnavailableError: nothing was kept.
         """
-        notification = parse(self.body)
-        intake = Intake(self.source, notification, _mapper(self.rules), len(self.body))
-        return ParsedAlerts([intake.arrival(alert) for alert in notification.alerts], intake.report.packed)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.add(done)
+        try:
+            if self._ledger.has_writer and len(raw) <= _MAX_SMALL_BYTES and len(self._rules) <= _MAX_RULES_BYTES:
+                effects, packed = await self._ledger.put(
+                    IncomingNotification(RawNotification(source, raw, self._rules)), is_wanted
+                )
+                return self._noted(source, IntakeReport.unpacked(packed), effects)
+            size = len(raw)
+            notification = parse(raw) if size <= _MAX_LOOP_BYTES else await asyncio.to_thread(parse_in_pieces, raw)
+            parsed = ParsedNotification(source, notification, self._mapper, size)
+            unmapped = RawNotification(source, raw, self._rules) if "resolved" in parsed.report.statuses else None
+            del raw  # the parsed alerts hold what is needed, and the bodies of an alert storm are large
+            incoming = await self._map(parsed, unmapped, is_large=size > _MAX_LOOP_BYTES)
+            effects, packed = await self._ledger.put(incoming, is_wanted)
+            if packed:
+                parsed.report.add(IntakeReport.unpacked(packed))
+            return self._noted(source, parsed.report, effects)
+        finally:
+            self._under_way.discard(done)
+            done.set_result(None)
 
+    async def _map(
+        self, parsed: ParsedNotification, unmapped: RawNotification | None, *, is_large: bool
+    ) -> IncomingNotification:
+        """Map the firing alerts; the put maps a resolve only if the ledger has no row for it."""
+        arrivals = []
+        for index, alert in enumerate(parsed.alerts):
+            if index % _MAX_MAPPED_AT_ONCE == 0:
+                await self._loop_budget.take(min(_MAX_MAPPED_AT_ONCE, len(parsed.alerts) - index))
+            arrivals.append(parsed.mapped_arrival(alert) if alert.status == "firing" else parsed.arrival(alert))
+        if len(arrivals) <= _MAX_ENCODED_AT_ONCE and not is_large:
+            return IncomingNotification(unmapped, ParsedAlerts(arrivals))
+        return await asyncio.to_thread(IncomingNotification, unmapped, ParsedAlerts(arrivals))
 
-def _shortened(group: Group, max_characters: int) -> Group:
-    texts = {name: getattr(group, name)[:max_characters] for name in ("receiver", "group_key", "external_url")}
-    return replace(group, **texts)
-
-
-def _common(shared: Labels, own: Labels) -> Labels:
-    if shared.items() <= own.items():  # fast path: almost every alert
-        return shared
-    return {name: value for name, value in own.items() if shared.get(name) == value}
-
-
-@lru_cache(maxsize=2)
-def _mapper(rules: bytes) -> Mapper:
-    mapper: Mapper = pickle.loads(rules)  # noqa: S301 - the data comes from the bridge's own process over a socketpair
-    return mapper
+    def _noted(self, source: str, report: IntakeReport, effects: Sequence[Effect]) -> IntakeReport:
+        report.add_effects(effects)
+        self._log.note(source, report)
+        return report

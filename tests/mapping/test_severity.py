@@ -112,7 +112,7 @@ async def test_an_unknown_word_is_logged_once_and_counted_each_time(tmp_path, ca
 
 async def test_words_without_end_do_not_fill_the_log(tmp_path, capsys, monkeypatch):
     """Who sends one new word after another has so many of them logged, and all of them counted."""
-    monkeypatch.setattr("bridge.receiving.webhook._MAX_FALLBACKS_LOGGED", 2)
+    monkeypatch.setattr("bridge.receiving.intake_log._MAX_FALLBACKS_LOGGED", 2)
     async with running(tmp_path / "l.db") as rig:
         await rig.send(*(fired("x", instance=str(i), severity=f"word-{i}") for i in range(9)))
         assert await rig.metric("aom_bridge_mapping_fallbacks_total", rule="defaults") == 9

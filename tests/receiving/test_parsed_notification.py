@@ -16,7 +16,7 @@ from bridge.clock import HOUR
 from bridge.ledger import AlertContext
 from bridge.mapping import Mapper, MappingSettings
 from bridge.notification import parse
-from bridge.receiving.intake import Intake, IntakeReport, RawNotification
+from bridge.receiving.parsed_notification import IntakeReport, ParsedNotification, RawNotification
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 RULES = """
@@ -47,7 +47,7 @@ PLAIN = Mapper(MappingSettings(), {"default": HOUR}, "default")
 def read_here(source, body, mapper):
     """Parse and map with these rules themselves; give the entries and what is to be told."""
     notification = parse(body)
-    intake = Intake(source, notification, mapper, 1_000)
+    intake = ParsedNotification(source, notification, mapper, 1_000)
     return [intake.map(one) for one in notification.alerts], intake.report
 
 
@@ -78,7 +78,7 @@ def test_a_notification_that_is_opened_elsewhere_has_the_same_entries():
     body = json.dumps(payload(one, {**alert("B"), "labels": {"alertname": "B", "severity": "none"}})).encode()
     opened = RawNotification("east", body, pickle.dumps(MAPPER)).open()
     notification = parse(body)
-    intake = Intake("east", notification, MAPPER, 1_000)
+    intake = ParsedNotification("east", notification, MAPPER, 1_000)
     entries = opened.entries()
     assert [entry.outline is None for entry in entries] == [False, True]
     assert [entry.key for entry in entries] == [("east", alert.fingerprint) for alert in notification.alerts]
