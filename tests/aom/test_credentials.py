@@ -377,7 +377,7 @@ class Secrets:
             self.emulator.use_keys(f"ak-{number}", words["sk"], words["st"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", METHODS)
 async def test_fire_and_clear_through_wrong_secrets_expiry_and_rotation(kind, tmp_path, monkeypatch, capfd):
     """Wrong credentials lose nothing, expired and rotated ones are renewed, and no place shows one."""
     monkeypatch.setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", str(tmp_path / "profile"))
