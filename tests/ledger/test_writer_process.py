@@ -231,7 +231,7 @@ async def test_a_bridge_whose_writer_process_stands_still_says_so_and_serves_on(
         os.kill(writer, signal.SIGSTOP)
         refused, ready = await asyncio.gather(post(url, alert("Refused")), probed(url))
         assert refused == 503
-        assert ready == (503, "aom-bridge is not ready: the ledger does not commit in time\n")
+        assert ready == (503, "aom-bridge is not ready: the ledger did not commit in time\n")
 
         async def is_kept():
             return await post(url, alert("StoredContents")) == 200
