@@ -1,4 +1,4 @@
-"""The ledger: one row for each alarm, and its states; put, claim, settle. SQL stands only in this package."""
+"""The ledger: one row for each alarm, and its states; put, claim, settle. The only package with SQL."""
 
 from bridge.ledger import decisions
 from bridge.ledger.alarm import (

@@ -1,4 +1,4 @@
-"""Starts the ledger writer process anew, in a fresh interpreter; `bridge.ledger.writer.client` does so."""
+"""Entry point of a restarted ledger writer process; `bridge.ledger.writer.client` starts it in a new interpreter."""
 
 from __future__ import annotations
 

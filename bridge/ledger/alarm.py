@@ -1,6 +1,7 @@
-"""One row of the ledger: an alarm, the open-to-cleared episode of one alert; pure values.
+"""The values of the ledger: an alarm (one row, one episode of an alert from firing to cleared), its states, claims.
 
-Times are epoch milliseconds. The words for the states are those of metrics, pages and the command line.
+Times are epoch milliseconds. Metrics, web pages and the command line use the same names for the states. Nothing here
+reads or writes.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ State = Literal["report_due", "reported", "clear_due", "cleared", "rejected", "e
 Action = Literal["report", "clear"]
 Effect = Literal["new", "repeat", "resolved", "orphan", "duplicate", "stale", "dropped"]
 Key = tuple[str, str]
-"""(source, fingerprint): what an alert is; at most one open alarm for each."""
+"""(source, fingerprint): identifies an alert; each alert has at most one open alarm."""
 
 Phase = Literal["retrying", "paused", "not_listed", "refused_once", "confirming", "unseen"]
-"""What the next try of an alarm that waits must know of the last one.
+"""Why an alarm waits for another attempt; the next attempt depends on it.
 
 ``retrying``: AOM could not be reached or did not accept; the alarm waits for its backoff, which ends early when the
-target accepts again. ``paused``: likewise, while the target refuses every alarm in the same way. ``not_listed``: AOM's
-list did not show the alarm yet. ``refused_once``: AOM refused the clear, and its list is asked whether it holds the
-alarm. ``confirming``: AOM accepted the clear while a report was in doubt, and its list is asked again. ``unseen``: AOM
-accepted the alarm and shows it in no list.
+target accepts again. ``paused``: the same, while the target refuses every alarm in the same way. ``not_listed``: AOM's
+list does not contain the alarm yet. ``refused_once``: AOM refused the clear; its list will show whether it holds the
+alarm. ``confirming``: AOM accepted the clear while a report was in doubt; its list will show whether it holds the alarm
+again. ``unseen``: AOM accepted the alarm, but its list does not contain it.
 """
 
 
@@ -40,10 +41,10 @@ class StateInfo:
     """What a state means.
 
     Attributes:
-        action: what an alarm that is due in this state waits for; None: nothing is due in it.
-        is_finished: the bridge will do nothing more with the alarm by itself.
-        may_be_held: AOM may hold the alarm, if it was ever told of it.
-        needs_target: the alarm's target must stay in the configuration: something is, or may yet be, sent to it.
+        action: the action that an alarm in this state waits for when it is due; None: it is never due.
+        is_finished: the bridge does nothing more with the alarm, unless an operator or a new firing changes that.
+        may_be_held: AOM may hold the alarm, if a report of it was ever sent.
+        needs_target: the alarm's target must stay configured, because requests for the alarm may still be sent to it.
     """
 
     action: Action | None
@@ -61,7 +62,7 @@ STATES: Mapping[State, StateInfo] = {
     "expired": StateInfo(None, is_finished=True, may_be_held=False, needs_target=False),
     "discarded": StateInfo(None, is_finished=True, may_be_held=True, needs_target=False),
 }
-"""Every state; `bridge.ledger.transitions` draws how an alarm goes from one to the next."""
+"""Every state; `bridge.ledger.transitions` shows the transitions between them."""
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 EFFECTS: dict[str, tuple[Effect, ...]] = {
@@ -71,12 +72,12 @@ EFFECTS: dict[str, tuple[Effect, ...]] = {
 
 
 def due_states(action: Action) -> tuple[State, ...]:
-    """Return in which states an alarm that is due waits for an action."""
+    """Return the states in which a due alarm waits for an action."""
     return tuple(state for state, info in STATES.items() if info.action == action)
 
 
 def action_of(state: State) -> Action:
-    """Return what an alarm waits for when it is due in a state."""
+    """Return the action that a due alarm in a state waits for."""
     return STATES[state].action or "report"
 
 
@@ -90,9 +91,9 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True):
     """
 
     seq: int
-    """Order of birth; rows of one alert are served in it."""
+    """Ascending in the order in which alarms were added; the alarms of one alert are delivered in this order."""
     id: str
-    """Ours: a hash of source, fingerprint and first ``startsAt``, with ``-n`` where that one is held already."""
+    """The bridge's id: a hash of source, fingerprint and first ``startsAt``; with ``-n`` if that id is used already."""
     source: str
     fingerprint: str
     target: str
@@ -100,23 +101,24 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True):
     severity: str
     event_type: str
     timeout: Millis
-    """After how long without a report AOM clears it by itself."""
+    """AOM clears the alarm by itself after this long without a report."""
     digest: str
-    """Of the event as last mapped: tells whether a repeat changed anything."""
+    """A hash of the event as last mapped; shows whether a repeat changed it."""
     state: State
     is_newest: bool
-    """Of its alert; only the newest one decides what the next arrival is, and only older ones are waited for."""
+    """Whether it is the newest alarm of its alert: only that one decides the effect of the next alert that is received.
+    Delivery of an alarm waits only for older ones of its alert."""
     refresh_due: bool
-    """An open, reported alarm is to be reported once more."""
+    """Whether the alarm, which AOM has accepted, must be reported again."""
     starts_at: Millis
-    """The last received firing's ``startsAt``, as it came."""
+    """``startsAt`` of the last firing received, unchanged."""
     fired_at: Millis
-    """The same, a future one as its time of receipt: what AOM is told."""
+    """The same, but never later than its time of receipt; this start is reported to AOM."""
     newest_starts_at: Millis
     newest_fired_at: Millis
-    """``startsAt`` of the newest firing seen, as it came and capped: what a stale resolve is told by."""
+    """``startsAt`` of the firing with the latest start, unchanged and capped; used to recognise a stale resolve."""
     earliest_at: Millis
-    """The earliest start that AOM may have been told: where a look-up begins."""
+    """The earliest start that may have been reported to AOM; a search in AOM's list begins there."""
     received_at: Millis
     last_seen: Millis
     ends_at: Millis | None = None
@@ -125,46 +127,46 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True):
     first_reported_at: Millis | None = None
     reported_at: Millis | None = None
     reported_starts_at: Millis | None = None
-    """The first and the last time AOM accepted a report, and the ``starts_at`` of the last."""
+    """When AOM accepted the first and the last report, and the ``starts_at`` of the last one."""
     due_since: Millis | None = None
     due_at: Millis | None = None
-    """Since when it waits, and when it is tried next; None when nothing is due. A claim moves ``due_at`` to its end."""
+    """Since when it waits, and when it is sent next; None when nothing is due. A claim sets ``due_at`` to its end."""
     attempts: int = 0
     claimed_by: str | None = None
     doubt_at: Millis | None = None
-    """When the last report of unknown outcome was sent, for this alarm or for an earlier one whose clear has not
-    settled it: AOM may apply it late."""
+    """When the last report with an unknown outcome was sent, for this alarm or an earlier one of its alert: AOM may
+    apply it late. None when there is no doubt."""
     reason: str | None = None
     detail: str | None = None
-    """Why it last failed, for people: a word, and AOM's own text. What the next try must know is ``phase``."""
+    """Why the last attempt failed, for people: a code word, and AOM's text. Decisions use ``phase`` instead."""
     finished_at: Millis | None = None
     first_sent_start: Millis | None = None
     sent_start: Millis | None = None
-    """The start that AOM was told by the first and by the last report that it may have taken."""
+    """The starts in the first and in the last report that AOM has, or may have, accepted."""
     named_ids: str | None = None
-    """The ids under which its clears named it to AOM; as `pack_ids` packs them."""
+    """AOM's ids that its clears have named; packed by `pack_ids`."""
     earlier_ids: str | None = None
-    """The ids that clears of earlier alarms of its alert have named: if AOM's list shows one, that proves nothing."""
+    """AOM's ids that clears of earlier alarms of its alert have named; in AOM's list they are not this alarm."""
     earlier_starts: str | None = None
-    """The starts that AOM was told of earlier alarms of its alert whose clears have perhaps missed them."""
+    """The starts in reports of earlier alarms of its alert whose clears may have missed them."""
     phase: Phase | None = None
-    """While it waits after a try: what the next try must know of that one."""
+    """Why it waits for another attempt; None when it does not."""
 
     @property
     def key(self) -> Key:
-        """What alert this is an alarm of."""
+        """The key of its alert."""
         return self.source, self.fingerprint
 
     @property
     def is_open(self) -> bool:
-        """Whether the alert still fires, as far as we know."""
+        """Whether the alert still fires, as far as the ledger knows."""
         return self.ends_at is None and self.finished_at is None
 
 
 class ArrivedAlert(msgspec.Struct, frozen=True):
-    """One alert on its way into the ledger.
+    """One alert as the receiving side hands it to the ledger.
 
-    ``mapped`` gives what mapping makes of it; a resolve asks only where no row of its own is there.
+    ``mapped`` returns its mapping; for a resolve it is called only if the ledger has no open alarm of the alert.
     """
 
     source: str
@@ -174,19 +176,19 @@ class ArrivedAlert(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> Key:
-        """What alert this is."""
+        """The key of the alert."""
         return self.source, self.alert.fingerprint
 
 
 class AlertContext(msgspec.Struct, frozen=True):
-    """What a row keeps of its webhook: enough to map it anew."""
+    """The part of a webhook that is stored beside a row, so that the alert can be mapped again."""
 
     alert: Alert
     group: Group
 
 
 class StoredContents(msgspec.Struct, frozen=True, array_like=True):
-    """What lies beside a row, as JSON: the event frozen at the fire, today's annotations, the alert and its group."""
+    """The contents stored beside a row, as JSON: the frozen event, the current annotations, the alert and its group."""
 
     event: bytes
     annotations: bytes
@@ -194,7 +196,7 @@ class StoredContents(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MappedAlert(msgspec.Struct, frozen=True, array_like=True):
-    """What mapping made of an alert, as far as its row needs it; ``digest`` is that of the event."""
+    """The mapping of an alert, as its row stores it; ``digest`` is a hash of the event with its annotations."""
 
     target: str
     rule: str
@@ -202,13 +204,13 @@ class MappedAlert(msgspec.Struct, frozen=True, array_like=True):
     event_type: str
     timeout: Millis
     digest: str
-    kept: StoredContents
+    contents: StoredContents
 
 
 class IncomingAlert(msgspec.Struct, frozen=True, array_like=True):
-    """One alert as a put takes it in; it can go to another process.
+    """One alert as a put takes it in; it can be sent to another process.
 
-    ``outline`` is None where a rule drops the alert, and as long as nobody has mapped it (``is_mapped``).
+    ``mapped`` is None if a rule drops the alert, or while the alert is not mapped yet (``is_mapped`` is False).
     """
 
     source: str
@@ -216,27 +218,27 @@ class IncomingAlert(msgspec.Struct, frozen=True, array_like=True):
     status: Status
     starts_at: Millis
     ends_at: Millis | None
-    outline: MappedAlert | None
+    mapped: MappedAlert | None
     is_mapped: bool
 
     @property
     def key(self) -> Key:
-        """What alert this is."""
+        """The key of the alert."""
         return self.source, self.fingerprint
 
 
 class PutReceipt(NamedTuple):
-    """What a put says of one notification: the outcome of each alert, and what its sender wants to hear besides."""
+    """The result of a put for one notification: the effect of each alert, and the packed report of the mapping."""
 
-    outcomes: list[Effect]
-    notes: bytes
+    effects: list[Effect]
+    report: bytes
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """An alarm that one worker holds until the lease ends, with what to do and the event to do it with.
+    """An alarm that one worker holds until the lease ends, with the action and the event to send.
 
-    ``has_successor``: the alert fires again already, and its next alarm waits behind this one. ``was_ahead``: it was
-    due later than any wait allows, for a clock has stepped back or is wrong.
+    ``has_successor``: the alert fires again, and its next alarm waits for this one. ``was_ahead``: it was due later
+    than any wait allows, because a clock has stepped back or is wrong.
     """
 
     alarm: Alarm
@@ -247,12 +249,12 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 _MAX_IDS = 20
-"""Ids of AOM that an alarm keeps; a list that lags shows the last ones."""
+"""The maximum number of AOM's ids stored with an alarm; a list that lags behind shows the last ones."""
 
 
-def pack_ids(*some: Iterable[str]) -> str | None:
-    """Return ids of AOM as a row keeps them: the last ones, each once; None where there is none."""
-    return _packed(chain.from_iterable(some))
+def pack_ids(*groups: Iterable[str]) -> str | None:
+    """Return AOM's ids as a row stores them, as a JSON list: the last `_MAX_IDS`, each once; None if there are none."""
+    return _packed(chain.from_iterable(groups))
 
 
 def unpack_ids(packed: str | None) -> tuple[str, ...]:
@@ -260,9 +262,9 @@ def unpack_ids(packed: str | None) -> tuple[str, ...]:
     return tuple(json.loads(packed)) if packed else ()
 
 
-def pack_starts(*some: Iterable[Millis | None]) -> str | None:
-    """Return starts as a row keeps them, like ids."""
-    return _packed(start for start in chain.from_iterable(some) if start is not None)
+def pack_starts(*groups: Iterable[Millis | None]) -> str | None:
+    """Return starts in the form of `pack_ids`."""
+    return _packed(start for start in chain.from_iterable(groups) if start is not None)
 
 
 def unpack_starts(packed: str | None) -> tuple[Millis, ...]:
@@ -270,12 +272,12 @@ def unpack_starts(packed: str | None) -> tuple[Millis, ...]:
     return tuple(json.loads(packed)) if packed else ()
 
 
-def _packed(some: Iterable[str | Millis]) -> str | None:
-    last = list(dict.fromkeys(some))[-_MAX_IDS:]
+def _packed(values: Iterable[str | Millis]) -> str | None:
+    last = list(dict.fromkeys(values))[-_MAX_IDS:]
     return json.dumps(last) if last else None
 
 
 def alarm_id(key: Key, starts_at: Millis) -> str:
-    """Return our id of an alarm: the same for the same source, fingerprint and start in milliseconds."""
+    """Return the bridge's id of an alarm: the same for the same source, fingerprint and start in milliseconds."""
     text = "\0".join((*key, str(starts_at)))
     return hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]

@@ -1,7 +1,7 @@
 """Copies a SQLite ledger into a file, beside the process that runs on it.
 
-In: an address and a path. Out: how many alarms the copy holds; it is whole, or it is not there. PostgreSQL has tools of
-its own.
+In: an address and a path. Out: a complete copy, or none, and the number of alarms in it. For PostgreSQL its own tools
+(pg_dump) do this.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from bridge.ledger.storage.database import address
 
 
 def back_up(url: str, file: Path) -> int:
-    """Copy the ledger as it is now.
+    """Copy the ledger as it is now; return the number of alarms.
 
     Args:
         url: `store.url`.
-        file: where to; nothing is there yet.
+        file: the new file; it must not exist yet.
 
     Raises:
-        LedgerStartError: there is no such ledger, it is no SQLite file, or the copy cannot be written.
+        LedgerStartError: the ledger does not exist or is not a SQLite file, or the copy cannot be written.
     """
     source = address(url)
     if source.drivername != "sqlite":
-        raise LedgerStartError("this ledger lies in PostgreSQL. Fix: pg_dump.")
+        raise LedgerStartError("this ledger is in PostgreSQL. Fix: use pg_dump.")
     path = Path(source.database or "")
     if not path.exists():
         raise LedgerStartError(f"no ledger is at {path}. Fix: start serve first, or correct store.url.")
@@ -48,7 +48,7 @@ def back_up(url: str, file: Path) -> int:
 
 
 def _copy(path: Path, file: Path) -> int:
-    # Nobody else's to read: alerts' labels may say much.
+    # Readable by the owner only: labels of alerts may be confidential.
     os.close(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
     reading = f"file:{quote(str(path.absolute()))}?mode=ro"
     with (
@@ -56,7 +56,7 @@ def _copy(path: Path, file: Path) -> int:
         contextlib.closing(sqlite3.connect(file)) as target,
     ):
         source.backup(target)
-        # One file: a log beside it would be forgotten when the copy is taken elsewhere.
+        # Without WAL the copy is one file, so no -wal file can be forgotten when the copy is moved.
         target.execute("PRAGMA journal_mode=DELETE")
         (count,) = target.execute("SELECT count(*) FROM alarms").fetchone()
     with file.open("rb") as written:

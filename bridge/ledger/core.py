@@ -1,6 +1,7 @@
-"""What all faces of the ledger share: its transactions, its counts, and who is told of what has become due.
+"""Shared by `Ledger`, `DueAlarms` and `AlarmRecords`: transactions, counts, and listeners for alarms that become due.
 
-In: operations on an open transaction. Out: their results, with the counts kept up to date. It knows no operation.
+In: operations on an open transaction. Out: their results, with the counts kept up to date. It must not know what an
+operation does.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from bridge.ledger.writer.transactions import Transactions
 
 T = TypeVar("T")
 Due = AbstractSet[tuple[str, Action]] | None
-"""Targets and actions for which something is due; None for all."""
+"""Targets and actions for which alarms are due; None for all."""
 
 
 class Core:
     """The transactions, the counts and the listeners of one ledger.
 
     Args:
-        database: where the ledger lies.
+        database: the database of the ledger.
         clock: the time.
         writer: the process that writes, if there is one.
-        max_open: how many unfinished alarms there may be.
+        max_open: the maximum number of unfinished alarms.
 
     Attributes:
-        counts: how many alarms there are; kept with each transaction, and counted anew by `recount`.
-        edits: how often the alarms had been edited when they were counted.
-        counted_at: when that was.
+        counts: how many alarms there are; updated with each transaction, and counted again by `recount`.
+        edits: the number of edits by the command line at the last count.
+        counted_at: the time of the last count.
     """
 
     def __init__(self, database: Database, clock: Clock, writer: WritingProcess | None, max_open: int) -> None:
@@ -58,20 +59,20 @@ class Core:
         return await self.transactions.write(operation)
 
     def on_due(self, listener: Callable[[Due], None]) -> None:
-        """Call ``listener`` in the event loop after each commit that made something due."""
+        """Call ``listener`` in the event loop after each commit that made alarms due."""
         self._on_due.append(listener)
 
     def notify_due(self, due: Due = None) -> None:
-        """Tell the listeners what has become due."""
+        """Call the listeners with the targets and actions for which alarms became due."""
         for listener in self._on_due:
             listener(due)
 
     def count(self, changes: AlarmCounts) -> None:
-        """Change the counts as a transaction has changed the alarms."""
+        """Add the changes that a transaction made to the counts."""
         self.counts.add(changes)
 
     async def recount(self) -> None:
-        """Count anew; if no other process writes, behind the writes under way, so that the counts stay exact."""
+        """Count again; if no other process writes, after the writes in progress, so that the counts stay exact."""
         self.counted_at = self.clock()
         run = self.read if self.database.is_shared else self.write
         self.edits, self.counts = await run(

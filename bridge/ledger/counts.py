@@ -13,7 +13,7 @@ class AlarmCounts:
 
     Attributes:
         states: by state and target.
-        open: those that fire as far as we know, by target and severity.
+        open: alarms whose alerts still fire, by target and severity.
     """
 
     __slots__ = ("open", "states")
@@ -27,28 +27,28 @@ class AlarmCounts:
         self.open: Counter[tuple[str, str]] = Counter(still_open or {})
 
     @classmethod
-    def of(cls, steps: Iterable[tuple[Alarm, Alarm]]) -> AlarmCounts:
-        """Return how the counts change by these steps, each an alarm before and after it."""
-        tally = cls()
-        for before, after in steps:
-            tally.removed(before)
-            tally.added(after)
-        return tally
+    def of(cls, changes: Iterable[tuple[Alarm, Alarm]]) -> AlarmCounts:
+        """Return how the counts differ after these changes, each a pair of an alarm before and after."""
+        counts = cls()
+        for before, after in changes:
+            counts.removed(before)
+            counts.added(after)
+        return counts
 
     def added(self, alarm: Alarm) -> None:
-        """Count an alarm as it is now."""
+        """Add an alarm to the counts."""
         self.states[alarm.state, alarm.target] += 1
         if alarm.is_open:
             self.open[alarm.target, alarm.severity] += 1
 
     def removed(self, alarm: Alarm) -> None:
-        """Count an alarm no longer as it was."""
+        """Remove an alarm from the counts."""
         self.states[alarm.state, alarm.target] -= 1
         if alarm.is_open:
             self.open[alarm.target, alarm.severity] -= 1
 
     def add(self, changes: AlarmCounts) -> None:
-        """Change the counts."""
+        """Add the counts of changes to these."""
         for state, change in changes.states.items():
             self.states[state] += change
         for key, change in changes.open.items():

@@ -1,7 +1,7 @@
-"""What was decided about one alarm: values that can be logged, compared and sent to another process; pure.
+"""The decisions about one alarm: plain values that can be logged, compared and sent to another process.
 
-In: what the delivering half came to. Out: a `Decision`, which `bridge.ledger.transitions.apply` carries out on the
-alarm's row as it is then. A decision says what happened, never which column changes.
+In: the results of delivery. Out: a `Decision`, which `bridge.ledger.transitions.apply` applies to the alarm's row as it
+is at that time. A decision says what happened, and must not say which column changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Reported(msgspec.Struct, frozen=True, tag=True):
     """AOM accepted the alarm's report.
 
     ``sent_starts_at``: the ``startsAt`` of the firing that was reported; ``sent_start``: the start that the report
-    carried; ``in_doubt``: an attempt of the report has an unknown outcome, too: AOM may apply it later.
+    carried; ``in_doubt``: another attempt of the report has an unknown outcome, so AOM may apply it later.
     """
 
     sent_starts_at: Millis
@@ -28,7 +28,7 @@ class Cleared(msgspec.Struct, frozen=True, tag=True):
     """AOM accepted the alarm's clear, or holds the alarm no longer.
 
     ``reason``: why it is finished, if not by an accepted clear; ``named``: the ids that the clear named; ``doubt_at``:
-    since when it is in doubt whether AOM will hold it all the same, which is left to the next alarm of the alert.
+    since when AOM may still apply a late report of it; the next alarm of the alert inherits this doubt.
     """
 
     reason: str | None = None
@@ -37,7 +37,7 @@ class Cleared(msgspec.Struct, frozen=True, tag=True):
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """AOM refused the alarm for good; ``detail`` is in AOM's own words."""
+    """AOM refused the alarm permanently; ``detail`` is AOM's text."""
 
     action: Action
     reason: str
@@ -45,11 +45,11 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Rescheduled(msgspec.Struct, frozen=True, tag=True):
-    """A try decided nothing; the alarm is due again at ``due_at``.
+    """An attempt had no final result; the alarm is due again at ``due_at``.
 
-    ``reason`` and ``detail``: why, for people; ``phase``: what the next try must know; ``in_doubt``: AOM may have taken
-    the report that was sent, or take it later; ``sent_start``: the start that the report carried; ``named``: the ids
-    that the clear named.
+    ``reason`` and ``detail``: why, for people; ``phase``: the same for the next attempt; ``in_doubt``: AOM may have
+    accepted the report that was sent, or may apply it later; ``sent_start``: the start that the report carried;
+    ``named``: the ids that the clear named.
     """
 
     due_at: Millis
@@ -62,9 +62,9 @@ class Rescheduled(msgspec.Struct, frozen=True, tag=True):
 
 
 class Confirming(msgspec.Struct, frozen=True, tag=True):
-    """AOM accepted the clear while it is in doubt whether it will hold the alarm all the same.
+    """AOM accepted the clear, but may still apply a late report of the alarm.
 
-    ``due_at``: when AOM's list is asked again; ``doubt_at``: since when it is in doubt; ``named`` as in `Cleared`.
+    ``due_at``: when AOM's list is read again; ``doubt_at``: since when there is that doubt; ``named``: as in `Cleared`.
     """
 
     due_at: Millis
@@ -80,26 +80,26 @@ class Unreadable(msgspec.Struct, frozen=True, tag=True):
 
 
 class Requeued(msgspec.Struct, frozen=True, tag=True):
-    """A refusal turned out to be the target's fault, not the alarm's: it is due again at ``due_at``."""
+    """The target was the cause of a refusal, not the alarm; the alarm is due again at ``due_at``."""
 
     action: Action
     due_at: Millis
 
 
 class Doubtful(msgspec.Struct, frozen=True, tag=True):
-    """AOM may have taken a report of this alert, sent at ``doubt_at``, whose claim was lost."""
+    """AOM may have accepted a report of this alert, sent at ``doubt_at``, whose claim was lost."""
 
     doubt_at: Millis
 
 
 class DoubtCleared(msgspec.Struct, frozen=True, tag=True):
-    """A look into AOM has ended every doubt about the alarm that is older than ``before``."""
+    """A search in AOM's list has ended every doubt about the alarm that is older than ``before``."""
 
     before: Millis
 
 
 class DoubtPulledBack(msgspec.Struct, frozen=True, tag=True):
-    """The time of a doubt lies ahead, since a clock has stepped back: it is moved to now."""
+    """The time of a doubt is in the future, because a clock has stepped back; it is set to now."""
 
 
 Decision = (

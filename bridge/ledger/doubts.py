@@ -1,7 +1,7 @@
-"""What AOM was told of an alarm, and what of it is not settled: doubts, starts and ids; pure.
+"""The requests sent to AOM for an alarm whose effect is not certain: doubts, starts and ids; pure functions.
 
-In: an alarm, and what was sent for it. Out: the alarm with that, or what it leaves to the next alarm of its alert. When
-a doubt is over, and what is done then, is decided where AOM's list is looked at.
+In: an alarm, and what was sent for it. Out: the alarm that records it, or what the next alarm of its alert inherits.
+When a doubt ends is not decided here, but where AOM's list is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bridge.ledger.alarm import Alarm, pack_ids, pack_starts, unpack_ids, unpack
 
 
 def told(alarm: Alarm, sent_start: Millis | None, *, in_doubt: bool, now: Millis) -> Alarm:
-    """Return the alarm after a report that AOM has taken, or may have taken."""
+    """Return the alarm after a report that AOM has, or may have, accepted."""
     alarm = replace(alarm, doubt_at=now if in_doubt else alarm.doubt_at)
     if sent_start is None:
         return alarm
@@ -24,27 +24,27 @@ def told(alarm: Alarm, sent_start: Millis | None, *, in_doubt: bool, now: Millis
 
 
 def named_ids(alarm: Alarm, ids: Sequence[str]) -> str | None:
-    """Return the ids that clears of the alarm have named, with those of one more clear."""
+    """Return the ids that clears of the alarm have named, and those of one more clear; packed."""
     return pack_ids(unpack_ids(alarm.named_ids), ids) if ids else alarm.named_ids
 
 
 def left_ids(alarm: Alarm) -> str | None:
-    """Return the ids that the next alarm of the alert must not take for its own."""
+    """Return the ids that do not belong to the next alarm of the alert; packed."""
     if alarm.named_ids is None:
         return alarm.earlier_ids
     return pack_ids(unpack_ids(alarm.earlier_ids), unpack_ids(alarm.named_ids))
 
 
 def left_starts(alarm: Alarm) -> str | None:
-    """Return the starts under which AOM may still show this alarm, or one that it has inherited its doubt from."""
+    """Return the starts under which AOM may still list this alarm, or one whose doubt it has inherited; packed."""
     if alarm.doubt_at is None:
         return None
-    told = (alarm.fired_at, alarm.earliest_at) if alarm.sent_start is None else ()
-    return pack_starts(unpack_starts(alarm.earlier_starts), (alarm.first_sent_start, alarm.sent_start, *told))
+    fired = (alarm.fired_at, alarm.earliest_at) if alarm.sent_start is None else ()
+    return pack_starts(unpack_starts(alarm.earlier_starts), (alarm.first_sent_start, alarm.sent_start, *fired))
 
 
 def cleared(last: Alarm, before: Millis) -> Alarm:
-    """Return the open alarm of an alert after a look into AOM has ended the doubts about it that are older."""
+    """Return the alarm of an alert after a search in AOM's list has ended doubts older than ``before``."""
     is_settled = last.state == "reported" and last.is_open
     if not is_settled or last.doubt_at is None or last.doubt_at > before:
         return last
@@ -52,7 +52,7 @@ def cleared(last: Alarm, before: Millis) -> Alarm:
 
 
 def pulled_back(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm without times that lie ahead: a clock has stepped back since they were written."""
+    """Return the alarm with future times set to now: a clock has stepped back since they were written."""
     names = ("doubt_at", "first_reported_at", "reported_at")
     ahead = {name: now for name in names if (getattr(alarm, name) or 0) > now}
     return replace(alarm, **ahead) if ahead else alarm

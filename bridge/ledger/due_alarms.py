@@ -1,7 +1,7 @@
-"""The delivering half's face of the ledger: due alarms are claimed here, and what was decided about them is settled.
+"""The ledger as delivery sees it: claims due alarms, and settles the decisions about them.
 
-In: targets, actions, claims and decisions. Out: claims. One holder for each alarm at a time, and of each alert strictly
-the oldest unfinished alarm first.
+In: targets, actions, claims and decisions. Out: claims. Each alarm has one holder at a time, and of each alert only the
+oldest unfinished alarm is claimed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bridge.log import logger
 
 _MAX_RETRIED_AT_ONCE = 1_000
 _MAX_DECODED_IN_A_ROW = 10
-"""Claimed alarms whose events are decoded before webhooks are served again."""
+"""The number of events decoded before the event loop serves webhooks again."""
 
 _log = logger("ledger")
 
@@ -42,7 +42,7 @@ class DueAlarms:
         self._lease = lease
 
     def on_due(self, listener: Callable[[Due], None]) -> None:
-        """Call ``listener`` in the event loop after each commit that made something due, with what: None for all."""
+        """Call ``listener`` in the event loop after each commit that made alarms due; None: of every target."""
         self._core.on_due(listener)
 
     async def claim(
@@ -50,7 +50,7 @@ class DueAlarms:
     ) -> list[Claim]:
         """Take up to ``limit`` alarms of a target that are due for an action, until the lease ends.
 
-        What is due later than in ``longest_wait`` or a lease is due now: the clock has stepped back.
+        An alarm that is due later than both ``longest_wait`` and a lease is claimed, too: the clock has stepped back.
         """
         now = self._core.clock()
         taken = await self._core.transactions.write(
@@ -65,7 +65,7 @@ class DueAlarms:
                 horizon=now + max(self._lease, longest_wait),
             ),
             limit,
-            is_durable=False,  # a claim that is lost is taken again
+            is_durable=False,  # after a crash a lost claim is made again
             can_travel=True,
         )
         return await self._decoded(list(taken), action)
@@ -82,12 +82,14 @@ class DueAlarms:
                 unreadable.append(Settlement(item.alarm, Unreadable(detail)))
                 alarm = item.alarm
                 _log.error("alarm rejected", id=alarm.id, target=alarm.target, reason="unreadable", detail=detail)
-        with contextlib.suppress(LedgerUnavailableError):  # then they are claimed, and found unreadable, once more
+        with contextlib.suppress(
+            LedgerUnavailableError
+        ):  # then they stay claimed, and are found unreadable again later
             await self.settle(unreadable)
         return claims
 
     async def settle(self, settlements: Sequence[Settlement]) -> set[int]:
-        """Carry out what was decided about the alarms of one claim; return the numbers of those that it still held."""
+        """Apply the decisions about the alarms of one claim; return the numbers of those that the claim still held."""
         if not settlements:
             return set()
         holder = settlements[0].alarm.claimed_by or ""
@@ -95,7 +97,7 @@ class DueAlarms:
         settled = await self._core.transactions.write(
             partial(claim_operations.settle, holder=holder, decisions=decisions, now=self._core.clock()),
             len(settlements),
-            is_durable=False,  # a settle that is lost repeats the push, as a crash just before it does
+            is_durable=False,  # a lost settle repeats the push, as after a crash just before it
             can_travel=True,
         )
         self._core.count(settled.changes)
@@ -104,18 +106,18 @@ class DueAlarms:
         return settled.seqs
 
     async def release(self, holder: str) -> None:
-        """Make due again what a worker that has stopped still holds; ``holder`` is how its claims' names begin."""
+        """Make alarms due again that a stopped worker still holds; ``holder``: the prefix of its claims' names."""
         await self._core.write(partial(claim_operations.release, holder=holder, now=self._core.clock()))
 
     async def mark_doubtful(self, keys: Sequence[Key]) -> None:
-        """Note that AOM may have taken a push whose claim was lost: what has been cleared since is looked up again."""
+        """Mark alerts whose claim was lost while AOM may have accepted the push; a cleared one is looked up again."""
         await self._change_newest(keys, Doubtful(self._core.clock()))
         self._core.notify_due()
 
     async def doubtful_alarms(self, target: str, before: Millis, limit: int) -> list[Claim]:
-        """Return open alarms of a target with doubts older than that, with the events to clear others like them.
+        """Return open alarms of a target with doubts older than ``before``, and the events to clear their duplicates.
 
-        The time of a doubt that lies ahead is moved to now, since the clock has stepped back; it is looked at later.
+        A doubt with a future time is set to now, because the clock has stepped back, and is returned later.
         """
         now = self._core.clock()
         doubtful = await self._core.read(
@@ -127,15 +129,15 @@ class DueAlarms:
         return [claim for claim in doubtful if claim.alarm not in ahead]
 
     async def clear_doubt(self, alarms: Sequence[Alarm], before: Millis) -> None:
-        """Note that a look into AOM has ended the doubts about these alarms that are older than that."""
+        """Note that a search in AOM's list has ended doubts older than ``before`` about these alarms."""
         await self._change_alarms(alarms, DoubtCleared(before))
 
     async def requeue(self, alarms: Sequence[Alarm], action: Action, due_at: Millis) -> None:
-        """Make rejected alarms due again whose refusal was their target's fault."""
+        """Make rejected alarms due again whose target, and not the alarm, was the cause of the refusal."""
         await self._change_alarms(alarms, Requeued(action, due_at))
 
     async def retry_now(self, target: str, action: Action) -> int:
-        """Make due at once, the oldest first, what waits only because the target did not accept; return how many."""
+        """Make alarms due now that wait only because the target did not accept, the oldest first; return how many."""
         now, total = self._core.clock(), 0
         while True:
             count = await self._core.write(
@@ -150,7 +152,7 @@ class DueAlarms:
         return await self._core.read(lambda connection: queries.next_due(connection, target, action))
 
     async def waiting_since(self, targets: Iterable[str]) -> dict[str, Millis | None]:
-        """Return since when the longest waiting alarm of each target is due."""
+        """Return since when the longest waiting alarm of each target has been due."""
         names = tuple(targets)
         return await self._core.read(lambda c: {name: queries.waiting_since(c, name) for name in names})
 

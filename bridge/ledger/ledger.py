@@ -1,11 +1,12 @@
-"""The ledger: the only meeting point of the two halves of the bridge.
+"""The ledger: the only connection between the receiving and the delivering half of the bridge.
 
-In: `put` from the receiving half, claims and decisions from the delivering one. Out: effects, claims, counts. Promises:
+In: `put` from the receiving half, claims and decisions from the delivering half. Out: effects, claims, counts. Its
+promises:
 
-- `put` returns after the commit (fsynced), or raises and has kept nothing of that notification;
-- arrivals of an alert are applied in the order in which `put` was called, across replicas in that of their commits;
-- one holder for each alarm at a time, and of each alert strictly the oldest unfinished alarm first;
-- counts are kept with each transaction, not counted when they are asked for.
+- `put` returns after the commit (fsynced), or raises and has stored nothing of that notification;
+- changes to an alert are applied in the order in which `put` was called, across replicas in the order of the commits;
+- each alarm has one holder at a time, and of each alert only the oldest unfinished alarm is claimed;
+- counts are updated with each transaction, and not queried when they are read.
 """
 
 from __future__ import annotations
@@ -37,26 +38,26 @@ from bridge.ledger.writer.messages import IncomingNotification, IncomingNotifica
 from bridge.log import logger
 
 _WATCH_PAUSE: Millis = SECOND
-"""How often the ledger looks for edits by the command line, and does a step of upkeep."""
+"""The interval at which the ledger looks for edits by the command line, and does a step of upkeep."""
 
 _RECOUNT_PAUSE: Millis = 15 * SECOND
-"""How often counts are taken anew where other replicas change them too."""
+"""The interval at which alarms are counted again where other replicas change them, too."""
 
 _log = logger("ledger")
 
 
 class Ledger:
-    """Keeps every alarm durably.
+    """Stores every alarm durably.
 
     Args:
         settings: the `store:` section.
-        reassert_after: for each target, after how long a repeat is reported again.
+        reassert_after: for each target: a repeat is reported again when the last accepted report is at least this old.
         clock: the time.
-        writer: the process that writes, if there is one.
+        writer: the ledger writer process, if there is one.
 
     Attributes:
-        due: due alarms, for the delivering half.
-        records: alarms as people list, show and edit them.
+        due: due alarms, for delivery.
+        records: for listing, showing and editing alarms.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Ledger:
         self._watcher: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Lock, migrate, and make due again what an earlier process held.
+        """Lock and migrate the database, and make alarms due again that an earlier process held.
 
         Raises:
             LedgerStartError: the ledger cannot be used; the text names the fix.
@@ -101,11 +102,11 @@ class Ledger:
         self._watcher = asyncio.create_task(self._watch(), name="ledger-watch")
 
     def hurry(self, seconds: float) -> None:
-        """Give up whatever makes no progress for a part of this many seconds, since the bridge stops."""
+        """Abort operations that make no progress for a part of this many seconds; the bridge is stopping."""
         self._core.transactions.hurry(seconds)
 
     async def close(self) -> None:
-        """Finish what was put, then close; puts from now on are refused."""
+        """Finish the puts in progress, then close; later puts are refused."""
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
@@ -114,7 +115,7 @@ class Ledger:
 
     @property
     def has_writer(self) -> bool:
-        """Whether puts run in a process of their own."""
+        """Whether puts run in the ledger writer process."""
         return self._core.transactions.has_writer
 
     @property
@@ -123,7 +124,7 @@ class Ledger:
         return self._core.database.location
 
     def _check_targets(self) -> None:
-        """Refuse to start without a target that still has alarms: they, and all behind them, would wait for ever."""
+        """Refuse to start if an unfinished alarm's target is not configured: its alert would wait for ever."""
         for (state, target), count in self.counts().items():
             if count and not STATES[state].is_finished and target not in self._reassert_after:
                 text = f"the ledger holds {count} alarm(s) {state} of target {target!r}, which is not configured"
@@ -134,22 +135,22 @@ class Ledger:
         self._on_expired.append(listener)
 
     async def put(self, notification: IncomingNotification, is_wanted: Callable[[], bool] = lambda: True) -> PutReceipt:
-        """Keep the alerts of one notification; the effects are in its order.
+        """Store the alerts of one notification; the effects are in their order.
 
         Args:
             notification: the notification.
-            is_wanted: asked just before the transaction; False leaves the notification out.
+            is_wanted: called just before the transaction; False leaves the notification out.
 
         Raises:
-            PayloadError: it is no notification.
+            PayloadError: it is not a valid notification.
             LedgerFullError: it would have added an alarm to a full ledger.
-            AbandonedError: it was no longer wanted.
+            AbandonedError: ``is_wanted`` returned False.
             LedgerUnavailableError: the transaction failed or was not committed within 8 s, or the ledger is closing.
         """
         return await self._group.put(notification, is_wanted)
 
     async def probe(self) -> None:
-        """Write for real, in the way a put does.
+        """Commit a small write on the same path as a put.
 
         Raises:
             LedgerUnavailableError: the ledger cannot commit now.
@@ -165,20 +166,20 @@ class Ledger:
         return self._core.counts.open
 
     async def size(self) -> int:
-        """Return how many bytes it takes in its database."""
+        """Return the ledger's size in its database, in bytes."""
         return await self._core.read(self._core.database.size)
 
     def needing_target(self, target: str) -> int:
-        """Return how many alarms need a target to stay configured: what was rejected may still need a clear."""
+        """Return how many alarms need a target to stay configured; also rejected ones, which may still need a clear."""
         counts = self.counts().items()
         return sum(count for (state, name), count in counts if name == target and STATES[state].needs_target)
 
     def reconfigure(self, reassert_after: Mapping[str, Millis]) -> None:
-        """Judge repeats by these times from now on."""
+        """Use these times for repeats from now on."""
         self._reassert_after = reassert_after
 
     async def upkeep(self) -> None:
-        """Do one step of upkeep: expire what AOM has cleared by age, purge what is history, give space back.
+        """Do one step of upkeep: expire alarms that AOM has cleared by age, purge old finished ones, free disk space.
 
         Raises:
             LedgerUnavailableError: the ledger cannot commit now.
@@ -191,15 +192,15 @@ class Ledger:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_PAUSE / 1000)
-            with contextlib.suppress(LedgerUnavailableError):  # puts and probes say so
+            with contextlib.suppress(LedgerUnavailableError):  # puts and probes report it
                 await self._replica_clock.follow()
                 await self._look_for_edits()
                 await self.upkeep()
-                if self._core.database.is_log_long():  # claims and settles do not copy it back
+                if self._core.database.is_log_long():  # claims and settles do not checkpoint it, a probe does
                     await self.probe()
 
     def _after_restart(self) -> None:
-        """Use a new writer process; what the last one was doing may have been kept, so count anew."""
+        """Use a new writer process; the last transaction of the previous one may be committed, so count again."""
         self._core.edits = -1
         self._group.go()
 
@@ -217,15 +218,15 @@ class Ledger:
         parameters = PutParameters(self._reassert_after, self._core.remaining(), self._clock())
         group = IncomingNotifications(notifications)
         result = await self._core.transactions.write(
-            partial(put, parcels=group, terms=parameters),
+            partial(put, notifications=group, parameters=parameters),
             sum(notification.rows for notification in group),
             can_travel=True,
-            otherwise=partial(put_one_by_one, parcels=group, terms=parameters),
+            otherwise=partial(put_one_by_one, notifications=group, parameters=parameters),
         )
         self._core.count(result.changes)
         self._rare_repeats.warn(result.rare)
         asyncio.get_running_loop().call_soon(self._core.notify_due, result.due)
-        return list(starmap(_receipt, zip(result.outcomes, result.notes, strict=True)))
+        return list(starmap(_receipt, zip(result.effects, result.reports, strict=True)))
 
 
 def _receipt(effects: list[Effect] | BridgeError, report: bytes) -> PutReceipt | BridgeError:

@@ -1,7 +1,7 @@
-"""A ledger without a running bridge of its own: lists, shows and edits alarms beside the process that runs on it.
+"""Lists, shows and edits alarms from the command line, whether or not a bridge is running on the ledger.
 
-In: `store.url`. Out: `AlarmView`s, and what each edit did. For commands; a running bridge notices the edits within a
-second, and logs them.
+In: `store.url`. Out: `AlarmView`s, and the result of each edit. A running bridge notices the edits within a second, and
+logs them. It must not be used by the bridge itself.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class OfflineLedger:
             return queries.listing(connection, chosen)
 
     def newest(self, limit: int | None) -> Iterator[AlarmView]:
-        """Yield alarms, the newest first, as many as that or all; as `list`, without holding them all."""
+        """Yield up to ``limit`` alarms or all, the newest first; like `list`, but reads them in pages."""
         before, remaining = None, limit
         with looking_at(self._url) as connection:
             while remaining is None or remaining > 0:
@@ -53,10 +53,10 @@ class OfflineLedger:
                 remaining = None if remaining is None else remaining - len(views)
 
     def show(self, name: str) -> AlarmView:
-        """Return one alarm, named by its id, the beginning of it, or its alert's fingerprint.
+        """Return one alarm, named by its id, a prefix of it, or its alert's fingerprint.
 
         Raises:
-            UnknownAlarmError: no alarm is meant, or several are.
+            UnknownAlarmError: no alarm has this name, or several have.
             LedgerUnavailableError: there is no ledger, or it cannot be read.
         """
         with looking_at(self._url) as connection:
@@ -67,7 +67,7 @@ class OfflineLedger:
 
         Raises:
             LedgerUnavailableError: there is no ledger, or it cannot be written.
-            LedgerStartError: it is of another version.
+            LedgerStartError: its schema is of another version.
         """
         with editing(self._url) as engine, engine.begin() as connection:
             now = self._clock()
@@ -76,7 +76,7 @@ class OfflineLedger:
         return results
 
     def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew) -> Iterator[Edited]:
-        """Retry every rejected alarm, of one target or source if named; yield each as its transaction ends."""
+        """Retry every rejected alarm, of one target or source if given; yield each once it is committed."""
         after = 0
         with editing(self._url) as engine:
             while True:

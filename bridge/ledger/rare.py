@@ -1,6 +1,6 @@
-"""Repeats that come so late that AOM may have cleared their alarm by age: warns once for each target.
+"""Warns once for each target if repeats are so rare that AOM may clear an alarm by age while its alert fires.
 
-In: what a put saw. Out: a line of the log with the fix.
+In: the gaps that puts saw. Out: a log line with the fix.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _log = logger("ledger")
 
 
 class RareRepeats:
-    """Knows which targets have been warned of."""
+    """Remembers the targets about which it has warned."""
 
     def __init__(self) -> None:
         self._warned: set[str] = set()
 
     def warn(self, rare: Mapping[str, Millis]) -> None:
-        """Warn of targets whose open alarms were repeated only after so long."""
+        """Warn of these targets, given the gap between two firings of an open alarm."""
         for target, gap in rare.items():
             if target not in self._warned:
                 self._warned.add(target)

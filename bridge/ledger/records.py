@@ -1,6 +1,6 @@
-"""The face of the ledger for people and programs that look at alarms and edit them while the bridge runs.
+"""The ledger as the web API sees it: lists, shows and edits alarms while the bridge runs.
 
-In: filters, names of alarms, edits. Out: `AlarmView`s and, for each edit, what was done as a sentence.
+In: filters, names of alarms, edits. Out: `AlarmView`s and, for each edit, a sentence that says what was done.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class AlarmRecords:
         return await self._core.read(lambda connection: queries.listing(connection, chosen))
 
     async def show(self, name: str) -> AlarmView:
-        """Return one alarm, named by its id, the beginning of it, or its alert's fingerprint.
+        """Return one alarm, named by its id, a prefix of it, or its alert's fingerprint.
 
         Raises:
-            UnknownAlarmError: no alarm is meant, or several are.
+            UnknownAlarmError: no alarm has this name, or several have.
             LedgerUnavailableError: the ledger does not answer.
         """
         return await self._core.read(lambda connection: queries.show(connection, name))
@@ -54,7 +54,7 @@ class AlarmRecords:
         return results
 
     async def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew) -> Sequence[Edited]:
-        """Retry every rejected alarm, of one target or source if named."""
+        """Retry every rejected alarm, of one target or source if given."""
         results: Sequence[Edited] = []
         after = 0
         while seqs := await self._core.read(partial(rejected, target=target, source=source, after=after)):

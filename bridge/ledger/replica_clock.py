@@ -1,7 +1,7 @@
-"""Keeps a replica's clock equal to that of the database that it shares with others.
+"""Keeps a replica's clock equal to that of the shared database.
 
-In: the database's time, asked for every second. Out: the process's `SharedClock` shows it, and a warning where its own
-clock is far from it. A file has no time, and there the clock stays as it is.
+In: the database's time, read every second. Out: the process's `SharedClock` follows it, and a warning is logged when
+the machine's clock differs much. SQLite has no time of its own; there the clock is not changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bridge.clock import SECOND, Clock, Millis, SharedClock, format_duration
 from bridge.log import logger
 
 MAX_UNTOLD_MS: Millis = 5 * SECOND
-"""A clock that is off by more is warned of."""
+"""A warning is logged for a clock that differs by more."""
 
 _log = logger("ledger")
 
@@ -24,8 +24,8 @@ class ReplicaClock:
 
     Args:
         clock: this process's clock; followed if it is a `SharedClock`.
-        read: runs one read.
-        now: gives the database's time on an open transaction; None where it has none.
+        read: runs a read transaction.
+        now: returns the database's time on an open transaction; None if it has none.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class ReplicaClock:
         self._is_told = False
 
     async def follow(self) -> None:
-        """Take the database's time.
+        """Read the database's time and set the clock.
 
         Raises:
-            LedgerUnavailableError: it does not answer; the clock counts from the last time.
+            LedgerUnavailableError: it does not answer; the clock continues from the last time read.
         """
         clock = self._clock
         if not isinstance(clock, SharedClock):

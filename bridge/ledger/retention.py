@@ -1,7 +1,7 @@
-"""Retention: expires and purges alarms step by step, between the webhooks' transactions.
+"""Retention: expires and purges alarms in small steps, between the transactions of webhooks.
 
-In: the time. Out: open alarms that AOM has cleared by age are finished, and finished ones that are
-older than `history` are deleted. What is due and what is in doubt is never touched.
+In: the time. Out: open alarms that AOM has cleared by age are finished, and alarms that finished longer than `history`
+ago are deleted. An alarm that is due must not be touched.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from bridge.ledger.operations import purge
 from bridge.log import logger
 
 _PAUSE_SECONDS = 0.02
-"""Between two steps of a purge: the webhooks' transactions come first."""
+"""The pause between two steps of a purge, in which transactions of webhooks run."""
 
 _log = logger("ledger")
 
 
 class Retention:
-    """Expires and purges.
+    """Expires and purges alarms.
 
     Args:
         core: the ledger's.
-        history: for how long finished alarms are kept.
+        history: how long finished alarms are stored.
     """
 
     def __init__(self, core: Core, *, history: Millis) -> None:
@@ -62,7 +62,7 @@ class Retention:
         self._core.count(changes)
         for alarm in expired:
             _log.warning(
-                "alarm expired: no firing of it has come for so long that AOM has cleared it by age",
+                "alarm expired: its last firing is so old that AOM has cleared it by age",
                 id=alarm.id,
                 target=alarm.target,
                 fingerprint=alarm.fingerprint,

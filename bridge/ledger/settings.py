@@ -1,4 +1,4 @@
-"""The `store:` section of the configuration file: where the ledger lies and how much it may hold."""
+"""The `store:` section of the configuration file: the ledger's database and its limits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from bridge.typed_yaml.scalars import DurationField, Scalar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSettings:
-    """Where the ledger lies and how much it may hold.
+    """The ledger's database and its limits.
 
     ``url``: ``sqlite:///FILE``, relative to the working directory, or ``sqlite:////ABSOLUTE/FILE``, or
     ``postgresql://USER@HOST/DATABASE`` for several replicas; it may carry a password.
-    ``lease``: how long a claimed alarm stays with its holder before another one may take it.
+    ``lease``: how long a worker holds a claimed alarm before another worker may claim it.
     """
 
     url: Annotated[str, Scalar(str, "text", conceal=conceal_url)] = field(default="sqlite:///aom-bridge.db", repr=False)
@@ -28,24 +28,24 @@ class LedgerSettings:
     lease: DurationField = 1 * MINUTE
 
     def problems(self) -> list[tuple[str, str]]:
-        """Return what is wrong with the section: pairs of the key and the sentence."""
-        found = []
+        """Return the problems of the section: pairs of the key and the sentence."""
+        problems = []
         try:
             read_url(self.url)
         except ValueError as error:
-            found.append(("url", f"{error}. Fix: {ADDRESSES}."))
+            problems.append(("url", f"{error}. Fix: {ADDRESSES}."))
         if self.max_open < 1:
-            found.append(("max_open", "it must be at least 1. Fix: such as 1000000."))
+            problems.append(("max_open", "it must be at least 1. Fix: such as 1000000."))
         if self.lease < 10 * SECOND:
-            found.append(("lease", "it must be at least 10s, twice what a request may take. Fix: such as 60s."))
-        return found
+            problems.append(("lease", "it must be at least 10s, twice what a request may take. Fix: such as 60s."))
+        return problems
 
     def missing(self) -> list[tuple[str, str]]:
-        """Return what a ledger's file lacks here: pairs of the key and the sentence."""
+        """Return why the ledger's file cannot be created here: pairs of the key and the sentence."""
         try:
             file = file_of(self.url)
         except ValueError:
-            return []  # `problems` tells it
+            return []  # `problems` reports it
         if file is None:
             return []
         folder = file.parent

@@ -1,7 +1,8 @@
-"""How an arrival, a decision or an edit changes a row of the ledger; pure, each function one row of the table.
+"""How an incoming alert, a decision or an edit changes an alarm; pure functions, one for each transition.
 
-In: the last alarm of an alert, what came in, and the time. Out: the alarm as it is afterwards. Nothing here reads
-or writes. A row that a worker holds is scheduled by that worker's settle, and never while it is held.
+In: the newest alarm of an alert, the incoming alert or the decision, and the time. Out: the alarm afterwards. Nothing
+here reads or writes the database. While a worker holds a claim on an alarm, its due time does not change: the settle
+of that worker sets it.
 
     report_due ──accepted──▶ reported ──has ends_at──▶ clear_due ──accepted──▶ cleared
          └────────── refused for good ──▶ rejected ◀──────┘       reported ─▶ expired
@@ -43,62 +44,63 @@ from bridge.ledger.decisions import (
 from bridge.ledger.doubts import left_ids, left_starts, named_ids, told
 
 EXPIRY_GRACE: Millis = HOUR
-"""After its timeout an alarm stays open for so long here: AOM's clock and its sweep are not ours."""
+"""An alarm expires this long after its timeout: AOM's clock may differ, and AOM clears by age with a delay."""
 
 INHERITED_FOR: Millis = HOUR
-"""So long after its end an alarm leaves to the next one of its alert what is not settled: no list lags for longer."""
+"""A new alarm inherits doubt, ids and starts from one of its alert that finished less than this time ago: AOM's list
+lags behind by less than that."""
 
 
-def dated(last: Alarm | None, entry: IncomingAlert, now: Millis) -> IncomingAlert:
-    """Return the entry with a start: without one, it is that of the alarm that is open, or else the time of receipt."""
-    if entry.starts_at > ZERO_TIME:
-        return entry
+def dated(last: Alarm | None, incoming: IncomingAlert, now: Millis) -> IncomingAlert:
+    """Return the alert with a ``starts_at``; if it has none, that of its open alarm, or else the time of receipt."""
+    if incoming.starts_at > ZERO_TIME:
+        return incoming
     is_known = last is not None and (last.is_open or _rejected_and_firing(last))
-    return replace(entry, starts_at=last.newest_starts_at if last is not None and is_known else now)
+    return replace(incoming, starts_at=last.newest_starts_at if last is not None and is_known else now)
 
 
-def fire(last: Alarm | None, entry: IncomingAlert) -> Effect:
-    """Say what a firing alert is to the last alarm of its kind."""
+def fire(last: Alarm | None, incoming: IncomingAlert) -> Effect:
+    """Return the effect of a firing alert, given the newest alarm of the same alert."""
     if last is not None and (last.is_open or _rejected_and_firing(last)):
         return "repeat"
-    return "new" if entry.outline is not None else "dropped"
+    return "new" if incoming.mapped is not None else "dropped"
 
 
-def resolve(last: Alarm | None, entry: IncomingAlert, now: Millis) -> Effect:
-    """Say what a resolved alert is to the last alarm of its kind."""
-    ends_at = end_of(entry, now)
+def resolve(last: Alarm | None, incoming: IncomingAlert, now: Millis) -> Effect:
+    """Return the effect of a resolved alert, given the newest alarm of the same alert."""
+    ends_at = end_of(incoming, now)
     if last is not None and last.is_open:
-        stale = ends_at <= last.newest_fired_at and entry.starts_at != last.newest_starts_at
+        stale = ends_at <= last.newest_fired_at and incoming.starts_at != last.newest_starts_at
         return "stale" if stale else "resolved"
     if last is not None and _rejected_and_firing(last):
         return "resolved"
     if last is not None and last.ends_at is not None and ends_at <= last.ends_at:
         return "duplicate"
-    return "orphan" if entry.outline is not None else "dropped"
+    return "orphan" if incoming.mapped is not None else "dropped"
 
 
 def born(
-    entry: IncomingAlert, outline: MappedAlert, *, seq: int, alarm_id: str, now: Millis, last: Alarm | None = None
+    incoming: IncomingAlert, mapped: MappedAlert, *, seq: int, alarm_id: str, now: Millis, last: Alarm | None = None
 ) -> Alarm:
-    """Return a new alarm: `report_due` for a firing, `clear_due` for an orphan resolve; ``last`` is the one before."""
-    fired_at = min(entry.starts_at, now)
+    """Return a new alarm: `report_due` for a firing, `clear_due` for an orphan resolve; ``last``: the previous one."""
+    fired_at = min(incoming.starts_at, now)
     alarm = Alarm(
         seq=seq,
         id=alarm_id,
-        source=entry.source,
-        fingerprint=entry.fingerprint,
-        target=outline.target,
-        rule=outline.rule,
-        severity=outline.severity,
-        event_type=outline.event_type,
-        timeout=outline.timeout,
-        digest=outline.digest,
+        source=incoming.source,
+        fingerprint=incoming.fingerprint,
+        target=mapped.target,
+        rule=mapped.rule,
+        severity=mapped.severity,
+        event_type=mapped.event_type,
+        timeout=mapped.timeout,
+        digest=mapped.digest,
         state="report_due",
         is_newest=True,
         refresh_due=False,
-        starts_at=entry.starts_at,
+        starts_at=incoming.starts_at,
         fired_at=fired_at,
-        newest_starts_at=entry.starts_at,
+        newest_starts_at=incoming.starts_at,
         newest_fired_at=fired_at,
         earliest_at=fired_at,
         received_at=now,
@@ -109,29 +111,29 @@ def born(
     if last is not None and last.finished_at is not None and now - last.finished_at < INHERITED_FOR:
         starts = left_starts(last)
         alarm = replace(alarm, doubt_at=last.doubt_at, earlier_ids=left_ids(last), earlier_starts=starts)
-    if entry.status == "firing":
+    if incoming.status == "firing":
         return alarm
-    orphan = replace(alarm, state="clear_due", ends_at=end_of(entry, now), resolved_at=now)
+    orphan = replace(alarm, state="clear_due", ends_at=end_of(incoming, now), resolved_at=now)
     return orphan if orphan.event_type == "alarm" else _finish(orphan, "cleared", now)
 
 
-def repeat(last: Alarm, entry: IncomingAlert, *, reassert_after: Millis, now: Millis) -> Alarm:
-    """Return the alarm after one more firing of its alert."""
-    fired_at = min(entry.starts_at, now)
-    alarm = replace(last, last_seen=now, starts_at=entry.starts_at, fired_at=fired_at)
+def repeat(last: Alarm, incoming: IncomingAlert, *, reassert_after: Millis, now: Millis) -> Alarm:
+    """Return the alarm after its alert has fired once more."""
+    fired_at = min(incoming.starts_at, now)
+    alarm = replace(last, last_seen=now, starts_at=incoming.starts_at, fired_at=fired_at)
     alarm = replace(alarm, earliest_at=min(last.earliest_at, fired_at))
     if fired_at >= last.newest_fired_at:
-        alarm = replace(alarm, newest_starts_at=entry.starts_at, newest_fired_at=fired_at)
+        alarm = replace(alarm, newest_starts_at=incoming.starts_at, newest_fired_at=fired_at)
     if not last.is_open:
-        return _mapped_anew(alarm, entry.outline, now)
+        return _mapped_anew(alarm, incoming.mapped, now)
     if last.state == "reported" and not last.refresh_due and _refresh_needed(alarm, reassert_after, now):
         return _due(alarm, now, refresh_due=True)
     return alarm
 
 
-def resolved(last: Alarm, entry: IncomingAlert, now: Millis) -> Alarm:
-    """Return the alarm after its alert has resolved: the clear goes out, if need be behind its report."""
-    alarm = replace(last, ends_at=end_of(entry, now), resolved_at=now)
+def resolved(last: Alarm, incoming: IncomingAlert, now: Millis) -> Alarm:
+    """Return the alarm after its alert has resolved: its clear is due, or becomes due once its report is accepted."""
+    alarm = replace(last, ends_at=end_of(incoming, now), resolved_at=now)
     if last.state == "report_due":
         return alarm
     if last.reported_at is None and last.doubt_at is None:
@@ -165,13 +167,13 @@ def _cleared(alarm: Alarm, decision: Cleared, now: Millis) -> Alarm:
     named = named_ids(alarm, decision.named)
     settled = replace(_freed(alarm), reason=decision.reason, doubt_at=decision.doubt_at, named_ids=named)
     if not decision.named and decision.doubt_at is None:
-        # By id, and settled: the next clear need not name what this one has cleared.
+        # AOM no longer holds it: later clears need not name these ids.
         settled = replace(settled, named_ids=None, earlier_ids=None)
     return _finish(settled, "cleared", now)
 
 
 def succeeding(alarm: Alarm, before: Alarm, now: Millis) -> Alarm:
-    """Return an alarm with what the one before it, which has finished, leaves to it: ids, and a doubt with its time."""
+    """Return an alarm with the ids, the starts and the doubt that it inherits from the previous one, now finished."""
     ids = pack_ids(unpack_ids(left_ids(before)), unpack_ids(alarm.earlier_ids))
     starts = pack_starts(unpack_starts(left_starts(before)), unpack_starts(alarm.earlier_starts))
     heir = replace(alarm, earlier_ids=ids, earlier_starts=starts)
@@ -179,7 +181,7 @@ def succeeding(alarm: Alarm, before: Alarm, now: Millis) -> Alarm:
 
 
 def _refused(alarm: Alarm, decision: Refused, now: Millis) -> Alarm:
-    """An alarm that AOM holds is never given up for a re-report."""
+    """An alarm that AOM holds stays open when AOM refuses a re-report."""
     settled = replace(_freed(alarm), reason=decision.reason, detail=decision.detail)
     was_told = alarm.reported_at is not None or alarm.doubt_at is not None
     if decision.action == "report" and alarm.ends_at is not None and was_told:
@@ -190,7 +192,7 @@ def _refused(alarm: Alarm, decision: Refused, now: Millis) -> Alarm:
 
 
 def _rescheduled(alarm: Alarm, decision: Rescheduled, now: Millis) -> Alarm:
-    # Refusals are counted by themselves: what an outage had cost before says nothing about them.
+    # Attempts start again at the first refusal: those of an outage before it do not count.
     is_first_refusal = decision.phase == "refused_once" and alarm.phase != "refused_once"
     return replace(
         told(alarm, decision.sent_start, in_doubt=True, now=now) if decision.in_doubt else alarm,
@@ -219,11 +221,11 @@ def _requeued(alarm: Alarm, decision: Requeued, now: Millis) -> Alarm:
 
 
 def doubtful(last: Alarm, doubt_at: Millis, now: Millis) -> Alarm:
-    """Return an alarm of whose alert AOM may apply a report late; a clear that was sent before it is sent once more.
+    """Mark an alarm as doubtful: AOM may apply a report of its alert late, so a clear that was sent is sent again.
 
     Args:
         last: the newest alarm of the alert, or the one that comes next.
-        doubt_at: when that report was sent; a doubt that is handed on keeps its time.
+        doubt_at: when that report was sent; an inherited doubt keeps its time.
         now: the time.
     """
     if last.state in ("discarded", "expired"):
@@ -235,13 +237,13 @@ def doubtful(last: Alarm, doubt_at: Millis, now: Millis) -> Alarm:
     if last.state != "clear_due":
         phase = "confirming" if last.state == "cleared" else None
         reason = phase
-    # A clear in flight may have gone out before that report: its claim is void, and it goes out anew.
+    # A clear in flight may have been sent before that report: its claim is cancelled, and the clear is due again.
     again = replace(doubted, claimed_by=None, phase=phase, reason=reason)
     return _due(again, now, state="clear_due", finished_at=None)
 
 
 def expired(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm as expired if it was not fired or reported for so long that AOM has cleared it by age."""
+    """Return the alarm as expired if its last firing and last report are so old that AOM has cleared it by age."""
     is_waiting = alarm.state == "reported" and alarm.is_open and alarm.due_at is None
     heard_at = max(alarm.last_seen, alarm.reported_at or 0)
     if not is_waiting or now - heard_at < alarm.timeout + EXPIRY_GRACE:
@@ -249,16 +251,16 @@ def expired(alarm: Alarm, now: Millis) -> Alarm:
     return _finish(alarm, "expired", now)
 
 
-def retried(alarm: Alarm, outline: MappedAlert | None, now: Millis) -> Alarm:
-    """Return a rejected alarm that an operator sends again: a report mapped anew; without ``outline`` a clear."""
+def retried(alarm: Alarm, mapped: MappedAlert | None, now: Millis) -> Alarm:
+    """Return a rejected alarm after an operator retried it: its report, mapped again; without ``mapped`` its clear."""
     freed = replace(_without_reason(alarm), finished_at=None, claimed_by=None)
-    if alarm.reported_at is not None or outline is None:
+    if alarm.reported_at is not None or mapped is None:
         return _due(freed, now, state="clear_due")
-    return _mapped_anew(replace(freed, digest=""), outline, now)
+    return _mapped_anew(replace(freed, digest=""), mapped, now)
 
 
 def cleared_by_operator(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm after an operator cleared it: as if its alert had resolved now."""
+    """Return the alarm after an operator cleared it; the same as if its alert had resolved now."""
     alarm = replace(alarm, ends_at=now if alarm.ends_at is None else alarm.ends_at, resolved_at=now)
     if alarm.state == "report_due":
         return alarm
@@ -268,7 +270,7 @@ def cleared_by_operator(alarm: Alarm, now: Millis) -> Alarm:
 
 
 def discarded(alarm: Alarm, now: Millis) -> Alarm:
-    """Return an alarm that an operator gives up: finished without a push."""
+    """Return an alarm after an operator discarded it: finished, and nothing is sent to AOM."""
     ends_at = now if alarm.ends_at is None else alarm.ends_at
     return _finish(replace(alarm, ends_at=ends_at), "discarded", now)
 
@@ -281,15 +283,15 @@ def may_be_held(alarm: Alarm) -> bool:
 
 
 def superseded(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm now that its alert has a newer one, which waits for it: its clear waits for no list any more."""
+    """Return the alarm after a newer one of its alert was added; its clear stops waiting for AOM's list."""
     alarm = replace(alarm, is_newest=False)
     is_waiting = alarm.due_at is not None and alarm.claimed_by is None and alarm.state == "clear_due"
     return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm
 
 
-def end_of(entry: IncomingAlert, now: Millis) -> Millis:
-    """Return when the alert ended; a resolve without a real end has ended on receipt."""
-    return now if entry.ends_at is None else entry.ends_at
+def end_of(incoming: IncomingAlert, now: Millis) -> Millis:
+    """Return when the alert ended; without an ``ends_at``, the time of receipt."""
+    return now if incoming.ends_at is None else incoming.ends_at
 
 
 def _rejected_and_firing(alarm: Alarm) -> bool:
@@ -297,32 +299,32 @@ def _rejected_and_firing(alarm: Alarm) -> bool:
 
 
 def _refresh_needed(alarm: Alarm, reassert_after: Millis, now: Millis) -> bool:
-    """Report again if ``startsAt`` changed or the last acceptance is old; an event would only show twice."""
+    """Re-report if ``startsAt`` changed or the last acceptance is older than ``reassert_after``; never an event."""
     if alarm.event_type == "event" or alarm.reported_at is None:
         return False
-    # A last acceptance that lies far ahead is as old as one far behind: the clock has stepped back since.
+    # An acceptance far in the future counts as old, too: the clock has stepped back since.
     return alarm.starts_at != alarm.reported_starts_at or abs(now - alarm.reported_at) >= reassert_after
 
 
-def _mapped_anew(alarm: Alarm, outline: MappedAlert | None, now: Millis) -> Alarm:
-    """A rejected alarm gets another chance only if what would be sent has changed."""
-    if outline is None or outline.digest == alarm.digest:
+def _mapped_anew(alarm: Alarm, mapped: MappedAlert | None, now: Millis) -> Alarm:
+    """Make a rejected alarm due again, but only if its event has changed."""
+    if mapped is None or mapped.digest == alarm.digest:
         return alarm
     return _due(
         _without_reason(alarm),
         now,
         state="report_due",
         finished_at=None,
-        target=outline.target,
-        rule=outline.rule,
-        severity=outline.severity,
-        event_type=outline.event_type,
-        timeout=outline.timeout,
-        digest=outline.digest,
+        target=mapped.target,
+        rule=mapped.rule,
+        severity=mapped.severity,
+        event_type=mapped.event_type,
+        timeout=mapped.timeout,
+        digest=mapped.digest,
     )
 
 
-def _due(alarm: Alarm, now: Millis, **changes: Any) -> Alarm:  # noqa: ANN401 - fields of Alarm
+def _due(alarm: Alarm, now: Millis, **changes: Any) -> Alarm:  # noqa: ANN401 - values of any fields of Alarm
     if alarm.claimed_by is None:
         changes.update(due_since=now, due_at=now, attempts=0)
     return replace(alarm, **changes)

@@ -161,7 +161,7 @@ class RawNotification(msgspec.Struct, frozen=True):
     rules: bytes
 
     @property
-    def most(self) -> int:
+    def max_alerts(self) -> int:
         """Upper bound for the number of alerts in the body."""
         return len(self.body) // _MIN_ALERT_BYTES + 1
 

@@ -131,7 +131,7 @@ async def test_clear_ends_an_open_alarm_behind_its_report(book):
 
 async def test_discard_finishes_without_a_push_and_warns_if_aom_may_hold_it(book):
     """Discard gives an alarm up, also one in a worker's hands, and says when AOM may still hold it."""
-    assert await edit(book, "discard", await rejected(book, "poison")) == (True, "given up without a push")
+    assert await edit(book, "discard", await rejected(book, "poison")) == (True, "discarded; nothing is sent to AOM")
     await book.fire("held")
     await book.deliver()
     done, text = await edit(book, "discard", (await book.rows())[1].id)
@@ -159,7 +159,7 @@ async def test_an_edit_takes_a_fingerprint(book):
     await book.fire("a", source="other")
     done, text = await edit(book, "discard", old.fingerprint)
     assert not done
-    assert text.startswith("more than one alarm is meant: ")
+    assert text.startswith("more than one alarm has this name: ")
 
 
 async def test_counts_follow_an_edit(book):
@@ -236,7 +236,7 @@ async def test_the_command_line_leaves_a_trace_in_the_log(tmp_path):
             assert (code, "no alarm has this id" in err) == (1, True)
             await until(lambda: told(bridge))
         (line,) = told(bridge)
-        shown = r' edit=discard id=[0-9a-f]{32} text="given up .*" who="?\S.*@' + re.escape(socket.gethostname())
+        shown = r' edit=discard id=[0-9a-f]{32} text="discarded; .*" who="?\S.*@' + re.escape(socket.gethostname())
         assert re.search(shown, line)
         assert (await run(*command, fingerprint(alert("B")["labels"])))[0] == 0
         async with serving(tmp_path, aom.url) as (bridge, _):

@@ -11,32 +11,32 @@ from bridge.ledger.writer.messages import IncomingNotification
 
 
 class PackedAlerts:
-    """A notification that counts as one alert until it is opened, and may hold ``most``."""
+    """A notification that counts as one alert until it is opened, and may hold ``max_alerts``."""
 
-    def __init__(self, most=1):
-        self.most = most
+    def __init__(self, max_alerts=1):
+        self.max_alerts = max_alerts
 
 
 class Transactions:
     """Commits what it is given when it is told to; keeps how many notifications each transaction had."""
 
-    def __init__(self, *, room=1_000_000, can_overlap=True, can_begin=True):
+    def __init__(self, *, remaining=1_000_000, can_overlap=True, can_begin=True):
         self.can_begin = can_begin
         self.sizes = []
         self.under_way = []
-        self.group = GroupCommit(self.commit, lambda: room, lambda: self.can_begin, can_overlap=can_overlap)
+        self.group = GroupCommit(self.commit, lambda: remaining, lambda: self.can_begin, can_overlap=can_overlap)
 
-    async def commit(self, parcels):
+    async def commit(self, notifications):
         done = asyncio.get_running_loop().create_future()
-        self.sizes.append(len(parcels))
+        self.sizes.append(len(notifications))
         self.under_way.append(done)
         await done
-        return [PutReceipt([], b"")] * len(parcels)
+        return [PutReceipt([], b"")] * len(notifications)
 
-    async def put(self, count, most=1):
+    async def put(self, count, max_alerts=1):
         """Put so many notifications at once, and let the event loop begin what can begin."""
         for _ in range(count):
-            task = asyncio.create_task(self.group.put(IncomingNotification(PackedAlerts(most)), lambda: True))
+            task = asyncio.create_task(self.group.put(IncomingNotification(PackedAlerts(max_alerts)), lambda: True))
             task.add_done_callback(asyncio.Task.result)
         await self.rounds()
 
@@ -81,18 +81,18 @@ async def test_where_nothing_can_be_beside_it_a_transaction_takes_all():
     assert alone.sizes == [32, 40]
 
 
-@pytest.mark.parametrize(("room", "sizes"), [(40, [16, 16]), (24, [16, 8]), (16, [16])])
-async def test_nothing_is_beside_a_transaction_that_may_fill_the_ledger(room, sizes):
+@pytest.mark.parametrize(("remaining", "sizes"), [(40, [16, 16]), (24, [16, 8]), (16, [16])])
+async def test_nothing_is_beside_a_transaction_that_may_fill_the_ledger(remaining, sizes):
     """The second one takes no more than the first one leaves room for, if each alert of it is a new alarm."""
-    storm = Transactions(room=room)
+    storm = Transactions(remaining=remaining)
     await storm.put(32)
     assert storm.sizes == sizes
 
 
 async def test_an_unread_notification_counts_for_as_many_alerts_as_it_may_hold():
     """Room is kept for the worst case; how many alerts there are nobody knows before it is opened."""
-    storm = Transactions(room=100)
-    await storm.put(32, most=5)
+    storm = Transactions(remaining=100)
+    await storm.put(32, max_alerts=5)
     assert storm.sizes == [16, 4]
 
 

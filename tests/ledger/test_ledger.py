@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from ledger_driver import GROUP, REASSERT, T0, LedgerDriver, ReadyNotification, parcel
+from ledger_driver import GROUP, REASSERT, T0, LedgerDriver, ReadyNotification, notification
 
 from bridge.clock import HOUR, MINUTE
 from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError, UnknownAlarmError
@@ -271,7 +271,7 @@ async def test_an_alarm_whose_id_begins_another_one_is_found_by_it(book):
         assert view.alarm == row
     begin = row.id[:31]
     ids = [f"{row.id} of s" for row in reversed(await book.rows())]
-    with pytest.raises(UnknownAlarmError, match=f"^more than one alarm is meant: {', '.join(ids)}. Fix: "):
+    with pytest.raises(UnknownAlarmError, match=f"^more than one alarm has this name: {', '.join(ids)}. Fix: "):
         await book.ledger._core.read(lambda c: queries.show(c, begin))
 
 
@@ -292,7 +292,7 @@ async def test_an_alarm_is_found_by_its_alerts_fingerprint(book):
     assert await found(rows[1].fingerprint) == rows[1]
     await book.fire("a", source="other")
     both = [f"{row.id} of {row.source}" for row in reversed(await book.rows()) if row.is_newest][:2]
-    with pytest.raises(UnknownAlarmError, match=f"^more than one alarm is meant: {', '.join(both)}. Fix: "):
+    with pytest.raises(UnknownAlarmError, match=f"^more than one alarm has this name: {', '.join(both)}. Fix: "):
         await found(rows[0].fingerprint)
     assert await found(rows[0].id) == rows[0]
 
@@ -430,7 +430,7 @@ async def test_one_failing_notification_never_fails_its_neighbours(book):
 class Unreadable:
     """A notification that turns out to be none when it is opened."""
 
-    most = 1
+    max_alerts = 1
 
     def open(self):
         raise PayloadError("alerts[0].labels: none")
@@ -579,14 +579,14 @@ def test_the_migrations_make_the_schema_that_the_code_uses(place):
 
 async def test_a_notification_that_is_too_old_is_refused_and_its_neighbours_are_kept(book):
     """A transaction that holds one rolls back; one by one it is left out, and the others are kept."""
-    parcels = [parcel([book.arrival("firing", name)]) for name in "abc"]
-    parcels[1].expires_at = 0
-    terms = PutParameters({}, 10, T0)
+    notifications = [notification([book.arrival("firing", name)]) for name in "abc"]
+    notifications[1].expires_at = 0
+    parameters = PutParameters({}, 10, T0)
     with pytest.raises(ExpiredError):
-        await book.ledger._core.write(lambda connection: put(connection, parcels, terms))
+        await book.ledger._core.write(lambda connection: put(connection, notifications, parameters))
     assert await book.rows() == []
-    result = await book.ledger._core.write(lambda connection: put_one_by_one(connection, parcels, terms))
-    assert [type(outcome) for outcome in result.outcomes] == [list, ExpiredError, list]
+    result = await book.ledger._core.write(lambda connection: put_one_by_one(connection, notifications, parameters))
+    assert [type(outcome) for outcome in result.effects] == [list, ExpiredError, list]
     assert [row.fingerprint for row in await book.rows()] == ["a", "c"]
 
 
@@ -600,10 +600,15 @@ class Slow(ReadyNotification):
 
 async def test_nothing_is_committed_that_became_too_old_meanwhile(book):
     """What was taken in in time and is too old just before the commit is not kept, nor is what came with it."""
-    parcels = [parcel([book.arrival("firing", "a")]), IncomingNotification(Slow([book.arrival("firing", "b")]))]
-    parcels[0].expires_at = time.monotonic() + 0.1
+    notifications = [
+        notification([book.arrival("firing", "a")]),
+        IncomingNotification(Slow([book.arrival("firing", "b")])),
+    ]
+    notifications[0].expires_at = time.monotonic() + 0.1
     with pytest.raises(ExpiredError):
-        await book.ledger._core.write(lambda connection: put_one_by_one(connection, parcels, PutParameters({}, 10, T0)))
+        await book.ledger._core.write(
+            lambda connection: put_one_by_one(connection, notifications, PutParameters({}, 10, T0))
+        )
     assert await book.rows() == []
 
 
@@ -624,9 +629,9 @@ async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each
     flaps = [book.arrival(status, "a", end=T0 + n) for n in range(1, 101) for status in ("firing", "resolved")]
     for expected in (200, 120):
         asked.clear()
-        parcels = [parcel(flaps)]
+        notifications = [notification(flaps)]
         await book.ledger._core.write(
-            lambda connection, some=parcels: put(connection, some, PutParameters({}, 1_000, T0))
+            lambda connection, some=notifications: put(connection, some, PutParameters({}, 1_000, T0))
         )
         assert len(asked) <= expected
     assert len({row.id for row in await book.rows()}) == 200
@@ -648,11 +653,11 @@ async def test_a_refused_notification_leaves_no_trace_in_its_transaction(place):
         await book.fire("a")
         both = [[book.arrival("firing", "a", note="kept?"), *(book.arrival("firing", n) for n in "bcd")]]
         both.append([book.arrival("firing", "b", note="kept"), book.arrival("firing", "a", note="kept")])
-        terms = PutParameters({"default": REASSERT}, 1, T0)
+        parameters = PutParameters({"default": REASSERT}, 1, T0)
         result = await book.ledger._core.write(
-            lambda connection: put(connection, [parcel(some) for some in both], terms)
+            lambda connection: put(connection, [notification(some) for some in both], parameters)
         )
-        assert isinstance(result.outcomes[0], LedgerFullError)
-        assert result.outcomes[1] == ["new", "repeat"]
+        assert isinstance(result.effects[0], LedgerFullError)
+        assert result.effects[1] == ["new", "repeat"]
         views = await book.ledger._core.read(queries.listing)
         assert [view.event.annotations for view in views] == [{"message": "kept"}] * 2

@@ -56,8 +56,8 @@ def guest(postgres):
 def test_a_server_that_is_not_there_is_told():
     """A refused connection, a name that is not known and a server that says nothing are told apart."""
     assert "it refuses connections. Fix: start PostgreSQL there" in refused(f"postgresql://u@127.0.0.1:{free_port()}/x")
-    assert "has a host that no name server knows. Fix: correct" in refused("postgresql://u@no-such-host.invalid/x")
-    assert "it runs on no socket of this machine. Fix: write its host" in refused("postgresql://u@/x?host=/none")
+    assert "has a host name that cannot be resolved. Fix: correct" in refused("postgresql://u@no-such-host.invalid/x")
+    assert "it has no socket on this machine. Fix: write its host" in refused("postgresql://u@/x?host=/none")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -67,22 +67,22 @@ def test_a_server_that_is_not_there_is_told():
 
 def test_a_name_that_the_server_does_not_know_is_told(postgres, database):
     """A database and a user that are not there are named as that."""
-    assert "it is not there. Fix: create the database" in refused(postgres.url("no_such_database"))
-    assert "it knows no such user. Fix: create the user" in refused(database.replace("bridge@", "somebody@"))
+    assert "it does not exist. Fix: create the database" in refused(postgres.url("no_such_database"))
+    assert "it has no such user. Fix: create the user" in refused(database.replace("bridge@", "somebody@"))
     opens(database)
 
 
 def test_an_option_of_the_address_is_told(database):
     """TLS that the server does not speak, and options that there are not, are told."""
-    assert "it speaks no TLS. Fix: switch ssl on there" in refused(f"{database}?sslmode=require")
-    assert "has an option that no PostgreSQL takes. Fix: take it out" in refused(f"{database}?color=red")
+    assert "it does not support TLS. Fix: switch ssl on there" in refused(f"{database}?sslmode=require")
+    assert "has an option that PostgreSQL does not know. Fix: remove it" in refused(f"{database}?color=red")
 
 
 def test_a_wrong_password_is_told_and_the_right_one_mends_it(postgres, guest, database):
     """No password, and a wrong one, are told; the text holds none."""
-    assert "it asks for a password. Fix: correct user and password" in refused(database.replace("bridge@", f"{guest}@"))
+    assert "it requires a password. Fix: correct user and password" in refused(database.replace("bridge@", f"{guest}@"))
     text = refused(database.replace("bridge@", f"{guest}:hunter2@"))
-    assert "it knows this user by another password. Fix: correct user and password" in text
+    assert "it rejects the password of this user. Fix: correct user and password" in text
     assert "hunter2" not in text
     address = database.replace("bridge@", f"{guest}:right@")
     name = database.rpartition("/")[2]
@@ -95,14 +95,14 @@ def test_a_database_that_takes_no_writes_is_told(postgres, database):
     """A standby, and a database that is set to read-only, name the fix."""
     name = database.rpartition("/")[2]
     postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    assert "it takes no writes. Fix: name the primary server" in refused(database)
+    assert "it is read-only. Fix: name the primary server" in refused(database)
 
 
 def test_a_server_without_a_free_connection_is_told(postgres, database):
     """A limit of connections is told as that."""
     name = database.rpartition("/")[2]
     postgres.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
-    assert "it has no connection left for us. Fix: raise its max_connections" in refused(database)
+    assert "it has no free connection. Fix: raise its max_connections" in refused(database)
 
 
 def test_a_ledgers_folder_that_cannot_be_used_is_told(tmp_path):

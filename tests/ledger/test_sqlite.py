@@ -210,7 +210,7 @@ async def test_a_file_without_the_rights_is_not_called_damaged(tmp_path, monkeyp
 OTHERS = {
     "the columns of alarms differ: more": "ALTER TABLE alarms ADD COLUMN more INTEGER",
     "the columns of alarms differ: detail": "ALTER TABLE alarms DROP COLUMN detail",
-    "indexes of alarms are missing or others: alarms_due": "DROP INDEX alarms_due",
+    "indexes of alarms are missing or different: alarms_due": "DROP INDEX alarms_due",
     "the table ledger_counters is missing": "DROP TABLE ledger_counters",
 }
 

@@ -80,11 +80,11 @@ def test_a_notification_that_is_opened_elsewhere_has_the_same_entries():
     notification = parse(body)
     intake = ParsedNotification("east", notification, MAPPER, 1_000)
     entries = opened.entries()
-    assert [entry.outline is None for entry in entries] == [False, True]
+    assert [entry.mapped is None for entry in entries] == [False, True]
     assert [entry.key for entry in entries] == [("east", alert.fingerprint) for alert in notification.alerts]
     for one in notification.alerts:
         intake.map(one)
-    notes = IntakeReport.unpacked(opened.notes())
+    notes = IntakeReport.unpacked(opened.report())
     assert notes == intake.report
     assert notes.matched == {"pods": 1, "all": 1, "noise": 1}
     assert notes.dropped == {"noise": 1}
@@ -108,7 +108,7 @@ def test_no_body_holds_more_alerts_than_its_length_tells():
     for count in (0, 1, 7, 100):
         body = ('{"version":"4","alerts":[' + ",".join([shortest] * count) + "]}").encode()
         assert len(parse(body).alerts) == count
-        assert RawNotification("s", body, b"").most >= count
+        assert RawNotification("s", body, b"").max_alerts >= count
 
 
 async def test_what_was_left_out_is_logged_at_debug_and_counted(tmp_path, capsys):
@@ -129,7 +129,7 @@ def entries_of(body):
 
 def kept_bytes(body):
     """Give how many bytes of a body's alerts and their group lie beside their rows."""
-    return sum(len(entry.outline.kept.context) for entry in entries_of(body))
+    return sum(len(entry.mapped.contents.context) for entry in entries_of(body))
 
 
 def test_what_is_kept_of_a_group_is_linear_in_its_body():
@@ -170,7 +170,7 @@ def test_an_honest_group_is_kept_whole():
         )
     ).encode()
     for entry in entries_of(body):
-        kept = msgspec.json.decode(entry.outline.kept.context, type=AlertContext)
+        kept = msgspec.json.decode(entry.mapped.contents.context, type=AlertContext)
         assert kept.group == parse(body).group
 
 

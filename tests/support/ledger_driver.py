@@ -31,13 +31,13 @@ class ReadyNotification:
 
     def __init__(self, arrivals):
         self.arrivals = arrivals
-        self.most = len(arrivals)
+        self.max_alerts = len(arrivals)
 
     def open(self):
         return ParsedAlerts(self.arrivals)
 
 
-def parcel(arrivals, *, is_open=False):
+def notification(arrivals, *, is_open=False):
     """Return arrivals as the ledger takes them; ``is_open``: mapped on this side, as far as they fire."""
     sealed = ReadyNotification(arrivals)
     return IncomingNotification(sealed, sealed.open() if is_open else None)
@@ -81,7 +81,7 @@ class LedgerDriver:
 
     async def put(self, arrivals, *, is_open=False, **options):
         """Put one notification, and return its outcomes."""
-        return (await self.ledger.put(parcel(arrivals, is_open=is_open), **options)).outcomes
+        return (await self.ledger.put(notification(arrivals, is_open=is_open), **options)).effects
 
     async def fire(self, name="a", **more):
         return (await self.put([self.arrival("firing", name, **more)]))[0]

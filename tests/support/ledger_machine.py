@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from ledger_driver import GROUP, REASSERT, T0, known, parcel
+from ledger_driver import GROUP, REASSERT, T0, known, notification
 from ledger_model import KINDS, Held, Model
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
@@ -111,8 +111,8 @@ class LedgerMachine(RuleBasedStateMachine):
         puts = [[self.arrival(*one) for one in notification] for notification in together]
 
         async def all_at_once():
-            receipts = await asyncio.gather(*(self.ledger(who).put(parcel(arrivals)) for arrivals in puts))
-            return [receipt.outcomes for receipt in receipts]
+            receipts = await asyncio.gather(*(self.ledger(who).put(notification(arrivals)) for arrivals in puts))
+            return [receipt.effects for receipt in receipts]
 
         expected = [
             [self.model.put(a.alert, note, self.now) for a, (*_, note) in zip(some, notification, strict=True)]

@@ -1,7 +1,8 @@
 """Claim and settle: the dispatcher's transactions; what changes in a row is decided by `bridge.ledger.transitions`.
 
-A claim moves an alarm's `due_at` to the end of the lease: if its worker dies, the alarm comes due again then. A settle
-counts only while its claim holds; what the holder of a lost claim may have done to AOM is a doubt.
+In: claims and decisions. Out: claimed alarms, and how the counts changed. A claim sets an alarm's `due_at` to the end
+of the lease, so the alarm becomes due again if its worker dies. A settle is applied only while its claim holds; if a
+claim was lost, its worker may have sent something to AOM, and the alarm is in doubt.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ _ENDS_WITH_OUTAGE: tuple[Phase, ...] = ("retrying", "paused")
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """One alarm as it was claimed, and what was decided about it: carried out on its row as it is at the settle."""
+    """One alarm as it was claimed, and the decision about it, which is applied to its row as it is at the settle."""
 
     alarm: Alarm
     decision: Decision
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """The numbers of the alarms whose claim still held, what came due, and how the counts changed."""
+    """The numbers of the alarms whose claim still held, the targets and actions now due, and the change of counts."""
 
     seqs: set[int]
     due: set[tuple[str, Action]]
@@ -44,16 +45,16 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True, array_like=True):
-    """An alarm as it was claimed, with what lies beside its row, unread; the rest as in a `Claim`."""
+    """An alarm as it was claimed, with its packed contents; the other fields are as in `Claim`."""
 
     alarm: Alarm
-    kept: bytes | None
+    contents: bytes | None
     has_successor: bool
     was_ahead: bool = False
 
 
 class AllTaken(Packed[Taken], of=Taken):
-    """What a claim took, on its way to whoever sends it."""
+    """The alarms of one claim, in a form that is sent between processes."""
 
 
 def claim(
@@ -69,42 +70,43 @@ def claim(
 ) -> AllTaken:
     """Take up to ``limit`` alarms of a target that are due for an action, for one worker, until ``now + lease``.
 
-    What is due later than ``horizon`` is taken, too: no wait is so long, so a clock has stepped back, or is wrong.
+    An alarm that is due later than ``horizon`` is claimed, too: no wait is so long, so a clock has stepped back or is
+    wrong.
     """
-    found: list[Due] = []
+    due: list[Due] = []
     for state in due_states(action):
-        if len(found) < limit:
-            found += rows.due(connection, target, state, now, limit - len(found))
-        if len(found) < limit:
-            found += rows.due_ahead(connection, target, state, horizon, limit - len(found))
-    taken = rows.take(connection, [row.alarm.seq for row in found], holder, now + lease, now) if found else set()
-    fire_again = rows.unfinished(connection, {row.alarm.key for row in found if not row.alarm.is_newest})
+        if len(due) < limit:
+            due += rows.due(connection, target, state, now, limit - len(due))
+        if len(due) < limit:
+            due += rows.due_ahead(connection, target, state, horizon, limit - len(due))
+    taken = rows.take(connection, [row.alarm.seq for row in due], holder, now + lease, now) if due else set()
+    fire_again = rows.unfinished(connection, {row.alarm.key for row in due if not row.alarm.is_newest})
     return AllTaken(
         Taken(
-            rows.held(row.alarm, holder, now + lease, now),
-            row.kept,
+            rows.as_claimed(row.alarm, holder, now + lease, now),
+            row.contents,
             row.alarm.key in fire_again,
             (row.alarm.due_at or 0) > horizon,
         )
-        for row in found
+        for row in due
         if row.alarm.seq in taken
     )
 
 
 def decoded(taken: Taken, action: Action) -> Claim:
-    """Return what a claim took with the event to send.
+    """Return a claimed alarm with the event to send.
 
     Raises:
-        ValueError: what lies beside the row cannot be read.
+        ValueError: the contents of the alarm cannot be read.
     """
-    return Claim(taken.alarm, action, _event(taken.kept), taken.has_successor, taken.was_ahead)
+    return Claim(taken.alarm, action, _event(taken.contents), taken.has_successor, taken.was_ahead)
 
 
 def doubtful(connection: Connection, target: str, before: Millis, now: Millis, limit: int) -> list[Claim]:
-    """Return open alarms of a target that are in doubt, and that no worker holds.
+    """Return open alarms of a target that are in doubt and that no worker holds.
 
-    The doubt, and the first report that AOM accepted, are older than ``before``: AOM's list shows what there is. Or one
-    of them lies ahead of ``now``.
+    The doubt, and the first report that AOM accepted, are older than ``before``, so AOM's list is up to date for them;
+    or the time of one of them is later than ``now``.
     """
     is_old = sa.and_(alarms.c.doubt_at <= before, alarms.c.first_reported_at <= before)
     query = (
@@ -116,80 +118,80 @@ def doubtful(connection: Connection, target: str, before: Millis, now: Millis, l
         .order_by(alarms.c.doubt_at)
         .limit(limit)
     )
-    found = []
-    for *values, kept in connection.execute(query):
-        with contextlib.suppress(ValueError):  # a claim of it will say so
-            found.append(Claim(Alarm(*values), "clear", rows.codec().event(kept)))
-    return found
+    claims = []
+    for *values, packed in connection.execute(query):
+        with contextlib.suppress(ValueError):  # the next claim of this alarm reports it
+            claims.append(Claim(Alarm(*values), "clear", rows.codec().event(packed)))
+    return claims
 
 
-def _event(kept: bytes | None) -> Event:
-    if kept is None:
+def _event(packed: bytes | None) -> Event:
+    if packed is None:
         raise ValueError("it is missing")
-    return rows.codec().event(kept)
+    return rows.codec().event(packed)
 
 
 def settle(connection: Connection, *, holder: str, decisions: Sequence[tuple[int, Decision]], now: Millis) -> Settled:
-    """Carry out decisions about claimed alarms, each named by its number.
+    """Apply decisions about claimed alarms, each named by its number.
 
-    A row whose claim has been lost to another worker is left out. One that finishes while the alert has a later alarm
-    leaves to that one what is not settled.
+    An alarm whose claim was lost is left out. When an alarm finishes and its alert has a later one, that one inherits
+    its doubt, ids and starts.
     """
     seqs = [seq for seq, _ in decisions]
     heirs = rows.heirs(connection, seqs)
     by_seq = rows.load(connection, {*seqs, *heirs.values()})
-    held = [
+    still_claimed = [
         (row, decision)
         for seq, decision in decisions
         if (row := by_seq.get(seq)) is not None and row.claimed_by == holder
     ]
-    done = [(row, transitions.apply(row, decision, now)) for row, decision in held]
-    done += _succeeding(connection, done, heirs, by_seq, now)
-    rows.update(connection, done)
-    due = {(after.target, action_of(after.state)) for _, after in done if after.due_at is not None}
-    return Settled({row.seq for row, _ in held}, due, AlarmCounts.of(done))
+    changes = [(row, transitions.apply(row, decision, now)) for row, decision in still_claimed]
+    changes += _succeeding(connection, changes, heirs, by_seq, now)
+    rows.update(connection, changes)
+    due = {(after.target, action_of(after.state)) for _, after in changes if after.due_at is not None}
+    return Settled({row.seq for row, _ in still_claimed}, due, AlarmCounts.of(changes))
 
 
 def _succeeding(
     connection: Connection,
-    done: Sequence[tuple[Alarm, Alarm]],
+    settled: Sequence[tuple[Alarm, Alarm]],
     heirs: Mapping[int, int],
     by_seq: Mapping[int, Alarm],
     now: Millis,
 ) -> list[tuple[Alarm, Alarm]]:
-    """Return how the alarms change that come after those which have finished."""
-    changed = []
-    for before, after in done:
+    """Return the changes of the alarms that follow alarms which have finished."""
+    changes = []
+    for before, after in settled:
         if before.is_newest or after.finished_at is None:
             continue
         heir = heirs.get(before.seq) or rows.next_of(connection, before.seq, before.source, before.fingerprint)
         row = by_seq.get(heir) or rows.load(connection, [heir])[heir]
-        changed.append((row, transitions.succeeding(row, after, now)))
-    return changed
+        changes.append((row, transitions.succeeding(row, after, now)))
+    return changes
 
 
 def change_newest(
     connection: Connection, keys: Sequence[Key], decision: Decision, now: Millis, seqs: Sequence[int] | None = None
 ) -> AlarmCounts:
-    """Carry out a decision on the newest alarm of each of these alerts, while no other can be added.
+    """Apply a decision to the newest alarm of each of these alerts, under the put lock.
 
     Args:
         connection: an open transaction.
         keys: the alerts.
-        decision: what was decided.
+        decision: the decision.
         now: the time.
         seqs: change only alarms with these numbers; any by default.
     """
     rows.lock_puts(connection)
     last = rows.last_alarms(connection, sorted(set(keys)))
     decided = [(row, transitions.apply(row, decision, now)) for row in last.values() if seqs is None or row.seq in seqs]
-    changed = [(before, after) for before, after in decided if before is not after]
-    rows.update(connection, changed)
-    return AlarmCounts.of(changed)
+    changes = [(before, after) for before, after in decided if before is not after]
+    rows.update(connection, changes)
+    return AlarmCounts.of(changes)
 
 
 def retry_now(connection: Connection, target: str, action: Action, *, now: Millis, limit: int) -> int:
-    """Make due at once what waits only because the target did not accept, the oldest first; return how many."""
+    """Make alarms due now that wait only because the target did not accept, the oldest first; return how many."""
     waits = (
         alarms.c.target == target,
         alarms.c.state.in_(due_states(action)),
@@ -205,19 +207,19 @@ def retry_now(connection: Connection, target: str, action: Action, *, now: Milli
 
 
 def release(connection: Connection, holder: str | None, now: Millis) -> None:
-    """Make claimed alarms due again: those of one worker that has stopped, or all where no other process can be.
+    """Make claimed alarms due again: those of one stopped worker, or all, if no other process uses the ledger.
 
     Args:
         connection: an open transaction.
-        holder: the beginning of its claims' names; None for all.
-        now: from when on they are in doubt: what was sent for them is not known.
+        holder: the prefix of its claims' names; None for all.
+        now: the time since when the alarms are in doubt, because it is not known what was sent for them.
     """
     column = alarms.c.claimed_by
     claimed = column.is_not(None) if holder is None else column.startswith(holder, autoescape=True)
-    # Locked in the order in which puts lock: in any other, two transactions could wait for each other.
+    # Locked in the same order as by puts, to avoid deadlocks.
     seqs = sa.select(alarms.c.seq).where(claimed).order_by(alarms.c.seq).with_for_update()
-    given_back = {"claimed_by": None, "due_at": _due_since(), "doubt_at": now}
-    connection.execute(sa.update(alarms).where(alarms.c.seq.in_(seqs)).values(given_back))
+    released = {"claimed_by": None, "due_at": _due_since(), "doubt_at": now}
+    connection.execute(sa.update(alarms).where(alarms.c.seq.in_(seqs)).values(released))
 
 
 def _due_since() -> sa.ColumnElement[Millis]:

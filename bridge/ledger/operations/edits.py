@@ -1,8 +1,8 @@
-"""What an operator changes by hand: retry, clear, discard; one transaction for some alarms.
+"""Edits by an operator: retry, clear, discard; one transaction for several alarms.
 
-In: ids, their beginnings, fingerprints or the alarms' numbers, and how an alert is mapped today. Out: for each what was
-done, as a sentence. No other transaction adds an alarm meanwhile, and nothing here lets two alarms of one alert be
-delivered at the same time.
+In: ids, prefixes of ids, fingerprints or the alarms' numbers, and the current mapping. Out: for each alarm a sentence
+that says what was done. It runs under the put lock, and must not let two alarms of one alert be delivered at the same
+time.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from bridge.ledger.storage.schema import alarms
 
 Edit = Literal["retry", "clear", "discard"]
 _AT_ONCE = 200
-"""Rejected alarms in one transaction of a retry of all: webhooks get their turn in between."""
+"""The maximum number of rejected alarms that a retry of all changes in one transaction; webhooks run in between."""
 
 EDITS: tuple[Edit, ...] = get_args(Edit)
 MapAnew = Callable[[str, AlertContext], Mapped]
-"""Maps an alert, given its source and what the ledger keeps of its webhook."""
+"""Maps an alert, given its source and the stored part of its webhook."""
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """What became of one request: ``done``, or why not, as a sentence; ``found``: whether there is such an alarm."""
+    """The result of one edit: whether it was done, a sentence about it, and whether there is such an alarm."""
 
     id: str
     done: bool
@@ -42,8 +42,8 @@ class Edited(msgspec.Struct, frozen=True):
     found: bool = True
 
 
-class _Refusal(Exception):  # noqa: N818 - it is an answer, not an error
-    """Why an alarm cannot be changed so."""
+class _Refusal(Exception):  # noqa: N818 - an expected answer to the operator, not an error of the program
+    """Why an edit of an alarm is refused; ``found``: whether there is such an alarm."""
 
     def __init__(self, text: str, *, found: bool = True) -> None:
         super().__init__(text)
@@ -55,7 +55,7 @@ class Editor:
 
     Args:
         connection: the transaction.
-        map_anew: how an alert is mapped today.
+        map_anew: maps an alert by the current rules.
         now: the time.
     """
 
@@ -66,20 +66,20 @@ class Editor:
         self._codec = rows.codec()
 
     def run(self, edit: Edit, names: Sequence[str | int]) -> list[Edited]:
-        """Do one kind of edit to some alarms, each named as `queries.named` reads it, or by its number."""
+        """Apply one kind of edit to several alarms, each named as for `queries.named`, or by its number."""
         rows.lock_puts(self._connection)
-        step = {"retry": self._retry, "clear": self._clear, "discard": self._discard}[edit]
-        results = [self._one(name, step) for name in names]
+        change = {"retry": self._retry, "clear": self._clear, "discard": self._discard}[edit]
+        results = [self._edit(name, change) for name in names]
         if any(result.done for result in results):
             rows.bump(self._connection, "edits")
         return results
 
-    def _one(self, name: str | int, step: Callable[[Alarm], tuple[Alarm, str]]) -> Edited:
+    def _edit(self, name: str | int, change: Callable[[Alarm], tuple[Alarm, str]]) -> Edited:
         own_id = str(name)
         try:
             alarm = self._find(name)
             own_id = alarm.id
-            after, text = step(alarm)
+            after, text = change(alarm)
         except _Refusal as refusal:
             return Edited(own_id, done=False, text=str(refusal), found=refusal.found)
         rows.update(self._connection, [(alarm, after)])
@@ -90,10 +90,10 @@ class Editor:
             seq = name if isinstance(name, int) else queries.named(self._connection, name)
         except UnknownAlarmError as error:
             raise _Refusal(str(error), found=False) from None
-        found = rows.load(self._connection, [seq])
-        if not found:
+        by_seq = rows.load(self._connection, [seq])
+        if not by_seq:
             raise _Refusal("the alarm is no longer in the ledger", found=False)
-        return found[seq]
+        return by_seq[seq]
 
     def _retry(self, alarm: Alarm) -> tuple[Alarm, str]:
         if alarm.due_at is not None:
@@ -111,14 +111,14 @@ class Editor:
     def _retry_report(self, alarm: Alarm, context: AlertContext) -> tuple[Alarm, str]:
         self._check_newest(alarm)
         mapped = self._map_anew(alarm.source, context)
-        outline = self._codec.outline(mapped, context)
-        if outline is None:
+        mapped_alert = self._codec.mapped_alert(mapped, context)
+        if mapped_alert is None:
             raise _Refusal(f"rule {mapped.rule!r} drops its alert now. Fix: discard it, or change the rule")
-        rows.update_contents(self._connection, [(alarm.seq, self._codec.pack(outline.kept))])
+        rows.update_contents(self._connection, [(alarm.seq, self._codec.pack(mapped_alert.contents))])
         text = f"mapped anew by rule {mapped.rule!r} for target {mapped.target!r}, and its report is tried again"
         if alarm.ends_at is not None:
             text += "; its clear follows, for its alert has resolved"
-        return transitions.retried(alarm, outline, self._now), text
+        return transitions.retried(alarm, mapped_alert, self._now), text
 
     def _clear(self, alarm: Alarm) -> tuple[Alarm, str]:
         if alarm.claimed_by is not None and alarm.state == "clear_due":
@@ -126,7 +126,7 @@ class Editor:
         if alarm.finished_at is not None:
             self._check_alone(alarm)
         if alarm.state == "rejected" and not transitions.may_be_held(alarm):
-            raise _Refusal("AOM has never taken it, so there is nothing to clear. Fix: discard it")
+            raise _Refusal("AOM has never accepted it, so there is nothing to clear. Fix: discard it")
         after = transitions.cleared_by_operator(alarm, self._now)
         if after.state == "cleared":
             return after, "it is an event, which has no clear; finished"
@@ -135,7 +135,7 @@ class Editor:
     def _discard(self, alarm: Alarm) -> tuple[Alarm, str]:
         if alarm.finished_at is not None and alarm.state != "rejected":
             raise _Refusal(f"it is {alarm.state} already")
-        text = "given up without a push"
+        text = "discarded; nothing is sent to AOM"
         if transitions.may_be_held(alarm):
             text += "; AOM may still hold it: clear it in AOM's console, or let it end by its timeout"
         return transitions.discarded(alarm, self._now), text
@@ -146,7 +146,7 @@ class Editor:
             raise _Refusal(f"its alert has fired again since, as alarm {last.id}. Fix: discard this one")
 
     def _check_alone(self, alarm: Alarm) -> None:
-        """Refuse while a later alarm of the alert is in a worker's hands: two at a time could overtake each other."""
+        """Refuse while a worker holds another alarm of the alert: their requests could arrive in the wrong order."""
         claimed = sa.select(alarms.c.seq).where(
             alarms.c.source == alarm.source,
             alarms.c.fingerprint == alarm.fingerprint,
@@ -157,17 +157,17 @@ class Editor:
             raise _Refusal("another alarm of its alert is being sent right now. Fix: try again in a moment")
 
     def _context(self, alarm: Alarm) -> AlertContext:
-        kept = rows.contents_of(self._connection, [alarm.seq]).get(alarm.seq)
+        packed = rows.contents_of(self._connection, [alarm.seq]).get(alarm.seq)
         try:
-            if kept is None:
+            if packed is None:
                 raise _Refusal("its alert is missing from the ledger. Fix: discard it")
-            return self._codec.context(kept)
+            return self._codec.context(packed)
         except ValueError as error:
             raise _Refusal(f"its alert cannot be read: {error}. Fix: discard it") from None
 
 
 def rejected(connection: Connection, *, target: str | None, source: str | None, after: int) -> list[int]:
-    """Return the numbers of some rejected alarms, those above ``after``, the oldest first."""
+    """Return the numbers of up to 200 rejected alarms, those above ``after``, the oldest first."""
     query = sa.select(alarms.c.seq).where(alarms.c.state == "rejected", alarms.c.seq > after)
     if target is not None:
         query = query.where(alarms.c.target == target)

@@ -1,6 +1,7 @@
-"""Upkeep: what time alone does to the ledger, in steps so small that no webhook waits for them.
+"""Expires and purges alarms, in transactions so small that webhooks do not wait noticeably for them.
 
-Alarms that nobody fires any more expire after AOM has cleared them by age; finished ones are purged after `history`.
+In: the time. Out: alarms that AOM has cleared by age are finished as expired, old finished ones are deleted, and how
+the counts changed.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ def expirable(connection: Connection, after: int, now: Millis) -> tuple[list[int
 
     Args:
         connection: an open transaction.
-        after: the number of the last row of the look before; 0 at first.
+        after: the number of the last row of the previous look; 0 at first.
         now: the time.
 
     Returns:
-        The numbers of those that seem so, and where the next look begins: 0 after the last row.
+        The numbers of those that seem expired, and ``after`` for the next look; it is 0 again after the last row.
     """
     heard_at = sa.case((alarms.c.reported_at > alarms.c.last_seen, alarms.c.reported_at), else_=alarms.c.last_seen)
     is_old = sa.and_(
@@ -47,22 +48,22 @@ def expirable(connection: Connection, after: int, now: Millis) -> tuple[list[int
         .subquery()
     )
     last, count = connection.execute(sa.select(sa.func.max(window.c.seq), sa.func.count())).one()
-    found = list(connection.execute(sa.select(window.c.seq).where(window.c.is_old)).scalars())
-    return found, int(last) if count == ROWS_PER_LOOK else 0
+    seqs = list(connection.execute(sa.select(window.c.seq).where(window.c.is_old)).scalars())
+    return seqs, int(last) if count == ROWS_PER_LOOK else 0
 
 
 def expire(connection: Connection, seqs: Sequence[int], now: Millis) -> tuple[list[Alarm], AlarmCounts]:
-    """Finish those of these alarms that have really expired; return them, and how the counts changed."""
-    steps = [(row, transitions.expired(row, now)) for row in rows.load(connection, seqs).values()]
-    done = [(before, after) for before, after in steps if before is not after]
-    rows.update(connection, done)
-    return [after for _, after in done], AlarmCounts.of(done)
+    """Finish those of these alarms that have expired; return them, and how the counts changed."""
+    checked = [(row, transitions.expired(row, now)) for row in rows.load(connection, seqs).values()]
+    changes = [(before, after) for before, after in checked if before is not after]
+    rows.update(connection, changes)
+    return [after for _, after in changes], AlarmCounts.of(changes)
 
 
 def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -> AlarmCounts:
     """Delete the oldest alarms that finished before a time, at most ``limit``; return how the counts changed.
 
-    A rejected alarm that still fires stays: it is what tells that its repeats are no news.
+    A rejected alarm whose alert still fires is not deleted, so that its repeats are not taken for new alarms.
     """
     query = (
         sa.select(alarms.c.seq, alarms.c.state, alarms.c.target)
@@ -82,7 +83,7 @@ def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -
 
 
 def mark_probed(connection: Connection, now: Millis) -> None:
-    """Write down that readiness was asked for."""
+    """Store the time of a readiness probe."""
     connection.execute(sa.update(counters).where(counters.c.name == "probed_at").values(value=now))
 
 

@@ -1,8 +1,8 @@
-"""Put: one transaction that takes in the alerts of several notifications; the rules decide, this module keeps.
+"""Put: one transaction that takes in the alerts of several notifications; `bridge.ledger.transitions` holds the rules.
 
-In: the `IncomingNotification` of each notification, in the order in which they came. Out: for each of them the outcome
-of every alert, or why it was refused, which leaves its neighbours untouched. All entries of one alert are folded in
-memory first, so each row is written once. A transaction that failed as a whole is tried again, one notification by one.
+In: `IncomingNotification`s, in the order in which they were received. Out: for each of them the effect of every alert,
+or the error that refused it, which does not affect the others. All changes to one alarm are combined in memory first,
+so that each row is written once. If the transaction fails, `put_one_by_one` takes in the notifications one at a time.
 """
 
 from __future__ import annotations
@@ -41,33 +41,34 @@ _Contents = dict[int, StoredContents]
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 _CHECKED_EACH = 1_000
-"""Alerts after which the time is looked at."""
+"""The deadline is checked each time after this number of alerts."""
 
 
 class PutResult:
     """What a put did.
 
     Attributes:
-        outcomes: for each notification one outcome per alert, or why it was refused.
-        notes: for each notification what its sender wants to hear besides.
+        effects: for each notification the effect of each alert, or the error that refused the notification.
+        reports: for each notification the packed report of its mapping; empty where nothing was mapped here.
         added: how many alarms were added.
         changes: how the counts of alarms changed.
-        due: the targets and actions for which something came due.
-        rare: for each target the longest time between two firings of an open alarm that is over half of its timeout.
+        due: the targets and actions for which an alarm became due.
+        rare: for each target the longest gap between two firings of an open alarm, in milliseconds; only gaps of more
+            than half of the alarm's timeout.
     """
 
     def __init__(self) -> None:
-        self.outcomes: list[list[Effect] | BridgeError] = []
-        self.notes: list[bytes] = []
+        self.effects: list[list[Effect] | BridgeError] = []
+        self.reports: list[bytes] = []
         self.added = 0
         self.changes = AlarmCounts()
         self.rare: dict[str, Millis] = {}
         self.due: set[tuple[str, Action]] = set()
 
     def add(self, other: PutResult) -> None:
-        """Add what the put of the next notifications did."""
-        self.outcomes += other.outcomes
-        self.notes += other.notes
+        """Add the result of the put of the next notifications."""
+        self.effects += other.effects
+        self.reports += other.reports
         self.added += other.added
         self.changes.add(other.changes)
         self.due |= other.due
@@ -76,51 +77,54 @@ class PutResult:
 
 
 class PutParameters(msgspec.Struct, frozen=True):
-    """What a put is judged by.
-
-    ``reassert_after``: for each target, after how long a repeat is reported again; ``room``: how many alarms may still
-    be added; ``now``: the time of receipt.
-    """
+    """Parameters of a put."""
 
     reassert_after: Mapping[str, Millis]
-    room: int
+    """For each target: a repeat is reported again when the last accepted report is at least this old."""
+    remaining: int
+    """The maximum number of alarms that this put may add."""
     now: Millis
+    """The time of receipt."""
 
 
-def put(connection: Connection, parcels: Sequence[IncomingNotification], terms: PutParameters) -> PutResult:
-    """Take in these notifications, in a transaction that the caller commits at once.
+def put(connection: Connection, notifications: Sequence[IncomingNotification], parameters: PutParameters) -> PutResult:
+    """Take in these notifications, in a transaction that the caller commits immediately afterwards.
 
     Raises:
-        ExpiredError: one of them is too old to be committed.
+        ExpiredError: the deadline of one of them has passed.
     """
-    result = Put(connection, parcels, terms).run()
-    for parcel in parcels:
-        parcel.check()
+    result = Put(connection, notifications, parameters).run()
+    for notification in notifications:
+        notification.check()
     return result
 
 
-def put_one_by_one(connection: Connection, parcels: Sequence[IncomingNotification], terms: PutParameters) -> PutResult:
-    """Take in these notifications, each as if it came alone: one that fails is refused, and its neighbours are kept.
+def put_one_by_one(
+    connection: Connection, notifications: Sequence[IncomingNotification], parameters: PutParameters
+) -> PutResult:
+    """Take in these notifications, each in a savepoint of its own: one that fails is refused, the others are stored.
 
     Raises:
-        ExpiredError: one became too old to be committed after it had been taken in.
+        ExpiredError: the deadline of one of them passed after it had been taken in.
     """
-    total, kept = PutResult(), []
-    for parcel in parcels:
+    total, taken_in = PutResult(), []
+    for notification in notifications:
         try:
-            parcel.check()
+            notification.check()
             with connection.begin_nested():
-                result = put(connection, [parcel], replace(terms, room=terms.room - total.added))
+                result = put(
+                    connection, [notification], replace(parameters, remaining=parameters.remaining - total.added)
+                )
         except OperationalError:
-            raise  # the database itself does not serve
-        except Exception as error:  # noqa: BLE001 - whatever it was, its sender must get an answer
+            raise  # the database is unavailable: retrying one by one cannot help
+        except Exception as error:  # noqa: BLE001 - its sender gets an answer, whatever the error is
             result = PutResult()
-            result.outcomes, result.notes = [_failed(error)], [b""]
+            result.effects, result.reports = [_failed(error)], [b""]
         else:
-            kept.append(parcel)
+            taken_in.append(notification)
         total.add(result)
-    for parcel in kept:
-        parcel.check()
+    for notification in taken_in:
+        notification.check()
     return total
 
 
@@ -136,17 +140,19 @@ class Put:
 
     Args:
         connection: an open transaction.
-        parcels: the notifications, in the order in which they came.
-        terms: what it is judged by.
+        notifications: the notifications, in the order in which they were received.
+        parameters: its parameters.
     """
 
-    def __init__(self, connection: Connection, parcels: Sequence[IncomingNotification], terms: PutParameters) -> None:
+    def __init__(
+        self, connection: Connection, notifications: Sequence[IncomingNotification], parameters: PutParameters
+    ) -> None:
         self._connection = connection
-        self._parcels = parcels
+        self._notifications = notifications
         self._codec = rows.codec()
-        self._reassert_after = terms.reassert_after
-        self._room = terms.room
-        self._now = terms.now
+        self._reassert_after = parameters.reassert_after
+        self._remaining = parameters.remaining
+        self._now = parameters.now
         self._before: _Lasts = {}
         self._last: _Lasts = {}
         self._rows: _Rows = {}
@@ -163,141 +169,144 @@ class Put:
         """Take in the notifications.
 
         Raises:
-            ExpiredError: one of them has become too old to be committed.
+            ExpiredError: the deadline of one of them has passed.
         """
         result = PutResult()
-        notifications = [_entries_of(parcel) for parcel in self._parcels]
-        entries = [entry for some in notifications if not isinstance(some, PayloadError) for entry in some]
-        if entries:
-            self._look_up(entries)
-        for parcel, some in zip(self._parcels, notifications, strict=True):
-            result.outcomes.append(some if isinstance(some, PayloadError) else self._notification(parcel, some))
-            result.notes.append(parcel.notes())
+        parsed = [_alerts_of(notification) for notification in self._notifications]
+        every_alert = [incoming for alerts in parsed if not isinstance(alerts, PayloadError) for incoming in alerts]
+        if every_alert:
+            self._look_up(every_alert)
+        for notification, alerts in zip(self._notifications, parsed, strict=True):
+            effects = alerts if isinstance(alerts, PayloadError) else self._notification(notification, alerts)
+            result.effects.append(effects)
+            result.reports.append(notification.report())
         result.rare = self._rare
         self._write(result)
         return result
 
-    def _look_up(self, entries: Sequence[IncomingAlert]) -> None:
-        """Read what the ledger knows of these alerts."""
-        self._seq = rows.next_seq(self._connection, len(entries))
-        keys = sorted({entry.key for entry in entries})
+    def _look_up(self, alerts: Sequence[IncomingAlert]) -> None:
+        """Read the newest alarm of each of these alerts, and the ids that are used already."""
+        self._seq = rows.next_seq(self._connection, len(alerts))
+        keys = sorted({incoming.key for incoming in alerts})
         self._before = rows.last_alarms(self._connection, keys)
         self._last = dict(self._before)
-        again = [entry for entry in entries if entry.key in self._before]
-        self._ids = rows.past_ids(self._connection, [alarm_id(entry.key, entry.starts_at) for entry in again])
+        again = [incoming for incoming in alerts if incoming.key in self._before]
+        self._ids = rows.past_ids(self._connection, [alarm_id(incoming.key, incoming.starts_at) for incoming in again])
         self._ids.update(alarm.id for alarm in self._before.values())
 
     def _notification(
-        self, parcel: IncomingNotification, entries: Sequence[IncomingAlert]
+        self, notification: IncomingNotification, alerts: Sequence[IncomingAlert]
     ) -> list[Effect] | LedgerFullError:
-        self._undo = [] if len(self._new) + len(entries) > self._room else None
+        self._undo = [] if len(self._new) + len(alerts) > self._remaining else None
         added_before = len(self._new)
-        outcomes = []
-        for number, entry in enumerate(entries):
+        effects = []
+        for number, incoming in enumerate(alerts):
             if number % _CHECKED_EACH == 0:
                 self._check()
-            outcomes.append(self._outcome(parcel, number, entry))
-        if self._undo is not None and len(self._new) > max(self._room, added_before):
-            self._take_back(self._undo)
+            effects.append(self._effect(notification, number, incoming))
+        if self._undo is not None and len(self._new) > max(self._remaining, added_before):
+            self._undo_changes(self._undo)
             return LedgerFullError("the ledger holds as many open alarms as store.max_open allows")
-        return outcomes
+        return effects
 
     def _check(self) -> None:
-        """Give up where the answers are due: who waits behind us need not wait for what is not committed."""
-        for parcel in self._parcels:
-            parcel.check()
+        """Raise when a deadline has passed: puts that wait should not wait for a transaction that is rolled back."""
+        for notification in self._notifications:
+            notification.check()
 
     def _set(self, values: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-        """Set one of our values, so that the whole notification can be taken back."""
+        """Set a value, and record the previous one, so that the whole notification can be undone."""
         if self._undo is not None:
             self._undo.append((values, key, values.get(key)))
         values[key] = value
 
     @staticmethod
-    def _take_back(undo: Sequence[tuple[dict[Any, Any], Any, Any]]) -> None:
+    def _undo_changes(undo: Sequence[tuple[dict[Any, Any], Any, Any]]) -> None:
         for values, key, before in reversed(undo):
             if before is None:
                 del values[key]
             else:
                 values[key] = before
 
-    def _outcome(self, parcel: IncomingNotification, number: int, entry: IncomingAlert) -> Effect:
-        last = self._last.get(entry.key)
-        entry = transitions.dated(last, entry, self._now)
-        outcome = (
-            transitions.fire(last, entry) if entry.status == "firing" else transitions.resolve(last, entry, self._now)
+    def _effect(self, notification: IncomingNotification, number: int, incoming: IncomingAlert) -> Effect:
+        last = self._last.get(incoming.key)
+        incoming = transitions.dated(last, incoming, self._now)
+        effect = (
+            transitions.fire(last, incoming)
+            if incoming.status == "firing"
+            else transitions.resolve(last, incoming, self._now)
         )
-        if outcome == "dropped" and not entry.is_mapped:
-            return self._outcome(parcel, number, parcel.map(number))
-        if outcome in ("new", "orphan") and entry.outline is not None:
-            self._born(entry, entry.outline)
-        elif outcome == "repeat" and last is not None:
-            self._repeat(last, entry)
-        elif outcome == "resolved" and last is not None:
-            self._keep(transitions.resolved(last, entry, self._now))
-        return outcome
+        if effect == "dropped" and not incoming.is_mapped:
+            return self._effect(notification, number, notification.map(number))
+        if effect in ("new", "orphan") and incoming.mapped is not None:
+            self._born(incoming, incoming.mapped)
+        elif effect == "repeat" and last is not None:
+            self._repeat(last, incoming)
+        elif effect == "resolved" and last is not None:
+            self._set_alarm(transitions.resolved(last, incoming, self._now))
+        return effect
 
-    def _born(self, entry: IncomingAlert, outline: MappedAlert) -> None:
-        own_id = self._free_id(entry)
-        last = self._last.get(entry.key)
-        alarm = transitions.born(entry, outline, seq=self._seq, alarm_id=own_id, now=self._now, last=last)
+    def _born(self, incoming: IncomingAlert, mapped: MappedAlert) -> None:
+        own_id = self._free_id(incoming)
+        last = self._last.get(incoming.key)
+        alarm = transitions.born(incoming, mapped, seq=self._seq, alarm_id=own_id, now=self._now, last=last)
         self._seq += 1
         self._ids.add(own_id)
         if last is not None:
-            if last.state == "expired" and entry.status == "firing":
+            if last.state == "expired" and incoming.status == "firing":
                 self._repeated_rarely(last, self._now - max(last.last_seen, last.received_at))
-            self._keep(transitions.superseded(last, self._now))
-        self._set(self._new, alarm.seq, outline.kept)
-        self._keep(alarm)
+            self._set_alarm(transitions.superseded(last, self._now))
+        self._set(self._new, alarm.seq, mapped.contents)
+        self._set_alarm(alarm)
 
-    def _repeat(self, last: Alarm, entry: IncomingAlert) -> None:
+    def _repeat(self, last: Alarm, incoming: IncomingAlert) -> None:
         gap = self._now - max(last.last_seen, last.received_at)
         if last.is_open and gap * 2 > last.timeout:
             self._repeated_rarely(last, gap)
         reassert_after = self._reassert_after.get(last.target, 0)
-        alarm = transitions.repeat(last, entry, reassert_after=reassert_after, now=self._now)
-        outline = entry.outline
-        if outline is not None and outline.digest != last.digest:
-            self._contents_changed(last, alarm, outline.kept)
-            alarm = replace(alarm, digest=outline.digest)
-        self._keep(alarm)
+        alarm = transitions.repeat(last, incoming, reassert_after=reassert_after, now=self._now)
+        mapped = incoming.mapped
+        if mapped is not None and mapped.digest != last.digest:
+            self._contents_changed(last, alarm, mapped.contents)
+            alarm = replace(alarm, digest=mapped.digest)
+        self._set_alarm(alarm)
 
     def _repeated_rarely(self, last: Alarm, gap: Millis) -> None:
         self._rare[last.target] = max(gap, self._rare.get(last.target, 0))
 
-    def _contents_changed(self, last: Alarm, alarm: Alarm, kept: StoredContents) -> None:
+    def _contents_changed(self, last: Alarm, alarm: Alarm, stored: StoredContents) -> None:
         if last.seq in self._new:
-            self._set(self._new, last.seq, replace(kept, event=self._new[last.seq].event))
+            self._set(self._new, last.seq, replace(stored, event=self._new[last.seq].event))
         elif last.seq in self._remapped:
-            self._set(self._remapped, last.seq, replace(kept, event=self._remapped[last.seq].event))
+            self._set(self._remapped, last.seq, replace(stored, event=self._remapped[last.seq].event))
         elif last.state == "rejected" and alarm.state == "report_due":
-            self._set(self._remapped, last.seq, kept)
+            self._set(self._remapped, last.seq, stored)
         else:
-            self._set(self._annotated, last.seq, kept)
+            self._set(self._annotated, last.seq, stored)
 
-    def _keep(self, alarm: Alarm) -> None:
+    def _set_alarm(self, alarm: Alarm) -> None:
         self._set(self._last, alarm.key, alarm)
         self._set(self._rows, alarm.seq, alarm)
 
-    def _free_id(self, entry: IncomingAlert) -> str:
-        first = alarm_id(entry.key, entry.starts_at)
+    def _free_id(self, incoming: IncomingAlert) -> str:
+        first = alarm_id(incoming.key, incoming.starts_at)
         if first not in self._ids:
             return first
-        number = self._numbers[first] = next_free(self._numbers.get(first, 1), partial(self._is_held, first))
+        number = self._numbers[first] = next_free(self._numbers.get(first, 1), partial(self._is_used, first))
         return f"{first}-{number}"
 
-    def _is_held(self, first: str, number: int) -> bool:
+    def _is_used(self, first: str, number: int) -> bool:
         own_id = f"{first}-{number}"
         return own_id in self._ids or bool(rows.past_ids(self._connection, [own_id]))
 
     def _write(self, result: PutResult) -> None:
         before = {alarm.seq: alarm for alarm in self._before.values()}
-        # Updates first: a re-fire may only be inserted once the alarm before it has its end.
+        # Updates first: a unique index allows a new open alarm only after the previous one has its ends_at.
         rows.update(self._connection, [(before[seq], alarm) for seq, alarm in self._rows.items() if seq in before])
         pack = self._codec.pack
-        for some in chunks(list(self._new)):
+        for seqs in chunks(list(self._new)):
             self._check()
-            rows.insert(self._connection, [(self._rows[seq], pack(self._new[seq])) for seq in some])
+            rows.insert(self._connection, [(self._rows[seq], pack(self._new[seq])) for seq in seqs])
         self._write_contents()
         result.added = len(self._new)
         for seq, alarm in self._rows.items():
@@ -308,32 +317,32 @@ class Put:
                 result.changes.removed(before[seq])
 
     def _write_contents(self) -> None:
-        """Write today's annotations beside the frozen event; what AOM has never taken is not frozen yet."""
+        """Store the current annotations and keep the frozen event, except where AOM has never accepted the event."""
         changed = dict(self._remapped)
         before = rows.contents_of(self._connection, list(self._annotated))
         for seq, blob in before.items():
             changed[seq] = replace(self._annotated[seq], event=self._codec.unpack(blob).event)
-        rows.update_contents(self._connection, [(seq, self._codec.pack(kept)) for seq, kept in changed.items()])
+        rows.update_contents(self._connection, [(seq, self._codec.pack(stored)) for seq, stored in changed.items()])
 
 
-def _entries_of(parcel: IncomingNotification) -> list[IncomingAlert] | PayloadError:
+def _alerts_of(notification: IncomingNotification) -> list[IncomingAlert] | PayloadError:
     try:
-        return parcel.open()
+        return notification.open()
     except PayloadError as error:
         return error
 
 
-def next_free(held: int, is_held: Callable[[int], bool]) -> int:
-    """Return a number that is free and follows one that is held, in as few questions as there are bits in it.
+def next_free(used: int, is_used: Callable[[int], bool]) -> int:
+    """Return a free number that follows a used one, by a search that asks O(log n) times.
 
     Args:
-        held: a number that is held.
-        is_held: says whether another one is.
+        used: a number that is used.
+        is_used: says whether another number is used.
     """
-    free, step = held + 1, 1
-    while is_held(free):
-        held, free, step = free, free + step, step * 2
-    while free - held > 1:
-        between = (held + free) // 2
-        held, free = (between, free) if is_held(between) else (held, between)
+    free, step = used + 1, 1
+    while is_used(free):
+        used, free, step = free, free + step, step * 2
+    while free - used > 1:
+        between = (used + free) // 2
+        used, free = (between, free) if is_used(between) else (used, between)
     return free

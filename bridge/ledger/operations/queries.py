@@ -1,4 +1,7 @@
-"""Reads of the ledger for people and metrics; they change nothing and never hold up a put."""
+"""Reads of the ledger for people and metrics.
+
+In: filters and names of alarms. Out: `AlarmView`s, counts and times. They must change nothing and must not block a put.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
 
 
 class AlarmView(msgspec.Struct, frozen=True):
-    """One alarm as people look at it: its row, the event for AOM, and the alert with its group."""
+    """One alarm as it is shown to people: its row, the event for AOM, and the alert with its group."""
 
     alarm: Alarm
     event: Event
@@ -42,7 +45,7 @@ class AlarmFilter:
         target: only those of this target.
         source: only those of this source.
         before: only those with smaller numbers (`Alarm.seq`).
-        limit: at most as many as this.
+        limit: the maximum number of alarms.
     """
 
     states: Sequence[str] = ()
@@ -56,7 +59,7 @@ ALL_ALARMS = AlarmFilter()
 
 
 def edits(connection: Connection) -> int:
-    """Return how often the command line has changed something."""
+    """Return the number of edits by the command line."""
     return int(connection.execute(sa.select(counters.c.value).where(counters.c.name == "edits")).scalar_one())
 
 
@@ -75,22 +78,22 @@ def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
 
 
 def waiting_since(connection: Connection, target: str) -> Millis | None:
-    """Return since when the longest waiting alarm of a target is due."""
+    """Return since when the longest waiting alarm of a target has been due."""
     query = sa.select(sa.func.min(alarms.c.due_since)).where(alarms.c.target == target, alarms.c.due_at.is_not(None))
-    found = connection.execute(query).scalar_one()
-    return None if found is None else int(found)
+    due_since = connection.execute(query).scalar_one()
+    return None if due_since is None else int(due_since)
 
 
 def next_due(connection: Connection, target: str, action: Action) -> Millis | None:
     """Return when the next alarm of a target comes due for an action."""
-    found = [_next_due(connection, target, state) for state in due_states(action)]
-    return min((due_at for due_at in found if due_at is not None), default=None)
+    times = [_next_due(connection, target, state) for state in due_states(action)]
+    return min((due_at for due_at in times if due_at is not None), default=None)
 
 
 def _next_due(connection: Connection, target: str, state: State) -> Millis | None:
     is_due = (alarms.c.target == target, alarms.c.state == state, alarms.c.due_at.is_not(None), ~is_behind_another)
-    found = connection.execute(sa.select(alarms.c.due_at).where(*is_due).order_by(alarms.c.due_at).limit(1)).scalar()
-    return None if found is None else int(found)
+    due_at = connection.execute(sa.select(alarms.c.due_at).where(*is_due).order_by(alarms.c.due_at).limit(1)).scalar()
+    return None if due_at is None else int(due_at)
 
 
 def listing(connection: Connection, chosen: AlarmFilter = ALL_ALARMS) -> list[AlarmView]:
@@ -109,43 +112,45 @@ def listing(connection: Connection, chosen: AlarmFilter = ALL_ALARMS) -> list[Al
 
 
 def show(connection: Connection, name: str) -> AlarmView:
-    """Return the alarm that a name means; as `named`."""
+    """Return the alarm with a name; the name is read as by `named`."""
     query = sa.select(*_columns, contents.c.kept).outerjoin(contents, contents.c.seq == alarms.c.seq)
     (view,) = _views(connection, query.where(alarms.c.seq == named(connection, name)))
     return view
 
 
 def named(connection: Connection, name: str) -> int:
-    """Return the number of the alarm with this id, else of this fingerprint, else with an id that begins so.
+    """Return the number of the alarm with this id, else with this fingerprint, else with an id of this prefix.
 
-    Of the alarms of one alert the newest is meant: it is the open one where one is open.
+    A fingerprint means the newest alarm of the alert, which is the open one if one is open.
 
     Raises:
-        UnknownAlarmError: none is meant, or several are.
+        UnknownAlarmError: no alarm has this name, or several have.
     """
     is_id, is_alert = alarms.c.id == name, sa.and_(alarms.c.fingerprint == name, alarms.c.is_newest)
     meant = sa.or_(is_id, is_alert, alarms.c.id.startswith(name, autoescape=True))
     rank = sa.case((is_id, 0), (is_alert, 1), else_=2)
     query = sa.select(rank, alarms.c.seq, alarms.c.id, alarms.c.source).where(meant).order_by(rank, alarms.c.seq.desc())
     rows = connection.execute(query.limit(_CANDIDATES)).all() if _NAME.fullmatch(name) else []
-    best = [(int(seq), f"{own_id} of {source}") for found, seq, own_id, source in rows if found == rows[0][0]]
+    best = [
+        (int(seq), f"{own_id} of {source}") for rank_of_row, seq, own_id, source in rows if rank_of_row == rows[0][0]
+    ]
     if not best:
         raise UnknownAlarmError("no alarm has this id or fingerprint")
     if len(best) > 1:
         listed = ", ".join(text for _, text in best) + (", ..." if len(best) == _CANDIDATES else "")
-        raise UnknownAlarmError(f"more than one alarm is meant: {listed}. Fix: give the id of one of them")
+        raise UnknownAlarmError(f"more than one alarm has this name: {listed}. Fix: give the id of one of them")
     return best[0][0]
 
 
 def _views(connection: Connection, query: sa.Select[tuple[Any, ...]]) -> list[AlarmView]:
     codec = own_codec()
-    return [_view(codec, Alarm(*values), kept or b"") for *values, kept in connection.execute(query)]
+    return [_view(codec, Alarm(*values), packed or b"") for *values, packed in connection.execute(query)]
 
 
-def _view(codec: Codec, alarm: Alarm, kept: bytes) -> AlarmView:
-    """Join what belongs together; what cannot be read is shown as such, for it must not hide the other alarms."""
+def _view(codec: Codec, alarm: Alarm, packed: bytes) -> AlarmView:
+    """Join a row with its contents; contents that cannot be read are shown as such, so that other alarms are listed."""
     try:
-        return AlarmView(alarm, codec.event(kept), codec.context(kept))
+        return AlarmView(alarm, codec.event(packed), codec.context(packed))
     except ValueError:
         fields = {"event_name": "unreadable", "event_severity": alarm.severity, "event_type": alarm.event_type}
         event = Event({**fields, "resource_id": "unreadable"}, {}, alarm.timeout)

@@ -1,6 +1,6 @@
-"""Which database the ledger lies in: reads `store.url`, and is the seam between the two kinds.
+"""The ledger's database: reads `store.url`, and defines the interface that SQLite and PostgreSQL implement.
 
-All statements are the same for both; what differs is how a file or a server is opened, locked and left.
+In: `store.url`. Out: a `Database`. The statements are the same for both kinds; opening, locking and closing differ.
 """
 
 from __future__ import annotations
@@ -26,19 +26,18 @@ from bridge.secret import Secret
 T = TypeVar("T")
 
 ADDRESSES = "sqlite:///FILE, sqlite:////ABSOLUTE/FILE, or postgresql://USER@HOST/DATABASE"
-"""What an address looks like, for whoever wrote none."""
+"""The forms of a valid address, for error messages."""
 
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 class Database(Protocol):
-    """What the ledger asks of its database.
+    """The operations that the ledger needs of its database.
 
     Attributes:
-        engine: for writes; begins its transactions itself. ``read_only`` among the execution options asks for one that
-            only reads.
-        reads: for what only reads, beside the writes.
-        is_shared: whether other processes may be running on it.
+        engine: for writes; it begins transactions itself. The execution option ``read_only`` makes one read-only.
+        reads: the engine for reads beside the writes.
+        is_shared: whether other processes may use the database.
         location: its address without secrets.
     """
 
@@ -49,45 +48,45 @@ class Database(Protocol):
 
     @property
     def identity(self) -> Identity | None:
-        """Which file it is, once it is open; None where it is no file."""
+        """The identity of its files, once it is open; None if it is not a file."""
 
     def open(self) -> None:
-        """Make it ready and migrate it; raises `LedgerStartError`."""
+        """Open, lock and migrate it; raises `LedgerStartError`."""
 
     def close(self) -> None:
-        """Leave it."""
+        """Close it."""
 
     def check(self) -> None:
-        """Raise `LedgerUnavailableError` when a commit would be kept where it is not found again."""
+        """Raise `LedgerUnavailableError` when a commit would go to a file that was deleted or replaced."""
 
     def relieve(self, error: Exception, /) -> bool:
-        """Mend what a transaction failed of, if that can be; say whether it may do better now.
+        """Remove the cause of a transaction's failure, if possible; say whether a retry may succeed.
 
         Raises:
-            LedgerUnavailableError: what it really failed of.
+            LedgerUnavailableError: the actual cause of the failure.
         """
 
     def is_log_long(self) -> bool:
-        """Say whether the log of what was written should have been copied back."""
+        """Say whether the write-ahead log is so long that a checkpoint is overdue."""
 
     def cut(self) -> None:
-        """End what is under way and may wait for ever; called from another thread."""
+        """Abort operations that may wait for ever; called from another thread."""
 
     def now(self, connection: Connection, /) -> Millis | None:
-        """Return its own time; None where it has none."""
+        """Return the database's own time; None if it has none."""
 
     def size(self, connection: Connection, /) -> int:
-        """Return how many bytes it takes."""
+        """Return the size of the ledger in bytes."""
 
     def trim(self, connection: Connection) -> bool:
-        """Give some free space back; say whether more is to give."""
+        """Free some disk space; say whether more can be freed."""
 
 
 class WriteConnection:
-    """The connection that small writes share: to get one for each costs as much as its transaction.
+    """The connection that small writes share: a checkout from the pool costs as much as a small transaction.
 
     Args:
-        database: which one writes to.
+        database: the database.
     """
 
     def __init__(self, database: Database) -> None:
@@ -95,26 +94,31 @@ class WriteConnection:
         self._connection: Connection | None = None
 
     def get(self, *, is_durable: bool, at_once: bool) -> Connection:
-        """Return it, for a transaction that waits for the disk, or fails at once where another process writes."""
+        """Return the connection for one transaction.
+
+        Args:
+            is_durable: whether the commit waits for the disk.
+            at_once: whether it fails immediately, and does not wait, if another process writes.
+        """
         if self._connection is None:
             self._connection = self.database.engine.connect()
         return self._connection.execution_options(is_durable=is_durable, at_once=at_once)
 
     def let_go(self) -> None:
-        """Close it, which rolls back whatever was begun on it."""
-        held, self._connection = self._connection, None
-        if held is not None:
-            held.close()
+        """Close the connection, which rolls back an open transaction."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
-def checked(database: Database, step: Callable[[Connection], T], connection: Connection) -> T:
-    """Run a step on an open transaction that writes, between two looks at the database's files.
+def checked(database: Database, operation: Callable[[Connection], T], connection: Connection) -> T:
+    """Run an operation on an open write transaction, with a check of the database's files before and after it.
 
     Raises:
-        LedgerUnavailableError: what is committed now would not be found again.
+        LedgerUnavailableError: a file was deleted, replaced or cut.
     """
     database.check()
-    result = step(connection)
+    result = operation(connection)
     database.check()
     return result
 
@@ -123,13 +127,13 @@ def read_url(text: str) -> sa.URL:
     """Read `store.url`.
 
     Raises:
-        ValueError: it names neither a SQLite file nor a PostgreSQL database; the text never holds the value, which
-            may carry a password.
+        ValueError: it names neither a SQLite file nor a PostgreSQL database. The text does not contain the value, which
+            may contain a password.
     """
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise ValueError("it is not a database's address") from None
+        raise ValueError("it is not the address of a database") from None
     if url.drivername == "sqlite" and url.database and url.database != ":memory:" and not url.host:
         return url
     if url.drivername in _POSTGRES and url.database:
@@ -138,7 +142,7 @@ def read_url(text: str) -> sa.URL:
 
 
 def address(text: str) -> sa.URL:
-    """Read an address that nobody has checked yet.
+    """Read an address that is not checked yet.
 
     Raises:
         LedgerStartError: as `read_url`, with the fix.
@@ -156,7 +160,7 @@ def file_of(text: str) -> Path | None:
 
 
 def conceal_url(text: str) -> str:
-    """Return what anybody may see of `store.url`: a file's path; the address of a server may hold a secret anywhere."""
+    """Return the public form of `store.url`: a file's path; a server's address is hidden, as it may contain secrets."""
     return text if text.startswith("sqlite:") else repr(Secret(""))
 
 
@@ -173,7 +177,7 @@ def database(text: str) -> Database:
 
 @contextlib.contextmanager
 def looking_at(text: str) -> Iterator[Connection]:
-    """Open a ledger for reading, beside the process that runs on it.
+    """Open a ledger for reading; a bridge may be running on it.
 
     Raises:
         LedgerUnavailableError: there is none, or it cannot be read.
@@ -184,11 +188,11 @@ def looking_at(text: str) -> Iterator[Connection]:
 
 @contextlib.contextmanager
 def editing(text: str) -> Iterator[Engine]:
-    """Open a ledger for changes, beside the process that runs on it; each transaction is the caller's own.
+    """Open a ledger for changes; a bridge may be running on it. The caller begins each transaction.
 
     Raises:
         LedgerUnavailableError: there is none, or it cannot be written.
-        LedgerStartError: it is of another version.
+        LedgerStartError: its schema is of another version.
     """
     with _beside(text, can_write=True) as engine:
         with engine.connect().execution_options(read_only=True) as connection:
@@ -198,16 +202,16 @@ def editing(text: str) -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def _beside(text: str, *, can_write: bool) -> Iterator[Engine]:
-    found = database(text)
-    engine = found.engine
-    if isinstance(found, SqliteDatabase):
-        path = Path(found.location)
+    ledger = database(text)
+    engine = ledger.engine
+    if isinstance(ledger, SqliteDatabase):
+        path = Path(ledger.location)
         if not path.exists():
             raise LedgerUnavailableError(f"no ledger is at {path}. Fix: start serve first, or correct store.url.")
         engine = engine if can_write else read_only_engine(path)
     try:
         yield engine
     except SQLAlchemyError as error:
-        raise LedgerUnavailableError(f"the ledger at {found.location} cannot be used: {of_database(error)}") from error
+        raise LedgerUnavailableError(f"the ledger at {ledger.location} cannot be used: {of_database(error)}") from error
     finally:
         engine.dispose()

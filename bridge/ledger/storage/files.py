@@ -1,8 +1,8 @@
-"""The files of a SQLite ledger: that they are the ones that were opened, that none was cut, and who may read them.
+"""Checks the files of a SQLite ledger: that none was deleted, replaced or cut since they were opened, and their modes.
 
-In: the path of the database. Out: an error before a commit would be kept where it cannot be found again. SQLite itself
-goes on writing into a file that was removed, and leaves a hole in one that was cut. What must be there it notes in the
-header of its index (https://www.sqlite.org/walformat.html, "The WAL-Index Header"), which is compared with the sizes.
+In: the path of the database. Out: an error before a commit would go to a file that cannot be found again. SQLite itself
+continues to write to a file that was deleted, and leaves a hole in one that was cut. The expected sizes are in the
+header of its index (https://www.sqlite.org/walformat.html, "The WAL-Index Header"); the actual ones are compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bridge.errors import LedgerUnavailableError
 from bridge.log import logger
 
 _HEADER = struct.Struct("=I10xHII")
-"""Of the index: its version, the page size (1: 65,536), the valid frames of the log, and the pages of the database."""
+"""Of the index: its version, the page size (1 means 65,536), the valid frames of the log, the pages of the database."""
 
 _VERSION = 3_007_000
 _LOG_HEADER_BYTES = 32
@@ -32,19 +32,19 @@ _SHARED_FIRST, _SHARED_BYTES = 0x40000002, 510
 _log = logger("ledger")
 
 Inode = tuple[int, int]
-"""Which file stands at a path: its device and number."""
+"""Identifies the file at a path: its device and inode number."""
 
 
 class GoneError(LedgerUnavailableError):
-    """A file was removed or replaced; what is open still holds everything."""
+    """A file was deleted or replaced; the open files still contain everything."""
 
 
 class CutError(LedgerUnavailableError):
-    """A file was made shorter; some of what was committed is lost."""
+    """A file was made shorter; some committed data is lost."""
 
 
 class Identity(NamedTuple):
-    """Which files a ledger consists of, the database, its log and its index, and the bytes of the first of them."""
+    """The files of a ledger: the database, its log and its index, and the size of the database in bytes."""
 
     database: Inode
     log: Inode
@@ -67,7 +67,7 @@ class Files:
         database: the SQLite file.
 
     Attributes:
-        identity: which files they are; None: not opened, and nothing is checked.
+        identity: which files were opened; None: not opened yet, and nothing is checked.
     """
 
     def __init__(self, database: Path) -> None:
@@ -76,50 +76,50 @@ class Files:
         self.identity: Identity | None = None
 
     def create(self) -> None:
-        """Make the database's file if there is none, for us alone to read; SQLite gives the others the same rights.
+        """Create the database's file if there is none, readable by the owner only; SQLite gives the others its mode.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: it cannot be created.
         """
         try:
-            made = os.open(self._paths[0], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+            created = os.open(self._paths[0], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
         except FileExistsError:
             for path in self._paths:
                 narrow(path)
         else:
-            os.fchmod(made, _MODE)
-            os.close(made)
+            os.fchmod(created, _MODE)
+            os.close(created)
 
     def remember(self) -> None:
-        """Take the files as they are now for the ledger's; it is open, and so all of them are there."""
-        found = [_state(path) for path in self._paths]
-        self.identity = Identity(found[0].inode, found[1].inode, found[2].inode, found[0].size)
+        """Record the files as they are now; the database is open, so all of them exist."""
+        database, log, index = (_state(path) for path in self._paths)
+        self.identity = Identity(database.inode, log.inode, index.inode, database.size)
 
     def check(self) -> None:
-        """Compare the files with those that were opened; within a transaction that writes, so that no other one does.
+        """Compare the files with those that were opened; called in a write transaction, so that no other one writes.
 
         Raises:
-            GoneError: one is missing, or is another one.
+            GoneError: one was deleted or replaced.
             CutError: the database or its log is shorter than what was committed.
         """
         known = self.identity
         if known is None:
             return
-        header = self._header()  # before the sizes: the log may grow in between
-        found = [_state(path) for path in self._paths]
-        for path, state, inode in zip(self._paths, found, known, strict=False):
+        header = self._header()  # read before the sizes: the log may grow in between
+        states = [_state(path) for path in self._paths]
+        for path, state, inode in zip(self._paths, states, known, strict=False):
             if state.inode != inode:
                 raise GoneError(_gone(path))
-        size = found[0].size
-        self._expect_whole(header, known.size, database=size, log=found[1].size)
+        size = states[0].size
+        self._expect_whole(header, known.size, database=size, log=states[1].size)
         if size != known.size:
             self.identity = known._replace(size=size)
 
     def before_close(self) -> None:
-        """Let SQLite leave a log that was cut as it is, as after a crash: it would copy back a part of a transaction.
+        """Keep SQLite from a checkpoint of a log that was cut: it would copy back a part of a transaction.
 
-        It does so when the last connection closes, if it gets the database for itself; a lock that belongs to an open
-        file and not to a process stands in its way, until the process ends.
+        SQLite makes a checkpoint when the last connection closes, if it gets an exclusive lock on the database. A lock
+        that belongs to an open file and not to a process prevents that until the process ends.
         """
         try:
             self.check()
@@ -131,13 +131,13 @@ class Files:
             pass
 
     def close(self) -> None:
-        """Let go of the index; only after SQLite has closed all of its own: its locks would go with ours."""
+        """Close the index; only after SQLite has closed its files, because this close would release SQLite's locks."""
         index, self._index = self._index, None
         if index is not None:
             os.close(index)
 
     def _header(self) -> tuple[int, int, int, int]:
-        """Return what the index says: its version, the page size, the frames of the log, the database's pages."""
+        """Return the index's version, the page size, the frames of the log, and the pages of the database."""
         if self._index is None:
             try:
                 self._index = os.open(self._paths[2], os.O_RDONLY | os.O_CLOEXEC)
@@ -154,18 +154,20 @@ class Files:
         page = 65_536 if page == 1 else page
         if frames and log < _LOG_HEADER_BYTES + frames * (_FRAME_HEADER_BYTES + page):
             raise _cut(self._paths[1])
-        # It grows when the log is copied back, and shrinks with the pages that it has been told to have.
+        # The database grows at a checkpoint, and shrinks to the number of pages in the header.
         if database < (min(known, pages * page) if pages else known):
             raise _cut(self._paths[0])
 
 
 def narrow(path: Path) -> None:
-    """Leave a file to its owner alone; where we may not, say so."""
+    """Remove the rights of others on a file; log a warning if that is not possible."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & ~_MODE:
             path.chmod(_MODE)
-            _log.info("a file of the ledger could be read by others; now by its owner alone", file=str(path))
+            _log.info(
+                "a file of the ledger was readable by others; it is now readable by its owner only", file=str(path)
+            )
     except FileNotFoundError:
         return
     except OSError as error:
@@ -178,13 +180,13 @@ def _gone(path: Path) -> str:
 
 
 def _cut(path: Path) -> CutError:
-    text = f"the ledger's file {path} was cut by another program, and what stood there is lost"
-    return CutError(f"{text}. Fix: restart; what still fires comes back with Alertmanager's repeats")
+    text = f"the ledger's file {path} was cut by another program, and the data in the missing part is lost"
+    return CutError(f"{text}. Fix: restart the bridge; Alertmanager's repeats add the alerts that still fire again")
 
 
 def _state(path: Path) -> _State:
     try:
-        found = os.stat(path)  # noqa: PTH116 - `Path.stat` takes twice as long, and each transaction asks six times
+        status = os.stat(path)  # noqa: PTH116 - `Path.stat` takes twice as long, and each transaction asks six times
     except OSError:
         return _MISSING
-    return _State((found.st_dev, found.st_ino), found.st_size)
+    return _State((status.st_dev, status.st_ino), status.st_size)

@@ -1,4 +1,7 @@
-"""Brings the ledger's schema up to date by Alembic: once, in one transaction, under a lock for all replicas."""
+"""Migrates the ledger's schema with Alembic, in one transaction, under a lock that all replicas take.
+
+In: an engine. Out: a database with the current schema, or an unchanged one and an error.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from bridge.ledger.storage.schema import metadata
 
 VERSION_TABLE = "ledger_version"
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
-_LOCK = 0x616F6D  # "aom": any number will do, as long as every replica takes the same
+_LOCK = 0x616F6D  # "aom": an arbitrary number, the same for every replica
 _TIMEOUTS = "SET LOCAL statement_timeout = '5min'; SET LOCAL lock_timeout = '1min'"
 
 
@@ -46,10 +49,10 @@ def migrate(engine: Engine, location: str, migrations: Path = _MIGRATIONS) -> No
 
 
 def check_version(connection: Connection, location: str) -> None:
-    """Refuse a ledger whose schema is not exactly ours.
+    """Refuse a ledger whose schema is not of exactly this version.
 
     Raises:
-        LedgerStartError: it is older or newer, or no ledger.
+        LedgerStartError: it is older or newer, or not a ledger.
     """
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
@@ -59,10 +62,10 @@ def check_version(connection: Connection, location: str) -> None:
 
 
 def check_schema(connection: Connection, location: str) -> None:
-    """Refuse a ledger that bears our version and has other tables, columns or indexes all the same.
+    """Refuse a ledger with the current version number but other tables, columns or indexes.
 
     Raises:
-        LedgerStartError: what differs, and the fix.
+        LedgerStartError: they differ; the text names the difference and the fix.
     """
     inspector = sa.inspect(connection)
     present = set(inspector.get_table_names())
@@ -77,12 +80,12 @@ def check_schema(connection: Connection, location: str) -> None:
         missing = [index for index in table.indexes if (index.name, *index.columns.keys()) not in indexes]
         if missing:
             names = ", ".join(sorted(str(index.name) for index in missing))
-            raise _other_schema(location, f"indexes of {table.name} are missing or others: {names}")
+            raise _other_schema(location, f"indexes of {table.name} are missing or different: {names}")
 
 
 def _other_schema(location: str, difference: str) -> LedgerStartError:
-    text = f"the ledger at {location} bears our version and has another schema: {difference}. Nothing was changed"
-    fix = "run the version of aom-bridge that has made it, or move it away; what fires comes back with the next repeats"
+    text = f"the ledger at {location} has the current version but another schema: {difference}. Nothing was changed"
+    fix = "run the version of aom-bridge that created it, or move it away; the next repeats add the alerts that fire"
     return LedgerStartError(f"{text}. Fix: {fix}.")
 
 

@@ -1,8 +1,8 @@
 """The ledger on PostgreSQL: several replicas of the bridge on one database.
 
-In: the address of `store.url`. Out: an engine whose transactions end by themselves when their process stalls, so that
-no replica can hold up the others for longer than that. Nothing lives longer in the session than a transaction, so it
-works behind PgBouncer in transaction mode.
+In: the address of `store.url`. Out: an engine whose transactions end by time limits when their process stalls, so that
+a stalled replica blocks the others only briefly. It must not set anything in a session that outlives a transaction, so
+that it works behind PgBouncer in transaction mode.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; "
     "SET LOCAL statement_timeout = '8s'; "
     "SET LOCAL lock_timeout = '4s'; "
-    # A replica that stalls inside a transaction loses it, and with it the locks that the others wait for.
+    # Ends the transaction of a stalled replica, and releases the locks that other replicas wait for.
     "SET LOCAL idle_in_transaction_session_timeout = '3s'; "
-    # 200 means kept: a database set to answer before its disk does must not do so for us.
+    # Overrides synchronous_commit=off: the answer 200 means durable.
     "SET LOCAL synchronous_commit = on"
 )
 _CONNECT = {
@@ -53,28 +53,28 @@ class PostgresDatabase:
     identity = None
 
     def __init__(self, url: sa.URL) -> None:
-        # Not its query: libpq takes a password there, too.
+        # Without the query, which may contain a password, too.
         self.location = url.set(drivername="postgresql", password=None, query={}).render_as_string()
         self.engine: Engine = sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
             connect_args=_CONNECT,
-            paramstyle="format",  # values by their place, as on SQLite
+            paramstyle="format",  # values by position, as on SQLite
             pool_size=3,
             max_overflow=2,
             pool_timeout=5,
-            pool_pre_ping=True,  # a connection that a restart of the database has cut costs nobody his webhook
+            pool_pre_ping=True,  # detects connections cut by a database restart before they fail a webhook
         )
         self._connections: weakref.WeakSet[psycopg.Connection[Any]] = weakref.WeakSet()
         event.listen(self.engine, "connect", self._on_connect)
         event.listen(self.engine, "begin", _on_begin)
         self.reads = self.engine
 
-    def _on_connect(self, driver_connection: Any, _record: object) -> None:  # noqa: ANN401 - any DBAPI connection
-        driver_connection.autocommit = True  # the driver begins nothing: `_on_begin` does, in one round trip
+    def _on_connect(self, driver_connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no common type
+        driver_connection.autocommit = True  # `_on_begin` begins transactions, in one round trip
         self._connections.add(driver_connection)
 
     def open(self) -> None:
-        """Migrate the schema, under a lock that all replicas respect.
+        """Migrate the schema, under a lock that all replicas take.
 
         Raises:
             LedgerStartError: it cannot be used; the text names the fix.
@@ -86,18 +86,18 @@ class PostgresDatabase:
         self.engine.dispose()
 
     def check(self) -> None:
-        """Do nothing: PostgreSQL itself answers for its files."""
+        """Do nothing: PostgreSQL checks its files itself."""
 
     def relieve(self, _error: Exception) -> bool:
-        """Do nothing: PostgreSQL copies its log back by itself."""
+        """Do nothing: PostgreSQL makes checkpoints by itself."""
         return False
 
     def is_log_long(self) -> bool:
-        """Do nothing, as above."""
+        """Return False: PostgreSQL makes checkpoints by itself."""
         return False
 
     def cut(self) -> None:
-        """Break every connection: what waits for a server that stands still would wait for as long as that does."""
+        """Break every connection: a call to a server that does not answer would wait for an unlimited time."""
         for connection in list(self._connections):
             with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as same:
                 same.shutdown(socket.SHUT_RDWR)
@@ -109,15 +109,15 @@ class PostgresDatabase:
         )
 
     def size(self, connection: Connection) -> int:
-        """Return the bytes of our tables with their indexes."""
+        """Return the size of the ledger's tables with their indexes, in bytes."""
         sizes = [sa.func.pg_total_relation_size(table.name) for table in (alarms, contents)]
         return int(connection.execute(sa.select(sizes[0] + sizes[1])).scalar_one())
 
     def trim(self, _connection: Connection) -> bool:
-        """Do nothing: autovacuum gives purged space back to later rows."""
+        """Do nothing: autovacuum makes the space of deleted rows available to later ones."""
         return False
 
 
 def _on_begin(connection: Connection) -> None:
-    # Without parameters the driver uses the protocol that takes several statements at a time.
+    # Without parameters the driver uses the simple protocol, which allows several statements in one call.
     connection.exec_driver_sql(_BEGIN, execution_options={"no_parameters": True})

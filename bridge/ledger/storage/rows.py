@@ -1,4 +1,7 @@
-"""Reads and writes rows of the ledger's tables on an open transaction; no rule is decided here."""
+"""Reads and writes rows of the ledger's tables on an open transaction.
+
+In: keys, numbers and `Alarm`s. Out: `Alarm`s and packed contents. It must not decide how an alarm changes.
+"""
 
 from __future__ import annotations
 
@@ -34,28 +37,28 @@ is_behind_another = sa.exists().where(
     _earlier.c.fingerprint == alarms.c.fingerprint,
     _earlier.c.seq < alarms.c.seq,
     _earlier.c.finished_at.is_(None),
-    sa.not_(_earlier.c.is_newest),  # as it always is; by these words the index of the few that are waited for is found
+    sa.not_(_earlier.c.is_newest),  # redundant, but it makes the planner use the index alarms_waited_for
 )
 """The condition that an earlier alarm of the same alert is unfinished."""
 
 
 class _Updates:
-    """Writes rows whole, or without the columns that move a row from one index by alert to the other.
+    """Updates rows: with all columns, or without those that decide which index by alert contains the row.
 
-    SQLite rewrites an index entry whenever a column of it is written, changed or not, and those lie scattered.
+    SQLite rewrites an index entry whenever a column of it is written, even unchanged, and the entries are scattered.
     """
 
     def __init__(self) -> None:
         self._moving = RowsStatement(alarms, _hot)
         self._staying = RowsStatement(alarms, [name for name in _hot if name not in _index_columns])
 
-    def run(self, connection: Connection, steps: Sequence[Change]) -> None:
-        """Write what became of alarms."""
+    def run(self, connection: Connection, changes: Sequence[Change]) -> None:
+        """Write changed alarms."""
         self._moving.run(
-            connection, [astuple(after) for before, after in steps if _index_key(before) != _index_key(after)]
+            connection, [astuple(after) for before, after in changes if _index_key(before) != _index_key(after)]
         )
         self._staying.run(
-            connection, [astuple(after) for before, after in steps if _index_key(before) == _index_key(after)]
+            connection, [astuple(after) for before, after in changes if _index_key(before) == _index_key(after)]
         )
 
 
@@ -80,9 +83,9 @@ def _due_where(when: sa.ColumnElement[bool]) -> Statement:
             alarms.c.target == sa.bindparam("target"), alarms.c.state == sa.bindparam("state"), when, ~is_behind_another
         )
         .order_by(alarms.c.due_at, alarms.c.seq)
-        .limit(sa.bindparam("most"))
+        .limit(sa.bindparam("max_rows"))
         .with_for_update(of=alarms, skip_locked=True),
-        ("target", "state", "when", "most"),
+        ("target", "state", "when", "max_rows"),
     )
 
 
@@ -91,7 +94,7 @@ _due_ahead = _due_where(alarms.c.due_at > sa.bindparam("when"))
 
 
 def _newest_of(size: int) -> sa.CompoundSelect[Any]:
-    """Return the newest alarms: those that are open, and the others; there is an index for each of the two."""
+    """Return a query for newest alarms: a union of open ones and others, since there is an index for each."""
     is_open = _of_alerts(size).where(alarms.c.ends_at.is_(None), alarms.c.finished_at.is_(None))
     is_over = sa.or_(alarms.c.ends_at.is_not(None), alarms.c.finished_at.is_not(None))
     return sa.union_all(is_open, _of_alerts(size).where(alarms.c.is_newest, is_over))
@@ -111,11 +114,11 @@ def _past_ids(size: int) -> sa.Select[Any]:
 
 
 _STAMPS = ("due_since", "doubt_at", "first_reported_at", "reported_at")
-"""Times that lie ahead only where a clock has stepped back, or a replica's is wrong: a claim pulls them back."""
+"""Times that are in the future only if a clock has stepped back or a replica's is wrong; a claim sets them to now."""
 
 
-def held(alarm: Alarm, holder: str, until: Millis, now: Millis) -> Alarm:
-    """Return an alarm as `take` gives it to a holder."""
+def as_claimed(alarm: Alarm, holder: str, until: Millis, now: Millis) -> Alarm:
+    """Return an alarm as `take` writes it for a holder."""
     ahead = {name: now for name in _STAMPS if (getattr(alarm, name) or 0) > now}
     doubt = {} if alarm.claimed_by is None else {"doubt_at": now}
     return replace(alarm, claimed_by=holder, due_at=until, **{**ahead, **doubt})
@@ -133,8 +136,8 @@ def _taken(size: int) -> sa.Update:
 
 
 def _held_by(size: int) -> sa.Select[Any]:
-    held = alarms.c.claimed_by == sa.bindparam("holder")
-    return sa.select(alarms.c.seq).where(alarms.c.seq.in_(listed(size)), held)
+    is_claimed = alarms.c.claimed_by == sa.bindparam("holder")
+    return sa.select(alarms.c.seq).where(alarms.c.seq.in_(listed(size)), is_claimed)
 
 
 def _contents_rows(size: int) -> sa.Select[Any]:
@@ -189,20 +192,20 @@ class _Told(msgspec.Struct):
 
 
 class Due(msgspec.Struct, frozen=True):
-    """A row that is due, with what lies beside it; None: nothing does."""
+    """A due alarm with its packed contents; None if they are missing."""
 
     alarm: Alarm
-    kept: bytes | None
+    contents: bytes | None
 
 
 _LEVEL = -1
-"""Of compression: of 2,600 bytes it leaves 940, in half of the time in which level 1 leaves 730."""
+"""The compression level: 2,600 bytes become 940; level 1 makes 730 of them, and takes twice as long."""
 
 
 class Codec:
-    """Turns values into what lies beside a row, and back; not to be shared between threads.
+    """Converts values to the contents stored beside a row, and back; must not be shared between threads.
 
-    Whatever cannot be read raises ValueError.
+    Contents that cannot be read raise ValueError.
     """
 
     def __init__(self) -> None:
@@ -213,8 +216,8 @@ class Codec:
         self._told = msgspec.json.Decoder(_Told)
         self._parts = msgspec.json.Decoder(_Parts)
 
-    def outline(self, mapped: Mapped, context: AlertContext) -> MappedAlert | None:
-        """Return what a row needs of a mapped alert; None if a rule drops it."""
+    def mapped_alert(self, mapped: Mapped, context: AlertContext) -> MappedAlert | None:
+        """Return a mapped alert as its row stores it; None if a rule drops it."""
         event = mapped.event
         if event is None:
             return None
@@ -227,16 +230,16 @@ class Codec:
             event_type=event.event_type,
             timeout=event.timeout,
             digest=hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest(),
-            kept=StoredContents(frozen, annotations, self._encoder.encode(context)),
+            contents=StoredContents(frozen, annotations, self._encoder.encode(context)),
         )
 
-    def pack(self, kept: StoredContents) -> bytes:
-        """Return it as one blob."""
-        text = b'{"event":%b,"annotations":%b,"context":%b}' % (kept.event, kept.annotations, kept.context)
+    def pack(self, stored: StoredContents) -> bytes:
+        """Return contents as one compressed blob."""
+        text = b'{"event":%b,"annotations":%b,"context":%b}' % (stored.event, stored.annotations, stored.context)
         return self._compressor.compress(text)
 
     def unpack(self, blob: bytes) -> StoredContents:
-        """Return what `pack` packed."""
+        """Return the contents in a blob of `pack`."""
         parts = self._parts.decode(self._decompress(blob))
         return StoredContents(bytes(parts.event), bytes(parts.annotations), bytes(parts.context))
 
@@ -246,7 +249,7 @@ class Codec:
         return Event(sent.event.metadata, sent.annotations, sent.event.timeout)
 
     def context(self, blob: bytes) -> AlertContext:
-        """Return the alert with its group."""
+        """Return the alert and its group."""
         return self._told.decode(self._decompress(blob)).context
 
     def _decompress(self, blob: bytes) -> bytes:
@@ -272,7 +275,7 @@ def codec() -> Codec:
 def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]:
     """Return the newest alarm of each alert that has any, locked until the transaction ends.
 
-    The caller has the put lock (`next_seq`), so that no newer one can come in between.
+    The caller holds the put lock (`next_seq`), so that no newer one can be added meanwhile.
     """
     newest = [row[0] for row in _newest_alarms(connection, keys)]
     return {alarm.key: alarm for alarm in load(connection, newest).values()}
@@ -284,7 +287,7 @@ def heirs(connection: Connection, seqs: Sequence[int]) -> dict[int, int]:
 
 
 def next_of(connection: Connection, seq: int, source: str, fingerprint: str) -> int:
-    """Return the number of the alarm that is served after another one of its alert: an unfinished or the newest one."""
+    """Return the number of the alarm that is delivered after another one of its alert: unfinished, or the newest."""
     waiting = _next_waiting.run(connection, source, fingerprint, seq)
     return int((waiting or list(_newest.run(connection, [fingerprint], source)))[0][0])
 
@@ -309,64 +312,64 @@ def past_ids(connection: Connection, ids: Sequence[str]) -> set[str]:
 
 
 def load(connection: Connection, seqs: Iterable[int]) -> dict[int, Alarm]:
-    """Return the alarms with these numbers, locked until the transaction ends; always in one order: no deadlocks."""
+    """Return the alarms with these numbers, locked until the transaction ends, in one order to avoid deadlocks."""
     return {row[0]: Alarm(*row) for row in _locked.run(connection, sorted(seqs))}
 
 
 def insert(connection: Connection, new: Sequence[tuple[Alarm, bytes]]) -> None:
-    """Add alarms, each with what lies beside it, packed."""
+    """Add alarms, each with its packed contents."""
     _insert.run(connection, [astuple(alarm) for alarm, _ in new])
-    _insert_contents.run(connection, [(alarm.seq, kept) for alarm, kept in new])
+    _insert_contents.run(connection, [(alarm.seq, packed) for alarm, packed in new])
 
 
-def update(connection: Connection, steps: Sequence[Change]) -> None:
-    """Write alarms that changed; the caller holds their rows."""
-    _update.run(connection, steps)
+def update(connection: Connection, changes: Sequence[Change]) -> None:
+    """Write changed alarms; the caller has locked their rows."""
+    _update.run(connection, changes)
 
 
 def contents_of(connection: Connection, seqs: Sequence[int]) -> dict[int, bytes]:
-    """Return what lies beside these alarms, packed."""
+    """Return the packed contents of these alarms, by number."""
     return dict(_contents.run(connection, seqs))
 
 
 def update_contents(connection: Connection, changed: Sequence[tuple[int, bytes]]) -> None:
-    """Write what lies beside alarms anew, packed."""
+    """Replace the packed contents of alarms."""
     _update_contents.run(connection, list(changed))
 
 
 def lock_puts(connection: Connection) -> None:
-    """Wait for the put lock: from here to the commit no alarm is added by anybody else."""
+    """Take the put lock: until the commit no other transaction adds an alarm."""
     next_seq(connection, 0)
 
 
 def next_seq(connection: Connection, count: int) -> int:
-    """Reserve so many numbers and return the first; until the commit, no other put gets past this line."""
+    """Reserve ``count`` numbers and return the first one; until the commit, other puts wait here."""
     return bump(connection, "alarm_seq", count) - count + 1
 
 
 def bump(connection: Connection, name: str, count: int = 1) -> int:
-    """Add to one of the ledger's counters and return it."""
+    """Add ``count`` to one of the ledger's counters and return its value."""
     ((value,),) = _bump.run(connection, count, name)
     return int(value)
 
 
 def due(connection: Connection, target: str, state: State, now: Millis, limit: int) -> list[Due]:
-    """Return alarms in a state that are due, the longest waiting first, none behind an unfinished one of its alert.
+    """Return due alarms in a state, the longest waiting first; none that waits for an earlier one of its alert.
 
-    They are locked until the transaction ends; those that another worker has locked are passed over.
+    They are locked until the transaction ends; those that another worker has locked are skipped.
     """
     return [Due(Alarm(*row[:-1]), row[-1]) for row in _due.run(connection, target, state, now, limit)]
 
 
 def due_ahead(connection: Connection, target: str, state: State, horizon: Millis, limit: int) -> list[Due]:
-    """Return, as `due`, alarms that are due later than ``horizon``."""
+    """Return alarms that are due later than ``horizon``; otherwise the same as `due`."""
     return [Due(Alarm(*row[:-1]), row[-1]) for row in _due_ahead.run(connection, target, state, horizon, limit)]
 
 
 def take(connection: Connection, seqs: Sequence[int], holder: str, until: Millis, now: Millis) -> set[int]:
-    """Give locked alarms to a holder and return which it got: none that stands behind another one by now.
+    """Claim locked alarms for a holder; return those claimed: none that waits for an earlier one of its alert by now.
 
-    Who held one before and did not settle it in time may have sent it: that is a doubt.
+    An alarm whose previous holder did not settle it in time is in doubt: that holder may have sent it.
     """
     if _take.change(connection, seqs, holder, until, now) == len(seqs):
         return set(seqs)

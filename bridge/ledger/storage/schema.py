@@ -1,7 +1,6 @@
-"""The ledger's tables, as SQLAlchemy sees them; what creates them is in `migrations`, and a test compares the two.
+"""The ledger's tables for SQLAlchemy; `migrations` creates them, and a test compares the two.
 
-The blobs stand apart from the row that changes with every step of an alarm, so that a claim or a settle rewrites a
-few bytes and not the whole alert.
+The blobs are in a table of their own, so that a claim or a settle rewrites a few bytes and not the whole alert.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _FINISHED = text("finished_at IS NOT NULL")
 _LAST = text("is_newest AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR = text("finished_at IS NULL AND NOT is_newest")
 _PAST = text("NOT is_newest")
-# SQLite takes a partial index only for a query with the same words, and there a boolean is a number.
+# SQLite uses a partial index only for a query with the same text, and there a boolean is a number.
 _LAST_SQLITE = text("is_newest = 1 AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR_SQLITE = text("finished_at IS NULL AND is_newest = 0")
 _PAST_SQLITE = text("is_newest = 0")
@@ -75,7 +74,7 @@ alarms = Table(
         sqlite_where=_WAITED_FOR_SQLITE,
         postgresql_where=_WAITED_FOR,
     ),
-    # The ids of the newest have no index: it would cost each alarm two random pages, and people look one up by a scan.
+    # Ids of newest alarms are not indexed: that would write two random pages for each alarm; a rare look-up scans.
     Index("alarms_past_id", "id", unique=True, sqlite_where=_PAST_SQLITE, postgresql_where=_PAST),
     Index("alarms_due", "target", "state", "due_at", "seq", "due_since", sqlite_where=_DUE, postgresql_where=_DUE),
     Index("alarms_doubted", "target", "doubt_at", sqlite_where=_DOUBTED, postgresql_where=_DOUBTED),
@@ -88,7 +87,7 @@ contents = Table(
     Column("seq", _SEQ, primary_key=True, autoincrement=False),
     Column("kept", LargeBinary, nullable=False),
 )
-"""``kept``: the frozen event, today's annotations, the alert and its group; JSON, zstandard."""
+"""``kept``: the frozen event, the current annotations, the alert and its group; JSON, compressed by zstandard."""
 
 counters = Table(
     "ledger_counters",
@@ -96,8 +95,8 @@ counters = Table(
     Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""``alarm_seq``: the last seq given out; its row is also the lock that puts take one after another.
-``edits``: how often the command line changed something. ``probed_at``: when readiness last wrote."""
+"""``alarm_seq``: the last number of an alarm; its row is also the put lock. ``edits``: the number of edits by the
+command line. ``probed_at``: the time of the last readiness probe."""
 
 changes = Table(
     "ledger_changes",
@@ -109,4 +108,4 @@ changes = Table(
     Column("id", String(64), nullable=False),
     Column("text", Text, nullable=False),
 )
-"""What the command line has changed, until a running bridge has logged it."""
+"""Edits by the command line that no bridge has logged yet."""

@@ -1,8 +1,8 @@
-"""The ledger on SQLite: one file on a local disk, for one bridge at a time: its process and the one that writes for it.
+"""The ledger on SQLite: one file on a local disk, used by one bridge at a time and its ledger writer process.
 
-In: the file of `store.url`. Out: an engine whose transactions take the write lock at their start (BEGIN IMMEDIATE), so
-they cannot fail half-way for somebody else's. A file that is damaged, foreign or on a network file system is refused
-before anything is written to it.
+In: the file of `store.url`. Out: an engine whose transactions take the write lock when they begin (BEGIN IMMEDIATE), so
+that they do not fail later because another one writes. It must not write to a file that is damaged, belongs to another
+program, or is on a network file system; such a file is refused.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from bridge.ledger.storage.files import Files, GoneError, Identity, narrow
 from bridge.ledger.storage.migrate import VERSION_TABLE, migrate
 
 _MAX_LOG_PAGES = 8_000
-"""So long may the write-ahead log grow, 32 MB: in a storm the same pages are written again and again."""
+"""The length of the write-ahead log at which it is copied back, 32 MB: a storm writes the same pages repeatedly."""
 
 _LOG_SHARE = 16
-"""At most this part of a small volume: a log that fills it cannot be copied back, for the database has to grow then."""
+"""On a small volume the log may use 1/16 of it: a checkpoint needs free space, because the database grows then."""
 
 _PAGE_BYTES = 4_096
 
 _PREPARED = 512
-"""Statements that a connection keeps ready: those that write rows have a text for each number of them."""
+"""Prepared statements cached for each connection: those that write rows have a text for each number of rows."""
 
 _MODE = "aom-bridge-mode"
-_PATIENCE = "PRAGMA busy_timeout=2000"
+_BUSY_TIMEOUT = "PRAGMA busy_timeout=2000"
 _PRAGMAS = (
-    "PRAGMA auto_vacuum=INCREMENTAL",  # first: it only takes on a file without tables
+    "PRAGMA auto_vacuum=INCREMENTAL",  # first: it has an effect only on a file without tables
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
-    _PATIENCE,
-    "PRAGMA cache_size=-6144",  # KiB; the pages that a storm comes back to
-    "PRAGMA temp_store=MEMORY",  # or each statement of many rows keeps its way back in files
-    "PRAGMA journal_size_limit=67108864",  # a log that a storm or a long reader made large shrinks again
+    _BUSY_TIMEOUT,
+    "PRAGMA cache_size=-6144",  # in KiB; for the pages that a storm uses again
+    "PRAGMA temp_store=MEMORY",  # otherwise statements of many rows write temporary files
+    "PRAGMA journal_size_limit=67108864",  # truncates a log that became large by a storm or a long read
 )
 _OF_THE_DISK = frozenset((sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR))
 _MENDED_BY_TIME = _OF_THE_DISK | {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM}
@@ -72,7 +72,7 @@ class SqliteDatabase:
         self._log = path.with_name(path.name + "-wal")
         self._lock = FileLock(path)
         self._files = Files(path)
-        # Reads have connections of their own: a connection forgets its pages whenever another one has written.
+        # Reads have their own engine: a connection drops its cached pages whenever another one has written.
         self.engine, self.reads = _engine(path), _engine(path)
         event.listen(self.engine, "begin", self._on_begin)
         event.listen(self.reads, "begin", self._on_begin)
@@ -80,15 +80,15 @@ class SqliteDatabase:
 
     @property
     def identity(self) -> Identity | None:
-        """Which files they are, once they are open."""
+        """The identity of the files, once they are open."""
         return self._files.identity
 
     def open(self) -> None:
         """Lock, examine and migrate the file.
 
         Raises:
-            LedgerStartError: it cannot be used, and was left untouched; the text names the fix.
-            LedgerUnavailableError: it cannot be used now; the disk is full, say.
+            LedgerStartError: it cannot be used, and was not changed; the text names the fix.
+            LedgerUnavailableError: it cannot be used now, for example because the disk is full.
         """
         _check_file_system(self._path)
         self._lock.take()
@@ -106,12 +106,12 @@ class SqliteDatabase:
             raise
 
     def join(self, identity: Identity | None) -> None:
-        """Work on the files that another process has opened, beside it and under its lock."""
+        """Use the files that the bridge's process has opened and locked."""
         self._files.identity = identity
         self._measure_volume()
 
     def close(self) -> None:
-        """Close every connection and give the lock back."""
+        """Close every connection and release the lock."""
         self._files.before_close()
         self.engine.dispose()
         self.reads.dispose()
@@ -119,21 +119,21 @@ class SqliteDatabase:
         self._lock.release()
 
     def check(self) -> None:
-        """Compare the files with those that were opened: one may be deleted, replaced, cut, or unmounted under us.
+        """Compare the files with those that were opened.
 
         Raises:
-            LedgerUnavailableError: what is committed now would not be found again.
+            LedgerUnavailableError: one was deleted, replaced, cut or unmounted; a commit would be lost.
         """
         self._files.check()
 
     def relieve(self, error: Exception) -> bool:
-        """Copy the log back into the database, which may end what a transaction failed of; nothing else may write.
+        """Make a checkpoint, which may remove the cause of a transaction's failure; nothing else may write meanwhile.
 
         Args:
-            error: what it failed of: a full disk, or a log that was removed, and what it holds would go with it.
+            error: the failure: of a full disk, or of a deleted log, whose contents must be saved in the database.
 
         Returns:
-            Whether the transaction may do better now.
+            Whether a retry of the transaction may succeed.
 
         Raises:
             LedgerUnavailableError: it failed because a file was deleted, replaced or cut.
@@ -143,30 +143,30 @@ class SqliteDatabase:
             return False
         if _code(error) not in _OF_THE_DISK:
             return False
-        self._files.check()  # from a log that was cut a part of a transaction would be copied
+        self._files.check()  # a checkpoint of a log that was cut would copy a part of a transaction
         return self._checkpoint("TRUNCATE")
 
     def is_log_long(self) -> bool:
-        """Say whether the log should have been copied back: what does not wait for the disk leaves that to others."""
+        """Say whether a checkpoint is overdue: transactions that are not durable do not make one."""
         return self._log.exists() and self._log.stat().st_size > 2 * self._log_pages * _PAGE_BYTES
 
     def cut(self) -> None:
-        """Do nothing: a transaction ends by itself within two seconds."""
+        """Do nothing: a transaction fails after two seconds by itself."""
 
     def now(self, _connection: Connection) -> None:
-        """Return nothing: a file has no time of its own, and no other process to differ from."""
+        """Return None: SQLite has no time of its own."""
 
     def size(self, _connection: Connection) -> int:
-        """Return the bytes of the file and of the log beside it."""
+        """Return the size of the file and of its log, in bytes."""
         return sum(file.stat().st_size for file in (self._path, self._log) if file.exists())
 
     def trim(self, connection: Connection) -> bool:
-        """Give some of the space that purged rows have left back to the disk; say whether more is to give."""
+        """Return some space of deleted rows to the disk; say whether there is more."""
         free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
         pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
         if free < max(_MIN_FREE_PAGES, pages // 4):
             return False
-        # Below SQLAlchemy: it moves one page for each row that is fetched, and the rows have no columns.
+        # Without SQLAlchemy: SQLite frees one page for each row that is fetched, and these rows have no columns.
         connection.connection.cursor().execute(f"PRAGMA incremental_vacuum({_PAGES_PER_TRIM})").fetchall()
         return True
 
@@ -183,9 +183,9 @@ class SqliteDatabase:
         cursor = connection.connection.cursor()
         if connection.info.get(_MODE) != (is_durable, at_once):
             cursor.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
-            # What does not wait for the disk must not be the one that copies the log back, either.
+            # A transaction that is not durable must not make a checkpoint, which waits for the disk.
             cursor.execute(f"PRAGMA wal_autocheckpoint={self._log_pages if is_durable else 0}")
-            cursor.execute("PRAGMA busy_timeout=0" if at_once else _PATIENCE)
+            cursor.execute("PRAGMA busy_timeout=0" if at_once else _BUSY_TIMEOUT)
             connection.info[_MODE] = is_durable, at_once
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -201,7 +201,7 @@ class SqliteDatabase:
             raise
 
     def _checkpoint(self, kind: str) -> bool:
-        """Copy the log back; say whether all of it was."""
+        """Make a checkpoint; say whether it was complete."""
         try:
             with self.engine.connect() as connection:
                 (is_busy, _, _) = connection.connection.cursor().execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
@@ -211,10 +211,10 @@ class SqliteDatabase:
 
 
 class FileLock:
-    """Keeps a second process off the same SQLite file; the lock dies with its process.
+    """Prevents a second bridge from using the same SQLite file; the lock ends with its process.
 
     Args:
-        database: the SQLite file; the lock lies beside it, with ``-lock`` at the end of its name.
+        database: the SQLite file; the lock file has the same name with ``-lock`` at the end.
     """
 
     def __init__(self, database: Path) -> None:
@@ -225,8 +225,8 @@ class FileLock:
         """Take the lock.
 
         Raises:
-            LedgerStartError: another process has it, or the folder cannot be written.
-            LedgerUnavailableError: it cannot be made now; the disk is full, say.
+            LedgerStartError: another process has the lock, or the folder cannot be written.
+            LedgerUnavailableError: it cannot be created now, for example because the disk is full.
         """
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -234,27 +234,27 @@ class FileLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
-            held = f"another process uses this ledger ({self._path} is locked)"
-            raise LedgerStartError(f"{held}. Fix: stop it, or give each its own store.url.") from None
+            text = f"another process uses this ledger ({self._path} is locked)"
+            raise LedgerStartError(f"{text}. Fix: stop it, or give each its own store.url.") from None
         except OSError as error:
             self.release()
             raise _of_system(f"the ledger's folder {self._path.parent.absolute()} cannot be written", error) from None
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
 def read_only_engine(path: Path) -> Engine:
-    """Return an engine that can only read the file, beside the process that runs on it."""
+    """Return an engine that can only read the file; a bridge may be running on it."""
     return sa.create_engine(f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true")
 
 
 def _engine(path: Path) -> Engine:
     engine = sa.create_engine(
-        f"sqlite:///file:{quote(str(path.absolute()))}?mode=rw&uri=true",  # never a new file: `Files.create` makes it
+        f"sqlite:///file:{quote(str(path.absolute()))}?mode=rw&uri=true",  # never creates the file: `Files.create` does
         pool_size=1,
         pool_use_lifo=True,
         connect_args={"cached_statements": _PREPARED},
@@ -263,7 +263,7 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
-def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN401 - any DBAPI connection
+def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no common type
     driver_connection.isolation_level = None
     cursor = driver_connection.cursor()
     for pragma in _PRAGMAS:
@@ -272,39 +272,39 @@ def _on_connect(driver_connection: Any, _record: object) -> None:  # noqa: ANN40
 
 
 def _check_file_system(path: Path) -> None:
-    """Refuse a network file system: its locks do not hold, and its fsync may promise what it has not done."""
+    """Refuse a network file system: its locks and its fsync are not reliable."""
     kind = _file_system(path)
     if _NETWORK_FILE_SYSTEMS.fullmatch(kind):
-        text = f"the ledger at {path} would lie on a network file system ({kind}), where SQLite is not safe"
+        text = f"the ledger at {path} would be on a network file system ({kind}), where SQLite is not safe"
         fix = "a local disk or block volume for store.url, or PostgreSQL: postgresql://user@host/database"
         raise LedgerStartError(f"{text}. Fix: {fix}.")
 
 
 def _file_system(path: Path) -> str:
-    """Return the type of the file system that a path lies on; empty where the system does not say."""
+    """Return the type of a path's file system; empty if it is unknown."""
     try:
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
     real = path.absolute().parent.resolve()
-    found, kind = Path(), ""
+    longest, kind = Path(), ""
     for mount in mounts:
-        fields, _, rest = mount.partition(" - ")
+        fields, _, file_system = mount.partition(" - ")
         point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields.split(" ")[4]))
-        # Of two mounts on one point the later one is what a path meets.
-        if real.is_relative_to(point) and len(point.parts) >= len(found.parts):
-            found, kind = point, rest.split(" ", 1)[0]
+        # Of two mounts on one point the later one is effective.
+        if real.is_relative_to(point) and len(point.parts) >= len(longest.parts):
+            longest, kind = point, file_system.split(" ", 1)[0]
     return kind
 
 
 def _examine(path: Path) -> None:
-    """Refuse a file that is not a whole ledger, by reading only."""
+    """Refuse a file that is not a complete ledger; reads only."""
     try:
         if not path.exists() or path.stat().st_size == 0:
             return
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
-                raise _unusable(path, "it is no SQLite database", "name another file in store.url")
+                raise _unusable(path, "it is not a SQLite database", "name another file in store.url")
     except OSError as error:
         raise _of_system(f"the ledger at {path} cannot be used", error) from None
     engine = read_only_engine(path)
@@ -318,16 +318,16 @@ def _examine(path: Path) -> None:
 
 
 def _examine_tables(path: Path, connection: Connection) -> None:
-    wrong = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-    if wrong != "ok":
-        raise _damaged(path, str(wrong))
+    damage = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if damage != "ok":
+        raise _damaged(path, str(damage))
     names = set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
     if names and VERSION_TABLE not in names:
         raise _unusable(path, "it is another program's database", "name another file in store.url")
 
 
 def _of_examination(path: Path, error: SQLAlchemyError) -> BridgeError:
-    """Say what an error means for the file: only some say that it is damaged."""
+    """Return the error for a failed examination: only some errors mean that the file is damaged."""
     reason = " ".join(str(getattr(error, "orig", None) or error).split())
     code = _code(error)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -345,15 +345,15 @@ def _of_system(begin: str, error: OSError) -> BridgeError:
 
 
 def _code(error: BaseException | None) -> int | None:
-    """Return SQLite's primary code of an error; None where it has none."""
+    """Return SQLite's primary code of an error; None if it has none."""
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
     return None if code is None else int(code) & 0xFF
 
 
 def _damaged(path: Path, reason: str) -> LedgerStartError:
     fix = (
-        "move it away with its -wal and -shm files and start anew; what fires comes back with Alertmanager's next"
-        " repeats. What it held can often be read with: sqlite3 FILE .recover"
+        "move it away with its -wal and -shm files and start again; Alertmanager's next repeats add the alerts that"
+        " fire. Its contents can often be read with: sqlite3 FILE .recover"
     )
     return _unusable(path, f"it is damaged ({' '.join(reason.split())})", fix)
 

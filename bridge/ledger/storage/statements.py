@@ -1,9 +1,12 @@
-"""SQLAlchemy Core statements compiled once and run with plain tuples, many rows in one call.
+"""Compiled SQL: SQLAlchemy Core statements compiled once and run with plain tuples, many rows in one call.
 
-Core builds, caches and types a statement anew at each execution, and wraps its result, which costs more than SQLite
-itself takes: so the text goes to the driver, whose errors are raised as SQLAlchemy's. Rows are written by statements
-that take many at once: Python's SQLite module gives the interpreter lock away for each execution.
-Values are whole numbers, text, bytes, booleans and None, which both drivers take as they are.
+In: Core statements, and tuples of values. Out: rows as tuples. Core processes a statement at each execution and wraps
+its result, which takes more time than SQLite itself; so the compiled text is passed to the driver, and its errors are
+raised as SQLAlchemy's. One statement writes many rows, because Python's SQLite module releases the interpreter lock at
+each execution. Values must be whole numbers, text, bytes, booleans or None, which both drivers accept unchanged.
+
+Only a few texts are compiled and prepared. An IN list is padded to a power of two by repeating its last value, which
+does not change the result. In an INSERT the text of one row's values is repeated for each row.
 """
 
 from __future__ import annotations
@@ -19,13 +22,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 
 CHUNK = 512
-"""The most values in one IN list: few enough for every database."""
+"""The maximum number of values in one IN list; every database accepts as many."""
 
 _MAX_EXACT_ROWS = 32
-"""Rows that are written by one statement, whatever their number."""
+"""Up to this number, rows are written by one statement of exactly that size."""
 
 _MAX_ROWS = 128
-"""The most rows in one INSERT: SQLite takes 32,766 values."""
+"""The maximum number of rows in one INSERT: SQLite accepts 32,766 values."""
 
 Row = tuple[Any, ...]
 Query = sa.Select[Any] | sa.CompoundSelect[Any]
@@ -36,9 +39,9 @@ class _Compiled(NamedTuple):
     """A statement's text.
 
     Attributes:
-        sql: the text, with a place for each value.
-        order: from all values, as `_compiled` was told their names, those of the places.
-        literals: what comes before all values.
+        sql: the text, with a placeholder for each value.
+        order: picks from the literals and the values the one for each placeholder.
+        literals: constants of the statement; they are put before the values.
     """
 
     sql: str
@@ -50,16 +53,16 @@ class Statement:
     """A statement of fixed shape.
 
     Args:
-        statement: with named binds.
-        binds: their names, in the order in which `run` gives the values.
+        statement: the statement, with named binds.
+        binds: their names, in the order of the values for `run`.
     """
 
     def __init__(self, statement: Query | sa.Update, binds: Sequence[str]) -> None:
         self._statement = statement
         self._binds = tuple(binds)
 
-    def run(self, connection: Connection, *values: Any) -> list[Row]:  # noqa: ANN401 - what the driver takes
-        """Run it once; return the rows it gives."""
+    def run(self, connection: Connection, *values: Any) -> list[Row]:  # noqa: ANN401 - values of every type that the driver accepts
+        """Run it once; return its rows."""
         return _rows(connection, _compiled(self._statement, self._binds, connection.dialect), values)
 
 
@@ -67,20 +70,20 @@ class InStatement:
     """A statement with one IN list, run in chunks.
 
     Args:
-        build: gives the statement for so many list values, which `listed` gives the binds of.
-        binds: the names of its other binds, in the order in which `run` gives their values.
+        build: returns the statement for a number of list values; `listed` returns their binds.
+        binds: the names of its other binds, in the order of their values for `run`.
     """
 
     def __init__(self, build: Build, binds: Sequence[str] = ()) -> None:
         self._build = build
         self._binds = tuple(binds)
 
-    def run(self, connection: Connection, items: Sequence[Any], *values: Any) -> Iterator[Row]:  # noqa: ANN401 - as above
-        """Run it for all items; give the rows."""
+    def run(self, connection: Connection, items: Sequence[Any], *values: Any) -> Iterator[Row]:  # noqa: ANN401 - any type of value
+        """Run it for all items; yield the rows."""
         for compiled, given in self._chunks(connection, items, values):
             yield from _rows(connection, compiled, given)
 
-    def change(self, connection: Connection, items: Sequence[Any], *values: Any) -> int:  # noqa: ANN401 - as above
+    def change(self, connection: Connection, items: Sequence[Any], *values: Any) -> int:  # noqa: ANN401 - values of every type that the driver accepts
         """Run it for all items; return how many rows it changed."""
         total = 0
         for compiled, given in self._chunks(connection, items, values):
@@ -88,19 +91,19 @@ class InStatement:
         return total
 
     def _chunks(self, connection: Connection, items: Sequence[Any], values: Row) -> Iterator[tuple[_Compiled, Row]]:
-        for some in chunks(items):
-            # Few sizes, so that few statements are compiled; the last value repeated changes nothing.
-            size = 1 << (len(some) - 1).bit_length()
-            given = (*values, *some, *some[-1:] * (size - len(some)))
+        for chunk in chunks(items):
+            # Padded to a power of two, so that few statements are compiled; a repeated value changes nothing.
+            size = 1 << (len(chunk) - 1).bit_length()
+            given = (*values, *chunk, *chunk[-1:] * (size - len(chunk)))
             yield _compiled_list(self._build, self._binds, size, connection.dialect), given
 
 
 class RowsStatement:
-    """An INSERT of many rows, whole ones, in the order of the table's columns.
+    """An INSERT of many complete rows, with values in the order of the table's columns.
 
     Args:
-        table: where to.
-        changed: these columns are written where the row's key is held already; none: it must be new.
+        table: the table.
+        changed: the columns that are updated if the row's key exists already; empty: the key must be new.
     """
 
     def __init__(self, table: sa.Table, changed: Sequence[str] = ()) -> None:
@@ -138,14 +141,14 @@ def listed(size: int) -> list[sa.BindParameter[Any]]:
 
 
 def chunks(items: Sequence[Any]) -> Iterator[list[Any]]:
-    """Cut a sequence into lists that fit an IN list."""
+    """Split a sequence into lists that fit an IN list."""
     rest = iter(items)
-    while some := list(islice(rest, CHUNK)):
-        yield some
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
 
 
 def _sizes(count: int) -> Iterator[int]:
-    """Cut a count into small ones and powers of two, so that few texts are prepared."""
+    """Split a number of rows into powers of two and one small rest, so that few texts are prepared."""
     while count:
         size = count if count <= _MAX_EXACT_ROWS else min(_MAX_ROWS, 1 << (count.bit_length() - 1))
         yield size
@@ -157,15 +160,15 @@ def _rows(connection: Connection, compiled: _Compiled, given: Row) -> list[Row]:
     return rows
 
 
-def _execute(connection: Connection, compiled: _Compiled, given: Row) -> Any:  # noqa: ANN401 - as `_run`
+def _execute(connection: Connection, compiled: _Compiled, given: Row) -> Any:  # noqa: ANN401 - a DBAPI cursor has no common type
     return _run(connection, compiled.sql, compiled.order((*compiled.literals, *given)))
 
 
-def _run(connection: Connection, sql: str, given: Row) -> Any:  # noqa: ANN401 - the driver's own cursor
+def _run(connection: Connection, sql: str, given: Row) -> Any:  # noqa: ANN401 - a DBAPI cursor has no common type
     """Run a text; return the cursor.
 
     Raises:
-        DBAPIError: as SQLAlchemy does; a connection that has broken is not used again.
+        DBAPIError: the error as SQLAlchemy raises it; a broken connection is invalidated.
     """
     if not connection.in_transaction():
         connection.begin()
@@ -178,7 +181,7 @@ def _run(connection: Connection, sql: str, given: Row) -> Any:  # noqa: ANN401 -
         is_lost = dialect.is_disconnect(error, raw, cursor)
         if is_lost:
             connection.invalidate(error)
-        # Without the values: they are alerts of somebody's.
+        # Without the parameters: they contain users' alert data.
         raise sa.exc.DBAPIError.instance(
             sql, None, error, dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=dialect
         ) from error

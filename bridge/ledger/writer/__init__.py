@@ -1,1 +1,1 @@
-"""The transactions that change the ledger: grouped, and on SQLite run by a process of their own."""
+"""The transactions that change the ledger: puts share them, and on SQLite the ledger writer process runs them."""

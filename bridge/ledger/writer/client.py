@@ -1,11 +1,11 @@
-"""The ledger writer process, from the bridge's end: gives it steps, and sees to it that there is one.
+"""The bridge's side of the ledger writer process: sends it transactions, and restarts it when it exits.
 
-In: steps of transactions. Out: what each returned once it was committed, or what it raised. A process that has ended is
-started again, and one that stands still is ended first: what it was doing was committed as a whole, or not at all, and
-which of the two is not known. No step is tried again here: it may be what ended the process.
+In: the steps of transactions. Out: the result of each after its commit, or its exception. A process that exited is
+started again; one that does not answer is killed first. Its last transaction was committed completely or not at all,
+but which of the two is unknown. A step must not be retried here, because it may have caused the exit.
 
-The first process is a fork of the bridge's, which shares much memory with it (measured: 20 MB); a later one is a fresh
-interpreter, since a process that has threads cannot be forked safely.
+The first process is a fork of the bridge's, with which it shares memory (measured: 20 MB). Later ones are started in a
+new interpreter, because a process with threads cannot be forked safely.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ T = TypeVar("T")
 Child = ForkProcess | subprocess.Popen[bytes]
 
 MAX_STILL_SECONDS = 10.0
-"""Without an answer for its oldest step; no transaction takes as long, since a put gives up earlier."""
+"""The process is killed after this time without an answer; transactions are shorter, since puts time out earlier."""
 
 _MAX_START_SECONDS = 60.0
 _MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 30.0
 _TICK_SECONDS = 0.25
 _MAX_FAREWELL_SECONDS = 5.0
 _PATIENCE_AT_THE_STOP = 0.25
-"""Of `shutdown_timeout`."""
+"""During shutdown, the part of `shutdown_timeout` that the process may take for an answer."""
 
 _log = logger("ledger")
 
 
 class WriterGoneError(Exception):
-    """The process has ended; what it was doing was committed as a whole, or not at all."""
+    """The process exited; its last transaction was committed completely or not at all."""
 
 
 class WritingProcess:
-    """The bridge's end. Make it before any thread or event loop: the other end is a fork of this process.
+    """The bridge's side. Create it before any thread or event loop: the process is a fork of this one.
 
     Args:
         url: `store.url` of a SQLite file.
@@ -67,20 +67,20 @@ class WritingProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process, or of the last one."""
+        """The id of the process, or of the last one."""
         return self._child.pid or 0
 
     @property
     def is_there(self) -> bool:
-        """Whether it takes steps."""
+        """Whether the process accepts transactions."""
         return self._is_there
 
     async def open(self, identity: Identity | None, on_return: Callable[[], None]) -> None:
-        """Begin, on the files that were opened and migrated; in the main thread, with which the process ends.
+        """Start on the files that were opened and migrated; called in the main thread, with which the process ends.
 
         Args:
-            identity: which files these are.
-            on_return: is called when a process runs after another one has ended.
+            identity: the identity of these files.
+            on_return: called when a restarted process accepts transactions.
         """
         self._identity = identity
         self._on_return = on_return
@@ -89,16 +89,16 @@ class WritingProcess:
         await hello
 
     async def run(self, steps: Steps[T], *, is_durable: bool, is_large: bool) -> T:
-        """Run one transaction there.
+        """Run one transaction in the process.
 
         Args:
-            steps: what to do in it; pickle can take them and their result.
-            is_durable: as `Transactions.write`.
-            is_large: packing it would hold up the event loop.
+            steps: the operations; pickle must accept them and their result.
+            is_durable: as in `Transactions.write`.
+            is_large: pickling it takes so long that it is done on a thread.
 
         Raises:
-            WriterGoneError: the process has ended, before or meanwhile.
-            Exception: what the step or the commit raised; nothing of it was kept.
+            WriterGoneError: the process exited, before or meanwhile.
+            Exception: the error of the step or of the commit; nothing was stored.
         """
         request = (steps, is_durable)
         packed = await asyncio.to_thread(pickle.dumps, request) if is_large else pickle.dumps(request)
@@ -108,7 +108,7 @@ class WritingProcess:
         try:
             is_done, result = await asyncio.shield(answer)
         except asyncio.CancelledError:
-            await asyncio.wait([answer])  # the next write must not meet it
+            await asyncio.wait([answer])  # the next write must not overlap with it
             raise
         if not is_done:
             raise result
@@ -116,12 +116,12 @@ class WritingProcess:
         return done
 
     def hurry(self, seconds: float) -> None:
-        """Wait for it no longer than a part of this many seconds, and start no other one."""
+        """Wait for an answer only for a part of this many seconds, and do not restart the process."""
         self._is_ending = True
         self._max_still = seconds * _PATIENCE_AT_THE_STOP
 
     async def close(self) -> None:
-        """Let it finish what was begun, and end."""
+        """Finish the transactions in progress, and end the process."""
         self._is_ending = True
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
@@ -130,14 +130,14 @@ class WritingProcess:
         await asyncio.to_thread(self.end)
 
     def end(self) -> None:
-        """Wait for its end, or end it."""
+        """Wait until the process exits; kill it if it does not."""
         self._socket.close()
         if not _has_ended(self._child, min(_MAX_FAREWELL_SECONDS, self._max_still)):
             self._child.kill()
             _has_ended(self._child, _MAX_FAREWELL_SECONDS)
 
     async def _connect(self) -> asyncio.Future[tuple[bool, Any]]:
-        """Say hello to a process that has been started; return its answer, which comes when it takes steps."""
+        """Connect to a started process; the returned future is done when it accepts transactions."""
         loop = asyncio.get_running_loop()
         self._answers = _Answers(self._on_answer)
         self._transport, _ = await loop.create_unix_connection(lambda: self._answers, sock=self._socket)
@@ -150,7 +150,7 @@ class WritingProcess:
         self._is_there = not hello.cancelled() and hello.result()[0]
 
     async def _keep(self) -> None:
-        """Start the process again whenever it has ended, at growing intervals where it does not live for long."""
+        """Restart the process whenever it exits, with growing pauses if it exits soon after each start."""
         loop = asyncio.get_running_loop()
         pause = _MIN_PAUSE_SECONDS
         while True:
@@ -177,7 +177,7 @@ class WritingProcess:
             hello.add_done_callback(lambda _: self._is_there and self._on_return())
 
     async def _until_its_end(self) -> None:
-        """Wait for its end; end it where it stands still. Time in which we stood still ourselves does not count."""
+        """Wait until it exits; kill it if it does not answer. Time in which this process was stopped does not count."""
         while not self._answers.ended.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_SECONDS):
@@ -205,13 +205,13 @@ class WritingProcess:
 
 
 class _Answers(asyncio.Protocol):
-    """Cuts what comes from the process into answers, which are in the order of the steps.
+    """Splits the bytes from the process into answers, which have the order of the requests.
 
     Args:
-        on_answer: is called with each.
+        on_answer: called with each answer.
 
     Attributes:
-        ended: is set when there will be no more.
+        ended: set when the connection is closed.
     """
 
     def __init__(self, on_answer: Callable[[tuple[bool, Any]], None]) -> None:
@@ -220,24 +220,24 @@ class _Answers(asyncio.Protocol):
         self.ended = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        """Take some bytes."""
+        """Receive some bytes."""
         received = self._received
         received += data
         while len(received) >= HEAD.size:
             end = HEAD.size + int(HEAD.unpack_from(received)[0])
             if len(received) < end:
                 return
-            answer = pickle.loads(received[HEAD.size : end])  # noqa: S301 - it comes from our own process
+            answer = pickle.loads(received[HEAD.size : end])  # noqa: S301 - the data comes from the bridge's own child process over a socketpair
             del received[:end]
             self._on_answer(answer)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Take the end."""
+        """Note that the connection is closed."""
         self.ended.set()
 
 
 def writing_process(url: str) -> WritingProcess | None:
-    """Return a process that writes the ledger of a `store.url`; None where several may write anyway.
+    """Return the writer process for a `store.url`; None for PostgreSQL, where several processes may write.
 
     Raises:
         LedgerStartError: the address cannot be read.
@@ -247,7 +247,7 @@ def writing_process(url: str) -> WritingProcess | None:
 
 def _forked(url: str) -> tuple[Child, socket.socket]:
     ours, theirs = socket.socketpair()
-    gc.freeze()  # what both share now stays shared, as far as it can
+    gc.freeze()  # GC must not write to (and unshare) the pages inherited by the fork
     child = multiprocessing.get_context("fork").Process(target=_serve, args=(theirs, ours, url), name="ledger-writer")
     child.start()
     theirs.close()
@@ -255,7 +255,7 @@ def _forked(url: str) -> tuple[Child, socket.socket]:
 
 
 def _serve(theirs: socket.socket, ours: socket.socket, url: str) -> None:
-    ours.close()  # or the end of the bridge's process would not show on the socket
+    ours.close()  # otherwise the socket would not close when the bridge's process exits
     serve(theirs, url)
 
 
@@ -264,14 +264,14 @@ def _started(url: str) -> tuple[Child, socket.socket]:
     with theirs:
         command = [sys.executable, "-m", "bridge.ledger", str(theirs.fileno()), url]
         same_modules = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        child = subprocess.Popen(  # noqa: S603 - our own program
+        child = subprocess.Popen(  # noqa: S603 - the command is this program itself, without input of users
             command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=same_modules
         )
     return child, ours
 
 
 def _has_ended(child: Child, seconds: float) -> bool:
-    """Wait for its end for a while; say whether it has come."""
+    """Wait up to ``seconds`` for the process to exit; say whether it has."""
     if isinstance(child, ForkProcess):
         child.join(seconds)
         return not child.is_alive()

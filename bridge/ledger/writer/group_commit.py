@@ -1,8 +1,8 @@
 """Group commit: notifications that wait at the same time share one transaction, and one fsync.
 
-In: the parcel of one notification. Out: what became of it after the commit, or an error and nothing of it was kept.
-That one failing notification does not fail its neighbours is the transaction's own business; when the database itself
-does not serve, all are told so at once.
+In: one `IncomingNotification`. Out: its receipt after the commit, or an error, and then nothing of it was stored. The
+transaction ensures that one failing notification does not fail the others; when the database is unavailable, all of
+them get that error. This module must not know what a transaction does.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from bridge.log import ThrottledLine, logger
 Result = PutReceipt | BridgeError
 Commit = Callable[[list[IncomingNotification]], Awaitable[list[Result]]]
 _MAX_GROUP_ROWS = 10_000
-"""Alerts in one shared transaction; a single notification may be larger."""
+"""The maximum number of alerts in one shared transaction; a single notification may have more."""
 
 _WORTH_ANOTHER = 12
-"""Rows for which a second transaction begins while one is under way: for fewer it costs more than it gains."""
+"""The minimum number of rows for a second transaction beside a running one: for fewer it costs more than it gains."""
 
 MAX_PUT_SECONDS = 8.0
-"""From the call of a put to its answer."""
+"""The maximum time from the call of a put to its answer."""
 
 _COMMIT_SECONDS = 1.0
-"""Of these, for a commit that has begun: a notification that is as old as the rest is not committed any more."""
+"""The part of it reserved for the commit itself: a notification that is older than the rest is not committed."""
 
 _REST_SECONDS = 3.0
-"""The same for a notification that is larger than a group: those who come right behind it must have time, too."""
+"""The same for a notification that is larger than a group, so that the puts behind it have time left, too."""
 
 _log = logger("ledger")
 
 
 class AbandonedError(LedgerUnavailableError):
-    """The sender had gone before the transaction began; it will send again what is still true."""
+    """The client disconnected before the transaction began; it will send again."""
 
 
 class _Waiting:
-    """One notification on its way into a transaction."""
+    """One notification that waits for its transaction."""
 
     def __init__(self, parcel: IncomingNotification, is_wanted: Callable[[], bool]) -> None:
         self.parcel = parcel
@@ -62,14 +62,14 @@ class _Waiting:
 class GroupCommit:
     """The queue before the transactions.
 
-    Two of them can be under way, so that whoever runs them need not wait for us in between. They run in their order,
-    and there is room for all of both.
+    Two transactions can be in progress, so that the writer never idles between them. They run in order, and a second
+    one begins only if the ledger has capacity for all alerts of both.
 
     Args:
-        commit: takes in these notifications in one transaction; raises when nothing of them was kept.
-        room: says how many alarms may still be added.
-        can_begin: says whether a transaction can begin now; `go` when it can again.
-        can_overlap: whether one transaction can be on its way while another runs.
+        commit: takes in these notifications in one transaction; raises if nothing was stored.
+        room: returns how many alarms may still be added.
+        can_begin: says whether a transaction can begin now; the owner calls `go` when it can again.
+        can_overlap: whether a second transaction can be sent while one runs.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class GroupCommit:
         self._failed = ThrottledLine(partial(_log.error, "a transaction of the ledger failed"))
 
     async def stop(self) -> None:
-        """Finish what was put; puts from now on are refused."""
+        """Finish the puts in progress; later puts are refused."""
         self._closing = True
         self.go()
         while self._under_way:
@@ -114,7 +114,7 @@ class GroupCommit:
             self._forget(waiting)
 
     def go(self) -> None:
-        """Begin as many transactions as can be under way."""
+        """Begin as many transactions as can be in progress."""
         self._is_scheduled = False
         while self._waiting and self._is_free():
             group = self._next_group()
@@ -133,17 +133,17 @@ class GroupCommit:
         return self._can_overlap and len(self._under_way) == 1 and self._rows >= _WORTH_ANOTHER
 
     def _forget(self, waiting: _Waiting) -> None:
-        """Leave out what is still waiting although its sender has been answered."""
+        """Remove a notification from the queue, if it is still there."""
         if waiting in self._waiting:
             del self._waiting[waiting]
             self._rows -= waiting.parcel.rows
 
     def _next_group(self) -> list[_Waiting]:
-        """Take what can go now: the first ones that wait, and nothing past one that has to wait."""
+        """Take the notifications for the next transaction from the queue, in order, up to the first that must wait."""
         group: list[_Waiting] = []
         left, share = min(_MAX_GROUP_ROWS, self._room_left()), self._share()
         for waiting in self._waiting:
-            left -= waiting.parcel.most
+            left -= waiting.parcel.max_alerts
             if (left < 0 and (group or self._under_way)) or (share <= 0 and group):
                 break
             group.append(waiting)
@@ -153,17 +153,17 @@ class GroupCommit:
         return group
 
     def _share(self) -> int:
-        """Return how many rows the next transaction takes: with all of them, there would be none beside it."""
+        """Return the maximum number of rows for the next transaction: half, so that a second one can be prepared."""
         if not self._can_overlap:
             return self._rows
         under_way = sum(waiting.parcel.rows for group in self._under_way.values() for waiting in group)
         return max(_WORTH_ANOTHER, (self._rows + under_way) // 2)
 
     def _room_left(self) -> int:
-        """Return how many alerts may go beside those under way, each of which may add an alarm."""
+        """Return how many alerts the next transaction may have; each alert in progress may add an alarm, too."""
         if not self._under_way:
             return _MAX_GROUP_ROWS
-        return self._room() - sum(waiting.parcel.most for group in self._under_way.values() for waiting in group)
+        return self._room() - sum(waiting.parcel.max_alerts for group in self._under_way.values() for waiting in group)
 
     def _begin(self, group: list[_Waiting]) -> None:
         task = asyncio.create_task(self._transaction(group), name="ledger-commit")
@@ -177,9 +177,9 @@ class GroupCommit:
     async def _transaction(self, group: list[_Waiting]) -> None:
         try:
             results: Sequence[Result] = await self._commit([waiting.parcel for waiting in group])
-        except Exception as error:  # noqa: BLE001 - whatever it was, every sender must get its answer
+        except Exception as error:  # noqa: BLE001 - each sender gets an answer, whatever the error is
             results = [_refusal(error)] * len(group)
-            if not isinstance(error, LedgerUnavailableError):  # logged where its senders are answered
+            if not isinstance(error, LedgerUnavailableError):  # those are logged where webhooks are answered
                 self._failed.add(error=str(results[0]), notifications=len(group))
         for waiting, result in zip(group, results, strict=True):
             waiting.settle(result)
@@ -197,5 +197,5 @@ def _still_wanted(group: list[_Waiting]) -> list[_Waiting]:
         if waiting.is_wanted():
             wanted.append(waiting)
         else:
-            waiting.settle(AbandonedError("the sender has gone"))
+            waiting.settle(AbandonedError("the client disconnected before the commit; nothing was stored"))
     return wanted

@@ -1,8 +1,8 @@
-"""What a put takes in of one notification: a parcel, which can go to another process before anybody has opened it.
+"""A notification on its way to the ledger; it may be sent to the writer process unparsed.
 
-In: a notification as it came (`PackedAlerts`). Out: an `IncomingAlert` for each of its alerts. What fires is mapped and
-encoded when the parcel is opened, a resolve only once the put has found no row for it. What stands in a notification,
-and how it is mapped, is the sender's business.
+In: a notification as received (`PackedAlerts`), or parsed. Out: an `IncomingAlert` for each of its alerts. Firing
+alerts are mapped and encoded when the notification is opened, a resolve only when the put finds no open alarm for it.
+This module must not know the format of notifications or the mapping.
 """
 
 from __future__ import annotations
@@ -23,49 +23,49 @@ _decoder = msgspec.msgpack.Decoder(list[list[IncomingAlert] | None])
 
 
 class ExpiredError(LedgerUnavailableError):
-    """The sender of a notification is being told by now that nothing of it was kept."""
+    """The deadline of a notification has passed, and its sender gets the answer that nothing was stored."""
 
 
 class ParsedAlerts:
-    """One notification, read.
+    """One parsed notification.
 
     Args:
         arrivals: its alerts.
-        notes: packs what its sender wants to hear besides the outcomes; asked when all is mapped that had to be.
+        report: packs the mapping statistics for the receiving side; called after all alerts that need it were mapped.
     """
 
-    def __init__(self, arrivals: Sequence[ArrivedAlert], notes: Callable[[], bytes] = bytes) -> None:
+    def __init__(self, arrivals: Sequence[ArrivedAlert], report: Callable[[], bytes] = bytes) -> None:
         self._unmapped = dict(enumerate(arrivals))
-        self.notes = notes
+        self.report = report
 
     def entries(self) -> list[IncomingAlert]:
-        """Return the alerts for the put; what fires is mapped now, and only the rest is kept in mind."""
+        """Return the alerts for the put; firing alerts are mapped now, the others stay to be mapped by `map`."""
         arrivals = self._unmapped.values()
         entries = [_entry(arrival, is_mapped=arrival.alert.status == "firing") for arrival in arrivals]
         self._unmapped = {n: arrival for n, arrival in self._unmapped.items() if not entries[n].is_mapped}
         return entries
 
     def map(self, number: int) -> IncomingAlert:
-        """Map one of the alerts after all."""
+        """Map one of the alerts that are not mapped yet."""
         return _entry(self._unmapped[number], is_mapped=True)
 
 
 class PackedAlerts(Protocol):
-    """One notification that nobody has read yet; pickle can take it.
+    """One notification that is not parsed yet; pickle must accept it.
 
     Attributes:
-        most: how many alerts can be in it.
+        max_alerts: an upper bound for the number of its alerts.
     """
 
     @property
-    def most(self) -> int:
-        """At most so many alerts are in it."""
+    def max_alerts(self) -> int:
+        """An upper bound for the number of its alerts."""
 
     def open(self) -> ParsedAlerts:
-        """Read it.
+        """Parse it.
 
         Raises:
-            PayloadError: it is none.
+            PayloadError: it is not a valid notification.
         """
 
 
@@ -73,12 +73,12 @@ class IncomingNotification:
     """One notification on its way into the ledger.
 
     Args:
-        sealed: as it came; None if nobody will have to read it any more.
-        opened: the same, if its sender has read it already.
+        sealed: the notification as received; None if it need not be parsed any more.
+        opened: the parsed notification, if the receiving side has parsed it.
 
     Attributes:
-        entries: its alerts, once it is open.
-        expires_at: seconds on the clock that all processes of a machine share; later it is not committed any more.
+        entries: its alerts, once it is parsed.
+        expires_at: its deadline in seconds on the monotonic clock, which all processes of a machine share.
     """
 
     def __init__(self, sealed: PackedAlerts | None, opened: ParsedAlerts | None = None) -> None:
@@ -88,19 +88,19 @@ class IncomingNotification:
         self._opened = opened
 
     @property
-    def most(self) -> int:
-        """How many alerts can be in it."""
+    def max_alerts(self) -> int:
+        """An upper bound for the number of its alerts."""
         if self.entries is not None or self.sealed is None:
             return self.rows
-        return self.sealed.most
+        return self.sealed.max_alerts
 
     @property
     def rows(self) -> int:
-        """How many alerts are in it, as far as anybody knows: of a sealed one that there is one."""
+        """The number of its alerts; 1 while it is not parsed."""
         return 1 if self.entries is None else len(self.entries)
 
     def check(self) -> None:
-        """Raise `ExpiredError` if its sender is being told by now that nothing of it was kept."""
+        """Raise `ExpiredError` if its deadline has passed."""
         if time.monotonic() >= self.expires_at:
             raise ExpiredError("the ledger did not commit in time")
 
@@ -108,34 +108,36 @@ class IncomingNotification:
         """Return its alerts.
 
         Raises:
-            PayloadError: it is no notification.
+            PayloadError: it is not a valid notification.
         """
         if self.entries is None:
             self.entries = self._read().entries()
         return self.entries
 
     def map(self, number: int) -> IncomingAlert:
-        """Map one of the alerts after all, and return it."""
+        """Map one of the alerts that are not mapped yet, and return it."""
         entry = self.open()[number] = self._read().map(number)
         return entry
 
-    def notes(self) -> bytes:
-        """Return what its sender wants to hear of what was read here; empty where nothing was."""
-        return b"" if self._opened is None else self._opened.notes()
+    def report(self) -> bytes:
+        """Return the packed mapping statistics; empty if the notification was not parsed here."""
+        return b"" if self._opened is None else self._opened.report()
 
     def _read(self) -> ParsedAlerts:
         if self._opened is None:
             if self.sealed is None:
-                raise ValueError("it came without its notification, as if every alert of it were mapped")
+                raise ValueError(
+                    "the notification was sent without its body, although some of its alerts are not mapped"
+                )
             self._opened = self.sealed.open()
         return self._opened
 
 
 class IncomingNotifications(list[IncomingNotification]):
-    """Parcels that pickle takes: what was read as one MessagePack text, at a tenth of what pickle needs for it."""
+    """Notifications for pickle: parsed alerts become one MessagePack blob, which takes a tenth of pickle's time."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Say how to make them again; a notification of which every alert is mapped stays behind."""
+        """Pickle as one MessagePack blob; bodies of notifications whose alerts are all mapped are not sent."""
         sealed = [None if _is_mapped(parcel) else parcel.sealed for parcel in self]
         times = [parcel.expires_at for parcel in self]
         return _arrived, (_encoder.encode([parcel.entries for parcel in self]), sealed, times)
@@ -154,7 +156,7 @@ def _is_mapped(parcel: IncomingNotification) -> bool:
 
 def _entry(arrival: ArrivedAlert, *, is_mapped: bool) -> IncomingAlert:
     alert = arrival.alert
-    outline = codec().outline(arrival.mapped(), AlertContext(alert, arrival.group)) if is_mapped else None
+    mapped = codec().mapped_alert(arrival.mapped(), AlertContext(alert, arrival.group)) if is_mapped else None
     return IncomingAlert(
-        arrival.source, alert.fingerprint, alert.status, alert.starts_at, alert.ends_at, outline, is_mapped
+        arrival.source, alert.fingerprint, alert.status, alert.starts_at, alert.ends_at, mapped, is_mapped
     )

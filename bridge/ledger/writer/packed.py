@@ -1,4 +1,7 @@
-"""Lists of values that go from one process to another: packed, at a tenth of what pickle needs for them."""
+"""Lists of values for pickle: encoded as MessagePack, which takes a tenth of pickle's time.
+
+In: a list. Out: the same list in another process.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class Packed(list[T]):
-    """A list that pickle takes as one MessagePack text; each kind of it names what it is a list of.
+    """A list that is pickled as one MessagePack blob; each subclass names the type of its items.
 
     Attributes:
-        decoder: makes the list again.
+        decoder: decodes the list.
     """
 
     decoder: ClassVar[msgspec.msgpack.Decoder[Any]]
@@ -25,7 +28,7 @@ class Packed(list[T]):
         cls.decoder = msgspec.msgpack.Decoder(list[of], strict=False)  # type: ignore[valid-type] # known at run time
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Say how to make it again."""
+        """Pickle as one MessagePack blob."""
         return _unpacked, (type(self), _encoder.encode(list(self)))
 
 

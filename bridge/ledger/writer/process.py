@@ -1,8 +1,8 @@
-"""The ledger writer process, from its inside: the transactions of a storm, on a core of their own.
+"""The ledger writer process itself: runs transactions beside the bridge's process, on another core.
 
-In: steps from the bridge's process, over a socket. Out: what each returned once it was committed, or what it raised. It
-serves one SQLite file, on one connection, and knows neither HTTP nor AOM. It ends with the bridge's process, also where
-that is killed. `bridge.ledger.writer.client` is the other end.
+In: steps from the bridge's process, over a socket. Out: the result of each after its commit, or its exception. It
+serves one SQLite file on one connection, and must know neither HTTP nor AOM. It exits with the bridge's process, also
+when that is killed. `bridge.ledger.writer.client` is the other side.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from bridge.ledger.storage.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 HEAD = struct.Struct("<Q")
-"""Before each request and answer: how many bytes it has."""
+"""The header of each request and answer: its length in bytes."""
 
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
 
 class Steps(NamedTuple, Generic[T]):
-    """What to do in a transaction, and what to do in another one if that failed and not the database."""
+    """The operation of a transaction, and another one that is run instead if the first fails and the database works."""
 
     first: Callable[[Connection], T]
     otherwise: Callable[[Connection], T] | None = None
 
 
 def serve(theirs: socket.socket, url: str) -> None:
-    """Run what comes over a socket until it ends; the first request says which files the ledger consists of.
+    """Run requests from a socket until it is closed; the first request is the identity of the ledger's files.
 
     Args:
         theirs: the socket.
@@ -53,14 +53,14 @@ def serve(theirs: socket.socket, url: str) -> None:
     with theirs, theirs.makefile("rb") as requests, contextlib.suppress(ConnectionError):
         identity = _next(requests)
         if identity is not None:
-            database.join(pickle.loads(identity))  # noqa: S301 - it comes from our own process
+            database.join(pickle.loads(identity))  # noqa: S301 - the data comes from our own parent process over a socketpair
             _answer(theirs, (True, None))
             _run_all(requests, theirs, database)
     database.engine.dispose()
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Be the process, as `python -m bridge.ledger SOCKET URL` starts it; the socket is given by its number."""
+    """Run the process for `python -m bridge.ledger SOCKET URL`; the socket is given as a file descriptor."""
     number, url = arguments
     gc.set_threshold(20_000, 20, 20)  # as in the bridge's process
     serve(socket.socket(fileno=int(number)), url)
@@ -76,8 +76,8 @@ def _run_all(requests: BinaryIO, answers: socket.socket, database: SqliteDatabas
 def _run(held: WriteConnection, request: bytes) -> tuple[bool, Any]:
     steps: Steps[Any]
     try:
-        steps, is_durable = pickle.loads(request)  # noqa: S301 - it comes from our own process
-    except Exception as error:  # noqa: BLE001 - it must not end the process, which others need
+        steps, is_durable = pickle.loads(request)  # noqa: S301 - the data comes from our own parent process over a socketpair
+    except Exception as error:  # noqa: BLE001 - a bad request must not end the process, which serves other requests
         return False, error
     is_done, result = _relieved(held, steps.first, is_durable=is_durable)
     if is_done or steps.otherwise is None or isinstance(result, OperationalError):
@@ -86,7 +86,7 @@ def _run(held: WriteConnection, request: bytes) -> tuple[bool, Any]:
 
 
 def _relieved(held: WriteConnection, step: Callable[[Connection], Any], *, is_durable: bool) -> tuple[bool, Any]:
-    """Run a transaction, and once more where what it failed of could be mended."""
+    """Run a transaction, and retry it once if the cause of its failure could be removed."""
     is_done, result = _transaction(held, step, is_durable=is_durable)
     try:
         if is_done or not held.database.relieve(result):
@@ -100,7 +100,7 @@ def _transaction(held: WriteConnection, step: Callable[[Connection], Any], *, is
     try:
         with held.get(is_durable=is_durable, at_once=False).begin() as transaction:
             result = checked(held.database, step, transaction.connection)
-    except Exception as error:  # noqa: BLE001 - whatever it was, the other half must hear of it
+    except Exception as error:  # noqa: BLE001 - each error is sent to the bridge's process
         held.let_go()
         return False, error
     return True, result
@@ -114,12 +114,12 @@ def _answer(answers: socket.socket, answer: tuple[bool, Any]) -> None:
 def _packed(answer: tuple[bool, Any]) -> bytes:
     try:
         return pickle.dumps(answer)
-    except Exception:  # noqa: BLE001 - an error may hold anything
+    except Exception:  # noqa: BLE001 - an error may contain objects that pickle does not accept
         return pickle.dumps((False, RuntimeError(repr(answer[1]))))
 
 
 def _next(requests: BinaryIO) -> bytes | None:
-    """Return the next request; None when there will be no more."""
+    """Return the next request; None when the socket is closed."""
     head = requests.read(HEAD.size)
     if len(head) < HEAD.size:
         return None
@@ -130,11 +130,11 @@ def _next(requests: BinaryIO) -> bytes | None:
 
 
 def _behave_as_a_part() -> None:
-    """Leave signals to the bridge's process, end with it, and leave no core dump: it would hold secrets."""
+    """Leave signals to the bridge's process, exit with it, and disable core dumps, which would contain secrets."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - only here is it of any use
+        import ctypes  # noqa: PLC0415 - needed on Linux only, and here only
 
         ctypes.CDLL(None, use_errno=True).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

@@ -1,12 +1,12 @@
 """Runs transactions: writes one after the other, reads beside them on a thread of their own.
 
-In: a step to run on an open transaction. Out: its result once it is committed, or `LedgerUnavailableError` and nothing
-of it was kept. Which step it is, is none of this module's business.
+In: a step to run on an open transaction. Out: its result after the commit, or `LedgerUnavailableError`, and then
+nothing was stored. This module must not know what a step does.
 
-The steps of a storm can travel, and run in the ledger writer process where there is one. Without one a small write to
-a SQLite file runs in the event loop, and only its commit, which waits for the disk, on the writing thread: two threads
-that take turns at the interpreter's lock cost three times as much as one. Everything else, and whatever finds the file
-locked by another process, runs on the writing thread as a whole.
+Steps that can travel run in the ledger writer process, if there is one. Without one, a small write to a SQLite file
+runs in the event loop, and only its commit, which waits for the disk, on the writing thread: two threads that compete
+for the interpreter lock take three times as long as one. All other writes, and writes that find the file locked by
+another process, run completely on the writing thread.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ T = TypeVar("T")
 Operation = Callable[[Connection], T]
 
 MAX_ROWS = 1_000
-"""Of a small write: some 50 ms, for which other webhooks wait."""
+"""The maximum size of a small write: it takes about 50 ms, in which other webhooks wait."""
 
 
 _GRACE_SECONDS = 1.0
-"""After the end of what was in flight, to write down its outcomes."""
+"""After the last requests of a shutdown, the time to store their results."""
 
 _NOT_OPEN = "the ledger is not open"
 
@@ -44,8 +44,8 @@ class Transactions:
     """The transactions of one process on one database.
 
     Args:
-        database: where the ledger lies.
-        elsewhere: the process where steps run that can travel, if there is one.
+        database: the ledger's database.
+        elsewhere: the ledger writer process, which runs the steps that can travel; None if there is none.
     """
 
     def __init__(self, database: Database, elsewhere: WritingProcess | None = None) -> None:
@@ -61,7 +61,7 @@ class Transactions:
         self._refusal: BridgeError | None = LedgerUnavailableError(_NOT_OPEN)
 
     async def open(self) -> None:
-        """Start the threads, and open the database on the one that writes; nothing travels yet.
+        """Start the threads, and open the database on the writing thread; steps do not travel yet.
 
         Raises:
             LedgerStartError: it cannot be used.
@@ -82,7 +82,7 @@ class Transactions:
         """Let steps travel from now on.
 
         Args:
-            on_return: is called when a ledger writer process runs after another one has ended.
+            on_return: called when a restarted ledger writer process accepts transactions.
         """
         if self._elsewhere is not None:
             await self._elsewhere.open(self._database.identity, on_return)
@@ -90,22 +90,22 @@ class Transactions:
 
     @property
     def has_writer(self) -> bool:
-        """Whether steps that can travel run in another process."""
+        """Whether steps that can travel run in the ledger writer process."""
         return self._elsewhere is not None
 
     def can_travel(self) -> bool:
-        """Say whether such a step would run now."""
+        """Say whether a step that can travel would run now."""
         return self._elsewhere is None or self._elsewhere.is_there or self._refusal is not None
 
     def hurry(self, seconds: float) -> None:
-        """Wait for nothing that stands still longer than a part of this many seconds: all of it has to end by then."""
+        """Abort operations that make no progress for a part of this many seconds; the bridge is stopping."""
         self._is_hurried = True
         if self._elsewhere is not None:
             self._elsewhere.hurry(seconds)
         asyncio.get_running_loop().call_later(seconds + _GRACE_SECONDS, self._database.cut)
 
     async def close(self, reason: BaseException | None = None) -> None:
-        """Finish what was begun, then leave the database; what is asked from now on is refused for this reason."""
+        """Finish the transactions in progress, then close the database; later calls are refused with this reason."""
         async with self._one_by_one():
             self._refusal = reason if isinstance(reason, BridgeError) else LedgerUnavailableError(_NOT_OPEN)
             if self._elsewhere is not None and self._is_travelling:
@@ -126,14 +126,15 @@ class Transactions:
         """Run one transaction.
 
         Args:
-            step: what to do in it.
+            step: the operation.
             rows: about how many rows it writes.
-            is_durable: it must survive a loss of power; without, the disk is not waited for, and it survives a crash.
-            can_travel: another process can run it: pickle takes it, what it returns and what it raises.
-            otherwise: what to do instead, before any other write, if the step fails and not the database.
+            is_durable: whether it must survive a loss of power; if not, the commit does not wait for the disk, and
+                survives only a crash of the process.
+            can_travel: whether another process can run it: pickle accepts it, its result and its exceptions.
+            otherwise: the operation to run instead, before any other write, if the step fails and the database works.
 
         Raises:
-            LedgerUnavailableError: it failed, and nothing of it was kept.
+            LedgerUnavailableError: it failed, and nothing was stored.
         """
         self._check()
         try:
@@ -150,7 +151,7 @@ class Transactions:
                     return await self._by_ourselves(otherwise, rows, is_durable=is_durable)
         except SQLAlchemyError as error:
             unavailable = _unavailable(error)
-            if self._is_hurried:  # who comes next would wait as long, for the same
+            if self._is_hurried:  # the next call would wait as long and fail in the same way
                 self._refusal = unavailable
             raise unavailable from error
 
@@ -173,7 +174,7 @@ class Transactions:
 
     @contextlib.asynccontextmanager
     async def _one_by_one(self) -> AsyncIterator[None]:
-        """Wait until nothing else writes; SQLite itself would let us wait behind a storm until we gave up."""
+        """Wait until no other write runs; SQLite's own lock is not fair, so a wait for it could time out in a storm."""
         async with self._turn:
             await self._all_back.wait()
             yield
@@ -196,7 +197,7 @@ class Transactions:
                 raise LedgerUnavailableError("the ledger writer process is being restarted")
             return await elsewhere.run(steps, is_durable=is_durable, is_large=is_large)
         except WriterGoneError:
-            text = "the ledger writer process ended; what it was doing may have been kept"
+            text = "the ledger writer process exited; its last transaction may have been committed"
             raise LedgerUnavailableError(text) from None
         finally:
             self._travelling -= 1
@@ -204,7 +205,7 @@ class Transactions:
                 self._all_back.set()
 
     def _transaction(self, step: Operation[T]) -> T:
-        """Run a write, and once more where what it failed of could be mended."""
+        """Run a write, and retry it once if the cause of its failure could be removed."""
         try:
             return self._once(step)
         except (OperationalError, LedgerUnavailableError) as error:
@@ -217,11 +218,11 @@ class Transactions:
             return checked(self._database, step, connection)
 
     async def _here(self, step: Operation[T], *, is_durable: bool) -> T:
-        """Run a write in the event loop; its commit on the writing thread if that waits for the disk."""
+        """Run a write in the event loop, and its commit on the writing thread if that waits for the disk."""
         connection = self._held.get(is_durable=is_durable, at_once=True)
         try:
             transaction = connection.begin()
-        except OperationalError:  # another process writes: wait for it where nobody waits for us
+        except OperationalError:  # another process writes: wait for it on the thread
             self._held.let_go()
             return await self._on(self._writer, lambda: self._transaction(step))
         try:
@@ -246,7 +247,7 @@ class Transactions:
 
     @staticmethod
     async def _on(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:
-        """Run a call on a thread to its end, also when whoever waits for it is cancelled."""
+        """Run a call on a thread until it ends, even if the waiting task is cancelled."""
         running = asyncio.get_running_loop().run_in_executor(executor, call)
         try:
             return await asyncio.shield(running)
