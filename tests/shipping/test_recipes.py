@@ -24,12 +24,12 @@ from bridge.web.handlers.alarm_json import _INTERNAL
 MODULES = sorted((ROOT / "bridge").rglob("*.py"))
 
 
-def test_every_key_of_our_own_is_declared():
+def test_every_key_of_the_bridge_is_declared():
     """What an event has besides the mandatory keys and its labels are `BRIDGE_KEYS`, which no rule may set."""
     assert list(metadata(alert({}))) == [*MANDATORY, *BRIDGE_KEYS]
 
 
-def test_every_key_of_our_own_is_in_the_alarm_of_send_test_and_on_the_page():
+def test_every_key_of_the_bridge_is_in_the_alarm_of_send_test_and_on_the_page():
     """The alarm that `send-test` reports has the keys of a real one, and docs/mapping.md names them."""
     names = {name for name in vars(event) if name.endswith("_KEY")}
     send_test = ast.parse((ROOT / "bridge/cli/send_test.py").read_text())
