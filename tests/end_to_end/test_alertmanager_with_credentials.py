@@ -6,14 +6,12 @@ import ssl
 import aiohttp
 import pytest
 from certificates import Authority
-from many_alerts import alertmanager, aom, failures, storm_during
+from many_alerts import alertmanager, failures, storm_during
 from process import serving
 from waiting import until
 from web_clients import TOKEN, basic, hashed
 
 pytestmark = pytest.mark.real
-
-__all__ = ["aom"]
 
 USERS = f"basic_auth_users: {{alertmanager: '{hashed('am')}', prometheus: '{hashed('prom')}'}}\n"
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key%s}\n"

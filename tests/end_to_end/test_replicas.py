@@ -70,7 +70,7 @@ class Workers:
     async def give_up(self, book, name, claims):
         for claim in claims:
             del self.holders[claim.alarm.key]
-        await book.ledger.release(name)
+        await book.ledger.due.release(name)
 
 
 def accepted(claim):
@@ -129,7 +129,7 @@ async def check(workers, one, two, outcomes, firing):
     assert done["clear"] == {row.seq for row in rows if row.state == "cleared"}
     assert done["report"] == {row.seq for row in rows if row.first_reported_at is not None}
     for book in (one, two):
-        await book.ledger._edited()
+        await book.ledger._core.recount()
         assert dict(book.ledger.counts()) == await book.ledger._core.read(queries.counts)
         assert dict(book.ledger.open_counts()) == await book.ledger._core.read(queries.open_counts)
 
@@ -152,7 +152,7 @@ async def test_the_same_alert_on_two_replicas_is_new_once(pair):
         outcomes = await asyncio.gather(*(book.fire(f"a{index}") for book in pair))
         assert sorted(outcomes) == ["new", "repeat"]
     for book in pair:
-        await book.ledger._edited()
+        await book.ledger._core.recount()
         assert book.ledger.counts()["report_due", "default"] == 30
 
 
@@ -160,9 +160,9 @@ async def test_a_resolve_during_another_replicas_push_is_not_lost(pair):
     """One replica claims, the other one takes in the resolve, the first one settles: the clear goes out."""
     one, two = pair
     await one.fire()
-    (claim,) = await one.due.claim()
+    (claim,) = await one.claim()
     assert await two.resolve(end=T0 + 1) == "resolved"
-    assert await two.due.claim("other") == []
+    assert await two.claim("other") == []
     await one.accept(claim)
     assert await two.deliver() == ["clear"]
     assert await one.states() == ["cleared"]
@@ -176,7 +176,7 @@ async def test_a_replica_that_stalls_in_a_transaction_holds_up_nobody_for_long(p
         stalled.execute(_BEGIN)
         stalled.execute("UPDATE ledger_counters SET value = value WHERE name = 'alarm_seq'")
         stalled.execute("SELECT * FROM alarms FOR UPDATE")
-        assert await two.due.claim() == []  # what somebody has locked is passed over, not waited for
+        assert await two.claim() == []  # what somebody has locked is passed over, not waited for
         async with asyncio.timeout(PATIENCE):
             outcomes = await asyncio.gather(two.fire("b"), one.fire("a"), one.resolve("c"), return_exceptions=True)
         for outcome in outcomes:
@@ -184,7 +184,7 @@ async def test_a_replica_that_stalls_in_a_transaction_holds_up_nobody_for_long(p
         with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
             stalled.execute("SELECT 1")
     assert await two.fire("b") in ("new", "repeat")
-    assert [claim.alarm.fingerprint for claim in await two.due.claim()][:1] == ["a"]
+    assert [claim.alarm.fingerprint for claim in await two.claim()][:1] == ["a"]
 
 
 async def test_a_restart_of_the_database_costs_nobody_a_webhook(pair, postgres):

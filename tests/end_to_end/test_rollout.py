@@ -8,13 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp import web
-from many_alerts import COUNT, active, alertmanager, alerts, aom, failures, post_all, storm_during
+from many_alerts import COUNT, active, alertmanager, alerts, failures, post_all, storm_during
 from replica_process import replica
 from waiting import until
 
 pytestmark = pytest.mark.real
-
-__all__ = ["aom"]
 
 PRE_STOP_SECONDS = 0.5
 """What the pods' preStop is for: until no new connection comes here any more."""

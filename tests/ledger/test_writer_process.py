@@ -73,7 +73,7 @@ async def test_a_put_waits_while_the_writer_process_is_started_again(book):
 async def test_a_step_that_ends_the_writer_process_is_not_tried_again(book):
     """Poison costs the process once: its sender is refused, and everything after it is served."""
     with capture_logs() as lines:
-        with pytest.raises(LedgerUnavailableError, match="may have been kept"):
+        with pytest.raises(LedgerUnavailableError, match="may have been committed"):
             await book.ledger._core.transactions.write(kill_it, 1, can_travel=True)
         assert await book.fire() == "new"
     assert [line["event"] for line in lines] == ["the ledger writer process exited; restarting it"]
