@@ -8,52 +8,23 @@ between tries.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from bridge import event
-from bridge.aom import MAX_BODY_BYTES, AomClient, Outcome, TargetSettings
+from bridge.aom import AomClient, Outcome, TargetSettings
 from bridge.clock import Clock, Millis
 from bridge.delivery.id_lookup import IdLookup, ListedMatches
+from bridge.delivery.push_items import PushItem, PushItems
 from bridge.delivery.result import DeliveryResult, ResultKind
 from bridge.delivery.target_health import TargetHealth
 from bridge.ledger import Action, Claim, unpack_ids
 from bridge.metrics import Metrics
 
-_MAX_ENCODED_IN_A_ROW = 10
-"""Events that are encoded before webhooks are served again."""
-
-_OVERHEAD_BYTES = 64
-
 _MAX_REFUSALS = 8
 """How often a clear is looked up again after AOM refused it: with the waits between, over a minute."""
 
 _WORST_FIRST: tuple[ResultKind, ...] = ("later", "paused", "not_listed", "refused", "confirm", "accepted", "gone")
-
-
-class _Item(msgspec.Struct, frozen=True):
-    """One alarm with its entries in a push: one for a report, one for each of `ids` for a clear.
-
-    ``is_guess`` and ``doubt_at`` as in a `ListedMatches`; ``sent_start``: the start that a report carries.
-    """
-
-    claim: Claim
-    entries: tuple[bytes, ...]
-    ids: tuple[str, ...] = ()
-    is_guess: bool = False
-    doubt_at: Millis | None = None
-    sent_start: Millis | None = None
-
-    @property
-    def size(self) -> int:
-        return sum(len(entry) + 1 for entry in self.entries)
-
-    def one_by_one(self) -> list[_Item]:
-        """Return one item for each entry."""
-        pairs = zip(self.entries, self.ids, strict=True)
-        return [msgspec.structs.replace(self, entries=(entry,), ids=(aom_id,)) for entry, aom_id in pairs]
 
 
 class Sender:
@@ -86,7 +57,7 @@ class Sender:
         self.target = target
         self._settings = settings
         self._client = client
-        self._batch_size = batch_size
+        self._items = PushItems(client.encode, batch_size, clock)
         self._metrics = metrics
         self._clock = clock
         self._id_lookup = IdLookup(target, client, settings.lookup_wait, metrics=metrics, clock=clock)
@@ -108,9 +79,9 @@ class Sender:
         """Send these claims, all of one action; yields results, each claim in exactly one of them."""
         self.health.of(action).refusals.stops_push = False
         if action == "report":
-            items = await self._reports(claims)
+            items = await self._items.reports(claims)
         elif not self.looks_up:
-            items = [self._clear(self._by_id(claim)) for claim in claims]
+            items = [self._items.clear(self._by_id(claim)) for claim in claims]
         else:
             items = []
             # Half of the time is for look-ups: what they have found must still be pushed.
@@ -118,8 +89,8 @@ class Sender:
                 if isinstance(found, DeliveryResult):
                     yield [found]
                 else:
-                    items.append(self._clear(found))
-        for batch in self._batches(items):
+                    items.append(self._items.clear(found))
+        for batch in self._items.batches(items):
             async for results in self._push(batch, action, deadline):
                 yield results
 
@@ -132,7 +103,7 @@ class Sender:
         outcome, found = await self._id_lookup.duplicates(claim, (self._clock() + deadline) // 2)
         if found is None or not found.aom_ids:
             return outcome, found is not None
-        outcome = await self._push_once([self._clear(found)], "clear", deadline)
+        outcome = await self._push_once([self._items.clear(found)], "clear", deadline)
         # An id that AOM does not hold any more is no trouble.
         return outcome, outcome.accepted or outcome.bad_events
 
@@ -144,7 +115,9 @@ class Sender:
             claim, (alarm.id, *unpack_ids(alarm.earlier_ids)), doubt_at=alarm.doubt_at if is_in_doubt else None
         )
 
-    async def _push(self, items: list[_Item], action: Action, deadline: Millis) -> AsyncIterator[list[DeliveryResult]]:
+    async def _push(
+        self, items: list[PushItem], action: Action, deadline: Millis
+    ) -> AsyncIterator[list[DeliveryResult]]:
         outcome = await self._push_once(items, action, deadline)
         if outcome.refuses_content and len(items) > 1 and self.health.of(action).refusals.stops_push:
             yield [DeliveryResult(item.claim, "paused", outcome) for item in items]
@@ -160,7 +133,7 @@ class Sender:
         else:
             yield [self._result(item, outcome) for item in items]
 
-    async def _push_one_by_one(self, item: _Item, action: Action, deadline: Millis) -> DeliveryResult:
+    async def _push_one_by_one(self, item: PushItem, action: Action, deadline: Millis) -> DeliveryResult:
         """Clear the matches of one alarm one by one: an id that AOM does not hold must not keep the others open."""
         results = []
         for single in item.one_by_one():
@@ -171,7 +144,7 @@ class Sender:
             return await self._contradicted(item, worst.outcome, deadline)
         return msgspec.structs.replace(worst, named=item.ids)
 
-    async def _contradicted(self, item: _Item, outcome: Outcome, deadline: Millis) -> DeliveryResult:
+    async def _contradicted(self, item: PushItem, outcome: Outcome, deadline: Millis) -> DeliveryResult:
         """Decide about a clear by our own id that AOM refused, though it accepted the alarm's report under that id.
 
         Either AOM does not hold the alarm any more, or it holds it under another id: its list tells, where we may ask.
@@ -190,13 +163,13 @@ class Sender:
         return gone
 
     async def _push_listed(self, found: ListedMatches, deadline: Millis) -> DeliveryResult:
-        item = self._clear(found)
+        item = self._items.clear(found)
         outcome = await self._push_once([item], "clear", deadline)
         if outcome.bad_events:
             return DeliveryResult(found.claim, "not_listed", outcome, named=item.ids)
         return self._result(item, outcome)
 
-    async def _push_once(self, items: list[_Item], action: Action, deadline: Millis) -> Outcome:
+    async def _push_once(self, items: list[PushItem], action: Action, deadline: Millis) -> Outcome:
         entries = [entry for item in items for entry in item.entries]
         begun = self._clock()
         outcome = await self._client.push(entries, action, deadline)
@@ -207,7 +180,7 @@ class Sender:
             self.health.of(action).refusals.end()
         return outcome
 
-    def _result(self, item: _Item, outcome: Outcome) -> DeliveryResult:
+    def _result(self, item: PushItem, outcome: Outcome) -> DeliveryResult:
         kind = self._kind(item, outcome)
         if kind == "refused" or (outcome.refuses_content and not outcome.bad_events):
             refusals = self.health.of(item.claim.action).refusals
@@ -215,7 +188,7 @@ class Sender:
             kind = "paused" if refusals.is_targets_fault else kind
         return DeliveryResult(item.claim, kind, outcome, item.sent_start, item.ids, item.doubt_at)
 
-    def _kind(self, item: _Item, outcome: Outcome) -> ResultKind:
+    def _kind(self, item: PushItem, outcome: Outcome) -> ResultKind:
         if item.is_guess and (outcome.accepted or outcome.bad_events):
             return "gone"
         if outcome.accepted and item.doubt_at is not None and not item.claim.has_successor:
@@ -233,49 +206,3 @@ class Sender:
             return "gone"
         again = alarm.phase == "refused_once" and alarm.attempts >= _MAX_REFUSALS
         return "refused" if again else "not_listed"
-
-    async def _reports(self, claims: Sequence[Claim]) -> list[_Item]:
-        items = []
-        for number, claim in enumerate(claims):
-            if number % _MAX_ENCODED_IN_A_ROW == 0:
-                await asyncio.sleep(0)  # webhooks have their turn
-            items.append(self._report(claim))
-        return items
-
-    def _report(self, claim: Claim) -> _Item:
-        alarm = claim.alarm
-        was_told_before = (
-            alarm.first_sent_start is None and alarm.first_reported_at is not None
-        )  # by an earlier version
-        entry = event.report(
-            claim.event,
-            alarm_id=alarm.id,
-            starts_at=alarm.fired_at,
-            now=self._clock(),
-            first_start=alarm.earliest_at if was_told_before else alarm.first_sent_start,
-            true_start=alarm.starts_at,
-        )
-        return _Item(claim, (self._client.encode(entry),), sent_start=entry.starts_at)
-
-    def _clear(self, found: ListedMatches) -> _Item:
-        alarm, now = found.claim.alarm, self._clock()
-        ends_at = now if alarm.ends_at is None else alarm.ends_at
-        entries = [
-            event.clear(found.claim.event, aom_id=aom_id, starts_at=alarm.fired_at, ends_at=ends_at, now=now)
-            for aom_id in found.aom_ids
-        ]
-        encoded = tuple(map(self._client.encode, entries))
-        return _Item(found.claim, encoded, found.aom_ids, found.is_guess, found.doubt_at)
-
-    def _batches(self, items: Sequence[_Item]) -> Iterator[list[_Item]]:
-        """Cut into pushes that AOM takes: by events and by bytes."""
-        batch: list[_Item] = []
-        events, size = 0, _OVERHEAD_BYTES
-        for item in items:
-            if batch and (events + len(item.entries) > self._batch_size or size + item.size > MAX_BODY_BYTES):
-                yield batch
-                batch, events, size = [], 0, _OVERHEAD_BYTES
-            batch.append(item)
-            events, size = events + len(item.entries), size + item.size
-        if batch:
-            yield batch

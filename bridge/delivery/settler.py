@@ -1,4 +1,4 @@
-"""Settle: what became of one batch goes back to the ledger; metrics and logs of deliveries.
+"""Turns the results of one batch into decisions for the ledger; counts and logs deliveries.
 
 In: `DeliveryResult`s of one lane. Out: a decision for each alarm, which the ledger carries out. It decides how long an
 alarm waits for its next try, never whether a lane pauses. What cannot be settled comes due again when its lease ends.
