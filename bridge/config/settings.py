@@ -19,6 +19,7 @@ from bridge.receiving.settings import WebSettings
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, UnreadableError, read_file, suggest
 from bridge.typed_yaml.reader import Reader, read_as
+from bridge.typed_yaml.section import Problems
 
 __all__ = [
     "ConfigError",
@@ -61,7 +62,7 @@ class Settings:
         timeouts = {name: target.alarm_timeout for name, target in self.targets.items()}
         return Mapper(self.mapping, timeouts, self.default_target)
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return the problems between the sections: pairs of the path and the sentence."""
         problems = []
         for path, name in [("source", self.source), *((f"sources[{i}]", name) for i, name in enumerate(self.sources))]:
@@ -77,7 +78,7 @@ class Settings:
                 problems.append((f"mapping.rules[{index}].target", text))
         return problems
 
-    def doubts(self) -> list[tuple[str, str]]:
+    def doubts(self) -> Problems:
         """Return valid but probably unintended combinations: pairs of the path and the sentence."""
         doubts = []
         for index, rule in enumerate(self.mapping.rules):

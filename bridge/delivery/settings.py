@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bridge.clock import MINUTE, SECOND
 from bridge.typed_yaml.scalars import DurationField
+from bridge.typed_yaml.section import Problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class DeliverySettings:
     retry_max: DurationField = 5 * MINUTE
     shutdown_timeout: DurationField = 8 * SECOND
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
         found = []
         if not 1 <= self.batch_size <= 1_000:

@@ -11,6 +11,7 @@ from bridge.clock import DAY, MINUTE, SECOND
 from bridge.errors import of_file
 from bridge.ledger.storage.database import ADDRESSES, conceal_url, file_of, read_url
 from bridge.typed_yaml.scalars import DurationField, Scalar
+from bridge.typed_yaml.section import Problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class LedgerSettings:
     history: DurationField = 7 * DAY
     lease: DurationField = 1 * MINUTE
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return the problems of the section: pairs of the key and the sentence."""
         problems = []
         try:
@@ -40,7 +41,7 @@ class LedgerSettings:
             problems.append(("lease", "it must be at least 10s, twice what a request may take. Fix: such as 60s."))
         return problems
 
-    def missing(self) -> list[tuple[str, str]]:
+    def missing(self) -> Problems:
         """Return why the ledger's file cannot be created here: pairs of the key and the sentence."""
         try:
             file = file_of(self.url)

@@ -14,6 +14,7 @@ from bridge.mapping.near_misses import near_misses
 from bridge.mapping.severity import SeveritySettings
 from bridge.mapping.template import Template
 from bridge.typed_yaml.scalars import DurationField
+from bridge.typed_yaml.section import Problems
 
 DEFAULTS_RULE = "defaults"
 """The name that metrics and `map` show where no rule matched; a rule must not have it."""
@@ -77,7 +78,7 @@ class RuleSettings:
         sets = (self.set, self.annotations, self.severity, self.target, self.timeout, self.drop)
         return self.labels is None and not any(sets)
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return what is wrong with the rule as a whole: pairs of the key and the sentence."""
         problems = []
         if self.name == DEFAULTS_RULE:
@@ -96,7 +97,7 @@ class RuleSettings:
         text = "the bridge sets it, and finds its alarms by it. Fix: choose another name."
         return problems + [(f"set.{key}", text) for key in BRIDGE_KEYS if key in self.set]
 
-    def doubts(self) -> list[tuple[str, str]]:
+    def doubts(self) -> Problems:
         """Return the fields that were probably meant to be AOM's: pairs of the key and the sentence."""
         doubts = [(f"set.{key}", text) for key, text in near_misses(self.set, MANDATORY)]
         if "severity" in self.set:

@@ -16,6 +16,7 @@ from bridge.mapping.near_misses import near_misses
 from bridge.mapping.rule_settings import DEFAULTS_RULE, DropLabels, Labels, RuleSettings
 from bridge.mapping.severity import SeveritySettings
 from bridge.mapping.template import Template
+from bridge.typed_yaml.section import Problems
 
 __all__ = ["DEFAULTS_RULE", "DefaultsSettings", "DropLabels", "MappingSettings", "RuleSettings", "SeveritySettings"]
 
@@ -58,7 +59,7 @@ class MappingSettings:
         """Add the file's annotations to the console's; the file wins where both have a name."""
         object.__setattr__(self, "annotations", {**CONSOLE, **self.annotations})
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return what is wrong with the section as a whole: pairs of the key and the sentence."""
         first_index = {rule.name: index for index, rule in reversed(list(enumerate(self.rules)))}
         return self._problems_of_vars() + [
@@ -85,7 +86,7 @@ class MappingSettings:
         tables = (self.severity, *(rule.severity for rule in self.rules))
         return frozenset(names | {table.label for table in tables if isinstance(table, SeveritySettings)})
 
-    def _problems_of_vars(self) -> list[tuple[str, str]]:
+    def _problems_of_vars(self) -> Problems:
         problems = []
         above: list[str] = []
         for name, template in self.vars.items():
@@ -101,7 +102,7 @@ class MappingSettings:
             problems += [(key, text) for text in _unknown_vars(template, self.vars, self.vars)]
         return problems
 
-    def doubts(self) -> list[tuple[str, str]]:
+    def doubts(self) -> Problems:
         """Return what is valid but probably not meant so: pairs of the key and the sentence."""
         doubts = [(f"annotations.{name}", text) for name, text in near_misses(self.annotations, CONSOLE)]
         doubts += [(f"vars.{name}", text) for name, var in self.vars.items() if (text := missing_braces(var.text))]

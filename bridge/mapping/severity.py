@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bridge.event import Severity
+from bridge.typed_yaml.section import Problems
 
 _MAX_WORD_CHARACTERS = 100
 """A longer word cannot be in a table."""
@@ -44,7 +45,7 @@ class SeveritySettings:
     )
     default: Severity = "Minor"
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return the words that are ambiguous or empty: pairs of the key and the sentence."""
         problems = []
         first_spelling: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.typed_yaml.scalars import SizeField
+from bridge.typed_yaml.section import Problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +15,7 @@ class WebSettings:
     max_body: SizeField = 64 << 20
     max_body_in_flight: SizeField = 256 << 20
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return the problems of the section: pairs of the key and the sentence."""
         if not 1 << 20 <= self.max_body <= self.max_body_in_flight:
             return [("max_body", "it must be 1MiB up to max_body_in_flight. Fix: such as 64MiB.")]

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from bridge.secret import Secret
 from bridge.typed_yaml.scalars import Scalar, SecretField
+from bridge.typed_yaml.section import Problems
 
 Right = Literal["webhook", "status", "admin"]
 """What a user or token may do: post alerts, read the bridge's status, change alarms and configuration."""
@@ -131,7 +132,7 @@ class TlsSettings:
         """Whether the server requests client certificates."""
         return self.client_auth_type != "NoClientCert"
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return the problems of the section: pairs of the key and the sentence."""
         problems = [
             *_one_source("cert", self.cert, self.cert_file),
@@ -166,7 +167,7 @@ class TlsSettings:
         return [CIPHER_SUITES[name] for name in self.cipher_suites if CIPHER_SUITES[name]]
 
 
-def _one_source(key: str, inline: str, file: str) -> list[tuple[str, str]]:
+def _one_source(key: str, inline: str, file: str) -> Problems:
     if inline and file:
         return [(key, f"{key} and {key}_file are mutually exclusive. Fix: remove one.")]
     if not inline and not file:
@@ -208,7 +209,7 @@ class WebConfigSettings:
     bearer_tokens_file: str = ""
     rights: dict[str, tuple[Right, ...]] = field(default_factory=dict)
 
-    def problems(self) -> list[tuple[str, str]]:
+    def problems(self) -> Problems:
         """Return the problems between the sections: pairs of the path and the sentence."""
         if self.basic_auth_users == {}:
             return [
@@ -228,7 +229,7 @@ class WebConfigSettings:
         """The users with their hashes."""
         return self.basic_auth_users or {}
 
-    def doubts(self) -> list[tuple[str, str]]:
+    def doubts(self) -> Problems:
         """Return settings that are valid but probably not intended: pairs of the path and the sentence."""
         costs = {user: _cost(secret) for user, secret in self.users.items()}
         doubts = [
@@ -244,7 +245,7 @@ class WebConfigSettings:
             doubts.append(("basic_auth_users", text))
         return doubts + self._unauthenticated()
 
-    def _unauthenticated(self) -> list[tuple[str, str]]:
+    def _unauthenticated(self) -> Problems:
         tls = self.tls_server_config
         client_auth = tls.client_auth_type if tls else "NoClientCert"
         if self.users or self.bearer_tokens_file or client_auth == "RequireAndVerifyClientCert":
