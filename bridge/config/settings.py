@@ -17,20 +17,9 @@ from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
 from bridge.receiving.settings import WebSettings
 from bridge.typed_yaml.document import compose
-from bridge.typed_yaml.problems import ConfigError, Problem, UnreadableError, read_file, suggest
-from bridge.typed_yaml.reader import Reader, read_as
+from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
+from bridge.typed_yaml.reader import Reader
 from bridge.typed_yaml.section import Problems
-
-__all__ = [
-    "ConfigError",
-    "Loaded",
-    "Problem",
-    "Settings",
-    "UnreadableError",
-    "load",
-    "read_as",
-    "read_file",
-]
 
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 

@@ -6,6 +6,7 @@ none of the types.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self
 
@@ -14,19 +15,19 @@ import yaml
 from bridge.typed_yaml import hints
 
 
-class FieldType:
+class FieldType(ABC):
     """A type that parses one scalar itself; a subclass overrides the methods that differ."""
 
     __slots__ = ()
 
     @classmethod
+    @abstractmethod
     def read(cls, text: str, expand: Callable[[str], str]) -> Self:
         """Parse the text of a scalar; ``expand`` replaces ``${VAR}`` in a text.
 
         Raises:
             ValueError: with the problem and the fix.
         """
-        raise NotImplementedError
 
     @classmethod
     def substitute(cls) -> Self | None:

@@ -89,7 +89,7 @@ def full_disk(kind, folder):
         may = shutil.which("unshare") and subprocess.run(disk.command(["true"]), check=False, capture_output=True)
         if not may or may.returncode != 0:
             # Not in CI either: nothing that could be installed gives this right. The other kind of full disk is tested.
-            pytest.skip("nobody may mount here, where user namespaces are forbidden")  # a right, not a package
+            pytest.skip("no file system can be mounted here: user namespaces are forbidden")  # a right, not a package
     return disk
 
 

@@ -259,3 +259,32 @@ async def test_a_log_that_fills_the_disk_is_copied_back_and_the_put_is_kept(tmp_
 
         assert await book.ledger._core.write(full_at_first) == 1
         assert log.stat().st_size < large
+
+
+@pytest.mark.parametrize(
+    ("reason", "action", "phase"),
+    [
+        ("confirming", "clear", "confirming"),
+        ("paused", "report", "paused"),
+        ("unseen", "clear", "unseen"),
+        ("not_listed", "clear", "not_listed"),
+        ("refused", "clear", "refused_once"),
+        ("timeout", "report", "retrying"),
+    ],
+)
+async def test_an_alarm_that_waits_gets_its_phase_from_the_reason(tmp_path, reason, action, phase):
+    """A ledger of the version before had no phase: what the last try has left to the next one is not lost."""
+    async with LedgerDriver(tmp_path / "ledger.db") as book:
+        await book.fire()
+        if action == "clear":
+            await book.deliver()
+            await book.resolve()
+        (claim,) = await book.claim()
+        await book.release(claim)
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        connection.execute("UPDATE alarms SET reason = ?", (reason,))
+        connection.execute("ALTER TABLE alarms DROP COLUMN phase")
+        connection.execute("UPDATE ledger_version SET version_num = '0003'")
+    connection.close()
+    async with LedgerDriver(tmp_path / "ledger.db") as book:
+        assert [row.phase for row in await book.rows()] == [phase]
