@@ -41,7 +41,7 @@ class Listing(msgspec.Struct, frozen=True):
     """
 
     outcome: Outcome
-    found: list[ListedAlarm]
+    alarms: list[ListedAlarm]
     is_complete: bool = False
 
 

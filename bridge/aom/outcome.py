@@ -68,7 +68,7 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.reason == "accepted"
 
     @property
-    def bad_events(self) -> bool:
+    def refuses_events(self) -> bool:
         """Whether AOM says that the content is invalid, so that sending it again unchanged is pointless."""
         return self.reason in ("refused", "too_large")
 

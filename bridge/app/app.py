@@ -18,10 +18,11 @@ from bridge.app.reloader import Parts, Reloader, delivered, reassert_after
 from bridge.clock import SECOND, Clock, Millis, SharedClock, system_clock
 from bridge.config import Settings
 from bridge.delivery.targets import Delivery
-from bridge.ledger import ACTIONS, Alarm, Ledger, WritingProcess
+from bridge.ledger import ACTIONS, Alarm, Ledger, WriterProcess
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
+from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
 from bridge.web import Handlers, WebOptions, WebServer
 from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, LandingPage, MetricsHandler
@@ -44,7 +45,7 @@ class App:
         watch: reload when the file changes.
         web_options: the options of the command line for the HTTP server.
         shown: the configuration as YAML, without secrets.
-        writer: the ledger writer process, if there is one.
+        writer: the ledger writer process; None: this process writes alone.
 
     Attributes:
         ledger: the ledger, open between `start` and `stop`.
@@ -61,14 +62,14 @@ class App:
         watch: bool = False,
         web_options: WebOptions | None = None,
         shown: str = "",
-        writer: WritingProcess | None = None,
+        writer: WriterProcess | None = None,
     ) -> None:
         clock = SharedClock(clock)
         metrics = Metrics(__version__, platform.python_version(), LABEL_SETS)
         if writer is not None:
             metrics.watch_writer(lambda: writer.pid)
         mapper = settings.mapper()
-        self.ledger = Ledger(settings.store, reassert_after(settings), clock, writer)
+        self.ledger = Ledger(settings.store, reassert_after(settings), clock, AlertmanagerReader(mapper), writer)
         delivery = Delivery(delivered(settings), self.ledger.due, metrics, clock)
         intake = Intake(mapper, self.ledger, metrics)
         webhook = Webhook(settings.all_sources, intake, settings.web, metrics=metrics, clock=clock)

@@ -24,6 +24,7 @@ from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
 from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
+from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
 from bridge.web.handlers import ConfigView
 from bridge.web.handlers.admin import Admin
@@ -132,7 +133,7 @@ class Reloader:
         self.settings = settings
         parts.config_view.reconfigure(shown)
         self._preset_metrics()
-        await parts.delivery.change(delivered(settings), ready)
+        await parts.delivery.reconfigure(delivered(settings), ready)
         for name in before.targets.keys() - settings.targets.keys():
             parts.metrics.forget(name)
 
@@ -140,7 +141,7 @@ class Reloader:
         self._parts.webhook.reconfigure(settings.all_sources)
         self._parts.intake.reconfigure(mapper)
         self._parts.admin.reconfigure(mapper)
-        self._parts.ledger.reconfigure(reassert_after(settings))
+        self._parts.ledger.reconfigure(reassert_after(settings), AlertmanagerReader(mapper))
 
     def _check(self, settings: Settings) -> None:
         problems = [*self._fixed_sections(settings), *self._with_open_alarms(settings)]

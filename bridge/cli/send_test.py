@@ -296,7 +296,7 @@ class SendTest:
         query = Query(source=SOURCE, fingerprints=(self._fingerprint,), since=now - HOUR, until=now)
         listing = await self._client.find(query, now + _DEADLINE, kind)
         self._check(listing.outcome, "aom:alarm:list")
-        return listing.found
+        return listing.alarms
 
     def _check(self, outcome: Outcome, action: str) -> None:
         if not outcome.accepted:

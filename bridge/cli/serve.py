@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
     import uvloop  # noqa: PLC0415 - other commands start faster without the server
 
     from bridge.app import App  # noqa: PLC0415 - other commands start faster without the server
-    from bridge.ledger import writing_process  # noqa: PLC0415 - other commands start faster without the server
+    from bridge.ledger import WriterProcess  # noqa: PLC0415 - other commands start faster without the server
     from bridge.web import WebOptions  # noqa: PLC0415 - other commands start faster without the server
 
     log.configure(arguments.log_level, arguments.log_format, for_good=True)
@@ -72,15 +72,14 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     file, watch = arguments.config_file, arguments.watch
     gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
-    writer = writing_process(loaded.settings.store.url)
+    writer = WriterProcess(loaded.settings.store.url)
     try:
         app = App(
             loaded.settings, address, file=file, watch=watch, web_options=options, shown=loaded.shown, writer=writer
         )
         return uvloop.run(run_until_stopped(app.start, app.stop, app.reload))
     finally:
-        if writer is not None:
-            writer.end()
+        writer.end()
 
 
 def _load(file: str) -> config.Loaded:

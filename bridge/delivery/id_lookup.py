@@ -91,7 +91,7 @@ class IdLookup:
             The outcome of the look-up, and the ids to clear; None where the list shows not even that one.
         """
         listing = await self._search([claim], deadline)
-        same = [listed for listed in listing.found if listed.fingerprint == claim.alarm.fingerprint]
+        same = [listed for listed in listing.alarms if listed.fingerprint == claim.alarm.fingerprint]
         if not (listing.outcome.accepted and listing.is_complete):
             return _undecided(listing), None
         return listing.outcome, ListedMatches(claim, _duplicate_ids(claim.alarm, same)) if same else None
@@ -117,7 +117,7 @@ class IdLookup:
         listing = await self._search(claims, deadline)
         missing = []
         for claim in claims:
-            matches = _matches(claim, listing.found)
+            matches = _matches(claim, listing.alarms)
             if not listing.outcome.accepted:
                 yield DeliveryResult(claim, "later", listing.outcome)  # an incomplete list proves nothing about absence
             elif matches and (listing.is_complete or claim.has_successor):
@@ -140,8 +140,8 @@ class IdLookup:
             if asked > 1 and (index == 0 or self._has_waited(claim) or self._one_by_one or not listing.is_complete):
                 alone = await self._search([claim], deadline)
             else:
-                alone = msgspec.structs.replace(listing, found=[])
-            matches = _matches(claim, alone.found)
+                alone = msgspec.structs.replace(listing, alarms=[])
+            matches = _matches(claim, alone.alarms)
             self._one_by_one = self._one_by_one or (bool(matches) and listing.is_complete)
             if not alone.outcome.accepted:
                 yield DeliveryResult(claim, "later", alone.outcome)
@@ -167,13 +167,13 @@ class IdLookup:
         together = await self._search(expected, deadline, "history_alert") if expected else None
         for claim in expected:
             history = together
-            if history is None or (len(expected) > 1 and not _shows_end(claim, history.found)):
+            if history is None or (len(expected) > 1 and not _shows_end(claim, history.alarms)):
                 history = await self._search([claim], deadline, "history_alert")
             yield self._by_history(claim, history)
 
     def _by_history(self, claim: Claim, history: Listing) -> ListedMatches | DeliveryResult:
         """Decide about an alarm that AOM has accepted and does not show as open."""
-        if _shows_end(claim, history.found):
+        if _shows_end(claim, history.alarms):
             return self._guess(claim)
         if not (history.outcome.accepted and history.is_complete):
             return DeliveryResult(claim, "later", _undecided(history))
@@ -225,7 +225,7 @@ class IdLookup:
             until=now + _SEARCH_AHEAD,
         )
         listing = await self._client.find(query, deadline, kind)
-        self._list_is_plausible = self._list_is_plausible or bool(listing.found)
+        self._list_is_plausible = self._list_is_plausible or bool(listing.alarms)
         self._metrics.lookups.labels(self._target, listing.outcome.reason).inc()
         if listing.outcome.accepted:
             return listing

@@ -105,7 +105,7 @@ class Sender:
             return outcome, found is not None
         outcome = await self._push_once([self._items.clear(found)], "clear", deadline)
         # An id that AOM does not hold any more is no trouble.
-        return outcome, outcome.accepted or outcome.bad_events
+        return outcome, outcome.accepted or outcome.refuses_events
 
     def _by_id(self, claim: Claim) -> ListedMatches:
         """Return what to clear by our own ids: AOM may have merged the alarm into an earlier one that came late."""
@@ -128,7 +128,7 @@ class Sender:
                     yield results
         elif outcome.refuses_content and len(items[0].entries) > 1:
             yield [await self._push_one_by_one(items[0], action, deadline)]
-        elif outcome.bad_events and action == "clear" and not self.looks_up:
+        elif outcome.refuses_events and action == "clear" and not self.looks_up:
             yield [await self._contradicted(items[0], outcome, deadline)]
         else:
             yield [self._result(item, outcome) for item in items]
@@ -140,7 +140,7 @@ class Sender:
             outcome = await self._push_once([single], action, deadline)
             results.append(self._result(single, outcome))
         worst = min(results, key=lambda result: _WORST_FIRST.index(result.kind))
-        if worst.kind == "gone" and worst.outcome.bad_events and not self.looks_up:
+        if worst.kind == "gone" and worst.outcome.refuses_events and not self.looks_up:
             return await self._contradicted(item, worst.outcome, deadline)
         return msgspec.structs.replace(worst, named=item.ids)
 
@@ -165,7 +165,7 @@ class Sender:
     async def _push_listed(self, found: ListedMatches, deadline: Millis) -> DeliveryResult:
         item = self._items.clear(found)
         outcome = await self._push_once([item], "clear", deadline)
-        if outcome.bad_events:
+        if outcome.refuses_events:
             return DeliveryResult(found.claim, "not_listed", outcome, named=item.ids)
         return self._result(item, outcome)
 
@@ -182,20 +182,20 @@ class Sender:
 
     def _result(self, item: PushItem, outcome: Outcome) -> DeliveryResult:
         kind = self._kind(item, outcome)
-        if kind == "refused" or (outcome.refuses_content and not outcome.bad_events):
+        if kind == "refused" or (outcome.refuses_content and not outcome.refuses_events):
             refusals = self.health.of(item.claim.action).refusals
             refusals.add(item.claim.alarm, outcome)
             kind = "paused" if refusals.is_targets_fault else kind
         return DeliveryResult(item.claim, kind, outcome, item.sent_start, item.ids, item.doubt_at)
 
     def _kind(self, item: PushItem, outcome: Outcome) -> ResultKind:
-        if item.is_guess and (outcome.accepted or outcome.bad_events):
+        if item.is_guess and (outcome.accepted or outcome.refuses_events):
             return "gone"
         if outcome.accepted and item.doubt_at is not None and not item.claim.has_successor:
             return "confirm"
         if outcome.accepted:
             return "accepted"
-        return self._refusal(item.claim) if outcome.bad_events else "later"
+        return self._refusal(item.claim) if outcome.refuses_events else "later"
 
     def _refusal(self, claim: Claim) -> ResultKind:
         """Say what a refusal means: a clear is refused, too, when its alarm is not open any more."""

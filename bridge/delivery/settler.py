@@ -220,6 +220,6 @@ def _phase(result: DeliveryResult) -> Phase:
         case "unseen":
             return "unseen"
         case "not_listed":
-            return "refused_once" if result.outcome.bad_events else "not_listed"
+            return "refused_once" if result.outcome.refuses_events else "not_listed"
     # A clear that AOM has accepted stays accepted, whatever a later look-up finds.
     return "confirming" if result.claim.alarm.phase == "confirming" else "retrying"

@@ -181,7 +181,7 @@ class Refusals:
         self._count += 1
         if self.is_targets_fault:
             self.stops_push = True
-        elif outcome.bad_events:
+        elif outcome.refuses_events:
             self._rejected.append(alarm)
 
     def take_rejected(self) -> list[Alarm]:

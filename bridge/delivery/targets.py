@@ -103,7 +103,7 @@ class Delivery:
             raise
         return ready
 
-    async def change(self, config: TargetsConfig, ready: Mapping[str, AomClient]) -> None:
+    async def reconfigure(self, config: TargetsConfig, ready: Mapping[str, AomClient]) -> None:
         """Take other settings, with the clients that `prepare` gave; targets that are the same go on."""
         differing = self._differing(config)
         self._config = config

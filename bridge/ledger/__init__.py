@@ -11,6 +11,7 @@ from bridge.ledger.alarm import (
     ArrivedAlert,
     Claim,
     Effect,
+    IncomingAlert,
     Key,
     PutReceipt,
     State,
@@ -19,6 +20,7 @@ from bridge.ledger.alarm import (
     unpack_starts,
 )
 from bridge.ledger.due_alarms import DueAlarms
+from bridge.ledger.incoming import IncomingNotification, NotificationReader, ParsedAlerts
 from bridge.ledger.ledger import Ledger
 from bridge.ledger.offline import OfflineLedger
 from bridge.ledger.operations.claims import Settlement
@@ -26,9 +28,8 @@ from bridge.ledger.operations.edits import EDITS, Edit, Edited, MapAnew
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
 from bridge.ledger.records import AlarmRecords
 from bridge.ledger.settings import LedgerSettings
-from bridge.ledger.writer.client import WritingProcess, writing_process
+from bridge.ledger.writer.client import WriterProcess
 from bridge.ledger.writer.group_commit import AbandonedError
-from bridge.ledger.writer.messages import IncomingNotification, PackedAlerts, ParsedAlerts
 
 __all__ = [
     "ACTIONS",
@@ -48,21 +49,21 @@ __all__ = [
     "Edit",
     "Edited",
     "Effect",
+    "IncomingAlert",
     "IncomingNotification",
     "Key",
     "Ledger",
     "LedgerSettings",
     "MapAnew",
+    "NotificationReader",
     "OfflineLedger",
-    "PackedAlerts",
     "ParsedAlerts",
     "PutReceipt",
     "Settlement",
     "State",
-    "WritingProcess",
+    "WriterProcess",
     "alarm_id",
     "decisions",
     "unpack_ids",
     "unpack_starts",
-    "writing_process",
 ]

@@ -17,7 +17,6 @@ from bridge.ledger.alarm import STATES, Action
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.operations import queries
 from bridge.ledger.storage.database import Database
-from bridge.ledger.writer.client import WritingProcess
 from bridge.ledger.writer.transactions import Transactions
 
 T = TypeVar("T")
@@ -29,9 +28,9 @@ class Core:
     """The transactions, the counts and the listeners of one ledger.
 
     Args:
+        transactions: the transactions on the database.
         database: the database of the ledger.
         clock: the time.
-        writer: the process that writes, if there is one.
         max_open: the maximum number of unfinished alarms.
 
     Attributes:
@@ -40,10 +39,10 @@ class Core:
         counted_at: the time of the last count.
     """
 
-    def __init__(self, database: Database, clock: Clock, writer: WritingProcess | None, max_open: int) -> None:
+    def __init__(self, transactions: Transactions, database: Database, clock: Clock, max_open: int) -> None:
+        self.transactions = transactions
         self.database = database
         self.clock = clock
-        self.transactions = Transactions(database, writer)
         self.counts = AlarmCounts()
         self._max_open = max_open
         self.edits = 0

@@ -2,54 +2,48 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import msgspec
 
 from bridge.ledger.alarm import Alarm, State
 
+K = TypeVar("K")
 
-class AlarmCounts:
+
+class AlarmCounts(msgspec.Struct):
     """Counts of alarms, or of their changes.
 
-    Attributes:
-        states: by state and target.
-        open: alarms whose alerts still fire, by target and severity.
+    ``states``: by state and target. ``open``: alarms whose alerts still fire, by target and severity.
     """
 
-    __slots__ = ("open", "states")
-
-    def __init__(
-        self,
-        states: Mapping[tuple[State, str], int] | None = None,
-        still_open: Mapping[tuple[str, str], int] | None = None,
-    ) -> None:
-        self.states: Counter[tuple[State, str]] = Counter(states or {})
-        self.open: Counter[tuple[str, str]] = Counter(still_open or {})
+    states: dict[tuple[State, str], int] = {}
+    open: dict[tuple[str, str], int] = {}
 
     @classmethod
     def of(cls, changes: Iterable[tuple[Alarm, Alarm]]) -> AlarmCounts:
         """Return how the counts differ after these changes, each a pair of an alarm before and after."""
         counts = cls()
         for before, after in changes:
-            counts.removed(before)
-            counts.added(after)
+            counts.change(before, -1)
+            counts.change(after, 1)
         return counts
 
-    def added(self, alarm: Alarm) -> None:
-        """Add an alarm to the counts."""
-        self.states[alarm.state, alarm.target] += 1
+    def change(self, alarm: Alarm, by: int) -> None:
+        """Count an alarm so many times more: 1 for one that is there now, -1 for one that was there before."""
+        state = alarm.state, alarm.target
+        self.states[state] = self.states.get(state, 0) + by
         if alarm.is_open:
-            self.open[alarm.target, alarm.severity] += 1
-
-    def removed(self, alarm: Alarm) -> None:
-        """Remove an alarm from the counts."""
-        self.states[alarm.state, alarm.target] -= 1
-        if alarm.is_open:
-            self.open[alarm.target, alarm.severity] -= 1
+            severity = alarm.target, alarm.severity
+            self.open[severity] = self.open.get(severity, 0) + by
 
     def add(self, changes: AlarmCounts) -> None:
         """Add the counts of changes to these."""
-        for state, change in changes.states.items():
-            self.states[state] += change
-        for key, change in changes.open.items():
-            self.open[key] += change
+        _add(self.states, changes.states)
+        _add(self.open, changes.open)
+
+
+def _add(counts: dict[K, int], changes: Mapping[K, int]) -> None:
+    for key, change in changes.items():
+        counts[key] = counts.get(key, 0) + change

@@ -20,6 +20,7 @@ from bridge.ledger.decisions import Decision, DoubtCleared, Doubtful, DoubtPulle
 from bridge.ledger.operations import claims as claim_operations
 from bridge.ledger.operations import queries
 from bridge.ledger.operations.claims import Settlement, Taken
+from bridge.ledger.writer.messages import ClaimRequest, SettleRequest
 from bridge.log import logger
 
 _MAX_RETRIED_AT_ONCE = 1_000
@@ -53,22 +54,9 @@ class DueAlarms:
         An alarm that is due later than both ``longest_wait`` and a lease is claimed, too: the clock has stepped back.
         """
         now = self._core.clock()
-        taken = await self._core.transactions.write(
-            partial(
-                claim_operations.claim,
-                target=target,
-                action=action,
-                holder=holder,
-                lease=self._lease,
-                limit=limit,
-                now=now,
-                horizon=now + max(self._lease, longest_wait),
-            ),
-            limit,
-            is_durable=False,  # after a crash a lost claim is made again
-            can_travel=True,
-        )
-        return await self._decoded(list(taken), action)
+        request = ClaimRequest(target, action, holder, self._lease, limit, now, now + max(self._lease, longest_wait))
+        claimed = await self._core.transactions.execute(request)
+        return await self._decoded(claimed.alarms, action)
 
     async def _decoded(self, taken: Sequence[Taken], action: Action) -> list[Claim]:
         claims, unreadable = [], []
@@ -94,12 +82,7 @@ class DueAlarms:
             return set()
         holder = settlements[0].alarm.claimed_by or ""
         decisions = [(settlement.alarm.seq, settlement.decision) for settlement in settlements]
-        settled = await self._core.transactions.write(
-            partial(claim_operations.settle, holder=holder, decisions=decisions, now=self._core.clock()),
-            len(settlements),
-            is_durable=False,  # a lost settle repeats the push, as after a crash just before it
-            can_travel=True,
-        )
+        settled = await self._core.transactions.execute(SettleRequest(holder, decisions, self._core.clock()))
         self._core.count(settled.changes)
         if settled.due:
             self._core.notify_due(settled.due)

@@ -23,18 +23,20 @@ from bridge.ledger import trace
 from bridge.ledger.alarm import STATES, Alarm, Effect, PutReceipt, State
 from bridge.ledger.core import Core
 from bridge.ledger.due_alarms import DueAlarms
+from bridge.ledger.incoming import IncomingNotification, NotificationReader
 from bridge.ledger.operations import claims as claim_operations
-from bridge.ledger.operations import purge, queries
-from bridge.ledger.operations.put import PutParameters, put, put_one_by_one
+from bridge.ledger.operations import queries
+from bridge.ledger.operations.put import PutParameters, Refusal
 from bridge.ledger.rare import RareRepeats
 from bridge.ledger.records import AlarmRecords
 from bridge.ledger.replica_clock import ReplicaClock
 from bridge.ledger.retention import Retention
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.storage.database import database
-from bridge.ledger.writer.client import WritingProcess
+from bridge.ledger.writer.client import WriterProcess
 from bridge.ledger.writer.group_commit import GroupCommit
-from bridge.ledger.writer.messages import IncomingNotification, IncomingNotifications
+from bridge.ledger.writer.messages import ProbeRequest, PutRequest
+from bridge.ledger.writer.transactions import Transactions
 from bridge.log import logger
 
 _WATCH_PAUSE: Millis = SECOND
@@ -53,7 +55,8 @@ class Ledger:
         settings: the `store:` section.
         reassert_after: for each target: a repeat is reported again when the last accepted report is at least this old.
         clock: the time.
-        writer: the ledger writer process, if there is one.
+        reader: parses and maps notifications.
+        writer: the ledger writer process; None: this process writes alone.
 
     Attributes:
         due: due alarms, for delivery.
@@ -65,15 +68,17 @@ class Ledger:
         settings: LedgerSettings,
         reassert_after: Mapping[str, Millis],
         clock: Clock,
-        writer: WritingProcess | None = None,
+        reader: NotificationReader,
+        writer: WriterProcess | None = None,
     ) -> None:
         self._reassert_after = reassert_after
         self._clock = clock
-        self._core = core = Core(database(settings.url), clock, writer, settings.max_open)
+        ledger_database = database(settings.url)
+        transactions = Transactions(ledger_database, writer, reader)
+        self._core = core = Core(transactions, ledger_database, clock, settings.max_open)
         self.due = DueAlarms(core, settings.lease)
         self.records = AlarmRecords(core)
-        transactions = core.transactions
-        self._group = GroupCommit(self._commit, core.remaining, transactions.can_travel, can_overlap=self.has_writer)
+        self._group = GroupCommit(self._commit, core.remaining, transactions.can_begin, can_overlap=writer is not None)
         self._on_expired: list[Callable[[Sequence[Alarm]], None]] = []
         self._rare_repeats = RareRepeats()
         self._replica_clock = ReplicaClock(clock, core.read, core.database.now)
@@ -95,7 +100,7 @@ class Ledger:
                 await core.write(partial(claim_operations.release, holder=None, now=self._clock()))
             await core.recount()
             self._check_targets()
-            await core.transactions.travel(self._after_restart)
+            await core.transactions.start_process(self._after_restart)
         except BaseException as error:
             await core.transactions.close(error)
             raise
@@ -112,11 +117,6 @@ class Ledger:
             await asyncio.gather(self._watcher, return_exceptions=True)
         await self._group.stop()
         await self._core.transactions.close()
-
-    @property
-    def has_writer(self) -> bool:
-        """Whether puts run in the ledger writer process."""
-        return self._core.transactions.has_writer
 
     @property
     def location(self) -> str:
@@ -155,7 +155,7 @@ class Ledger:
         Raises:
             LedgerUnavailableError: the ledger cannot commit now.
         """
-        await self._core.transactions.write(partial(purge.mark_probed, now=self._clock()), 1, can_travel=True)
+        await self._core.transactions.execute(ProbeRequest(self._clock()))
 
     def counts(self) -> Mapping[tuple[State, str], int]:
         """Return how many alarms there are in each (state, target)."""
@@ -174,9 +174,10 @@ class Ledger:
         counts = self.counts().items()
         return sum(count for (state, name), count in counts if name == target and STATES[state].needs_target)
 
-    def reconfigure(self, reassert_after: Mapping[str, Millis]) -> None:
-        """Use these times for repeats from now on."""
+    def reconfigure(self, reassert_after: Mapping[str, Millis], reader: NotificationReader) -> None:
+        """Use these times for repeats, and this reader, from now on."""
         self._reassert_after = reassert_after
+        self._core.transactions.use(reader)
 
     async def upkeep(self) -> None:
         """Do one step of upkeep: expire alarms that AOM has cleared by age, purge old finished ones, free disk space.
@@ -202,7 +203,7 @@ class Ledger:
     def _after_restart(self) -> None:
         """Use a new writer process; the last transaction of the previous one may be committed, so count again."""
         self._core.edits = -1
-        self._group.go()
+        self._group.begin()
 
     async def _look_for_edits(self) -> None:
         core = self._core
@@ -214,20 +215,14 @@ class Ledger:
         if is_unlogged:
             await core.write(trace.log_changes)
 
-    async def _commit(self, notifications: Sequence[IncomingNotification]) -> list[PutReceipt | BridgeError]:
+    async def _commit(self, notifications: list[IncomingNotification]) -> list[PutReceipt | BridgeError]:
         parameters = PutParameters(self._reassert_after, self._core.remaining(), self._clock())
-        group = IncomingNotifications(notifications)
-        result = await self._core.transactions.write(
-            partial(put, notifications=group, parameters=parameters),
-            sum(notification.rows for notification in group),
-            can_travel=True,
-            otherwise=partial(put_one_by_one, notifications=group, parameters=parameters),
-        )
+        result = await self._core.transactions.execute(PutRequest(notifications, parameters))
         self._core.count(result.changes)
         self._rare_repeats.warn(result.rare)
         asyncio.get_running_loop().call_soon(self._core.notify_due, result.due)
         return list(starmap(_receipt, zip(result.effects, result.reports, strict=True)))
 
 
-def _receipt(effects: list[Effect] | BridgeError, report: bytes) -> PutReceipt | BridgeError:
-    return effects if isinstance(effects, BridgeError) else PutReceipt(effects, report)
+def _receipt(effects: list[Effect] | Refusal, report: bytes) -> PutReceipt | BridgeError:
+    return effects.error() if isinstance(effects, Refusal) else PutReceipt(effects, report)

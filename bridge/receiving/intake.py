@@ -1,24 +1,23 @@
 """Takes in one notification: parses and maps it, puts it into the ledger, and counts and logs it.
 
-In: the body of a webhook and its source. Out: an `IntakeReport` once every alert is committed. This module alone knows
-that a ledger writer process exists: it parses and maps small notifications there, and larger ones here, while that
-process writes. It knows nothing of HTTP.
+In: the body of a webhook and its source. Out: an `IntakeReport` once every alert is committed. Small notifications are
+parsed and mapped by the ledger's `AlertmanagerReader`, in the ledger writer process; larger ones here, while that
+process writes. This module knows nothing of HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-import pickle
 from collections.abc import Callable, Sequence
 
-from bridge.ledger import Effect, IncomingNotification, Ledger, ParsedAlerts
+from bridge.ledger import Effect, IncomingAlert, IncomingNotification, Ledger, ParsedAlerts
 from bridge.mapping import Mapper
 from bridge.metrics import Metrics
 from bridge.notification import parse
 from bridge.receiving.intake_log import IntakeLog
 from bridge.receiving.large_body import parse_in_pieces
 from bridge.receiving.loop_budget import LoopBudget
-from bridge.receiving.parsed_notification import IntakeReport, ParsedNotification, RawNotification
+from bridge.receiving.parsed_notification import IntakeReport, ParsedNotification, max_alerts
 
 _MAX_MAPPED_AT_ONCE = 100
 """Alerts mapped per iteration of the event loop, of one request or several."""
@@ -32,9 +31,6 @@ _MAX_SMALL_BYTES = 8 << 10
 _MAX_LOOP_BYTES = 1 << 20
 """Up to this size a body is parsed in the event loop; larger ones would block it, and are parsed on a thread."""
 
-_MAX_RULES_BYTES = 64 << 10
-"""Up to this size the pickled rules are sent to the writer process with each raw notification."""
-
 
 class Intake:
     """Takes in notifications.
@@ -47,7 +43,6 @@ class Intake:
 
     def __init__(self, mapper: Mapper, ledger: Ledger, metrics: Metrics) -> None:
         self._mapper = mapper
-        self._rules = pickle.dumps(mapper)
         self._ledger = ledger
         self._log = IntakeLog(metrics)
         self._loop_budget = LoopBudget(_MAX_MAPPED_AT_ONCE)
@@ -56,7 +51,6 @@ class Intake:
     def reconfigure(self, mapper: Mapper) -> None:
         """Use other rules from the next notification on."""
         self._mapper = mapper
-        self._rules = pickle.dumps(mapper)
 
     async def settled(self) -> None:
         """Wait until the notifications that are being handled now are kept or refused."""
@@ -80,28 +74,24 @@ class Intake:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(done)
         try:
-            if self._ledger.has_writer and len(raw) <= _MAX_SMALL_BYTES and len(self._rules) <= _MAX_RULES_BYTES:
-                effects, packed = await self._ledger.put(
-                    IncomingNotification(RawNotification(source, raw, self._rules)), is_wanted
-                )
-                return self._noted(source, IntakeReport.unpacked(packed), effects)
+            if len(raw) <= _MAX_SMALL_BYTES:
+                receipt = await self._ledger.put(IncomingNotification(source, raw, max_alerts(raw)), is_wanted)
+                return self._noted(source, IntakeReport.unpacked(receipt.report), receipt.effects)
             size = len(raw)
             notification = parse(raw) if size <= _MAX_LOOP_BYTES else await asyncio.to_thread(parse_in_pieces, raw)
             parsed = ParsedNotification(source, notification, self._mapper, size)
-            unmapped = RawNotification(source, raw, self._rules) if "resolved" in parsed.report.statuses else None
+            body = raw if "resolved" in parsed.report.statuses else b""
             del raw  # the parsed alerts hold what is needed, and the bodies of an alert storm are large
-            incoming = await self._map(parsed, unmapped, is_large=size > _MAX_LOOP_BYTES)
-            effects, packed = await self._ledger.put(incoming, is_wanted)
-            if packed:
-                parsed.report.add(IntakeReport.unpacked(packed))
-            return self._noted(source, parsed.report, effects)
+            alerts = await self._mapped(parsed, is_large=size > _MAX_LOOP_BYTES)
+            receipt = await self._ledger.put(IncomingNotification(source, body, len(alerts), alerts), is_wanted)
+            if receipt.report:
+                parsed.report.add(IntakeReport.unpacked(receipt.report))
+            return self._noted(source, parsed.report, receipt.effects)
         finally:
             self._under_way.discard(done)
             done.set_result(None)
 
-    async def _map(
-        self, parsed: ParsedNotification, unmapped: RawNotification | None, *, is_large: bool
-    ) -> IncomingNotification:
+    async def _mapped(self, parsed: ParsedNotification, *, is_large: bool) -> list[IncomingAlert]:
         """Map the firing alerts; the put maps a resolve only if the ledger has no row for it."""
         arrivals = []
         for index, alert in enumerate(parsed.alerts):
@@ -109,8 +99,8 @@ class Intake:
                 await self._loop_budget.take(min(_MAX_MAPPED_AT_ONCE, len(parsed.alerts) - index))
             arrivals.append(parsed.mapped_arrival(alert) if alert.status == "firing" else parsed.arrival(alert))
         if len(arrivals) <= _MAX_ENCODED_AT_ONCE and not is_large:
-            return IncomingNotification(unmapped, ParsedAlerts(arrivals))
-        return await asyncio.to_thread(IncomingNotification, unmapped, ParsedAlerts(arrivals))
+            return ParsedAlerts(arrivals).incoming()
+        return await asyncio.to_thread(ParsedAlerts(arrivals).incoming)
 
     def _noted(self, source: str, report: IntakeReport, effects: Sequence[Effect]) -> IntakeReport:
         report.add_effects(effects)

@@ -7,9 +7,8 @@ Nothing is counted or logged here, so that it can run in the bridge's or in the 
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -150,30 +149,30 @@ class ParsedNotification:
         return mapped
 
 
-class RawNotification(msgspec.Struct, frozen=True):
-    """One notification as it was received, with the rules to map it by; another process can parse it.
+class AlertmanagerReader:
+    """Parses and maps Alertmanager's notifications; the ledger's `NotificationReader`.
 
-    ``rules``: a pickled `Mapper`.
+    Args:
+        mapper: the rules.
     """
 
-    source: str
-    body: bytes
-    rules: bytes
+    def __init__(self, mapper: Mapper) -> None:
+        self._mapper = mapper
 
-    @property
-    def max_alerts(self) -> int:
-        """Upper bound for the number of alerts in the body."""
-        return len(self.body) // _MIN_ALERT_BYTES + 1
-
-    def open(self) -> ParsedAlerts:
-        """Parse it; the put maps the alerts when it needs to.
+    def open(self, source: str, body: bytes, /) -> ParsedAlerts:
+        """Parse the body of a notification; the put maps the alerts when it needs to.
 
         Raises:
             PayloadError: the body is not a payload of Alertmanager.
         """
-        notification = parse(self.body)
-        parsed = ParsedNotification(self.source, notification, _mapper(self.rules), len(self.body))
+        notification = parse(body)
+        parsed = ParsedNotification(source, notification, self._mapper, len(body))
         return ParsedAlerts([parsed.arrival(alert) for alert in notification.alerts], parsed.report.packed)
+
+
+def max_alerts(body: bytes) -> int:
+    """Return an upper bound for the number of alerts in a body."""
+    return len(body) // _MIN_ALERT_BYTES + 1
 
 
 def _shortened(group: Group, max_characters: int) -> Group:
@@ -185,9 +184,3 @@ def _common(shared: Labels, own: Labels) -> Labels:
     if shared.items() <= own.items():  # fast path: almost every alert
         return shared
     return {name: value for name, value in own.items() if shared.get(name) == value}
-
-
-@lru_cache(maxsize=2)
-def _mapper(rules: bytes) -> Mapper:
-    mapper: Mapper = pickle.loads(rules)  # noqa: S301 - the data comes from the bridge's own process over a socketpair
-    return mapper

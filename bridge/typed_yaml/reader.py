@@ -20,17 +20,14 @@ import yaml
 
 from bridge.secret import Secret
 from bridge.typed_yaml import hints as nodehints
-from bridge.typed_yaml import variables
 from bridge.typed_yaml.document import compose, problem_at
 from bridge.typed_yaml.field_type import FieldType
-from bridge.typed_yaml.mistakes import called, in_typographic_quotes, invisible
-from bridge.typed_yaml.problems import ConfigError, Problem, suggest
+from bridge.typed_yaml.mistakes import called, invisible
+from bridge.typed_yaml.problems import ConfigError, suggest
 from bridge.typed_yaml.section import HasDoubts, HasMissing, HasProblems, Section
+from bridge.typed_yaml.values import MISSING, PLAIN, UNFIT, Missing, ValueReader
 
 T = TypeVar("T")
-_UNFIT = re.compile("[\0\ud800-\udfff]")
-"""Characters that no file system, terminal, database or network accepts."""
-
 _INDEX = re.compile(r"\[([0-9]+)\]")
 _PASSWORD_IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)\S*@")
 
@@ -48,36 +45,26 @@ def read_as(kind: type[T], raw: bytes, file: str) -> T:
     return value
 
 
-class _Missing:
-    """The result for a value that could not be read; its problem is noted."""
-
-
-_MISSING = _Missing()
-
-
 class Reader:
     """Reads nodes into typed values and collects all problems."""
 
     def __init__(self, file: str, env: Mapping[str, str] | None, *, allow_unset: bool) -> None:
         self.file = file
-        self.problems: list[Problem] = []
-        self.missing: list[Problem] = []
-        self.doubts: list[Problem] = []
-        self._env = env
-        self._allow_unset = allow_unset
+        self._values = values = ValueReader(env, allow_unset=allow_unset)
+        self.problems, self.missing, self.doubts = values.problems, values.missing, values.doubts
         self._nodes: dict[str, yaml.Node] = {}
         self._valid_indexes: dict[str, list[int]] = {}
         self._concealed: list[tuple[yaml.ScalarNode, Callable[[str], str]]] = []
 
     def read(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - its argument decides the type; one return for each form
-        """Return the node's value as ``kind``, or `_MISSING`."""
+        """Return the node's value as ``kind``, or `MISSING`."""
         self._nodes[path] = node
         origin, args = get_origin(kind), get_args(kind)
         if origin is Annotated:
             if args[1].conceal is not None and isinstance(node, yaml.ScalarNode):
                 self._concealed.append((node, args[1].conceal))
             is_secret = args[1].conceal is not None
-            return self._scalar(node, args[1].name, args[1].parse, path, is_secret=is_secret)
+            return self._values.read(node, args[1].name, args[1].parse, path, is_secret=is_secret)
         if origin in (types.UnionType, typing.Union):
             return self._union(node, args, path)
         if origin is Literal:
@@ -89,14 +76,13 @@ class Reader:
         if dataclasses.is_dataclass(kind):
             return self._section(node, kind, path)
         if isinstance(kind, type) and issubclass(kind, FieldType):
-            return self._field_type(node, kind, path)
-        name, parse = _PLAIN.get(kind, ("text", kind))
-        return self._scalar(node, name, parse, path)
+            return self._values.read_own(node, kind, path)
+        name, parse = PLAIN.get(kind, ("text", kind))
+        return self._values.read(node, name, parse, path)
 
-    def note(self, node: yaml.Node, path: str, text: str) -> _Missing:
+    def note(self, node: yaml.Node, path: str, text: str) -> Missing:
         """Note a problem at the line and column of a node."""
-        self.problems.append(problem_at(node, path, text))
-        return _MISSING
+        return self._values.note(node, path, text)
 
     def shown(self, node: yaml.Node) -> str:
         """Return a file that was read as YAML that may be shown: variables by their names, secrets as ``<secret>``.
@@ -115,87 +101,28 @@ class Reader:
             known = known.rpartition(".")[0]
         self.note(self._nodes[known], path, text)
 
-    def _scalar(
-        self, node: yaml.Node, name: str, parse: Callable[..., Any], path: str, *, is_secret: bool = False
-    ) -> Any:  # noqa: ANN401 - `parse` decides the type
-        if not isinstance(node, yaml.ScalarNode):
-            return self.note(node, path, nodehints.not_a_value(node, name))
-        self._note_invisible(node, path)
-        wrong = _unfit(node) or self._wrong_variable(node, path, is_secret=is_secret)
-        if wrong:
-            return self.note(node, path, wrong)
-        try:
-            return parse(self._expand(node, node.value, path).rstrip("\r\n"))
-        except ValueError as error:
-            return self.note(node, path, str(error))
-
-    def _field_type(self, node: yaml.Node, kind: type[FieldType], path: str) -> Any:  # noqa: ANN401 - `kind` or `_MISSING`
-        if not isinstance(node, yaml.ScalarNode):
-            return self.note(node, path, kind.expected(node))
-        wrong = _unfit(node) or (variables.broken_variable(node.value.strip()) if self._env is not None else None)
-        if wrong:
-            return self.note(node, path, wrong)
-        try:
-            value = kind.read(node.value, lambda text: self._expand(node, text, path))
-        except ValueError as error:
-            missing = self.note(node, path, str(error))
-            return kind.substitute() or missing
-        is_folded = node.style not in ("|", ">") and node.start_mark.line != node.end_mark.line
-        doubt = value.doubt(is_folded=is_folded)
-        if doubt:
-            self.doubts.append(problem_at(node, path, doubt))
-        return value
-
-    def _note_invisible(self, node: yaml.ScalarNode, path: str) -> None:
-        unseen = invisible(node.value)
-        odd = called(unseen) if unseen else in_typographic_quotes(node.value)
-        if odd:
-            self.doubts.append(problem_at(node, path, odd))
-
-    def _wrong_variable(self, node: yaml.ScalarNode, path: str, *, is_secret: bool) -> str | None:
-        """Return the error message for a value that looks like an unsupported variable; note a doubt as a warning."""
-        if self._env is None:
-            return None
-        text = node.value.strip()
-        likely = None if is_secret else variables.likely_variable(text)
-        if likely:
-            return likely
-        doubt = variables.doubtful_secret(text) if is_secret else variables.possible_variable(text)
-        if doubt:
-            self.doubts.append(problem_at(node, path, doubt))
-        return variables.broken_variable(text)
-
-    def _expand(self, node: yaml.Node, text: str, path: str) -> str:
-        if self._env is None:
-            return text
-        expanded, unset = variables.expand(text, self._env)
-        for name in unset:
-            problem = f"${{{name}}} is not set. Fix: export {name}, or write ${{{name}:-default}}."
-            (self.missing if self._allow_unset else self.problems).append(problem_at(node, path, problem))
-        return expanded
-
-    def _union(self, node: yaml.Node, kinds: tuple[Any, ...], path: str) -> Any:  # noqa: ANN401 - one of `kinds`, or `_MISSING`
+    def _union(self, node: yaml.Node, kinds: tuple[Any, ...], path: str) -> Any:  # noqa: ANN401 - one of `kinds`, or `MISSING`
         members = [kind for kind in kinds if kind is not type(None)]
         if len(members) == 1:
             return self.read(node, members[0], path)
         wanted = next((kind for kind in members if _fits(node, kind)), members[0])
         return self.read(node, wanted, path)
 
-    def _choice(self, node: yaml.Node, choices: tuple[str, ...], path: str) -> Any:  # noqa: ANN401 - text or `_MISSING`
+    def _choice(self, node: yaml.Node, choices: tuple[str, ...], path: str) -> Any:  # noqa: ANN401 - text or `MISSING`
         def parse(text: str) -> str:
             if text in choices:
                 return text
             raise ValueError(f"{text!r} is not known here. Fix: {suggest(text, choices)}")
 
-        return self._scalar(node, "one of " + ", ".join(choices), parse, path)
+        return self._values.read(node, "one of " + ", ".join(choices), parse, path)
 
     def _list(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401 - `kind` is a type of the settings
         if not isinstance(node, yaml.SequenceNode):
             is_own = isinstance(kind, type) and issubclass(kind, FieldType)
             return self.note(node, path, kind.expected_list(node) if is_own else nodehints.not_a_list(node))
         values = [self.read(child, kind, f"{path}[{index}]") for index, child in enumerate(node.value)]
-        self._valid_indexes[path] = [index for index, value in enumerate(values) if value is not _MISSING]
-        return tuple(value for value in values if value is not _MISSING)
+        self._valid_indexes[path] = [index for index, value in enumerate(values) if value is not MISSING]
+        return tuple(value for value in values if value is not MISSING)
 
     def _map(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401 - `kind` is a type of the settings
         pairs = self._pairs(node, path)
@@ -204,21 +131,21 @@ class Reader:
         if any(isinstance(child, yaml.ScalarNode) for child in strays.values()):
             return self._note_strays(pairs, strays, path)
         values = {key: self.read(child, kind, _join(path, key)) for key, (_, child) in pairs.items()}
-        return {key: value for key, value in values.items() if value is not _MISSING}
+        return {key: value for key, value in values.items() if value is not MISSING}
 
-    def _note_strays(self, pairs: nodehints.Pairs, strays: typing.Iterable[str], path: str) -> _Missing:
+    def _note_strays(self, pairs: nodehints.Pairs, strays: typing.Iterable[str], path: str) -> Missing:
         """Note keys of a section that are written where the name of the section is expected."""
         names = [key for key in pairs if key not in strays]
         text = nodehints.below(names[0] if names else "default", is_there=bool(names))
         for key in strays:
             self.note(pairs[key][0], _join(path, key), text)
-        return _MISSING
+        return MISSING
 
     def _section(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401 - `kind` is a dataclass of settings
         before = len(self.problems)
         pairs = self._pairs(node, path)
         if len(self.problems) > before and not pairs:
-            return _MISSING
+            return MISSING
         types_by_name = typing.get_type_hints(kind, include_extras=True)
         fields = {f.metadata.get("key", f.name): f for f in dataclasses.fields(kind)}
         hints = {key: types_by_name[field.name] for key, field in fields.items()}
@@ -228,7 +155,7 @@ class Reader:
             for key, (_, child) in pairs.items()
             if key in fields and key not in incomplete
         }
-        values = {name: value for name, value in read.items() if value is not _MISSING}
+        values = {name: value for name, value in read.items() if value is not MISSING}
         for key, field in fields.items():
             if _is_required(field) and key not in pairs:
                 self.note(node, _join(path, key), "it is missing. Fix: add it.")
@@ -237,7 +164,7 @@ class Reader:
             self._check(section, node, path, {problem.path for problem in self.problems[before:]})
             if len(self.problems) == before:
                 return section
-        return _MISSING
+        return MISSING
 
     def _note_unknown(
         self, pairs: nodehints.Pairs, hints: dict[str, Any], path: str, instead: Mapping[str, str]
@@ -291,7 +218,7 @@ class Reader:
         pairs: nodehints.Pairs = {}
         for key_node, child in node.value:
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
-            if not key or _UNFIT.search(key):
+            if not key or UNFIT.search(key):
                 self.note(key_node, path, "a key must be one value that is not empty. Fix: write a name.")
                 continue
             if key in pairs:
@@ -307,37 +234,6 @@ def _fits(node: yaml.Node, kind: Any) -> bool:  # noqa: ANN401 - a type of the s
         return get_origin(kind) is tuple
     is_section = dataclasses.is_dataclass(kind) or get_origin(kind) is dict
     return is_section == isinstance(node, yaml.MappingNode)
-
-
-def _unfit(node: yaml.ScalarNode) -> str | None:
-    if _UNFIT.search(node.value):
-        return "it holds a NUL or half of a surrogate pair. Fix: write whole characters."
-    return None
-
-
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError(f"{text!r} is neither true nor false. Fix: write true or false.")
-    return text == "true"
-
-
-def _whole_number(text: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,15}", text):
-        raise ValueError(f"{text[:40]!r} is not a whole number. Fix: write digits only.")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", text):
-        raise ValueError(f"{text!r} is not a number. Fix: write it as 20 or 0.5.")
-    return float(text)
-
-
-_PLAIN: dict[Any, tuple[str, Callable[[str], Any]]] = {
-    bool: ("true or false", _boolean),
-    int: ("a whole number", _whole_number),
-    float: ("a number", _number),
-}
 
 
 def _join(path: str, key: str) -> str:

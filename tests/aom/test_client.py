@@ -175,10 +175,10 @@ def test_retry_after_is_read_as_seconds_or_date(header, wait):
 
 
 def test_every_reason_knows_what_it_means():
-    """Bad events, an operator's faults and doubtful outcomes never overlap."""
+    """Refused events, an operator's faults and doubtful outcomes never overlap."""
     for reason in ("refused", "forbidden", "timeout", "rate_limited", "accepted"):
         one = Outcome(reason)
-        assert [one.bad_events, one.needs_operator, one.in_doubt, one.accepted].count(True) <= 1
+        assert [one.refuses_events, one.needs_operator, one.in_doubt, one.accepted].count(True) <= 1
 
 
 async def test_the_password_carries_fire_and_clear_through_expiry(tmp_path):

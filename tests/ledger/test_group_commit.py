@@ -6,15 +6,13 @@ import pytest
 
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger.alarm import PutReceipt
+from bridge.ledger.incoming import IncomingNotification
 from bridge.ledger.writer.group_commit import GroupCommit
-from bridge.ledger.writer.messages import IncomingNotification
 
 
-class PackedAlerts:
-    """A notification that counts as one alert until it is opened, and may hold ``max_alerts``."""
-
-    def __init__(self, max_alerts=1):
-        self.max_alerts = max_alerts
+def unread(max_alerts=1):
+    """Give a notification that counts as one alert until it is opened, and may hold ``max_alerts``."""
+    return IncomingNotification("s", b"{}", max_alerts)
 
 
 class Transactions:
@@ -36,7 +34,7 @@ class Transactions:
     async def put(self, count, max_alerts=1):
         """Put so many notifications at once, and let the event loop begin what can begin."""
         for _ in range(count):
-            task = asyncio.create_task(self.group.put(IncomingNotification(PackedAlerts(max_alerts)), lambda: True))
+            task = asyncio.create_task(self.group.put(unread(max_alerts), lambda: True))
             task.add_done_callback(asyncio.Task.result)
         await self.rounds()
 
@@ -101,7 +99,7 @@ async def test_who_gave_up_while_it_waited_is_in_no_transaction(monkeypatch):
     monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 0.05)
     storm = Transactions(can_overlap=False)
     await storm.put(1)
-    waiting = asyncio.create_task(storm.group.put(IncomingNotification(PackedAlerts()), lambda: True))
+    waiting = asyncio.create_task(storm.group.put(unread(), lambda: True))
     with pytest.raises(LedgerUnavailableError, match="did not commit within"):
         await waiting
     assert storm.group._rows == 0
@@ -118,7 +116,7 @@ async def test_nothing_begins_while_nothing_can_be_written():
     await storm.put(20)
     assert storm.sizes == []
     storm.can_begin = True
-    storm.group.go()
+    storm.group.begin()
     await storm.rounds()
     assert storm.sizes == [12]
 
@@ -126,8 +124,8 @@ async def test_nothing_begins_while_nothing_can_be_written():
 async def test_a_notification_that_is_larger_than_a_group_leaves_time_for_those_behind_it():
     """It is too old sooner, so that who has to wait for its end is not refused for it."""
     storm = Transactions()
-    small, large = IncomingNotification(PackedAlerts()), IncomingNotification(PackedAlerts())
-    large.entries = [None] * 10_001
+    small, large = unread(), unread()
+    large.alerts = [None] * 10_001
     puts = [asyncio.create_task(storm.group.put(one, lambda: True)) for one in (small, large)]
     await storm.rounds()
     assert small.expires_at - large.expires_at > 1.5

@@ -1,37 +1,40 @@
 """The ledger: every row of its table of rules, its promises about commits, order and holders."""
 
 import asyncio
+import pickle
 import time
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from ledger_driver import GROUP, REASSERT, T0, LedgerDriver, ReadyNotification, notification
+from ledger_driver import GROUP, READER, REASSERT, T0, ArrivalsReader, LedgerDriver, notification, opened
 
 from bridge.clock import HOUR, MINUTE
 from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError, UnknownAlarmError
 from bridge.ledger import AbandonedError, Alarm, ArrivedAlert, IncomingNotification
+from bridge.ledger.incoming import ExpiredError, OpenedNotification
 from bridge.ledger.operations import queries
-from bridge.ledger.operations.put import Put, PutParameters, next_free, put, put_one_by_one
+from bridge.ledger.operations.put import Put, PutParameters, Refusal, next_free, put, put_one_by_one
 from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.database import database as connect
 from bridge.ledger.storage.schema import alarms, metadata
-from bridge.ledger.writer.messages import ExpiredError
 
 
 @pytest.fixture(
     params=[
         "sqlite",
-        pytest.param("sqlite by a writing process", marks=pytest.mark.real),
+        pytest.param("sqlite by a writer process", marks=pytest.mark.real),
         pytest.param("postgresql", marks=pytest.mark.real),
+        pytest.param("postgresql by a writer process", marks=pytest.mark.real),
     ]
 )
 def place(request, tmp_path, monkeypatch):
-    """Where a fresh ledger lies: every promise is shown on both databases, on a file from both processes."""
+    """Where a fresh ledger lies: every promise is shown on both databases, and from both processes."""
     monkeypatch.setattr(LedgerDriver, "has_writer", "process" in request.param)
-    return request.getfixturevalue("database") if request.param == "postgresql" else tmp_path / "ledger.db"
+    return request.getfixturevalue("database") if "postgresql" in request.param else tmp_path / "ledger.db"
 
 
 @pytest.fixture
@@ -370,7 +373,8 @@ async def test_a_target_that_still_has_alarms_cannot_vanish(place):
     async with LedgerDriver(place) as book:
         await book.fire()
     with pytest.raises(LedgerStartError, match=r"1 alarm\(s\) report_due of target 'default'.*Fix:"):
-        await LedgerDriver(place, targets=("other",)).ledger.open()
+        async with LedgerDriver(place, targets=("other",)):
+            pass
 
 
 async def test_a_lane_does_not_spin_on_an_alarm_that_waits_behind_another(book):
@@ -427,18 +431,10 @@ async def test_one_failing_notification_never_fails_its_neighbours(book):
     assert [row.fingerprint for row in await book.rows()] == ["a", "b"]
 
 
-class Unreadable:
-    """A notification that turns out to be none when it is opened."""
-
-    max_alerts = 1
-
-    def open(self):
-        raise PayloadError("alerts[0].labels: none")
-
-
 async def test_what_is_no_notification_is_refused_with_its_own_reason(book):
     """A body that turns out to be none in the shared transaction is told why; its neighbours are kept."""
-    bad = book.ledger.put(IncomingNotification(Unreadable()))
+    body = pickle.dumps(PayloadError("alerts[0].labels: none"))
+    bad = book.ledger.put(IncomingNotification("s", body, 1))
     results = await asyncio.gather(book.fire("a"), bad, book.fire("b"), return_exceptions=True)
     assert results[0] == results[2] == "new"
     assert isinstance(results[1], PayloadError)
@@ -579,32 +575,35 @@ def test_the_migrations_make_the_schema_that_the_code_uses(place):
 
 async def test_a_notification_that_is_too_old_is_refused_and_its_neighbours_are_kept(book):
     """A transaction that holds one rolls back; one by one it is left out, and the others are kept."""
-    notifications = [notification([book.arrival("firing", name)]) for name in "abc"]
-    notifications[1].expires_at = 0
+    incoming = [notification([book.arrival("firing", name)]) for name in "abc"]
+    incoming[1].expires_at = 0
+    notifications = [OpenedNotification(one, READER) for one in incoming]
     parameters = PutParameters({}, 10, T0)
     with pytest.raises(ExpiredError):
         await book.ledger._core.write(lambda connection: put(connection, notifications, parameters))
     assert await book.rows() == []
     result = await book.ledger._core.write(lambda connection: put_one_by_one(connection, notifications, parameters))
-    assert [type(outcome) for outcome in result.effects] == [list, ExpiredError, list]
+    assert result.effects == [["new"], Refusal("unavailable", "the ledger did not commit in time"), ["new"]]
     assert [row.fingerprint for row in await book.rows()] == ["a", "c"]
 
 
-class Slow(ReadyNotification):
-    """A notification that takes long to read."""
+class SlowReader(ArrivalsReader):
+    """Takes long to read a notification."""
 
-    def open(self):
+    def open(self, source, body):
         time.sleep(0.2)
-        return super().open()
+        return super().open(source, body)
+
+
+def slow(arrivals, **more):
+    """Give a notification that takes long to read, as a put gets it."""
+    return OpenedNotification(msgspec.structs.replace(notification(arrivals), **more), SlowReader())
 
 
 async def test_nothing_is_committed_that_became_too_old_meanwhile(book):
     """What was taken in in time and is too old just before the commit is not kept, nor is what came with it."""
-    notifications = [
-        notification([book.arrival("firing", "a")]),
-        IncomingNotification(Slow([book.arrival("firing", "b")])),
-    ]
-    notifications[0].expires_at = time.monotonic() + 0.1
+    first = msgspec.structs.replace(notification([book.arrival("firing", "a")]), expires_at=time.monotonic() + 0.1)
+    notifications = [OpenedNotification(first, READER), slow([book.arrival("firing", "b")])]
     with pytest.raises(ExpiredError):
         await book.ledger._core.write(
             lambda connection: put_one_by_one(connection, notifications, PutParameters({}, 10, T0))
@@ -614,8 +613,7 @@ async def test_nothing_is_committed_that_became_too_old_meanwhile(book):
 
 async def test_a_large_put_gives_up_while_it_is_under_way(book):
     """A put that cannot be in time stops at the next alert that is looked at; others need not wait for its end."""
-    late = IncomingNotification(Slow([book.arrival("firing", str(n)) for n in range(10)]))
-    late.expires_at = time.monotonic() + 0.1
+    late = slow([book.arrival("firing", str(n)) for n in range(10)], expires_at=time.monotonic() + 0.1)
     late.map = None  # nothing of it is asked for any more
     with pytest.raises(ExpiredError):
         await book.ledger._core.write(lambda connection: Put(connection, [late], PutParameters({}, 10, T0)).run())
@@ -629,7 +627,7 @@ async def test_an_alert_that_flaps_in_one_notification_costs_a_question_for_each
     flaps = [book.arrival(status, "a", end=T0 + n) for n in range(1, 101) for status in ("firing", "resolved")]
     for expected in (200, 120):
         asked.clear()
-        notifications = [notification(flaps)]
+        notifications = [opened(flaps)]
         await book.ledger._core.write(
             lambda connection, some=notifications: put(connection, some, PutParameters({}, 1_000, T0))
         )
@@ -655,9 +653,9 @@ async def test_a_refused_notification_leaves_no_trace_in_its_transaction(place):
         both.append([book.arrival("firing", "b", note="kept"), book.arrival("firing", "a", note="kept")])
         parameters = PutParameters({"default": REASSERT}, 1, T0)
         result = await book.ledger._core.write(
-            lambda connection: put(connection, [notification(some) for some in both], parameters)
+            lambda connection: put(connection, [opened(some) for some in both], parameters)
         )
-        assert isinstance(result.effects[0], LedgerFullError)
+        assert result.effects[0].kind == "full"
         assert result.effects[1] == ["new", "repeat"]
         views = await book.ledger._core.read(queries.listing)
         assert [view.event.annotations for view in views] == [{"message": "kept"}] * 2

@@ -10,13 +10,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 from emulated_aom import cloud, names
-from ledger_driver import LedgerDriver
+from ledger_driver import GROUP, READER, ArrivalsReader, LedgerDriver
 from process import children, kept, metric, serving
 from structlog.testing import capture_logs
 from waiting import until
 from webhooks import alert, post
 
 from bridge.errors import LedgerUnavailableError
+from bridge.ledger import ArrivedAlert
+from bridge.ledger.writer.client import WriterError
+from bridge.ledger.writer.messages import ProbeRequest
 
 pytestmark = pytest.mark.real
 
@@ -39,8 +42,8 @@ def is_running(pid):
     return False
 
 
-def kill_it(_connection):
-    """Be a step that ends the process that runs it."""
+def kill_it():
+    """Map an alert so that the process ends that maps it."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -61,6 +64,18 @@ async def test_a_writer_process_that_is_killed_is_started_again(book):
     await until(lambda: sum(book.ledger.counts().values()) == 51)
 
 
+async def test_the_address_of_the_database_is_in_no_list_of_processes(monkeypatch, database):
+    """On PostgreSQL `store.url` may hold a password: a restarted writer process gets it, but not as an argument."""
+    monkeypatch.setattr(LedgerDriver, "has_writer", True)
+    async with LedgerDriver(database.replace("bridge@", "bridge:s3cret-word@")) as book:
+        os.kill(book.writer.pid, signal.SIGKILL)
+        await until(lambda: not book.writer.is_there)
+        await until(lambda: book.writer.is_there)
+        assert await book.fire() == "new"
+        process = Path(f"/proc/{book.writer.pid}")
+        assert b"s3cret-word" not in (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+
+
 async def test_a_put_waits_while_the_writer_process_is_started_again(book):
     """A webhook that comes meanwhile is kept once a process is there, in time; a claim is refused at once."""
     os.kill(book.writer.pid, signal.SIGKILL)
@@ -70,11 +85,12 @@ async def test_a_put_waits_while_the_writer_process_is_started_again(book):
     assert await book.fire() == "new"
 
 
-async def test_a_step_that_ends_the_writer_process_is_not_tried_again(book):
+async def test_a_notification_that_ends_the_writer_process_is_not_tried_again(book):
     """Poison costs the process once: its sender is refused, and everything after it is served."""
+    alert = book.arrival("firing", "poison").alert
     with capture_logs() as lines:
         with pytest.raises(LedgerUnavailableError, match="may have been committed"):
-            await book.ledger._core.transactions.write(kill_it, 1, can_travel=True)
+            await book.put([ArrivedAlert(source="s", alert=alert, group=GROUP, mapped=kill_it)])
         assert await book.fire() == "new"
     assert [line["event"] for line in lines] == ["the ledger writer process exited; restarting it"]
 
@@ -90,20 +106,42 @@ async def test_a_writer_process_that_never_lives_for_long_is_started_less_and_le
     assert [line["in_seconds"] for line in lines] == [0.01, 0.02, 0.04]
 
 
-async def test_a_step_that_cannot_be_read_does_not_end_the_writer_process(book):
-    """What pickle does not take there is an error of that step alone."""
+async def test_a_message_that_cannot_be_read_does_not_end_the_writer_process(book):
+    """What the process cannot read is an error of that request alone."""
     there = book.writer.pid
-    with pytest.raises(ZeroDivisionError):
-        await book.ledger._core.transactions.write(Unreadable(), 1, can_travel=True)
+    with pytest.raises(WriterError, match="ValidationError"):
+        await book.ledger._core.transactions.execute(ProbeRequest("now"))
     assert await book.fire() == "new"
     assert book.writer.pid == there
 
 
+async def test_new_rules_that_cannot_be_read_end_the_writer_process(book):
+    """It must not map by the old rules, nor by none: nothing is kept until rules come that it can read."""
+    with capture_logs() as lines:
+        book.ledger.reconfigure({}, Unreadable())
+        with pytest.raises(LedgerUnavailableError):
+            await book.fire("refused")
+        assert "the ledger writer process cannot use the new rules; it is killed" in {line["event"] for line in lines}
+        book.ledger.reconfigure({}, READER)
+        await until(lambda: book.writer.is_there)
+    assert await book.fire() == "new"
+
+
 class Unreadable:
-    """A step that breaks where it is unpacked."""
+    """A reader that breaks where it is unpacked."""
 
     def __reduce__(self):
         return divmod, (1, 0)
+
+
+async def test_a_restarted_writer_process_has_the_newest_rules(book):
+    """Rules that came while there was no process are those that the next one maps by."""
+    os.kill(book.writer.pid, signal.SIGKILL)
+    await until(lambda: not book.writer.is_there)
+    book.ledger.reconfigure({}, ArrivalsReader("renamed"))
+    await until(lambda: book.writer.is_there)
+    await book.fire("a")
+    assert [row.fingerprint for row in await book.rows()] == ["renamed"]
 
 
 async def test_what_was_refused_for_its_age_is_never_kept(book, monkeypatch):

@@ -15,7 +15,7 @@ from webhooks import alert, payload
 GOOD = json.dumps(payload(alert())).encode()
 
 
-@pytest.fixture(autouse=True, params=["one process", pytest.param("with a writing process", marks=pytest.mark.real)])
+@pytest.fixture(autouse=True, params=["one process", pytest.param("with a writer process", marks=pytest.mark.real)])
 def processes(request, monkeypatch):
     """Every promise holds wherever a notification is parsed and mapped."""
     monkeypatch.setattr(Rig, "has_writer", request.param != "one process")
@@ -211,7 +211,7 @@ async def test_a_large_notification_is_counted_like_a_small_one(tmp_path):
 
 
 async def test_a_very_large_set_of_rules_maps_like_a_small_one(tmp_path):
-    """Rules that are too large to travel with each notification are applied all the same."""
+    """However large the rules are, they map small notifications in the writer process as all others."""
     rules = ", ".join(
         f"{{name: r{number}, match: ['alertname=\"A{number}\"'], set: {{resource_type: {'t' * 500}{number}}}}}"
         for number in range(200)

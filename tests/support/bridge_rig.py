@@ -13,7 +13,7 @@ from bridge.clock import system_clock
 from bridge.config import load
 from bridge.emulator import Emulator, Options
 from bridge.emulator.faults import read_faults
-from bridge.ledger import WritingProcess
+from bridge.ledger import WriterProcess
 
 
 class Rig:
@@ -109,7 +109,7 @@ async def running(ledger, *, emulator=None, options=None, clock=system_clock, do
     if own:
         await emulator.start()
     settings = load("test.yaml", {}, raw=settings_text(emulator.url, ledger, **config).encode()).settings
-    writer = WritingProcess(settings.store.url) if Rig.has_writer else None
+    writer = WriterProcess(settings.store.url) if Rig.has_writer else None
     app = App(settings, (address, 0), clock, web_options=door, writer=writer)
     try:
         await app.start()

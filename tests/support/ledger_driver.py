@@ -1,6 +1,9 @@
 """A ledger for tests with a clock that moves only when told, and short words for what comes in."""
 
+import pickle
 from functools import partial
+
+from msgspec.structs import replace
 
 from bridge.clock import HOUR, MINUTE
 from bridge.event import Event, Mapped
@@ -11,9 +14,10 @@ from bridge.ledger import (
     LedgerSettings,
     ParsedAlerts,
     Settlement,
-    WritingProcess,
+    WriterProcess,
 )
 from bridge.ledger.decisions import Cleared, Refused, Reported, Rescheduled
+from bridge.ledger.incoming import OpenedNotification
 from bridge.ledger.operations import queries
 from bridge.notification import Alert, Group
 
@@ -22,25 +26,37 @@ GROUP = Group("aom", "{}", {}, {}, {}, "http://alertmanager.example:9093")
 REASSERT = 30 * MINUTE
 
 
-class ReadyNotification:
-    """A notification that never was a text: its arrivals, for any process.
+class ArrivalsReader:
+    """Reads notifications whose bodies are pickled arrivals, in any process; a pickled error is raised.
 
     Args:
-        arrivals: its alerts; what maps them can be pickled.
+        fingerprint: the fingerprint of every alert in place of its own.
     """
 
-    def __init__(self, arrivals):
-        self.arrivals = arrivals
-        self.max_alerts = len(arrivals)
+    def __init__(self, fingerprint=None):
+        self.fingerprint = fingerprint
 
-    def open(self):
-        return ParsedAlerts(self.arrivals)
+    def open(self, _source, body):
+        arrivals = pickle.loads(body)  # noqa: S301 - packed by the test itself
+        if isinstance(arrivals, Exception):
+            raise arrivals
+        if self.fingerprint is not None:
+            arrivals = [replace(one, alert=replace(one.alert, fingerprint=self.fingerprint)) for one in arrivals]
+        return ParsedAlerts(arrivals)
+
+
+READER = ArrivalsReader()
 
 
 def notification(arrivals, *, is_open=False):
     """Return arrivals as the ledger takes them; ``is_open``: mapped on this side, as far as they fire."""
-    sealed = ReadyNotification(arrivals)
-    return IncomingNotification(sealed, sealed.open() if is_open else None)
+    alerts = ParsedAlerts(arrivals).incoming() if is_open else None
+    return IncomingNotification("s", pickle.dumps(arrivals), len(arrivals), alerts)
+
+
+def opened(arrivals):
+    """Return arrivals as a put gets them."""
+    return OpenedNotification(notification(arrivals), READER)
 
 
 def known(mapped):
@@ -54,21 +70,29 @@ class LedgerDriver:
     has_writer = False
     """Whether a process of its own writes, as in `serve`."""
 
-    def __init__(self, place, targets=("default",), **settings):
+    def __init__(self, place, targets=("default",), *, reader=READER, **settings):
         self.now = T0
         self.is_sqlite = "://" not in str(place)
         self.path = place
         self.url = f"sqlite:///{place}" if self.is_sqlite else place
         reassert_after = dict.fromkeys(targets, REASSERT)
-        self.writer = WritingProcess(self.url) if self.has_writer else None
-        self.ledger = Ledger(LedgerSettings(url=self.url, **settings), reassert_after, lambda: self.now, self.writer)
+        self.writer = WriterProcess(self.url) if self.has_writer else None
+        settings = LedgerSettings(url=self.url, **settings)
+        self.ledger = Ledger(settings, reassert_after, lambda: self.now, reader, self.writer)
 
     async def __aenter__(self):
-        await self.ledger.open()
+        try:
+            await self.ledger.open()
+        except BaseException:
+            self._end_writer()
+            raise
         return self
 
     async def __aexit__(self, *_):
         await self.ledger.close()
+        self._end_writer()
+
+    def _end_writer(self):
         if self.writer is not None:
             self.writer.end()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from ledger_driver import GROUP, REASSERT, T0, known, notification
+from ledger_driver import GROUP, READER, REASSERT, T0, known, notification
 from ledger_model import KINDS, Held, Model
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
@@ -89,7 +89,8 @@ class LedgerMachine(RuleBasedStateMachine):
         return self.runner.run(coroutine)
 
     async def opened(self):
-        ledger = Ledger(LedgerSettings(url=self.url, lease=LEASE, history=999 * DAY), {"t": REASSERT}, lambda: self.now)
+        settings = LedgerSettings(url=self.url, lease=LEASE, history=999 * DAY)
+        ledger = Ledger(settings, {"t": REASSERT}, lambda: self.now, READER)
         await ledger.open()
         ledger._watcher.cancel()  # time passes only when told
         return [ledger]

@@ -24,7 +24,6 @@ from bridge.ledger.storage import rows
 from bridge.ledger.storage.rows import Due
 from bridge.ledger.storage.schema import alarms, contents
 from bridge.ledger.storage.statements import chunks
-from bridge.ledger.writer.packed import Packed
 
 _ENDS_WITH_OUTAGE: tuple[Phase, ...] = ("retrying", "paused")
 
@@ -36,7 +35,7 @@ class Settlement(msgspec.Struct, frozen=True):
     decision: Decision
 
 
-class Settled(msgspec.Struct, frozen=True):
+class Settled(msgspec.Struct, frozen=True, tag=True):
     """The numbers of the alarms whose claim still held, the targets and actions now due, and the change of counts."""
 
     seqs: set[int]
@@ -53,8 +52,10 @@ class Taken(msgspec.Struct, frozen=True, array_like=True):
     was_ahead: bool = False
 
 
-class AllTaken(Packed[Taken], of=Taken):
-    """The alarms of one claim, in a form that is sent between processes."""
+class Claimed(msgspec.Struct, frozen=True, tag=True):
+    """The alarms of one claim."""
+
+    alarms: list[Taken]
 
 
 def claim(
@@ -67,7 +68,7 @@ def claim(
     limit: int,
     now: Millis,
     horizon: Millis,
-) -> AllTaken:
+) -> Claimed:
     """Take up to ``limit`` alarms of a target that are due for an action, for one worker, until ``now + lease``.
 
     An alarm that is due later than ``horizon`` is claimed, too: no wait is so long, so a clock has stepped back or is
@@ -81,15 +82,17 @@ def claim(
             due += rows.due_ahead(connection, target, state, horizon, limit - len(due))
     taken = rows.take(connection, [row.alarm.seq for row in due], holder, now + lease, now) if due else set()
     fire_again = rows.unfinished(connection, {row.alarm.key for row in due if not row.alarm.is_newest})
-    return AllTaken(
-        Taken(
-            rows.as_claimed(row.alarm, holder, now + lease, now),
-            row.contents,
-            row.alarm.key in fire_again,
-            (row.alarm.due_at or 0) > horizon,
-        )
-        for row in due
-        if row.alarm.seq in taken
+    return Claimed(
+        [
+            Taken(
+                rows.as_claimed(row.alarm, holder, now + lease, now),
+                row.contents,
+                row.alarm.key in fire_again,
+                (row.alarm.due_at or 0) > horizon,
+            )
+            for row in due
+            if row.alarm.seq in taken
+        ]
     )
 
 

@@ -6,6 +6,7 @@ the counts changed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -73,13 +74,11 @@ def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -
         .with_for_update(skip_locked=True)
     )
     deleted = connection.execute(query).all()
-    changes = AlarmCounts()
-    for _, state, target in deleted:
-        changes.states[state, target] -= 1
+    counts = Counter((state, target) for _, state, target in deleted)
     for seqs in chunks([row[0] for row in deleted]):
         connection.execute(sa.delete(contents).where(contents.c.seq.in_(seqs)))
         connection.execute(sa.delete(alarms).where(alarms.c.seq.in_(seqs)))
-    return changes
+    return AlarmCounts({key: -count for key, count in counts.items()})
 
 
 def mark_probed(connection: Connection, now: Millis) -> None:

@@ -1,6 +1,6 @@
 """Put: one transaction that takes in the alerts of several notifications; `bridge.ledger.transitions` holds the rules.
 
-In: `IncomingNotification`s, in the order in which they were received. Out: for each of them the effect of every alert,
+In: `OpenedNotification`s, in the order in which they were received. Out: for each of them the effect of every alert,
 or the error that refused it, which does not affect the others. All changes to one alarm are combined in memory first,
 so that each row is written once. If the transaction fails, `put_one_by_one` takes in the notifications one at a time.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -31,9 +31,9 @@ from bridge.ledger.alarm import (
     alarm_id,
 )
 from bridge.ledger.counts import AlarmCounts
+from bridge.ledger.incoming import OpenedNotification
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.statements import chunks
-from bridge.ledger.writer.messages import IncomingNotification
 
 _Lasts = dict[Key, Alarm]
 _Rows = dict[int, Alarm]
@@ -44,26 +44,41 @@ _CHECKED_EACH = 1_000
 """The deadline is checked each time after this number of alerts."""
 
 
-class PutResult:
+class Refusal(msgspec.Struct, frozen=True):
+    """Why one notification was refused: the kind of the error, and its text."""
+
+    kind: Literal["payload", "full", "unavailable"]
+    text: str
+
+    @classmethod
+    def of(cls, error: PayloadError | LedgerUnavailableError) -> Refusal:
+        """Return the refusal with an error."""
+        if isinstance(error, PayloadError):
+            return cls("payload", str(error))
+        return cls("full" if isinstance(error, LedgerFullError) else "unavailable", str(error))
+
+    def error(self) -> BridgeError:
+        """Return the error."""
+        kinds = {"payload": PayloadError, "full": LedgerFullError, "unavailable": LedgerUnavailableError}
+        return kinds[self.kind](self.text)
+
+
+class PutResult(msgspec.Struct, tag=True):
     """What a put did.
 
-    Attributes:
-        effects: for each notification the effect of each alert, or the error that refused the notification.
-        reports: for each notification the packed report of its mapping; empty where nothing was mapped here.
-        added: how many alarms were added.
-        changes: how the counts of alarms changed.
-        due: the targets and actions for which an alarm became due.
-        rare: for each target the longest gap between two firings of an open alarm, in milliseconds; only gaps of more
-            than half of the alarm's timeout.
+    ``effects``: for each notification the effect of each alert, or why the notification was refused. ``reports``: for
+    each notification the packed report of its mapping; empty where nothing was mapped here. ``added``: how many alarms
+    were added. ``changes``: how the counts of alarms changed. ``due``: the targets and actions for which an alarm
+    became due. ``rare``: for each target the longest gap between two firings of an open alarm, in milliseconds; only
+    gaps of more than half of the alarm's timeout.
     """
 
-    def __init__(self) -> None:
-        self.effects: list[list[Effect] | BridgeError] = []
-        self.reports: list[bytes] = []
-        self.added = 0
-        self.changes = AlarmCounts()
-        self.rare: dict[str, Millis] = {}
-        self.due: set[tuple[str, Action]] = set()
+    effects: list[list[Effect] | Refusal] = []
+    reports: list[bytes] = []
+    added: int = 0
+    changes: AlarmCounts = msgspec.field(default_factory=AlarmCounts)
+    due: set[tuple[str, Action]] = set()
+    rare: dict[str, Millis] = {}
 
     def add(self, other: PutResult) -> None:
         """Add the result of the put of the next notifications."""
@@ -87,7 +102,7 @@ class PutParameters(msgspec.Struct, frozen=True):
     """The time of receipt."""
 
 
-def put(connection: Connection, notifications: Sequence[IncomingNotification], parameters: PutParameters) -> PutResult:
+def put(connection: Connection, notifications: Sequence[OpenedNotification], parameters: PutParameters) -> PutResult:
     """Take in these notifications, in a transaction that the caller commits immediately afterwards.
 
     Raises:
@@ -100,7 +115,7 @@ def put(connection: Connection, notifications: Sequence[IncomingNotification], p
 
 
 def put_one_by_one(
-    connection: Connection, notifications: Sequence[IncomingNotification], parameters: PutParameters
+    connection: Connection, notifications: Sequence[OpenedNotification], parameters: PutParameters
 ) -> PutResult:
     """Take in these notifications, each in a savepoint of its own: one that fails is refused, the others are stored.
 
@@ -118,8 +133,7 @@ def put_one_by_one(
         except OperationalError:
             raise  # the database is unavailable: retrying one by one cannot help
         except Exception as error:  # noqa: BLE001 - its sender gets an answer, whatever the error is
-            result = PutResult()
-            result.effects, result.reports = [_failed(error)], [b""]
+            result = PutResult([Refusal.of(_failed(error))], [b""])
         else:
             taken_in.append(notification)
         total.add(result)
@@ -145,7 +159,7 @@ class Put:
     """
 
     def __init__(
-        self, connection: Connection, notifications: Sequence[IncomingNotification], parameters: PutParameters
+        self, connection: Connection, notifications: Sequence[OpenedNotification], parameters: PutParameters
     ) -> None:
         self._connection = connection
         self._notifications = notifications
@@ -173,11 +187,11 @@ class Put:
         """
         result = PutResult()
         parsed = [_alerts_of(notification) for notification in self._notifications]
-        every_alert = [incoming for alerts in parsed if not isinstance(alerts, PayloadError) for incoming in alerts]
+        every_alert = [incoming for alerts in parsed if not isinstance(alerts, Refusal) for incoming in alerts]
         if every_alert:
             self._look_up(every_alert)
         for notification, alerts in zip(self._notifications, parsed, strict=True):
-            effects = alerts if isinstance(alerts, PayloadError) else self._notification(notification, alerts)
+            effects = alerts if isinstance(alerts, Refusal) else self._notification(notification, alerts)
             result.effects.append(effects)
             result.reports.append(notification.report())
         result.rare = self._rare
@@ -195,8 +209,8 @@ class Put:
         self._ids.update(alarm.id for alarm in self._before.values())
 
     def _notification(
-        self, notification: IncomingNotification, alerts: Sequence[IncomingAlert]
-    ) -> list[Effect] | LedgerFullError:
+        self, notification: OpenedNotification, alerts: Sequence[IncomingAlert]
+    ) -> list[Effect] | Refusal:
         self._undo = [] if len(self._new) + len(alerts) > self._remaining else None
         added_before = len(self._new)
         effects = []
@@ -206,7 +220,7 @@ class Put:
             effects.append(self._effect(notification, number, incoming))
         if self._undo is not None and len(self._new) > max(self._remaining, added_before):
             self._undo_changes(self._undo)
-            return LedgerFullError("the ledger holds as many open alarms as store.max_open allows")
+            return Refusal("full", "the ledger holds as many open alarms as store.max_open allows")
         return effects
 
     def _check(self) -> None:
@@ -228,7 +242,7 @@ class Put:
             else:
                 values[key] = before
 
-    def _effect(self, notification: IncomingNotification, number: int, incoming: IncomingAlert) -> Effect:
+    def _effect(self, notification: OpenedNotification, number: int, incoming: IncomingAlert) -> Effect:
         last = self._last.get(incoming.key)
         incoming = transitions.dated(last, incoming, self._now)
         effect = (
@@ -310,11 +324,11 @@ class Put:
         self._write_contents()
         result.added = len(self._new)
         for seq, alarm in self._rows.items():
-            result.changes.added(alarm)
+            result.changes.change(alarm, 1)
             if alarm.due_at is not None:
                 result.due.add((alarm.target, action_of(alarm.state)))
             if seq in before:
-                result.changes.removed(before[seq])
+                result.changes.change(before[seq], -1)
 
     def _write_contents(self) -> None:
         """Store the current annotations and keep the frozen event, except where AOM has never accepted the event."""
@@ -325,11 +339,11 @@ class Put:
         rows.update_contents(self._connection, [(seq, self._codec.pack(stored)) for seq, stored in changed.items()])
 
 
-def _alerts_of(notification: IncomingNotification) -> list[IncomingAlert] | PayloadError:
+def _alerts_of(notification: OpenedNotification) -> list[IncomingAlert] | Refusal:
     try:
-        return notification.open()
+        return notification.alerts()
     except PayloadError as error:
-        return error
+        return Refusal.of(error)
 
 
 def next_free(used: int, is_used: Callable[[int], bool]) -> int:

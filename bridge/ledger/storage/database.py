@@ -6,7 +6,7 @@ In: `store.url`. Out: a `Database`. The statements are the same for both kinds; 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -53,6 +53,9 @@ class Database(Protocol):
     def open(self) -> None:
         """Open, lock and migrate it; raises `LedgerStartError`."""
 
+    def join(self, identity: Identity | None, /) -> None:
+        """Use it in the ledger writer process: the bridge's process has opened it, with files of this identity."""
+
     def close(self) -> None:
         """Close it."""
 
@@ -80,47 +83,6 @@ class Database(Protocol):
 
     def trim(self, connection: Connection) -> bool:
         """Free some disk space; say whether more can be freed."""
-
-
-class WriteConnection:
-    """The connection that small writes share: a checkout from the pool costs as much as a small transaction.
-
-    Args:
-        database: the database.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self._connection: Connection | None = None
-
-    def get(self, *, is_durable: bool, at_once: bool) -> Connection:
-        """Return the connection for one transaction.
-
-        Args:
-            is_durable: whether the commit waits for the disk.
-            at_once: whether it fails immediately, and does not wait, if another process writes.
-        """
-        if self._connection is None:
-            self._connection = self.database.engine.connect()
-        return self._connection.execution_options(is_durable=is_durable, at_once=at_once)
-
-    def let_go(self) -> None:
-        """Close the connection, which rolls back an open transaction."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-
-def checked(database: Database, operation: Callable[[Connection], T], connection: Connection) -> T:
-    """Run an operation on an open write transaction, with a check of the database's files before and after it.
-
-    Raises:
-        LedgerUnavailableError: a file was deleted, replaced or cut.
-    """
-    database.check()
-    result = operation(connection)
-    database.check()
-    return result
 
 
 def read_url(text: str) -> sa.URL:

@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from bridge.clock import Millis
+from bridge.ledger.storage.files import Identity
 from bridge.ledger.storage.migrate import migrate
 from bridge.ledger.storage.schema import alarms, contents
 
@@ -80,6 +81,9 @@ class PostgresDatabase:
             LedgerStartError: it cannot be used; the text names the fix.
         """
         migrate(self.engine, self.location)
+
+    def join(self, _identity: Identity | None) -> None:
+        """Do nothing: PostgreSQL has no files of ours."""
 
     def close(self) -> None:
         """Close every connection."""

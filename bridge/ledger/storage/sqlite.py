@@ -36,13 +36,12 @@ _PAGE_BYTES = 4_096
 _PREPARED = 512
 """Prepared statements cached for each connection: those that write rows have a text for each number of rows."""
 
-_MODE = "aom-bridge-mode"
-_BUSY_TIMEOUT = "PRAGMA busy_timeout=2000"
+_IS_DURABLE = "aom-bridge-is-durable"
 _PRAGMAS = (
     "PRAGMA auto_vacuum=INCREMENTAL",  # first: it has an effect only on a file without tables
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
-    _BUSY_TIMEOUT,
+    "PRAGMA busy_timeout=2000",
     "PRAGMA cache_size=-6144",  # in KiB; for the pages that a storm uses again
     "PRAGMA temp_store=MEMORY",  # otherwise statements of many rows write temporary files
     "PRAGMA journal_size_limit=67108864",  # truncates a log that became large by a storm or a long read
@@ -179,14 +178,13 @@ class SqliteDatabase:
         if options.get("read_only", False):
             connection.exec_driver_sql("BEGIN")
             return
-        is_durable, at_once = options.get("is_durable", True), options.get("at_once", False)
+        is_durable = options.get("is_durable", True)
         cursor = connection.connection.cursor()
-        if connection.info.get(_MODE) != (is_durable, at_once):
+        if connection.info.get(_IS_DURABLE) != is_durable:
             cursor.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
             # A transaction that is not durable must not make a checkpoint, which waits for the disk.
             cursor.execute(f"PRAGMA wal_autocheckpoint={self._log_pages if is_durable else 0}")
-            cursor.execute("PRAGMA busy_timeout=0" if at_once else _BUSY_TIMEOUT)
-            connection.info[_MODE] = is_durable, at_once
+            connection.info[_IS_DURABLE] = is_durable
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _migrate(self) -> None:

@@ -15,7 +15,8 @@ from functools import partial
 
 from bridge.errors import BridgeError, LedgerUnavailableError
 from bridge.ledger.alarm import PutReceipt
-from bridge.ledger.writer.messages import IncomingNotification
+from bridge.ledger.incoming import IncomingNotification
+from bridge.ledger.writer.client import WriterError
 from bridge.log import ThrottledLine, logger
 
 Result = PutReceipt | BridgeError
@@ -45,12 +46,12 @@ class AbandonedError(LedgerUnavailableError):
 class _Waiting:
     """One notification that waits for its transaction."""
 
-    def __init__(self, parcel: IncomingNotification, is_wanted: Callable[[], bool]) -> None:
-        self.parcel = parcel
+    def __init__(self, notification: IncomingNotification, is_wanted: Callable[[], bool]) -> None:
+        self.notification = notification
         self.is_wanted = is_wanted
         self.done: asyncio.Future[PutReceipt] = asyncio.get_running_loop().create_future()
 
-    def settle(self, result: Result) -> None:
+    def finish(self, result: Result) -> None:
         if self.done.done():
             return
         if isinstance(result, Exception):
@@ -67,16 +68,16 @@ class GroupCommit:
 
     Args:
         commit: takes in these notifications in one transaction; raises if nothing was stored.
-        room: returns how many alarms may still be added.
-        can_begin: says whether a transaction can begin now; the owner calls `go` when it can again.
+        remaining: returns how many alarms may still be added.
+        can_begin: says whether a transaction can begin now; the owner calls `begin` when it can again.
         can_overlap: whether a second transaction can be sent while one runs.
     """
 
     def __init__(
-        self, commit: Commit, room: Callable[[], int], can_begin: Callable[[], bool], *, can_overlap: bool
+        self, commit: Commit, remaining: Callable[[], int], can_begin: Callable[[], bool], *, can_overlap: bool
     ) -> None:
         self._commit = commit
-        self._room = room
+        self._remaining = remaining
         self._can_begin = can_begin
         self._can_overlap = can_overlap
         self._waiting: OrderedDict[_Waiting, None] = OrderedDict()
@@ -89,22 +90,22 @@ class GroupCommit:
     async def stop(self) -> None:
         """Finish the puts in progress; later puts are refused."""
         self._closing = True
-        self.go()
+        self.begin()
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def put(self, parcel: IncomingNotification, is_wanted: Callable[[], bool]) -> PutReceipt:
+    async def put(self, notification: IncomingNotification, is_wanted: Callable[[], bool]) -> PutReceipt:
         """Wait for the commit of one notification; as `Ledger.put`."""
         if self._closing:
             raise LedgerUnavailableError("the bridge is shutting down")
-        is_large = parcel.rows > _MAX_GROUP_ROWS
-        parcel.expires_at = time.monotonic() + MAX_PUT_SECONDS - (_REST_SECONDS if is_large else _COMMIT_SECONDS)
-        waiting = _Waiting(parcel, is_wanted)
+        is_large = notification.rows > _MAX_GROUP_ROWS
+        notification.expires_at = time.monotonic() + MAX_PUT_SECONDS - (_REST_SECONDS if is_large else _COMMIT_SECONDS)
+        waiting = _Waiting(notification, is_wanted)
         self._waiting[waiting] = None
-        self._rows += parcel.rows
+        self._rows += notification.rows
         if not self._is_scheduled:
             self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self.go)
+            asyncio.get_running_loop().call_soon(self.begin)
         try:
             async with asyncio.timeout(MAX_PUT_SECONDS):
                 return await waiting.done
@@ -113,7 +114,7 @@ class GroupCommit:
         finally:
             self._forget(waiting)
 
-    def go(self) -> None:
+    def begin(self) -> None:
         """Begin as many transactions as can be in progress."""
         self._is_scheduled = False
         while self._waiting and self._is_free():
@@ -122,7 +123,7 @@ class GroupCommit:
                 return
             wanted = _still_wanted(group)
             if wanted:
-                self._begin(wanted)
+                self._begin_one(wanted)
 
     def _is_free(self) -> bool:
         """Say whether one more transaction may begin."""
@@ -136,18 +137,18 @@ class GroupCommit:
         """Remove a notification from the queue, if it is still there."""
         if waiting in self._waiting:
             del self._waiting[waiting]
-            self._rows -= waiting.parcel.rows
+            self._rows -= waiting.notification.rows
 
     def _next_group(self) -> list[_Waiting]:
         """Take the notifications for the next transaction from the queue, in order, up to the first that must wait."""
         group: list[_Waiting] = []
-        left, share = min(_MAX_GROUP_ROWS, self._room_left()), self._share()
+        left, share = min(_MAX_GROUP_ROWS, self._rows_left()), self._share()
         for waiting in self._waiting:
-            left -= waiting.parcel.max_alerts
+            left -= waiting.notification.max_alerts
             if (left < 0 and (group or self._under_way)) or (share <= 0 and group):
                 break
             group.append(waiting)
-            share -= waiting.parcel.rows
+            share -= waiting.notification.rows
         for waiting in group:
             self._forget(waiting)
         return group
@@ -156,39 +157,42 @@ class GroupCommit:
         """Return the maximum number of rows for the next transaction: half, so that a second one can be prepared."""
         if not self._can_overlap:
             return self._rows
-        under_way = sum(waiting.parcel.rows for group in self._under_way.values() for waiting in group)
+        under_way = sum(waiting.notification.rows for group in self._under_way.values() for waiting in group)
         return max(_WORTH_ANOTHER, (self._rows + under_way) // 2)
 
-    def _room_left(self) -> int:
+    def _rows_left(self) -> int:
         """Return how many alerts the next transaction may have; each alert in progress may add an alarm, too."""
         if not self._under_way:
             return _MAX_GROUP_ROWS
-        return self._room() - sum(waiting.parcel.max_alerts for group in self._under_way.values() for waiting in group)
+        return self._remaining() - sum(
+            waiting.notification.max_alerts for group in self._under_way.values() for waiting in group
+        )
 
-    def _begin(self, group: list[_Waiting]) -> None:
+    def _begin_one(self, group: list[_Waiting]) -> None:
         task = asyncio.create_task(self._transaction(group), name="ledger-commit")
         self._under_way[task] = group
         task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         del self._under_way[task]
-        self.go()
+        self.begin()
 
     async def _transaction(self, group: list[_Waiting]) -> None:
         try:
-            results: Sequence[Result] = await self._commit([waiting.parcel for waiting in group])
+            results: Sequence[Result] = await self._commit([waiting.notification for waiting in group])
         except Exception as error:  # noqa: BLE001 - each sender gets an answer, whatever the error is
             results = [_refusal(error)] * len(group)
             if not isinstance(error, LedgerUnavailableError):  # those are logged where webhooks are answered
                 self._failed.add(error=str(results[0]), notifications=len(group))
         for waiting, result in zip(group, results, strict=True):
-            waiting.settle(result)
+            waiting.finish(result)
 
 
 def _refusal(error: Exception) -> LedgerUnavailableError:
     if isinstance(error, LedgerUnavailableError):
         return error
-    return LedgerUnavailableError(f"the ledger failed: {type(error).__name__}")
+    name = str(error) if isinstance(error, WriterError) else type(error).__name__
+    return LedgerUnavailableError(f"the ledger failed: {name}")
 
 
 def _still_wanted(group: list[_Waiting]) -> list[_Waiting]:
@@ -197,5 +201,5 @@ def _still_wanted(group: list[_Waiting]) -> list[_Waiting]:
         if waiting.is_wanted():
             wanted.append(waiting)
         else:
-            waiting.settle(AbandonedError("the client disconnected before the commit; nothing was stored"))
+            waiting.finish(AbandonedError("the client disconnected before the commit; nothing was stored"))
     return wanted

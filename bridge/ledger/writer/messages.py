@@ -1,162 +1,155 @@
-"""A notification on its way to the ledger; it may be sent to the writer process unparsed.
+"""The messages between the bridge's process and the ledger writer process, and what each request does.
 
-In: a notification as received (`PackedAlerts`), or parsed. Out: an `IncomingAlert` for each of its alerts. Firing
-alerts are mapped and encoded when the notification is opened, a resolve only when the put finds no open alarm for it.
-This module must not know the format of notifications or the mapping.
+In: values of the ledger. Out: MessagePack, one frame for each message: its length, then the message. The bridge sends
+`Start` first, then requests and `UseReader`; each is answered in its order, a request with the result of its operation.
+Nothing here opens a transaction: `bridge.ledger.writer.executor` does.
 """
 
 from __future__ import annotations
 
-import math
-import time
+import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 import msgspec
+from sqlalchemy.engine import Connection
 
-from bridge.errors import LedgerUnavailableError
-from bridge.ledger.alarm import AlertContext, ArrivedAlert, IncomingAlert
-from bridge.ledger.storage.rows import codec
+from bridge.clock import Millis
+from bridge.ledger.alarm import Action
+from bridge.ledger.decisions import Decision
+from bridge.ledger.incoming import IncomingNotification, NotificationReader, OpenedNotification
+from bridge.ledger.operations import claims, purge
+from bridge.ledger.operations.claims import Claimed, Settled
+from bridge.ledger.operations.put import PutParameters, PutResult, put, put_one_by_one
+from bridge.ledger.storage.files import Identity
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Operation = Callable[[Connection], T]
+
+HEAD = struct.Struct("<Q")
+"""The header of each frame: the length of the message in bytes."""
+
+
+class Request(Protocol[T_co]):
+    """A transaction that either process can run.
+
+    Attributes:
+        is_durable: whether it must survive a loss of power; if not, the commit does not wait for the disk, and survives
+            only a crash of the process.
+    """
+
+    is_durable: ClassVar[bool]
+
+    def operations(self, reader: NotificationReader, /) -> Sequence[Operation[T_co]]:
+        """Return its operation; a second one is run instead if the first fails although the database works."""
+
+
+class PutRequest(msgspec.Struct, frozen=True, tag=True):
+    """Take in notifications."""
+
+    is_durable: ClassVar[bool] = True
+    notifications: list[IncomingNotification]
+    parameters: PutParameters
+
+    def operations(self, reader: NotificationReader, /) -> Sequence[Operation[PutResult]]:
+        """Put all of them at once; if that fails, one by one, so that one that fails does not fail the others."""
+        opened = [OpenedNotification(notification, reader) for notification in self.notifications]
+        together = partial(put, notifications=opened, parameters=self.parameters)
+        return together, partial(put_one_by_one, notifications=opened, parameters=self.parameters)
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, tag=True):
+    """Take due alarms for one worker; the fields are the parameters of `claims.claim`."""
+
+    is_durable: ClassVar[bool] = False  # after a crash a lost claim is made again
+    target: str
+    action: Action
+    holder: str
+    lease: Millis
+    limit: int
+    now: Millis
+    horizon: Millis
+
+    def operations(self, _reader: NotificationReader, /) -> Sequence[Operation[Claimed]]:
+        """Claim them."""
+        return (partial(claims.claim, **msgspec.structs.asdict(self)),)
+
+
+class SettleRequest(msgspec.Struct, frozen=True, tag=True):
+    """Apply decisions about claimed alarms; the fields are the parameters of `claims.settle`."""
+
+    is_durable: ClassVar[bool] = False  # a lost settle repeats the push, as after a crash just before it
+    holder: str
+    decisions: list[tuple[int, Decision]]
+    now: Millis
+
+    def operations(self, _reader: NotificationReader, /) -> Sequence[Operation[Settled]]:
+        """Settle them."""
+        return (partial(claims.settle, **msgspec.structs.asdict(self)),)
+
+
+class ProbeRequest(msgspec.Struct, frozen=True, tag=True):
+    """Commit a small write."""
+
+    is_durable: ClassVar[bool] = True
+    now: Millis
+
+    def operations(self, _reader: NotificationReader, /) -> Sequence[Operation[None]]:
+        """Store the time of the probe."""
+        return (partial(purge.mark_probed, now=self.now),)
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """The first message: the database, the identity of its files, and the pickled `NotificationReader`."""
+
+    url: str
+    identity: Identity | None
+    reader: bytes
+
+
+class UseReader(msgspec.Struct, frozen=True, tag=True):
+    """The rules have changed: use this pickled `NotificationReader` from now on."""
+
+    reader: bytes
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """A request failed.
+
+    ``kind``: `database` for a `DatabaseUnavailableError` with this text, `unavailable` for another
+    `LedgerUnavailableError`, `internal` for an error of the bridge itself, whose type is the text; nothing was stored.
+    `gone`: the process exited; its last transaction was committed
+    completely or not at all.
+    """
+
+    kind: Literal["database", "unavailable", "internal", "gone"]
+    text: str
+
+
+Message = Start | UseReader | PutRequest | ClaimRequest | SettleRequest | ProbeRequest
+Answer = PutResult | Claimed | Settled | Failed | None
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[list[IncomingAlert] | None])
+_messages: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+# Not strict: SQLite gives 0 and 1 for False and True.
+_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer, strict=False)
 
 
-class ExpiredError(LedgerUnavailableError):
-    """The deadline of a notification has passed, and its sender gets the answer that nothing was stored."""
+def framed(message: object) -> bytes:
+    """Return the frame of a message or an answer."""
+    packed = bytearray(HEAD.size)
+    _encoder.encode_into(message, packed, HEAD.size)
+    HEAD.pack_into(packed, 0, len(packed) - HEAD.size)
+    return bytes(packed)
 
 
-class ParsedAlerts:
-    """One parsed notification.
-
-    Args:
-        arrivals: its alerts.
-        report: packs the mapping statistics for the receiving side; called after all alerts that need it were mapped.
-    """
-
-    def __init__(self, arrivals: Sequence[ArrivedAlert], report: Callable[[], bytes] = bytes) -> None:
-        self._unmapped = dict(enumerate(arrivals))
-        self.report = report
-
-    def entries(self) -> list[IncomingAlert]:
-        """Return the alerts for the put; firing alerts are mapped now, the others stay to be mapped by `map`."""
-        arrivals = self._unmapped.values()
-        entries = [_entry(arrival, is_mapped=arrival.alert.status == "firing") for arrival in arrivals]
-        self._unmapped = {n: arrival for n, arrival in self._unmapped.items() if not entries[n].is_mapped}
-        return entries
-
-    def map(self, number: int) -> IncomingAlert:
-        """Map one of the alerts that are not mapped yet."""
-        return _entry(self._unmapped[number], is_mapped=True)
+def read_message(packed: bytes) -> Message:
+    """Return the message in a frame; raises `msgspec.DecodeError`."""
+    return _messages.decode(packed)
 
 
-class PackedAlerts(Protocol):
-    """One notification that is not parsed yet; pickle must accept it.
-
-    Attributes:
-        max_alerts: an upper bound for the number of its alerts.
-    """
-
-    @property
-    def max_alerts(self) -> int:
-        """An upper bound for the number of its alerts."""
-
-    def open(self) -> ParsedAlerts:
-        """Parse it.
-
-        Raises:
-            PayloadError: it is not a valid notification.
-        """
-
-
-class IncomingNotification:
-    """One notification on its way into the ledger.
-
-    Args:
-        sealed: the notification as received; None if it need not be parsed any more.
-        opened: the parsed notification, if the receiving side has parsed it.
-
-    Attributes:
-        entries: its alerts, once it is parsed.
-        expires_at: its deadline in seconds on the monotonic clock, which all processes of a machine share.
-    """
-
-    def __init__(self, sealed: PackedAlerts | None, opened: ParsedAlerts | None = None) -> None:
-        self.expires_at = math.inf
-        self.sealed = sealed
-        self.entries = None if opened is None else opened.entries()
-        self._opened = opened
-
-    @property
-    def max_alerts(self) -> int:
-        """An upper bound for the number of its alerts."""
-        if self.entries is not None or self.sealed is None:
-            return self.rows
-        return self.sealed.max_alerts
-
-    @property
-    def rows(self) -> int:
-        """The number of its alerts; 1 while it is not parsed."""
-        return 1 if self.entries is None else len(self.entries)
-
-    def check(self) -> None:
-        """Raise `ExpiredError` if its deadline has passed."""
-        if time.monotonic() >= self.expires_at:
-            raise ExpiredError("the ledger did not commit in time")
-
-    def open(self) -> list[IncomingAlert]:
-        """Return its alerts.
-
-        Raises:
-            PayloadError: it is not a valid notification.
-        """
-        if self.entries is None:
-            self.entries = self._read().entries()
-        return self.entries
-
-    def map(self, number: int) -> IncomingAlert:
-        """Map one of the alerts that are not mapped yet, and return it."""
-        entry = self.open()[number] = self._read().map(number)
-        return entry
-
-    def report(self) -> bytes:
-        """Return the packed mapping statistics; empty if the notification was not parsed here."""
-        return b"" if self._opened is None else self._opened.report()
-
-    def _read(self) -> ParsedAlerts:
-        if self._opened is None:
-            if self.sealed is None:
-                raise ValueError(
-                    "the notification was sent without its body, although some of its alerts are not mapped"
-                )
-            self._opened = self.sealed.open()
-        return self._opened
-
-
-class IncomingNotifications(list[IncomingNotification]):
-    """Notifications for pickle: parsed alerts become one MessagePack blob, which takes a tenth of pickle's time."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as one MessagePack blob; bodies of notifications whose alerts are all mapped are not sent."""
-        sealed = [None if _is_mapped(parcel) else parcel.sealed for parcel in self]
-        times = [parcel.expires_at for parcel in self]
-        return _arrived, (_encoder.encode([parcel.entries for parcel in self]), sealed, times)
-
-
-def _arrived(packed: bytes, sealed: Sequence[PackedAlerts | None], times: Sequence[float]) -> IncomingNotifications:
-    parcels = IncomingNotifications(map(IncomingNotification, sealed))
-    for parcel, entries, expires_at in zip(parcels, _decoder.decode(packed), times, strict=True):
-        parcel.entries, parcel.expires_at = entries, expires_at
-    return parcels
-
-
-def _is_mapped(parcel: IncomingNotification) -> bool:
-    return parcel.entries is not None and all(entry.is_mapped for entry in parcel.entries)
-
-
-def _entry(arrival: ArrivedAlert, *, is_mapped: bool) -> IncomingAlert:
-    alert = arrival.alert
-    mapped = codec().mapped_alert(arrival.mapped(), AlertContext(alert, arrival.group)) if is_mapped else None
-    return IncomingAlert(
-        arrival.source, alert.fingerprint, alert.status, alert.starts_at, alert.ends_at, mapped, is_mapped
-    )
+def read_answer(packed: bytes | bytearray) -> Answer:
+    """Return the answer in a frame; raises `msgspec.DecodeError`."""
+    return _answers.decode(packed)

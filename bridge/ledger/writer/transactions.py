@@ -1,38 +1,31 @@
 """Runs transactions: writes one after the other, reads beside them on a thread of their own.
 
-In: a step to run on an open transaction. Out: its result after the commit, or `LedgerUnavailableError`, and then
-nothing was stored. This module must not know what a step does.
+In: a request, or an operation on an open transaction. Out: its result after the commit, or `LedgerUnavailableError`,
+and then nothing was stored. This module must not know what an operation does.
 
-Steps that can travel run in the ledger writer process, if there is one. Without one, a small write to a SQLite file
-runs in the event loop, and only its commit, which waits for the disk, on the writing thread: two threads that compete
-for the interpreter lock take three times as long as one. All other writes, and writes that find the file locked by
-another process, run completely on the writing thread.
+Requests run in the ledger writer process. All other writes, which are rare, run on the writing thread of this process,
+and so do requests where there is no such process, as in tests of the ledger alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.errors import BridgeError, LedgerUnavailableError
-from bridge.ledger.refusals import of_database
-from bridge.ledger.storage.database import Database, WriteConnection, checked
-from bridge.ledger.writer.client import WriterGoneError, WritingProcess
-from bridge.ledger.writer.process import Steps
+from bridge.ledger.incoming import NotificationReader
+from bridge.ledger.storage.database import Database
+from bridge.ledger.writer.client import WriterGoneError, WriterProcess
+from bridge.ledger.writer.executor import DatabaseUnavailableError, Executor, explained
+from bridge.ledger.writer.messages import Operation, Request
 
 T = TypeVar("T")
-Operation = Callable[[Connection], T]
-
-MAX_ROWS = 1_000
-"""The maximum size of a small write: it takes about 50 ms, in which other webhooks wait."""
-
 
 _GRACE_SECONDS = 1.0
 """After the last requests of a shutdown, the time to store their results."""
@@ -45,117 +38,101 @@ class Transactions:
 
     Args:
         database: the ledger's database.
-        elsewhere: the ledger writer process, which runs the steps that can travel; None if there is none.
+        process: the ledger writer process; None: requests run in this process.
+        reader: parses and maps notifications.
     """
 
-    def __init__(self, database: Database, elsewhere: WritingProcess | None = None) -> None:
+    def __init__(self, database: Database, process: WriterProcess | None, reader: NotificationReader) -> None:
         self._database = database
-        self._elsewhere = elsewhere
-        self._turn = asyncio.Lock()
-        self._travelling = 0
-        self._all_back = asyncio.Event()
-        self._all_back.set()
-        self._held = WriteConnection(database)
+        self._process = process
+        self._executor = Executor(database, reader)
+        self._threads = _Threads()
+        self._lock = asyncio.Lock()
+        self._running_requests = 0
+        self._no_request = asyncio.Event()
+        self._no_request.set()
         self._is_hurried = False
-        self._is_travelling = False
         self._refusal: BridgeError | None = LedgerUnavailableError(_NOT_OPEN)
 
     async def open(self) -> None:
-        """Start the threads, and open the database on the writing thread; steps do not travel yet.
+        """Open the database on the writing thread; requests run in this process until `start_process`.
 
         Raises:
             LedgerStartError: it cannot be used.
             LedgerUnavailableError: it cannot be used now; a later try may succeed.
         """
-        self._writer = ThreadPoolExecutor(1, "ledger-write")
-        self._reader = ThreadPoolExecutor(1, "ledger-read")
+        self._threads = _Threads()
         try:
-            await self._on(self._writer, self._database.open)
+            await self._threads.write(self._database.open)
         except BaseException as error:
             self._refusal = error if isinstance(error, BridgeError) else self._refusal
-            self._end_threads()
-            self._database.close()
+            await self._close()
             raise
         self._refusal = None
 
-    async def travel(self, on_return: Callable[[], None]) -> None:
-        """Let steps travel from now on.
+    async def start_process(self, on_return: Callable[[], None]) -> None:
+        """Start the ledger writer process on the open database, if there is one.
 
         Args:
-            on_return: called when a restarted ledger writer process accepts transactions.
+            on_return: called when a restarted process accepts requests.
         """
-        if self._elsewhere is not None:
-            await self._elsewhere.open(self._database.identity, on_return)
-            self._is_travelling = True
+        if self._process is not None:
+            await self._process.open(self._database.identity, self._executor.reader, on_return)
 
-    @property
-    def has_writer(self) -> bool:
-        """Whether steps that can travel run in the ledger writer process."""
-        return self._elsewhere is not None
+    def use(self, reader: NotificationReader) -> None:
+        """Parse and map notifications of later requests with another reader."""
+        self._executor.reader = reader
+        if self._process is not None:
+            self._process.use(reader)
 
-    def can_travel(self) -> bool:
-        """Say whether a step that can travel would run now."""
-        return self._elsewhere is None or self._elsewhere.is_there or self._refusal is not None
+    def can_begin(self) -> bool:
+        """Say whether a request would run now, or be refused at once."""
+        return self._process is None or self._process.is_there or self._refusal is not None
 
     def hurry(self, seconds: float) -> None:
         """Abort operations that make no progress for a part of this many seconds; the bridge is stopping."""
         self._is_hurried = True
-        if self._elsewhere is not None:
-            self._elsewhere.hurry(seconds)
+        if self._process is not None:
+            self._process.hurry(seconds)
         asyncio.get_running_loop().call_later(seconds + _GRACE_SECONDS, self._database.cut)
 
     async def close(self, reason: BaseException | None = None) -> None:
         """Finish the transactions in progress, then close the database; later calls are refused with this reason."""
-        async with self._one_by_one():
+        async with self._exclusive():
             self._refusal = reason if isinstance(reason, BridgeError) else LedgerUnavailableError(_NOT_OPEN)
-            if self._elsewhere is not None and self._is_travelling:
-                await self._elsewhere.close()
-            self._held.let_go()
-            await asyncio.to_thread(self._end_threads)
-            await asyncio.to_thread(self._database.close)
+            if self._process is not None:
+                await self._process.close()
+            await self._close()
 
-    async def write(
-        self,
-        step: Operation[T],
-        rows: int = MAX_ROWS + 1,
-        *,
-        is_durable: bool = True,
-        can_travel: bool = False,
-        otherwise: Operation[T] | None = None,
-    ) -> T:
-        """Run one transaction.
-
-        Args:
-            step: the operation.
-            rows: about how many rows it writes.
-            is_durable: whether it must survive a loss of power; if not, the commit does not wait for the disk, and
-                survives only a crash of the process.
-            can_travel: whether another process can run it: pickle accepts it, its result and its exceptions.
-            otherwise: the operation to run instead, before any other write, if the step fails and the database works.
+    async def execute(self, request: Request[T]) -> T:
+        """Run one request; requests may overlap, and then run in their order.
 
         Raises:
             LedgerUnavailableError: it failed, and nothing was stored.
         """
         self._check()
+        if self._process is None:
+            return await self._exclusively(partial(self._executor.execute, request))
+        async with self._lock:
+            self._running_requests += 1
+            self._no_request.clear()
         try:
-            if can_travel and self._elsewhere is not None:
-                steps = Steps(step, otherwise)
-                return await self._there(self._elsewhere, steps, is_durable=is_durable, is_large=rows > MAX_ROWS)
-            async with self._one_by_one():
-                self._check()
-                try:
-                    return await self._by_ourselves(step, rows, is_durable=is_durable)
-                except Exception as error:
-                    if otherwise is None or isinstance(error, OperationalError):
-                        raise
-                    return await self._by_ourselves(otherwise, rows, is_durable=is_durable)
-        except SQLAlchemyError as error:
-            unavailable = _unavailable(error)
-            if self._is_hurried:  # the next call would wait as long and fail in the same way
-                self._refusal = unavailable
-            raise unavailable from error
+            return await self._noting_refusals(self._in_process(self._process, request))
+        finally:
+            self._running_requests -= 1
+            if not self._running_requests:
+                self._no_request.set()
 
-    async def read(self, step: Operation[T]) -> T:
+    async def write(self, operation: Operation[T]) -> T:
+        """Run one transaction in this process, while no request runs.
+
+        Raises:
+            LedgerUnavailableError: it failed, and nothing was stored.
+        """
+        self._check()
+        return await self._exclusively(partial(self._executor.run, operation))
+
+    async def read(self, operation: Operation[T]) -> T:
         """Run one read beside the writes.
 
         Raises:
@@ -164,97 +141,77 @@ class Transactions:
         self._check()
 
         def transaction() -> T:
-            with self._database.reads.connect().execution_options(read_only=True) as connection:
-                return step(connection)
+            with explained(), self._database.reads.connect().execution_options(read_only=True) as connection:
+                return operation(connection)
 
+        return await self._threads.read(transaction)
+
+    async def _in_process(self, process: WriterProcess, request: Request[T]) -> T:
+        if not process.is_there:
+            raise LedgerUnavailableError("the ledger writer process is being restarted")
         try:
-            return await self._on(self._reader, transaction)
-        except SQLAlchemyError as error:
-            raise _unavailable(error) from error
+            return await process.execute(request)
+        except WriterGoneError:
+            text = "the ledger writer process exited; its last transaction may have been committed"
+            raise LedgerUnavailableError(text) from None
+
+    async def _exclusively(self, call: Callable[[], T]) -> T:
+        async with self._exclusive():
+            self._check()
+            return await self._noting_refusals(self._threads.write(call))
 
     @contextlib.asynccontextmanager
-    async def _one_by_one(self) -> AsyncIterator[None]:
+    async def _exclusive(self) -> AsyncIterator[None]:
         """Wait until no other write runs; SQLite's own lock is not fair, so a wait for it could time out in a storm."""
-        async with self._turn:
-            await self._all_back.wait()
+        async with self._lock:
+            await self._no_request.wait()
             yield
+
+    async def _noting_refusals(self, running: Coroutine[Any, Any, T]) -> T:
+        """During shutdown, refuse later calls after one that the database refused: they would wait as long and fail."""
+        try:
+            return await running
+        except DatabaseUnavailableError as error:
+            if self._is_hurried:
+                self._refusal = error
+            raise
 
     def _check(self) -> None:
         if self._refusal is not None:
             raise LedgerUnavailableError(str(self._refusal))
 
-    async def _by_ourselves(self, step: Operation[T], rows: int, *, is_durable: bool) -> T:
-        if rows > MAX_ROWS or self._database.is_shared:
-            return await self._on(self._writer, lambda: self._transaction(step))
-        return await self._here(step, is_durable=is_durable)
-
-    async def _there(self, elsewhere: WritingProcess, steps: Steps[T], *, is_durable: bool, is_large: bool) -> T:
-        async with self._turn:
-            self._travelling += 1
-            self._all_back.clear()
-        try:
-            if not elsewhere.is_there:
-                raise LedgerUnavailableError("the ledger writer process is being restarted")
-            return await elsewhere.run(steps, is_durable=is_durable, is_large=is_large)
-        except WriterGoneError:
-            text = "the ledger writer process exited; its last transaction may have been committed"
-            raise LedgerUnavailableError(text) from None
-        finally:
-            self._travelling -= 1
-            if not self._travelling:
-                self._all_back.set()
-
-    def _transaction(self, step: Operation[T]) -> T:
-        """Run a write, and retry it once if the cause of its failure could be removed."""
-        try:
-            return self._once(step)
-        except (OperationalError, LedgerUnavailableError) as error:
-            if not self._database.relieve(error):
-                raise
-        return self._once(step)
-
-    def _once(self, step: Operation[T]) -> T:
-        with self._database.engine.begin() as connection:
-            return checked(self._database, step, connection)
-
-    async def _here(self, step: Operation[T], *, is_durable: bool) -> T:
-        """Run a write in the event loop, and its commit on the writing thread if that waits for the disk."""
-        connection = self._held.get(is_durable=is_durable, at_once=True)
-        try:
-            transaction = connection.begin()
-        except OperationalError:  # another process writes: wait for it on the thread
-            self._held.let_go()
-            return await self._on(self._writer, lambda: self._transaction(step))
-        try:
-            result = checked(self._database, step, connection)
-            if is_durable:
-                await self._on(self._writer, transaction.commit)
-            else:
-                transaction.commit()
-        except (OperationalError, LedgerUnavailableError) as error:
-            self._held.let_go()
-            if not await self._on(self._writer, partial(self._database.relieve, error)):
-                raise
-            return await self._on(self._writer, lambda: self._once(step))
-        except BaseException:
-            self._held.let_go()
-            raise
-        return result
-
-    def _end_threads(self) -> None:
-        self._writer.shutdown()
-        self._reader.shutdown()
-
-    @staticmethod
-    async def _on(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:
-        """Run a call on a thread until it ends, even if the waiting task is cancelled."""
-        running = asyncio.get_running_loop().run_in_executor(executor, call)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
+    async def _close(self) -> None:
+        with contextlib.suppress(SQLAlchemyError):
+            await self._threads.write(self._executor.close)
+        await asyncio.to_thread(self._threads.end)
+        await asyncio.to_thread(self._database.close)
 
 
-def _unavailable(error: SQLAlchemyError) -> LedgerUnavailableError:
-    return LedgerUnavailableError(f"the ledger cannot be used now: {of_database(error).what}")
+class _Threads:
+    """A thread for writes and one for reads; each starts with its first call."""
+
+    def __init__(self) -> None:
+        self._write = ThreadPoolExecutor(1, "ledger-write")
+        self._read = ThreadPoolExecutor(1, "ledger-read")
+
+    async def write(self, call: Callable[[], T]) -> T:
+        """Run a call on the writing thread until it ends, even if the waiting task is cancelled."""
+        return await _to_end(self._write, call)
+
+    async def read(self, call: Callable[[], T]) -> T:
+        """Run a call on the reading thread until it ends, even if the waiting task is cancelled."""
+        return await _to_end(self._read, call)
+
+    def end(self) -> None:
+        """Wait for the calls in progress, and end the threads."""
+        self._write.shutdown()
+        self._read.shutdown()
+
+
+async def _to_end(thread: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+    running = asyncio.get_running_loop().run_in_executor(thread, call)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
