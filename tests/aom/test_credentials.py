@@ -317,7 +317,7 @@ async def test_an_aom_that_refuses_every_token_is_no_storm_on_iam():
 
 
 async def test_one_refusal_while_iam_is_down_costs_no_living_token():
-    """A stray 401 while nobody gives new tokens does not throw the old one away."""
+    """A stray 401 while no new token can be had does not discard the old one."""
     async with client() as it:
         await it.push()
         await it.arm({"on": "token", "status": 503}, {"on": "report", "status": 401, "count": 1})

@@ -10,14 +10,14 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import acceptance, alertmanager, door, large, mapping, memory, million, start, targets
+from bench import acceptance, access, alertmanager, large, mapping, memory, million, start, targets
 from bench.plan import Plan, plan
 from bench.table import Findings, Row, failed, render
 
 FIGURES: dict[str, Callable[[Plan], Findings]] = {
     "acceptance": acceptance.measure,
+    "access": access.measure,
     "alertmanager": alertmanager.measure,
-    "door": door.measure,
     "large": large.measure,
     "mapping": mapping.measure,
     "memory": memory.measure,

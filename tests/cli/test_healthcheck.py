@@ -30,14 +30,14 @@ async def test_a_running_bridge_is_alive(tmp_path):
 
 
 async def test_who_hangs_or_is_not_there_is_not_alive(monkeypatch):
-    """A port that nobody listens on, one that never answers, and another status are not alive."""
+    """A port without a listener, one that never answers, and another status are not alive."""
     port = free_port()
     assert await asked(port) == (False, f"nothing listens on 127.0.0.1:{port}")
     with (
         monkeypatch.context() as impatient,
         socket.create_server(("127.0.0.1", 0)) as silent,
     ):
-        impatient.setattr(healthcheck, "_SECONDS", 0.2)  # the kernel takes the connection, and nobody answers it
+        impatient.setattr(healthcheck, "_SECONDS", 0.2)  # the kernel accepts the connection, and no answer comes
         port = silent.getsockname()[1]
         assert await asked(port) == (False, f"127.0.0.1:{port} does not answer within 0.2 s")
 

@@ -383,7 +383,7 @@ async def test_a_poisoned_event_is_still_found_after_a_pause(tmp_path):
 
 @pytest.mark.slow
 async def test_the_end_of_an_outage_drains_fast_and_oldest_first(tmp_path):
-    """When AOM is back, nobody waits out a backoff of minutes: everything goes out at once, the oldest first."""
+    """When AOM is back, no alarm waits for the end of a backoff of minutes: all are sent at once, the oldest first."""
     quick = "delivery: {retry_min: 50ms, retry_max: 5m, batch_size: 10, max_in_flight: 1, batch_wait: 20ms}"
     async with running(tmp_path / "l.db", target="rate_limit: 1000", delivery=quick) as rig:
         await rig.arm({"on": "report", "outage": True})

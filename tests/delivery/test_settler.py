@@ -15,40 +15,40 @@ from bridge.metrics import Metrics
 
 
 @pytest.fixture
-async def book(tmp_path):
+async def driver(tmp_path):
     """A fresh ledger."""
     async with LedgerDriver(tmp_path / "ledger.db") as made:
         yield made
 
 
-def settler(book):
+def settler(driver):
     """Give what settles the clears of the ledger's target."""
     metrics = Metrics("0", "3", LABEL_SETS)
     target = SimpleNamespace(target="default", looks_up=True)
-    clock = lambda: book.now  # noqa: E731 - as short as it is
+    clock = lambda: driver.now  # noqa: E731 - as short as it is
     return Settler(
-        book.ledger.due, target, "clear", DeliverySettings(), metrics=metrics, clock=clock, random=lambda: 0.5
+        driver.ledger.due, target, "clear", DeliverySettings(), metrics=metrics, clock=clock, random=lambda: 0.5
     )
 
 
-async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(book, capsys):
+async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(driver, capsys):
     """A push may end with one clear to be looked at again and one that did not wait, whose successor is in doubt."""
     for name in ("slow", "hurried"):
-        await book.fire(name)
-    await book.deliver()
+        await driver.fire(name)
+    await driver.deliver()
     for name in ("slow", "hurried"):
-        await book.resolve(name, end=T0 + 1)
-    await book.fire("hurried", start=T0 + 2)
-    claims = {claim.alarm.fingerprint: claim for claim in await book.ledger.due.claim("default", "clear", "w", 100)}
+        await driver.resolve(name, end=T0 + 1)
+    await driver.fire("hurried", start=T0 + 2)
+    claims = {claim.alarm.fingerprint: claim for claim in await driver.ledger.due.claim("default", "clear", "w", 100)}
     assert [claims[name].has_successor for name in ("slow", "hurried")] == [False, True]
     outcome = Outcome("accepted")
-    await settler(book).settle(
+    await settler(driver).settle(
         [
             DeliveryResult(claims["slow"], "confirm", outcome, named=("x",), doubt_at=T0),
             DeliveryResult(claims["hurried"], "accepted", outcome, named=("y",), doubt_at=T0 - 5),
         ]
     )
-    views = await book.ledger._core.read(queries.listing)
+    views = await driver.ledger._core.read(queries.listing)
     found = {
         (view.alarm.fingerprint, view.alarm.state): (view.alarm.doubt_at, view.alarm.earlier_ids) for view in views
     }

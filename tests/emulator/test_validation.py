@@ -119,7 +119,7 @@ async def test_one_bad_event_refuses_all_and_stores_nothing():
 
 
 async def test_the_limits_themselves_are_allowed():
-    """An event at every limit, with keys nobody documented, is taken without a violation."""
+    """An event at every limit, with undocumented keys, is accepted without a violation."""
     async with cloud() as it:
         event = alarm(starts_at=T0 + 1_000, timeout=15 * DAY, resource_provider="p" * 64)
         event["metadata"] |= with_keys(30) | {"k0": "x" * 2048, "k1": "\U0001f525" * 1024, "k2": "\u00a0"}

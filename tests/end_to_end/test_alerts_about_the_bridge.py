@@ -146,6 +146,6 @@ async def provoke(it, bridge):
 
 
 def test_the_rehearsal_knows_every_alert():
-    """An alert without its trouble here would be one that nobody has seen fire."""
+    """Each alert has its trouble here, so that each was seen to fire."""
     source = Path(__file__).read_text()
     assert [rule["alert"] for rule in ALERTS if f'"{rule["alert"]}"' not in source] == []

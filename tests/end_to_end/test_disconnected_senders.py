@@ -1,4 +1,4 @@
-"""Senders that hung up are left out, and whoever was answered 200 is kept through SIGTERM; real sockets and processes.
+"""Notifications of senders that hung up are left out; what was answered 200 survives SIGTERM; real sockets, processes.
 
 Alertmanager gives up on a webhook after 10 s or more. What it sent still sits whole in the socket's buffer, and is read
 later: to keep it would raise an alarm whose clear never comes.

@@ -1,6 +1,6 @@
 """What AOM learns late: found by the rehearsal, each as short as it can be told.
 
-A promise that does not hold yet is marked to fail; whoever mends it takes the mark away.
+A promise that does not hold yet is marked to fail; the change that keeps it removes the mark.
 """
 
 import asyncio

@@ -44,33 +44,33 @@ class Workers:
         self.delivered = defaultdict(list)
         self.are_done = False
 
-    async def work(self, book, name, dice):
+    async def work(self, driver, name, dice):
         """Claim, push and settle until told that no more comes."""
         turn = 0
         while not self.are_done:
             turn += 1
-            claims = await book.ledger.due.claim("default", dice.choice(ACTIONS), f"{name}.{turn}", 20)
+            claims = await driver.ledger.due.claim("default", dice.choice(ACTIONS), f"{name}.{turn}", 20)
             for claim in claims:
                 assert self.holders.setdefault(claim.alarm.key, claim) is claim, "two holders"
             await asyncio.sleep(dice.random() / 50)
             if claims and dice.random() < 0.1:
-                await self.give_up(book, f"{name}.{turn}", claims)
+                await self.give_up(driver, f"{name}.{turn}", claims)
             else:
-                await self.settle(book, claims)
+                await self.settle(driver, claims)
 
-    async def settle(self, book, claims):
+    async def settle(self, driver, claims):
         settlements = []
         for claim in claims:
             del self.holders[claim.alarm.key]
             self.delivered[claim.alarm.fingerprint].append((claim.alarm.seq, claim.action))
             settlements.append(Settlement(claim.alarm, accepted(claim)))
-        changed = await book.ledger.due.settle(settlements)
+        changed = await driver.ledger.due.settle(settlements)
         assert changed == {claim.alarm.seq for claim in claims}
 
-    async def give_up(self, book, name, claims):
+    async def give_up(self, driver, name, claims):
         for claim in claims:
             del self.holders[claim.alarm.key]
-        await book.ledger.due.release(name)
+        await driver.ledger.due.release(name)
 
 
 def accepted(claim):
@@ -87,22 +87,22 @@ async def storm(one, two, *, alerts=200, rounds=8):
     outcomes = Counter()
     workers = Workers()
 
-    def arrivals(book, statuses):
-        return [book.arrival(status, n, end=T0 if status == "resolved" else None) for n, status in statuses.items()]
+    def arrivals(driver, statuses):
+        return [driver.arrival(status, n, end=T0 if status == "resolved" else None) for n, status in statuses.items()]
 
-    async def send(book):
+    async def send(driver):
         for _ in range(rounds):
             some = dict.fromkeys(dice.sample(names, alerts // 2), dice.choice(["firing", "firing", "resolved"]))
-            outcomes.update(await book.put(arrivals(book, some)))
+            outcomes.update(await driver.put(arrivals(driver, some)))
 
-    tasks = [asyncio.create_task(workers.work(book, f"w{i}", dice)) for i, book in enumerate((one, two, one, two))]
+    tasks = [asyncio.create_task(workers.work(driver, f"w{i}", dice)) for i, driver in enumerate((one, two, one, two))]
 
     async def is_quiet():
         failed = [task for task in tasks if task.done()]
         return failed or {state for state, _ in await one.ledger._core.read(queries.counts)} == {"reported", "cleared"}
 
     try:
-        await asyncio.gather(*(send(book) for book in (one, two, one, two)))
+        await asyncio.gather(*(send(driver) for driver in (one, two, one, two)))
         last = {name: dice.choice(["firing", "resolved"]) for name in names}
         outcomes.update(await two.put(arrivals(two, last)))
         await until(is_quiet, 60)
@@ -128,10 +128,10 @@ async def check(workers, one, two, outcomes, firing):
     done = {action: {seq for s in workers.delivered.values() for seq, a in s if a == action} for action in ACTIONS}
     assert done["clear"] == {row.seq for row in rows if row.state == "cleared"}
     assert done["report"] == {row.seq for row in rows if row.first_reported_at is not None}
-    for book in (one, two):
-        await book.ledger._core.recount()
-        assert dict(book.ledger.counts()) == await book.ledger._core.read(queries.counts)
-        assert dict(book.ledger.open_counts()) == await book.ledger._core.read(queries.open_counts)
+    for driver in (one, two):
+        await driver.ledger._core.recount()
+        assert dict(driver.ledger.counts()) == await driver.ledger._core.read(queries.counts)
+        assert dict(driver.ledger.open_counts()) == await driver.ledger._core.read(queries.open_counts)
 
 
 async def test_two_replicas_put_and_deliver_at_once(pair):
@@ -149,11 +149,11 @@ async def test_pgbouncer_in_transaction_mode_carries_two_replicas(postgres, data
 async def test_the_same_alert_on_two_replicas_is_new_once(pair):
     """Alertmanager's HA pair posts one alert to two replicas at the same moment: one `new`, one `repeat`."""
     for index in range(30):
-        outcomes = await asyncio.gather(*(book.fire(f"a{index}") for book in pair))
+        outcomes = await asyncio.gather(*(driver.fire(f"a{index}") for driver in pair))
         assert sorted(outcomes) == ["new", "repeat"]
-    for book in pair:
-        await book.ledger._core.recount()
-        assert book.ledger.counts()["report_due", "default"] == 30
+    for driver in pair:
+        await driver.ledger._core.recount()
+        assert driver.ledger.counts()["report_due", "default"] == 30
 
 
 async def test_a_resolve_during_another_replicas_push_is_not_lost(pair):

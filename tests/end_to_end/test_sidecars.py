@@ -118,7 +118,7 @@ async def test_fire_here_resolve_there_and_fire_again(cluster):
 
 
 async def test_a_pair_that_is_lost_with_nothing_due_leaves_aom_right(cluster):
-    """A node dies with its volume: AOM keeps what fires, and what ends is cleared, by whoever is there."""
+    """A node dies with its volume: AOM keeps what fires, and what ends is cleared by the sidecars that are left."""
     aom, one, two = cluster
     for pair in (one, two):
         await pair.manager.post(firing("A"), firing("B"))

@@ -35,12 +35,12 @@ async def test_everything_is_copied(way, database, tmp_path):
     """Rows, events, counters: what is in the one database is in the other; what was claimed is due, and in doubt."""
     file = f"sqlite:///{tmp_path}/l.db"
     here, there = (file, database) if way == "to PostgreSQL" else (database, file)
-    async with LedgerDriver(here) as book:
+    async with LedgerDriver(here) as driver:
         for number in range(1_200):
-            await book.fire(f"a{number}")
-        await book.deliver()
-        await book.resolve("a1", end=T0 + 1)
-        claimed = {claim.alarm.seq for claim in await book.claim(limit=3)}
+            await driver.fire(f"a{number}")
+        await driver.deliver()
+        await driver.resolve("a1", end=T0 + 1)
+        claimed = {claim.alarm.seq for claim in await driver.claim(limit=3)}
         before, edits = shown(here)
     assert copy(here, there, T0) == 1_200
     after, edits_after = shown(there)
@@ -51,9 +51,9 @@ async def test_everything_is_copied(way, database, tmp_path):
             assert (new.alarm.claimed_by, new.alarm.doubt_at) == (None, T0)
         else:
             assert new == old
-    async with LedgerDriver(there) as book:
-        await book.fire("new")
-        assert sum(book.ledger.counts().values()) == 1_201
+    async with LedgerDriver(there) as driver:
+        await driver.fire("new")
+        assert sum(driver.ledger.counts().values()) == 1_201
 
 
 def edited(url, *ids):
@@ -100,8 +100,8 @@ async def test_what_cannot_be_copied_is_refused_untouched(database, tmp_path):
     file = f"sqlite:///{tmp_path}/l.db"
     with pytest.raises(LedgerStartError, match="no ledger is at"):
         copy(file, database, T0)
-    async with LedgerDriver(file) as book:
-        await book.fire("a")
+    async with LedgerDriver(file) as driver:
+        await driver.fire("a")
         with pytest.raises(LedgerStartError, match="another process uses this ledger"):
             copy(file, database, T0)
     copy(file, database, T0)
@@ -120,21 +120,21 @@ async def test_no_password_stands_in_the_process_list():
 async def test_a_backup_beside_the_bridge_is_whole_and_can_be_restored(tmp_path):
     """Taken while webhooks come in, put back as docs/operations.md says: the ledger of that moment, undamaged."""
     file, copied = tmp_path / "l.db", tmp_path / "backup.db"
-    async with LedgerDriver(f"sqlite:///{file}") as book:
+    async with LedgerDriver(f"sqlite:///{file}") as driver:
         for number in range(300):
-            await book.fire(f"a{number}")
+            await driver.fire(f"a{number}")
         assert await asyncio.to_thread(back_up, f"sqlite:///{file}", copied) == 300
         before, _ = shown(f"sqlite:///{file}")
         for number in range(300, 3_000):
-            await book.fire(f"a{number}")
+            await driver.fire(f"a{number}")
     assert {path.name for path in tmp_path.iterdir() if "backup" in path.name} == {"backup.db"}
     assert copied.stat().st_mode & 0o077 == 0
     for path in tmp_path.glob("l.db*"):
         path.unlink()
     copied.rename(file)
-    async with LedgerDriver(f"sqlite:///{file}") as book:
+    async with LedgerDriver(f"sqlite:///{file}") as driver:
         assert shown(f"sqlite:///{file}")[0] == before
-        await book.fire("new")
+        await driver.fire("new")
 
 
 async def test_a_backup_that_cannot_be_is_refused_with_the_fix(tmp_path, database):
@@ -142,8 +142,8 @@ async def test_a_backup_that_cannot_be_is_refused_with_the_fix(tmp_path, databas
     file = f"sqlite:///{tmp_path}/l.db"
     with pytest.raises(LedgerStartError, match="no ledger is at"):
         back_up(file, tmp_path / "b.db")
-    async with LedgerDriver(file) as book:
-        await book.fire("a")
+    async with LedgerDriver(file) as driver:
+        await driver.fire("a")
     with pytest.raises(LedgerStartError, match="pg_dump"):
         back_up(database, tmp_path / "b.db")
     with pytest.raises(LedgerStartError, match="could not be copied"):

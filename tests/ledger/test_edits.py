@@ -17,7 +17,7 @@ from bridge.notification import fingerprint
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-async def book(request, tmp_path):
+async def driver(request, tmp_path):
     """A fresh ledger on each database."""
     place = tmp_path / "ledger.db" if request.param == "sqlite" else request.getfixturevalue("database")
     async with LedgerDriver(place) as made:
@@ -30,155 +30,158 @@ def mapped(event_name="anew", target="default", *, dropped=False):
     return lambda _source, _context: Mapped(None if dropped else event, target, "new-rule")
 
 
-async def rejected(book, name="a"):
+async def rejected(driver, name="a"):
     """Give an alarm that AOM refused."""
-    await book.fire(name)
-    (claim,) = await book.claim()
-    await book.refuse(claim)
+    await driver.fire(name)
+    (claim,) = await driver.claim()
+    await driver.refuse(claim)
     return claim.alarm.id
 
 
-async def edit(book, what, own_id, map_anew=None):
+async def edit(driver, what, own_id, map_anew=None):
     """Do one edit; give whether it was done, and the sentence."""
-    (result,) = await book.ledger.records.edit(what, [own_id], map_anew or mapped())
+    (result,) = await driver.ledger.records.edit(what, [own_id], map_anew or mapped())
     return result.done, result.text
 
 
-async def test_the_retry_of_a_rejected_report_is_mapped_anew(book):
+async def test_the_retry_of_a_rejected_report_is_mapped_anew(driver):
     """Retry of a rejected report maps the kept alert by today's rules and reports it."""
-    own_id = await rejected(book)
-    assert await edit(book, "retry", own_id[:9]) == (
+    own_id = await rejected(driver)
+    assert await edit(driver, "retry", own_id[:9]) == (
         True,
         "mapped anew by rule 'new-rule' for target 'default', and its report is tried again",
     )
-    (claim,) = await book.claim()
+    (claim,) = await driver.claim()
     assert (claim.action, claim.event.metadata["event_name"], claim.alarm.severity) == ("report", "anew", "Info")
-    await book.accept(claim)
-    assert await book.states() == ["reported"]
+    await driver.accept(claim)
+    assert await driver.states() == ["reported"]
 
 
-async def test_the_retry_of_a_report_that_has_resolved_since_reports_and_then_clears(book):
+async def test_the_retry_of_a_report_that_has_resolved_since_reports_and_then_clears(driver):
     """Retry of a rejected report whose alert has resolved: report, then clear, so that AOM's history is complete."""
-    own_id = await rejected(book)
-    await book.resolve(end=T0 + 5)
-    assert (await edit(book, "retry", own_id))[0]
-    assert [await book.deliver() for _ in range(3)] == [["report"], ["clear"], []]
-    assert await book.states() == ["cleared"]
+    own_id = await rejected(driver)
+    await driver.resolve(end=T0 + 5)
+    assert (await edit(driver, "retry", own_id))[0]
+    assert [await driver.deliver() for _ in range(3)] == [["report"], ["clear"], []]
+    assert await driver.states() == ["cleared"]
 
 
-async def test_the_retry_of_a_rejected_clear_sends_the_stored_event(book):
+async def test_the_retry_of_a_rejected_clear_sends_the_stored_event(driver):
     """Retry of a clear never asks the rules: the event goes out as it was reported."""
-    await book.fire()
-    await book.deliver()
-    await book.resolve(end=T0 + 5)
-    (claim,) = await book.claim()
-    await book.refuse(claim)
-    assert await edit(book, "retry", claim.alarm.id) == (True, "its clear is tried again")
-    (again,) = await book.claim()
+    await driver.fire()
+    await driver.deliver()
+    await driver.resolve(end=T0 + 5)
+    (claim,) = await driver.claim()
+    await driver.refuse(claim)
+    assert await edit(driver, "retry", claim.alarm.id) == (True, "its clear is tried again")
+    (again,) = await driver.claim()
     assert (again.action, again.event) == ("clear", claim.event)
 
 
-async def test_the_retry_of_a_rejected_orphan_clears(book):
+async def test_the_retry_of_a_rejected_orphan_clears(driver):
     """An orphan's clear that AOM refused is a clear again, not a report of an alert that has ended."""
-    await book.resolve()
-    (claim,) = await book.claim()
-    await book.refuse(claim)
-    assert (await edit(book, "retry", claim.alarm.id))[0]
-    assert await book.deliver() == ["clear"]
+    await driver.resolve()
+    (claim,) = await driver.claim()
+    await driver.refuse(claim)
+    assert (await edit(driver, "retry", claim.alarm.id))[0]
+    assert await driver.deliver() == ["clear"]
 
 
-async def test_a_retry_says_why_it_cannot_be(book):
+async def test_a_retry_says_why_it_cannot_be(driver):
     """A retry of what is reported, dropped by the rules now, unknown, or has fired again since is refused, with why."""
-    own_id = await rejected(book)
-    done, text = await edit(book, "retry", own_id, mapped(dropped=True))
+    own_id = await rejected(driver)
+    done, text = await edit(driver, "retry", own_id, mapped(dropped=True))
     assert (done, text) == (False, "rule 'new-rule' drops its alert now. Fix: discard it, or change the rule")
-    assert await edit(book, "retry", "nothing") == (False, "no alarm has this id or fingerprint")
-    await book.resolve(end=T0 + 5)
-    await book.fire(start=T0 + 9)
-    done, text = await edit(book, "retry", own_id)
+    assert await edit(driver, "retry", "nothing") == (False, "no alarm has this id or fingerprint")
+    await driver.resolve(end=T0 + 5)
+    await driver.fire(start=T0 + 9)
+    done, text = await edit(driver, "retry", own_id)
     assert not done
     assert "has fired again since" in text
-    await book.deliver()
-    done, text = await edit(book, "retry", (await book.rows())[1].id)
+    await driver.deliver()
+    done, text = await edit(driver, "retry", (await driver.rows())[1].id)
     assert (done, text) == (False, "it is reported, and only a rejected or waiting alarm can be tried again")
 
 
-async def test_a_retry_of_what_waits_is_tried_now(book):
+async def test_a_retry_of_what_waits_is_tried_now(driver):
     """Retry of an alarm in its backoff makes it due at once."""
-    await book.fire()
-    (claim,) = await book.claim()
-    await book.release(claim, after=300_000)
-    assert await book.claim() == []
-    assert await edit(book, "retry", claim.alarm.id) == (True, "it was waiting, and is tried now")
-    assert len(await book.claim()) == 1
-    assert await edit(book, "retry", claim.alarm.id) == (False, "it is being sent right now")
+    await driver.fire()
+    (claim,) = await driver.claim()
+    await driver.release(claim, after=300_000)
+    assert await driver.claim() == []
+    assert await edit(driver, "retry", claim.alarm.id) == (True, "it was waiting, and is tried now")
+    assert len(await driver.claim()) == 1
+    assert await edit(driver, "retry", claim.alarm.id) == (False, "it is being sent right now")
 
 
-async def test_clear_ends_an_open_alarm_behind_its_report(book):
+async def test_clear_ends_an_open_alarm_behind_its_report(driver):
     """Clear of an open alarm is a resolve by hand: after its report, and once."""
-    await book.fire("a")
-    await book.fire("b")
-    (first, _) = await book.claim(limit=2)
-    await book.accept(first)
-    ids = [row.id for row in await book.rows()]
-    assert await edit(book, "clear", ids[0]) == (True, "its clear is due")
-    assert await edit(book, "clear", ids[1]) == (True, "its clear follows its report")
-    book.now += 60_000
-    assert [await book.deliver() for _ in range(2)] == [["report", "clear"], ["clear"]]
-    assert await book.states() == ["cleared", "cleared"]
-    assert await book.fire("a") == "new"
+    await driver.fire("a")
+    await driver.fire("b")
+    (first, _) = await driver.claim(limit=2)
+    await driver.accept(first)
+    ids = [row.id for row in await driver.rows()]
+    assert await edit(driver, "clear", ids[0]) == (True, "its clear is due")
+    assert await edit(driver, "clear", ids[1]) == (True, "its clear follows its report")
+    driver.now += 60_000
+    assert [await driver.deliver() for _ in range(2)] == [["report", "clear"], ["clear"]]
+    assert await driver.states() == ["cleared", "cleared"]
+    assert await driver.fire("a") == "new"
 
 
-async def test_discard_finishes_without_a_push_and_warns_if_aom_may_hold_it(book):
+async def test_discard_finishes_without_a_push_and_warns_if_aom_may_hold_it(driver):
     """Discard gives an alarm up, also one in a worker's hands, and says when AOM may still hold it."""
-    assert await edit(book, "discard", await rejected(book, "poison")) == (True, "discarded; nothing is sent to AOM")
-    await book.fire("held")
-    await book.deliver()
-    done, text = await edit(book, "discard", (await book.rows())[1].id)
+    assert await edit(driver, "discard", await rejected(driver, "poison")) == (
+        True,
+        "discarded; nothing is sent to AOM",
+    )
+    await driver.fire("held")
+    await driver.deliver()
+    done, text = await edit(driver, "discard", (await driver.rows())[1].id)
     assert done
     assert "AOM may still hold it" in text
-    await book.fire("flying")
-    (claim,) = await book.claim()
-    assert (await edit(book, "discard", claim.alarm.id))[0]
-    assert await book.accept(claim) == set()
-    assert await book.states() == ["discarded"] * 3
-    assert await edit(book, "discard", claim.alarm.id) == (False, "it is discarded already")
-    assert await book.claim() == []
+    await driver.fire("flying")
+    (claim,) = await driver.claim()
+    assert (await edit(driver, "discard", claim.alarm.id))[0]
+    assert await driver.accept(claim) == set()
+    assert await driver.states() == ["discarded"] * 3
+    assert await edit(driver, "discard", claim.alarm.id) == (False, "it is discarded already")
+    assert await driver.claim() == []
 
 
-async def test_an_edit_takes_a_fingerprint(book):
+async def test_an_edit_takes_a_fingerprint(driver):
     """Retry, clear and discard name an alarm by its alert's fingerprint, too: its newest one is meant."""
-    await book.fire("a")
-    await book.deliver()
-    await book.resolve("a", end=T0 + 5)
-    await book.deliver()
-    await book.fire("a", start=T0 + 9)
-    (old, new) = await book.rows()
-    (result,) = await book.ledger.records.edit("clear", [old.fingerprint], mapped())
+    await driver.fire("a")
+    await driver.deliver()
+    await driver.resolve("a", end=T0 + 5)
+    await driver.deliver()
+    await driver.fire("a", start=T0 + 9)
+    (old, new) = await driver.rows()
+    (result,) = await driver.ledger.records.edit("clear", [old.fingerprint], mapped())
     assert (result.id, result.done) == (new.id, True)
-    await book.fire("a", source="other")
-    done, text = await edit(book, "discard", old.fingerprint)
+    await driver.fire("a", source="other")
+    done, text = await edit(driver, "discard", old.fingerprint)
     assert not done
     assert text.startswith("more than one alarm has this name: ")
 
 
-async def test_counts_follow_an_edit(book):
+async def test_counts_follow_an_edit(driver):
     """After retry and discard the kept counts equal the rows."""
-    first, second = await rejected(book, "a"), await rejected(book, "b")
-    await edit(book, "retry", first)
-    await edit(book, "discard", second)
-    assert {state: n for (state, _), n in book.ledger.counts().items() if n} == {"report_due": 1, "discarded": 1}
+    first, second = await rejected(driver, "a"), await rejected(driver, "b")
+    await edit(driver, "retry", first)
+    await edit(driver, "discard", second)
+    assert {state: n for (state, _), n in driver.ledger.counts().items() if n} == {"report_due": 1, "discarded": 1}
 
 
-async def test_retry_all_takes_every_rejected_alarm(book):
+async def test_retry_all_takes_every_rejected_alarm(driver):
     """`retry --all` sends every rejected alarm again, in several transactions."""
     for number in range(230):
-        await book.fire(f"a{number}")
-    for claim in await book.claim(limit=1000):
-        await book.refuse(claim)
-    results = await book.ledger.records.retry_all(None, None, mapped())
+        await driver.fire(f"a{number}")
+    for claim in await driver.claim(limit=1000):
+        await driver.refuse(claim)
+    results = await driver.ledger.records.retry_all(None, None, mapped())
     assert [result.done for result in results] == [True] * 230
-    assert book.ledger.counts()["report_due", "default"] == 230
+    assert driver.ledger.counts()["report_due", "default"] == 230
 
 
 @pytest.mark.real
@@ -246,15 +249,15 @@ async def test_the_command_line_leaves_a_trace_in_the_log(tmp_path):
         assert later.partition(" id=")[2][:32] != line.partition(" id=")[2][:32]
 
 
-async def test_a_trace_is_told_once_and_in_its_order(book, monkeypatch, capsys):
+async def test_a_trace_is_told_once_and_in_its_order(driver, monkeypatch, capsys):
     """However many changes wait for a log, each is one line, the oldest first, some in each transaction."""
     monkeypatch.setattr(trace, "_MAX_LOGGED_AT_ONCE", 2)
     results = [Edited(f"id{number}", done=number != 1, text="t") for number in range(4)]
     keep = partial(trace.keep, edit="clear", now=T0, is_of_all=False)
-    await book.ledger._core.write(lambda connection: keep(connection, results=results))
-    await book.ledger._core.write(lambda connection: keep(connection, results=results, is_of_all=True))
-    while await book.ledger._core.read(trace.is_unlogged):
-        await book.ledger._core.write(trace.log_changes)
+    await driver.ledger._core.write(lambda connection: keep(connection, results=results))
+    await driver.ledger._core.write(lambda connection: keep(connection, results=results, is_of_all=True))
+    while await driver.ledger._core.read(trace.is_unlogged):
+        await driver.ledger._core.write(trace.log_changes)
     lines = [line for line in capsys.readouterr().out.splitlines() if "by the command line" in line]
     assert [(re.findall(r"\bid=(\S+)", line), "text=t" in line) for line in lines] == [
         (["id0"], True),

@@ -88,7 +88,7 @@ async def test_nothing_is_beside_a_transaction_that_may_fill_the_ledger(remainin
 
 
 async def test_an_unread_notification_counts_for_as_many_alerts_as_it_may_hold():
-    """Room is kept for the worst case; how many alerts there are nobody knows before it is opened."""
+    """Room is kept for the worst case, since the number of alerts is unknown before it is opened."""
     storm = Transactions(remaining=100)
     await storm.put(32, max_alerts=5)
     assert storm.sizes == [16, 4]

@@ -16,7 +16,7 @@ from bridge.ledger import migrations
 
 
 @pytest.fixture
-async def book(tmp_path):
+async def driver(tmp_path):
     """A fresh ledger."""
     async with LedgerDriver(tmp_path / "ledger.db") as made:
         yield made
@@ -45,47 +45,47 @@ async def test_a_missing_folder_is_named(tmp_path):
 
 
 @pytest.mark.slow
-async def test_a_locked_database_refuses_all_who_wait_at_once(book):
-    """While another connection holds the database, nobody waits for his neighbours' time-outs one after another."""
-    other = sqlite3.connect(book.path, isolation_level=None)
+async def test_a_locked_database_refuses_all_who_wait_at_once(driver):
+    """While another connection holds the database, puts do not wait for each other's timeouts one after another."""
+    other = sqlite3.connect(driver.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     async with asyncio.timeout(9):  # Alertmanager gives up after 10 s; one by one these would take 20 s
-        results = await asyncio.gather(*(book.fire(str(i)) for i in range(10)), return_exceptions=True)
+        results = await asyncio.gather(*(driver.fire(str(i)) for i in range(10)), return_exceptions=True)
     assert {isinstance(result, LedgerUnavailableError) for result in results} == {True}
     other.execute("ROLLBACK")
     other.close()
-    assert await book.fire("1") == "new"
+    assert await driver.fire("1") == "new"
 
 
-async def test_a_ledger_file_that_vanished_is_noticed_before_the_next_commit(book):
-    """SQLite would go on writing into a deleted file; a put then raises instead of promising what nobody can find."""
-    await book.fire("a")
-    book.path.rename(book.path.with_name("moved.db"))
+async def test_a_ledger_file_that_vanished_is_noticed_before_the_next_commit(driver):
+    """SQLite would write to a deleted file; a put raises instead, since what it promised could not be found again."""
+    await driver.fire("a")
+    driver.path.rename(driver.path.with_name("moved.db"))
     with pytest.raises(
         LedgerUnavailableError, match=r"was deleted or replaced while it was open. Fix: restart the bridge"
     ):
-        await book.fire("b")
-    book.path.with_name("moved.db").rename(book.path)
-    assert await book.fire("b") == "new"
+        await driver.fire("b")
+    driver.path.with_name("moved.db").rename(driver.path)
+    assert await driver.fire("b") == "new"
 
 
-async def test_a_failing_commit_is_an_error_and_keeps_nothing(book):
+async def test_a_failing_commit_is_an_error_and_keeps_nothing(driver):
     """When the database refuses to write, the put raises, and the next one after the mend succeeds."""
-    other = sqlite3.connect(book.path, isolation_level=None)
+    other = sqlite3.connect(driver.path, isolation_level=None)
     other.execute("CREATE TRIGGER broken BEFORE INSERT ON alarms BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
     with pytest.raises(LedgerUnavailableError, match="disk is full"):
-        await book.fire()
+        await driver.fire()
     other.execute("DROP TRIGGER broken")
     other.close()
-    assert await book.fire() == "new"
+    assert await driver.fire() == "new"
 
 
 @pytest.mark.parametrize("damage", ["header", "middle", "truncated"])
 async def test_a_damaged_file_is_refused_and_left_alone(tmp_path, damage):
     """A ledger that a bad disk has bitten says so, with the fix, and not a byte of it changes."""
     path = tmp_path / "ledger.db"
-    async with LedgerDriver(path) as book:
-        await book.put([book.arrival("firing", f"a{number}") for number in range(300)])
+    async with LedgerDriver(path) as driver:
+        await driver.put([driver.arrival("firing", f"a{number}") for number in range(300)])
     raw = bytearray(path.read_bytes())
     if damage == "header":
         raw[16:24] = b"\xff" * 8
@@ -142,31 +142,31 @@ async def test_a_network_file_system_is_refused(tmp_path, monkeypatch, kind):
         pass
 
 
-async def test_a_disk_that_is_full_refuses_and_recovers(book):
+async def test_a_disk_that_is_full_refuses_and_recovers(driver):
     """While the database may not grow, puts raise and keep nothing; afterwards they pass again."""
-    pages = await book.ledger._core.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
-    await book.ledger._core.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
+    pages = await driver.ledger._core.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
+    await driver.ledger._core.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
     with pytest.raises(LedgerUnavailableError, match="full"):
-        await book.put([book.arrival("firing", f"a{number}") for number in range(500)])
-    assert await book.rows() == []
-    await book.ledger._core.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar())
-    assert await book.fire() == "new"
+        await driver.put([driver.arrival("firing", f"a{number}") for number in range(500)])
+    assert await driver.rows() == []
+    await driver.ledger._core.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar())
+    assert await driver.fire() == "new"
 
 
-async def test_no_transaction_of_the_storm_reads_a_whole_table(book):
+async def test_no_transaction_of_the_storm_reads_a_whole_table(driver):
     """Puts, claims and settles find their rows by an index, however many there are; also when an alert fires again."""
     said = []
-    connection = book.ledger._core.transactions._executor._connected().connection.driver_connection
+    connection = driver.ledger._core.transactions._executor._connected().connection.driver_connection
     connection.set_trace_callback(said.append)
     for _ in range(3):
-        await book.fire()
-        await book.deliver()
-        await book.resolve()
-        await book.deliver()
+        await driver.fire()
+        await driver.deliver()
+        await driver.resolve()
+        await driver.deliver()
     connection.set_trace_callback(None)
     statements = {text for text in said if text.startswith(("SELECT", "UPDATE", "INSERT", "WITH"))}
     assert len(statements) > 10
-    with contextlib.closing(sqlite3.connect(book.path)) as other:
+    with contextlib.closing(sqlite3.connect(driver.path)) as other:
         for text in statements:
             plan = " / ".join(row[3] for row in other.execute(f"EXPLAIN QUERY PLAN {text}"))
             assert not re.search(r"SCAN (alarms|earlier|alarm_contents)\b", plan), f"{text}: {plan}"
@@ -186,15 +186,15 @@ class Refusing:
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_READ])
 async def test_a_good_file_that_cannot_be_read_now_is_not_called_damaged(tmp_path, monkeypatch, code):
-    """A full disk, a lock or a failing read says so, and that it may pass; nobody is told to move the ledger away."""
-    async with LedgerDriver(tmp_path / "l.db") as book:
-        await book.fire()
+    """A full disk, a lock or a failing read says so, and that it may pass; it does not say to move the ledger."""
+    async with LedgerDriver(tmp_path / "l.db") as driver:
+        await driver.fire()
     monkeypatch.setattr("bridge.ledger.storage.sqlite._examine_tables", Refusing(code))
     with pytest.raises(LedgerUnavailableError, match="cannot be read now"):
         await LedgerDriver(tmp_path / "l.db").ledger.open()
     monkeypatch.undo()
-    async with LedgerDriver(tmp_path / "l.db") as book:
-        assert len(await book.rows()) == 1
+    async with LedgerDriver(tmp_path / "l.db") as driver:
+        assert len(await driver.rows()) == 1
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY])
@@ -244,11 +244,11 @@ def test_no_migration_that_has_landed_is_edited():
 
 
 async def test_a_log_that_fills_the_disk_is_copied_back_and_the_put_is_kept(tmp_path):
-    """Where the log cannot grow any more but can be copied back, nobody is refused: it is tried once more."""
-    async with LedgerDriver(tmp_path / "ledger.db") as book:
+    """Where the log cannot grow any more but can be copied back, no put is refused: it is tried once more."""
+    async with LedgerDriver(tmp_path / "ledger.db") as driver:
         for number in range(30):
-            await book.fire(f"a{number}")
-        log = book.path.with_name("ledger.db-wal")
+            await driver.fire(f"a{number}")
+        log = driver.path.with_name("ledger.db-wal")
         large = log.stat().st_size
         steps = iter([sqlite3.SQLITE_FULL])
 
@@ -257,7 +257,7 @@ async def test_a_log_that_fills_the_disk_is_copied_back_and_the_put_is_kept(tmp_
                 Refusing(code)(None, connection)
             return connection.exec_driver_sql("UPDATE ledger_counters SET value = 5 WHERE name = 'probed_at'").rowcount
 
-        assert await book.ledger._core.write(full_at_first) == 1
+        assert await driver.ledger._core.write(full_at_first) == 1
         assert log.stat().st_size < large
 
 
@@ -274,17 +274,17 @@ async def test_a_log_that_fills_the_disk_is_copied_back_and_the_put_is_kept(tmp_
 )
 async def test_an_alarm_that_waits_gets_its_phase_from_the_reason(tmp_path, reason, action, phase):
     """A ledger of the version before had no phase: what the last try has left to the next one is not lost."""
-    async with LedgerDriver(tmp_path / "ledger.db") as book:
-        await book.fire()
+    async with LedgerDriver(tmp_path / "ledger.db") as driver:
+        await driver.fire()
         if action == "clear":
-            await book.deliver()
-            await book.resolve()
-        (claim,) = await book.claim()
-        await book.release(claim)
+            await driver.deliver()
+            await driver.resolve()
+        (claim,) = await driver.claim()
+        await driver.release(claim)
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         connection.execute("UPDATE alarms SET reason = ?", (reason,))
         connection.execute("ALTER TABLE alarms DROP COLUMN phase")
         connection.execute("UPDATE ledger_version SET version_num = '0003'")
     connection.close()
-    async with LedgerDriver(tmp_path / "ledger.db") as book:
-        assert [row.phase for row in await book.rows()] == [phase]
+    async with LedgerDriver(tmp_path / "ledger.db") as driver:
+        assert [row.phase for row in await driver.rows()] == [phase]

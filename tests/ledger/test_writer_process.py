@@ -25,7 +25,7 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-async def book(tmp_path, monkeypatch):
+async def driver(tmp_path, monkeypatch):
     """A fresh ledger with a writer process."""
     monkeypatch.setattr(LedgerDriver, "has_writer", True)
     monkeypatch.setattr("bridge.ledger.writer.client._MIN_PAUSE_SECONDS", 0.01)
@@ -47,84 +47,84 @@ def kill_it():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def test_a_writer_process_that_is_killed_is_started_again(book):
+async def test_a_writer_process_that_is_killed_is_started_again(driver):
     """When the writer process is killed in a storm, what was under way is refused, and all else is kept and served."""
-    killed = book.writer.pid
-    await book.fire("before")
-    storm = [asyncio.create_task(book.fire(f"a{n}")) for n in range(50)]
-    os.kill(book.writer.pid, signal.SIGKILL)
+    killed = driver.writer.pid
+    await driver.fire("before")
+    storm = [asyncio.create_task(driver.fire(f"a{n}")) for n in range(50)]
+    os.kill(driver.writer.pid, signal.SIGKILL)
     results = await asyncio.gather(*storm, return_exceptions=True)
     assert {type(result) for result in results} <= {str, LedgerUnavailableError}
-    await until(lambda: book.writer.is_there)
-    assert book.writer.pid != killed
+    await until(lambda: driver.writer.is_there)
+    assert driver.writer.pid != killed
     for n in range(50):
-        await book.fire(f"a{n}")
-    assert sorted(await book.deliver()) == ["report"] * 51
-    assert await book.states() == ["reported"] * 51
-    await until(lambda: sum(book.ledger.counts().values()) == 51)
+        await driver.fire(f"a{n}")
+    assert sorted(await driver.deliver()) == ["report"] * 51
+    assert await driver.states() == ["reported"] * 51
+    await until(lambda: sum(driver.ledger.counts().values()) == 51)
 
 
 async def test_the_address_of_the_database_is_in_no_list_of_processes(monkeypatch, database):
     """On PostgreSQL `store.url` may hold a password: a restarted writer process gets it, but not as an argument."""
     monkeypatch.setattr(LedgerDriver, "has_writer", True)
-    async with LedgerDriver(database.replace("bridge@", "bridge:s3cret-word@")) as book:
-        os.kill(book.writer.pid, signal.SIGKILL)
-        await until(lambda: not book.writer.is_there)
-        await until(lambda: book.writer.is_there)
-        assert await book.fire() == "new"
-        process = Path(f"/proc/{book.writer.pid}")
+    async with LedgerDriver(database.replace("bridge@", "bridge:s3cret-word@")) as driver:
+        os.kill(driver.writer.pid, signal.SIGKILL)
+        await until(lambda: not driver.writer.is_there)
+        await until(lambda: driver.writer.is_there)
+        assert await driver.fire() == "new"
+        process = Path(f"/proc/{driver.writer.pid}")
         assert b"s3cret-word" not in (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
 
 
-async def test_a_put_waits_while_the_writer_process_is_started_again(book):
+async def test_a_put_waits_while_the_writer_process_is_started_again(driver):
     """A webhook that comes meanwhile is kept once a process is there, in time; a claim is refused at once."""
-    os.kill(book.writer.pid, signal.SIGKILL)
-    await until(lambda: not book.writer.is_there)
+    os.kill(driver.writer.pid, signal.SIGKILL)
+    await until(lambda: not driver.writer.is_there)
     with pytest.raises(LedgerUnavailableError, match="being restarted"):
-        await book.claim()
-    assert await book.fire() == "new"
+        await driver.claim()
+    assert await driver.fire() == "new"
 
 
-async def test_a_notification_that_ends_the_writer_process_is_not_tried_again(book):
+async def test_a_notification_that_ends_the_writer_process_is_not_tried_again(driver):
     """Poison costs the process once: its sender is refused, and everything after it is served."""
-    alert = book.arrival("firing", "poison").alert
+    alert = driver.arrival("firing", "poison").alert
     with capture_logs() as lines:
         with pytest.raises(LedgerUnavailableError, match="may have been committed"):
-            await book.put([ArrivedAlert(source="s", alert=alert, group=GROUP, mapped=kill_it)])
-        assert await book.fire() == "new"
+            await driver.put([ArrivedAlert(source="s", alert=alert, group=GROUP, mapped=kill_it)])
+        assert await driver.fire() == "new"
     assert [line["event"] for line in lines] == ["the ledger writer process exited; restarting it"]
 
 
-async def test_a_writer_process_that_never_lives_for_long_is_started_less_and_less_often(book):
+async def test_a_writer_process_that_never_lives_for_long_is_started_less_and_less_often(driver):
     """Each time it exits soon after its start the pause before the next one doubles."""
     with capture_logs() as lines:
         for _ in range(3):
-            await until(lambda: book.writer.is_there)
-            os.kill(book.writer.pid, signal.SIGKILL)
-            await until(lambda: not book.writer.is_there)
+            await until(lambda: driver.writer.is_there)
+            os.kill(driver.writer.pid, signal.SIGKILL)
+            await until(lambda: not driver.writer.is_there)
         await until(lambda: len(lines) == 3)
     assert [line["in_seconds"] for line in lines] == [0.01, 0.02, 0.04]
 
 
-async def test_a_message_that_cannot_be_read_does_not_end_the_writer_process(book):
+async def test_a_message_that_cannot_be_read_does_not_end_the_writer_process(driver):
     """What the process cannot read is an error of that request alone."""
-    there = book.writer.pid
+    there = driver.writer.pid
     with pytest.raises(WriterError, match="ValidationError"):
-        await book.ledger._core.transactions.execute(ProbeRequest("now"))
-    assert await book.fire() == "new"
-    assert book.writer.pid == there
+        await driver.ledger._core.transactions.execute(ProbeRequest("now"))
+    assert await driver.fire() == "new"
+    assert driver.writer.pid == there
 
 
-async def test_new_rules_that_cannot_be_read_end_the_writer_process(book):
+async def test_new_rules_that_cannot_be_read_end_the_writer_process(driver):
     """It must not map by the old rules, nor by none: nothing is kept until rules come that it can read."""
     with capture_logs() as lines:
-        book.ledger.reconfigure({}, Unreadable())
+        driver.ledger.reconfigure({}, Unreadable())
         with pytest.raises(LedgerUnavailableError):
-            await book.fire("refused")
+            await driver.fire("refused")
         assert "the ledger writer process cannot use the new rules; it is killed" in {line["event"] for line in lines}
-        book.ledger.reconfigure({}, READER)
-        await until(lambda: book.writer.is_there)
-    assert await book.fire() == "new"
+        driver.ledger.reconfigure({}, READER)
+        await until(lambda: driver.writer.is_there)
+    assert await driver.fire() == "new"
 
 
 class Unreadable:
@@ -134,88 +134,88 @@ class Unreadable:
         return divmod, (1, 0)
 
 
-async def test_a_restarted_writer_process_has_the_newest_rules(book):
+async def test_a_restarted_writer_process_has_the_newest_rules(driver):
     """Rules that came while there was no process are those that the next one maps by."""
-    os.kill(book.writer.pid, signal.SIGKILL)
-    await until(lambda: not book.writer.is_there)
-    book.ledger.reconfigure({}, ArrivalsReader("renamed"))
-    await until(lambda: book.writer.is_there)
-    await book.fire("a")
-    assert [row.fingerprint for row in await book.rows()] == ["renamed"]
+    os.kill(driver.writer.pid, signal.SIGKILL)
+    await until(lambda: not driver.writer.is_there)
+    driver.ledger.reconfigure({}, ArrivalsReader("renamed"))
+    await until(lambda: driver.writer.is_there)
+    await driver.fire("a")
+    assert [row.fingerprint for row in await driver.rows()] == ["renamed"]
 
 
-async def test_what_was_refused_for_its_age_is_never_kept(book, monkeypatch):
+async def test_what_was_refused_for_its_age_is_never_kept(driver, monkeypatch):
     """A put that the writer process did not commit in time is refused, and when that wakes up it leaves it out."""
     monkeypatch.setattr("bridge.ledger.writer.group_commit.MAX_PUT_SECONDS", 1.2)
-    os.kill(book.writer.pid, signal.SIGSTOP)
+    os.kill(driver.writer.pid, signal.SIGSTOP)
     with pytest.raises(LedgerUnavailableError, match="did not commit within"):
-        await book.fire("refused")
-    os.kill(book.writer.pid, signal.SIGCONT)
+        await driver.fire("refused")
+    os.kill(driver.writer.pid, signal.SIGCONT)
     monkeypatch.undo()
-    assert await book.fire("kept") == "new"
-    assert [row.fingerprint for row in await book.rows()] == ["kept"]
+    assert await driver.fire("kept") == "new"
+    assert [row.fingerprint for row in await driver.rows()] == ["kept"]
 
 
-async def test_a_writer_process_that_stands_still_is_replaced(book, monkeypatch):
+async def test_a_writer_process_that_stands_still_is_replaced(driver, monkeypatch):
     """One that does not answer is killed and started again: what it held is free, and what comes then is kept."""
-    monkeypatch.setattr(book.writer, "_max_still", 0.5)
-    stopped = book.writer.pid
+    monkeypatch.setattr(driver.writer, "_max_still", 0.5)
+    stopped = driver.writer.pid
     os.kill(stopped, signal.SIGSTOP)
     with pytest.raises(LedgerUnavailableError):
-        await book.fire("a")
-    await until(lambda: book.writer.is_there and book.writer.pid != stopped)
+        await driver.fire("a")
+    await until(lambda: driver.writer.is_there and driver.writer.pid != stopped)
     assert not is_running(stopped)
-    assert await book.fire("a") == "new"
-    assert await book.deliver() == ["report"]
+    assert await driver.fire("a") == "new"
+    assert await driver.deliver() == ["report"]
 
 
-async def test_a_write_of_our_own_gets_its_turn_in_a_storm(book):
+async def test_a_write_of_our_own_gets_its_turn_in_a_storm(driver):
     """What cannot travel, such as an edit or a probe, waits for what is under way only, never for the storm's end."""
     is_over = asyncio.Event()
 
     async def storm(name):
         count = 0
         while not is_over.is_set():
-            await book.fire(f"{name}-{count}")
+            await driver.fire(f"{name}-{count}")
             count += 1
 
     storms = [asyncio.create_task(storm(n)) for n in range(8)]
     for _ in range(20):
-        await book.ledger.probe()
+        await driver.ledger.probe()
     is_over.set()
     await asyncio.gather(*storms)
 
 
-async def test_a_claim_that_nobody_waits_for_any_more_is_ended_all_the_same(book):
+async def test_a_claim_that_nobody_waits_for_any_more_is_ended_all_the_same(driver):
     """A cancelled claim has its end before the cancellation shows: its holder can give back what it took."""
     for n in range(20):
-        await book.fire(f"a{n}")
-    os.kill(book.writer.pid, signal.SIGSTOP)
-    claim = asyncio.create_task(book.ledger.due.claim("default", "report", "w", 100))
+        await driver.fire(f"a{n}")
+    os.kill(driver.writer.pid, signal.SIGSTOP)
+    claim = asyncio.create_task(driver.ledger.due.claim("default", "report", "w", 100))
     await asyncio.wait({claim}, timeout=0.1)
     claim.cancel()
     assert await asyncio.wait({claim}, timeout=0.1) == (set(), {claim})
-    os.kill(book.writer.pid, signal.SIGCONT)
+    os.kill(driver.writer.pid, signal.SIGCONT)
     with contextlib.suppress(asyncio.CancelledError):
         await claim
-    assert {row.claimed_by for row in await book.rows()} == {"w"}
-    await book.ledger.due.release("w")
-    assert await book.deliver() == ["report"] * 20
+    assert {row.claimed_by for row in await driver.rows()} == {"w"}
+    await driver.ledger.due.release("w")
+    assert await driver.deliver() == ["report"] * 20
 
 
-async def test_a_writer_process_that_is_started_again_makes_no_other_ledger(book):
+async def test_a_writer_process_that_is_started_again_makes_no_other_ledger(driver):
     """Where the ledger's file has gone meanwhile, the new process says so and leaves nothing in its place."""
-    await book.fire("before")
-    book.path.rename(book.path.with_name("moved.db"))
-    os.kill(book.writer.pid, signal.SIGKILL)
-    await until(lambda: not book.writer.is_there)
+    await driver.fire("before")
+    driver.path.rename(driver.path.with_name("moved.db"))
+    os.kill(driver.writer.pid, signal.SIGKILL)
+    await until(lambda: not driver.writer.is_there)
     with pytest.raises(LedgerUnavailableError):
-        await book.fire("after")
-    assert not book.path.exists()
+        await driver.fire("after")
+    assert not driver.path.exists()
 
 
 async def test_a_killed_bridge_takes_its_writing_process_along(tmp_path):
-    """After `kill -9` of the bridge nobody writes the ledger any more, and the next start finds it free at once."""
+    """After `kill -9` of the bridge no process writes the ledger any more, and the next start finds it free at once."""
     async with cloud() as aom:
         async with serving(tmp_path, aom.url) as (process, url):
             assert await post(url, alert(pod="a")) == 200

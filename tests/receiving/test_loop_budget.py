@@ -1,4 +1,4 @@
-"""Turns: nobody holds up the event loop, and nobody is passed over."""
+"""The loop budget: no caller blocks the event loop, and callers continue in their order."""
 
 import asyncio
 

@@ -272,7 +272,7 @@ async def test_bodies_in_flight_share_a_budget(tmp_path):
 
 
 async def test_announcing_a_body_takes_no_room(tmp_path):
-    """Who says that much will come and sends nothing holds up nobody."""
+    """A client that announces a large body and sends nothing delays no other client."""
     async with running(tmp_path / "l.db", more="web: {max_body: 1MiB, max_body_in_flight: 1MiB}") as rig:
         writers = [await half_sent(rig, 10, 1 << 20) for _ in range(20)]
         assert (await rig.post(GOOD))[0] == 200

@@ -190,7 +190,7 @@ def test_a_sidecar_is_scraped_on_its_own_port(where, tmp_path):
 
 
 def test_a_misspelt_field_is_found():
-    """The checks above can fail: a field that nobody knows is found in both kinds of objects."""
+    """The checks above can fail: an unknown field is found in both kinds of objects."""
     with pytest.raises(kubernetes_validate.ValidationError):
         check({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"portz": []}})
     monitor = {"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"name": "x"}}
@@ -280,7 +280,7 @@ def selects(selector, labels):
 
 @pytest.mark.parametrize("name", ["kustomize/standalone", "kustomize/ha", "helm/standalone", "helm/ha"])
 def test_the_network_policy_is_about_the_bridge_alone(name):
-    """It selects the bridge's pods and nobody else's, and lets Alertmanager and Prometheus in, and nobody else."""
+    """It selects only the bridge's pods, and lets only Alertmanager and Prometheus in."""
     objects = render(name)
     (policy,) = of_kind(objects, "NetworkPolicy")
     (deployment,) = of_kind(objects, "Deployment")
@@ -380,7 +380,7 @@ def test_one_file_has_one_process(by):
 
 @pytest.mark.parametrize("overlay", [name for name in OVERLAYS if name.startswith("sidecar")])
 def test_a_sidecar_keeps_webhooks_on_loopback_and_reports_every_repeat(overlay, tmp_path):
-    """Beside each Alertmanager: nobody else posts, each ledger learns each alarm, on Alertmanager's own claim."""
+    """Beside each Alertmanager: no other client posts, each ledger learns each alarm, on Alertmanager's own claim."""
     objects = render(f"kustomize/{overlay}")
     file = tmp_path / "bridge.yaml"
     file.write_text(of_kind(objects, "ConfigMap")[0]["data"]["bridge.yaml"])

@@ -102,7 +102,9 @@ def settings_text(
 
 
 @asynccontextmanager
-async def running(ledger, *, emulator=None, options=None, clock=system_clock, door=None, address="127.0.0.1", **config):
+async def running(
+    ledger, *, emulator=None, options=None, clock=system_clock, web_options=None, address="127.0.0.1", **config
+):
     """Run a bridge on a ledger file, with an emulator of its own unless one is given."""
     own = emulator is None
     emulator = emulator or Emulator(Options(port=0, **(options or {})), clock)
@@ -110,7 +112,7 @@ async def running(ledger, *, emulator=None, options=None, clock=system_clock, do
         await emulator.start()
     settings = load("test.yaml", {}, raw=settings_text(emulator.url, ledger, **config).encode()).settings
     writer = WriterProcess(settings.store.url) if Rig.has_writer else None
-    app = App(settings, (address, 0), clock, web_options=door, writer=writer)
+    app = App(settings, (address, 0), clock, web_options=web_options, writer=writer)
     try:
         await app.start()
         try:

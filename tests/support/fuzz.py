@@ -71,7 +71,7 @@ def matcher():
 
 
 def authorization():
-    """A header is somebody's, or nobody's; it raises nothing."""
+    """A header belongs to a user or to none; it raises nothing."""
 
     def run(raw):
         ACCOUNTS.known(raw.decode(errors="surrogateescape"))

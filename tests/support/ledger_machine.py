@@ -131,7 +131,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return ArrivedAlert(source="s", alert=alert, group=GROUP, mapped=partial(known, mapped))
 
     def claim(self, who, limit):
-        """A worker gets what waits: per alert the oldest, that nobody holds."""
+        """A worker gets what waits: of each alert the oldest, if no other worker holds it."""
         for action in ACTIONS:
             self.tokens += 1
             token = f"w{self.tokens}."
@@ -251,7 +251,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.held.clear()
 
     def reach(self, held):
-        """AOM takes a push whose worker may never say so; after its lease nobody could know."""
+        """AOM accepts a push whose worker may never settle it; after its lease the ledger cannot know."""
         if held.is_held:
             self.model.reach(held)
 

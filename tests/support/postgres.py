@@ -48,7 +48,7 @@ class Postgres:
         return name
 
     def drop(self, name):
-        """Remove a database, whoever is still connected."""
+        """Remove a database, even if clients are still connected."""
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def execute(self, statement):

@@ -91,7 +91,7 @@ class Replica:
         await self.start()
 
     async def post(self, body):
-        """Post a webhook; give the status, or None where the bridge may have kept it and nobody knows."""
+        """Post a webhook; give the status, or None where it is unknown whether the bridge has kept it."""
         wire = _Sender()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
         content = aiohttp.StreamReader(mock.Mock(_reading_paused=False), 2**16, loop=asyncio.get_running_loop())

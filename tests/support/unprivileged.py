@@ -1,4 +1,4 @@
-"""A test as a user without rights: where tests run as root, permissions would hold for nobody."""
+"""Runs a test as a user without rights: where tests run as root, permissions would have no effect."""
 
 import contextlib
 import os

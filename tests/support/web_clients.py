@@ -49,7 +49,7 @@ async def guarded(folder, text=None, *, tokens=None, admin=False, is_admin_open=
         admin_address=("127.0.0.1", 0) if admin else None,
         is_admin_open=is_admin_open,
     )
-    async with running(folder / "ledger.db", door=options, **config) as rig:
+    async with running(folder / "ledger.db", web_options=options, **config) as rig:
         yield rig
 
 

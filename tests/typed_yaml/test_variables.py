@@ -44,7 +44,7 @@ def test_a_secret_that_looks_like_nothing_else_is_not_doubted(value):
 
 @pytest.mark.parametrize("value", ["/run/$HOST/ca.pem", "'/run/%HOST%/ca.pem'", "/run/$(HOST)/ca.pem"])
 def test_a_part_of_a_value_that_looks_like_a_variable_is_doubted(value):
-    """A shell's variable within a longer text is replaced by nobody, and a warning says so."""
+    """A shell's variable within a longer text is not replaced, and a warning says so."""
     (text,) = doubts("t", f", ca_file: {value}")
     assert text.startswith("a part of it looks like a variable")
 

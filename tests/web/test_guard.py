@@ -118,7 +118,7 @@ async def test_a_password_is_hashed_once(tmp_path, monkeypatch):
 
 
 async def test_a_wrong_user_costs_what_a_wrong_password_costs(tmp_path, monkeypatch):
-    """For a user that nobody knows one bcrypt of the same cost is done: time tells no names."""
+    """For an unknown user one bcrypt of the same cost is done, so that the time shows no names."""
     asked = []
     check = bcrypt.checkpw
     monkeypatch.setattr(bcrypt, "checkpw", lambda p, h: asked.append(h[:7]) or check(p, h))

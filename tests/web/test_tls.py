@@ -64,7 +64,7 @@ async def test_only_clients_with_a_certificate_of_the_ca_come_in(tmp_path):
 
 
 async def test_a_certificate_has_rights_of_its_own(tmp_path):
-    """Where nobody needs a password, rights are granted by the name in the verified certificate."""
+    """Where no password is needed, rights are granted by the name in the verified certificate."""
     authority = Authority(tmp_path)
     text = TLS % MTLS + "rights: {alertmanager: [webhook], oncall: [status, admin]}\n"
     async with guarded(tmp_path, text) as rig:

@@ -1,4 +1,4 @@
-"""What the door costs: acceptance with TLS and a password or token beside the same without, in turn."""
+"""The cost of access control: acceptance with TLS and a password or token beside the same without, in turn."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def measure(plan: Plan) -> Findings:
         if way != "open"
     ]
     lines = [(way, spread(costs[way]), spread(rates[way])) for way in _WAYS]
-    return Findings(rows=rows, details=[grid(("the door", "CPU of a webhook, ms", "accepted, alerts/s"), lines)])
+    return Findings(rows=rows, details=[grid(("access", "CPU of a webhook, ms", "accepted, alerts/s"), lines)])
 
 
 def _round(plan: Plan, sink: Sink, way: str, seed: str) -> tuple[float, float]:
