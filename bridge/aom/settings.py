@@ -12,10 +12,10 @@ from yarl import URL
 
 from bridge.aom import regions
 from bridge.aom.auth import AuthSettings
-from bridge.aom.auth.settings import missing_files
 from bridge.clock import DAY, MINUTE, Millis, format_duration
 from bridge.event import MAX_TIMEOUT, MIN_TIMEOUT
 from bridge.typed_yaml.scalars import DurationField, SecretField
+from bridge.typed_yaml.secret_files import missing_files
 from bridge.typed_yaml.section import Problems
 
 _MIN_RATE = 0.1

@@ -92,7 +92,7 @@ class Intake:
             done.set_result(None)
 
     async def _mapped(self, parsed: ParsedNotification, *, is_large: bool) -> list[IncomingAlert]:
-        """Map the firing alerts; the put maps a resolve only if the ledger has no row for it."""
+        """Map the firing alerts; the put maps a resolve only if it meets no open alarm and is no duplicate."""
         arrivals = []
         for index, alert in enumerate(parsed.alerts):
             if index % _MAX_MAPPED_AT_ONCE == 0:

@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.errors import of_file
 from bridge.secret import Secret
 from bridge.typed_yaml.scalars import SecretField
+from bridge.typed_yaml.secret_files import missing_files, read_secret, secret_problems
 from bridge.typed_yaml.section import Problems
-
-_MAX_FILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +24,7 @@ class TokenSettings:
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
-        return _secret_problems("value", self.value, "file", self.file)
+        return secret_problems("value", self.value, "file", self.file)
 
     def missing(self) -> Problems:
         """Return which file does not exist: pairs of the key and the sentence."""
@@ -34,7 +32,7 @@ class TokenSettings:
 
     def secret(self) -> Secret:
         """Return the token; raises ValueError with the fix."""
-        return _read_secret("auth.token", self.value, self.file)
+        return read_secret("auth.token", self.value, self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +51,7 @@ class PasswordSettings:
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
-        return _secret_problems("password", self.password, "password_file", self.password_file)
+        return secret_problems("password", self.password, "password_file", self.password_file)
 
     def missing(self) -> Problems:
         """Return which file does not exist: pairs of the key and the sentence."""
@@ -61,7 +59,7 @@ class PasswordSettings:
 
     def secret(self) -> Secret:
         """Return the password; raises ValueError with the fix."""
-        return _read_secret("auth.password.password", self.password, self.password_file)
+        return read_secret("auth.password.password", self.password, self.password_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +84,11 @@ class AkskSettings:
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
-        problems = _secret_problems("access_key", self._access_key(), "access_key_file", self.access_key_file)
-        problems += _secret_problems("secret_key", self.secret_key, "secret_key_file", self.secret_key_file)
+        problems = secret_problems("access_key", self._access_key(), "access_key_file", self.access_key_file)
+        problems += secret_problems("secret_key", self.secret_key, "secret_key_file", self.secret_key_file)
         if self.security_token is not None or self.security_token_file is not None:
             token = self.security_token
-            problems += _secret_problems("security_token", token, "security_token_file", self.security_token_file)
+            problems += secret_problems("security_token", token, "security_token_file", self.security_token_file)
         return problems
 
     def missing(self) -> Problems:
@@ -105,9 +103,9 @@ class AkskSettings:
         """Return the keys; raises ValueError with the fix."""
         has_token = self.security_token is not None or self.security_token_file is not None
         return Keys(
-            _read_secret("auth.aksk.access_key", self._access_key(), self.access_key_file).reveal(),
-            _read_secret("auth.aksk.secret_key", self.secret_key, self.secret_key_file),
-            _read_secret("auth.aksk.security_token", self.security_token, self.security_token_file)
+            read_secret("auth.aksk.access_key", self._access_key(), self.access_key_file).reveal(),
+            read_secret("auth.aksk.secret_key", self.secret_key, self.secret_key_file),
+            read_secret("auth.aksk.security_token", self.security_token, self.security_token_file)
             if has_token
             else None,
         )
@@ -119,50 +117,3 @@ class AkskSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdkSettings:
     """The official SDK's own provider chain, which takes its settings from the environment."""
-
-
-def _secret_problems(key: str, value: Secret | None, file_key: str, file: Path | None) -> Problems:
-    """Return what is wrong with a secret that is either in the configuration or in a file."""
-    if (value is None) == (file is None):
-        return [("", f"exactly one of {key} and {file_key} is needed. Fix: set one of them.")]
-    if value is not None and not value.reveal().strip():
-        return [(key, "it is empty. Fix: set it, or read it from a file.")]
-    return []
-
-
-def missing_files(**files: Path | None) -> Problems:
-    """Return which of these files cannot be read now, or hold nothing."""
-    missing = []
-    for key, file in files.items():
-        try:
-            if file is not None and not file.is_fifo() and not _bytes_of(file).strip():
-                missing.append((key, f"{file}: it is empty. Fix: write what belongs there into it."))
-        except OSError as error:
-            missing.append((key, f"{file}: {of_file(error)}"))
-    return missing
-
-
-def _bytes_of(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return opened.read(_MAX_FILE_BYTES)
-
-
-def _read_secret(key: str, value: Secret | None, file: Path | None) -> Secret:
-    """Return a secret; a file is read again each time.
-
-    Raises:
-        ValueError: the file cannot be read, or does not contain one line that a header can carry; the text names the
-            fix and never contains the secret.
-    """
-    location = f"{key}: {file}" if file is not None else key
-    try:
-        text = (file.read_text(encoding="utf-8") if file is not None else value.reveal() if value else "").strip()
-    except UnicodeDecodeError:
-        raise ValueError(f"{location}: it is no UTF-8 text. Fix: write the secret as text.") from None
-    except OSError as error:
-        raise ValueError(f"{location}: {of_file(error)}") from None
-    if not text:
-        raise ValueError(f"{location}: it is empty. Fix: write the secret into it.")
-    if not text.isprintable():
-        raise ValueError(f"{location}: it has more than one line, or characters that cannot be sent. Fix: one line.")
-    return Secret(text)
