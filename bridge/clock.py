@@ -7,6 +7,7 @@ Modules get the time by an argument (`Clock`), so that tests can set it.
 
 from __future__ import annotations
 
+import email.utils
 import re
 import time
 from collections.abc import Callable
@@ -88,6 +89,14 @@ def parse_rfc3339(text: str) -> Millis:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // _MILLISECOND
+
+
+def parse_http_date(text: str | None) -> Millis | None:
+    """Parse the date of an HTTP header, which counts whole seconds; None if it is missing or invalid."""
+    try:
+        return int(email.utils.parsedate_to_datetime(text or "").timestamp() * SECOND)
+    except (ValueError, OverflowError):
+        return None
 
 
 def format_duration(span: Millis) -> str:

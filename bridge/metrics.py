@@ -54,6 +54,12 @@ class LabelSets:
     refusals: Sequence[str]
     """Reasons for which a request is refused before a handler sees it."""
 
+    round_outcomes: Sequence[str]
+    """Outcomes of a round in which the peers of a source are asked."""
+
+    differences: Sequence[str]
+    """Kinds of differences between the ledger and Alertmanager."""
+
 
 class _Configured(Enum):
     """A set of label values that the configuration decides."""
@@ -61,9 +67,10 @@ class _Configured(Enum):
     TARGETS = "targets"
     RULES = "rules"
     DROPPING_RULES = "rules that drop"
+    SOURCES = "sources with an Alertmanager"
 
 
-_TARGETS, _RULES, _DROPPING_RULES = _Configured
+_TARGETS, _RULES, _DROPPING_RULES, _SOURCES = _Configured
 _Labels = Mapping[str, Sequence[str] | _Configured]
 _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
 
@@ -83,6 +90,7 @@ class Metrics:
         self._define_receiving(sets)
         self._define_ledger(sets)
         self._define_delivery(sets)
+        self._define_reconcile(sets)
         self._define_mapping()
         self._define_web(sets)
         self._define_configuration()
@@ -176,6 +184,28 @@ class Metrics:
             {"target": _TARGETS},
         )
 
+    def _define_reconcile(self, sets: LabelSets) -> None:
+        self.rounds = self._counter(
+            "aom_bridge_reconcile_rounds_total",
+            "Rounds in which every peer of a source was asked, by whether all, some or none of them answered.",
+            {"source": _SOURCES, "outcome": sets.round_outcomes},
+        )
+        self.covered = self._gauge(
+            "aom_bridge_reconcile_covered",
+            "Whether every peer of a source has answered in the last round, so that absent alerts can be ended.",
+            {"source": _SOURCES},
+        )
+        self.differences = self._gauge(
+            "aom_bridge_differences",
+            "Alerts whose alarm is not what Alertmanager says and whose time to be changed is up, by kind.",
+            {"source": _SOURCES, "kind": sets.differences},
+        )
+        self.reconciled = self._counter(
+            "aom_bridge_reconciled_total",
+            "Alarms that were ended or raised by what Alertmanager shows, by the kind of the difference.",
+            {"source": _SOURCES, "kind": sets.differences},
+        )
+
     def _define_mapping(self) -> None:
         self.truncated_alerts = self._counter(
             "aom_bridge_truncated_alerts_total", "Alerts that Alertmanager left out because of max_alerts: data loss."
@@ -229,17 +259,19 @@ class Metrics:
         """Add metrics of the ledger writer process; ``pid`` returns its number, which changes with each restart."""
         ProcessCollector(namespace="aom_bridge_ledger_writer", pid=pid, registry=self.registry)
 
-    def preset(self, targets: Iterable[str], rules: Mapping[str, bool]) -> None:
+    def preset(self, targets: Iterable[str], rules: Mapping[str, bool], sources: Iterable[str] = ()) -> None:
         """Create every series of every closed label set at 0; series that exist keep their values.
 
         Args:
             targets: the names of the targets.
             rules: for the name of each rule, whether it drops alerts.
+            sources: the names of the sources that are compared with an Alertmanager.
         """
         configured: dict[_Configured, Sequence[str]] = {
             _TARGETS: tuple(targets),
             _RULES: tuple(rules),
             _DROPPING_RULES: tuple(name for name, drops in rules.items() if drops),
+            _SOURCES: tuple(sources),
         }
         for metric, labels in self._presets:
             for values in _combinations(labels, configured):
@@ -250,9 +282,16 @@ class Metrics:
 
         Its counters stay: what they have counted remains true, and `increase()` over the time of the removal needs it.
         """
+        self._forget(_TARGETS, target)
+
+    def forget_source(self, source: str) -> None:
+        """Remove the gauges of a source that is no longer compared with an Alertmanager; as `forget`."""
+        self._forget(_SOURCES, source)
+
+    def _forget(self, kind: _Configured, name: str) -> None:
         for metric, labels in self._presets:
-            if isinstance(metric, Gauge) and _TARGETS in labels.values():
-                for values in _combinations(labels, {_TARGETS: (target,)}):
+            if isinstance(metric, Gauge) and kind in labels.values():
+                for values in _combinations(labels, {kind: (name,)}):
                     metric.remove(*values)
 
     def _counter(self, name: str, text: str, *labels: _Labels) -> Counter:

@@ -28,6 +28,8 @@ _FNV_PRIME = 0x100000001B3
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _FINGERPRINT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _MAX_EXCERPT_CHARACTERS = 80
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+_QUOTED = re.compile(r"\\(.)")
 _VERSIONS = ("4", "1")
 """The payload versions of Alertmanager and of Grafana's own webhook."""
 
@@ -138,6 +140,16 @@ def fingerprint(labels: Labels) -> str:
         for byte in b"%b\xff%b\xff" % (name.encode(), labels[name].encode()):
             digest = ((digest ^ byte) * _FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
     return f"{digest:016x}"
+
+
+def quoted_receiver(name: str) -> str:
+    """Return a receiver's name as webhooks write it: with a backslash before special characters of a regex."""
+    return _SPECIAL.sub(r"\\\g<0>", name)
+
+
+def unquoted_receiver(name: str) -> str:
+    """Return the name of a webhook's receiver as the configuration and the API write it."""
+    return _QUOTED.sub(r"\1", name)
 
 
 def _decode(body: bytes) -> _WirePayload:

@@ -25,9 +25,9 @@ from bridge.aom.answer import TooLongError, read_answer
 from bridge.aom.auth import Credentials, credentials
 from bridge.aom.auth.grant import MAX_SKEW, Call, CredentialError, RequestAuth
 from bridge.aom.auth.iam import MAX_TOKEN_BYTES
-from bridge.aom.outcome import Outcome, failure_text, read_http_date, read_outcome
+from bridge.aom.outcome import Outcome, failure_text, read_outcome
 from bridge.aom.settings import TargetSettings
-from bridge.clock import MINUTE, Clock, Millis, format_duration
+from bridge.clock import MINUTE, Clock, Millis, format_duration, parse_http_date
 from bridge.errors import BridgeError, Failure, of_file
 from bridge.event import AomEvent
 
@@ -295,7 +295,7 @@ class AomClient:
 
 def _with_skew(outcome: Outcome, date: str | None, now: Millis) -> Outcome:
     """Add to a refused signature that our clock may be wrong: the gateway's message seldom says so."""
-    server_time = read_http_date(date)
+    server_time = parse_http_date(date)
     if server_time is None or abs(now - server_time) < MAX_SKEW:
         return outcome
     which = "ahead of" if now > server_time else "behind"

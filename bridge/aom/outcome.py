@@ -6,7 +6,6 @@ Alarms", status codes) and the API gateway's error-code page.
 
 from __future__ import annotations
 
-import email.utils
 import re
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -14,7 +13,7 @@ from typing import Literal, get_args
 import msgspec
 
 from bridge.aom.words import request_failure
-from bridge.clock import SECOND, Millis
+from bridge.clock import SECOND, Millis, parse_http_date
 
 Reason = Literal[
     "accepted",
@@ -173,13 +172,5 @@ def _retry_after(text: str | None, now: Millis) -> Millis | None:
         return None
     if re.fullmatch(r"\d{1,9}", text.strip()):
         return int(text) * SECOND
-    retry_at = read_http_date(text)
+    retry_at = parse_http_date(text)
     return None if retry_at is None else max(0, retry_at - now)
-
-
-def read_http_date(text: str | None) -> Millis | None:
-    """Read the date of an HTTP header; None if it is missing or invalid."""
-    try:
-        return int(email.utils.parsedate_to_datetime(text or "").timestamp() * SECOND)
-    except (ValueError, OverflowError):
-        return None

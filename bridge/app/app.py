@@ -24,6 +24,7 @@ from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
+from bridge.reconcile import Reconciler
 from bridge.web import Handlers, WebOptions, WebServer
 from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, LandingPage, MetricsHandler
 from bridge.web.handlers.admin import Admin
@@ -71,11 +72,12 @@ class App:
         mapper = settings.mapper()
         self.ledger = Ledger(settings.store, reassert_after(settings), clock, AlertmanagerReader(mapper), writer)
         delivery = Delivery(delivered(settings), self.ledger.due, metrics, clock)
+        reconciler = Reconciler(settings.by_source, self.ledger.open_alarms, metrics, clock)
         intake = Intake(mapper, self.ledger, metrics)
         webhook = Webhook(settings.all_sources, intake, settings.web, metrics=metrics, clock=clock)
         admin, config_view = Admin(self.ledger.records, mapper, self.reload), ConfigView(shown)
         self._metrics = metrics
-        self._opening = Opening(self.ledger, delivery, self._log_ready)
+        self._opening = Opening(self.ledger, (delivery, reconciler), self._log_ready)
         self._is_listening = False
         self._web = WebServer(*address, web_options or WebOptions(), metrics)
         self._handlers: tuple[Handlers, ...] = (
@@ -93,6 +95,7 @@ class App:
             webhook=webhook,
             admin=admin,
             delivery=delivery,
+            reconciler=reconciler,
             config_view=config_view,
             metrics=metrics,
             is_ledger_open=lambda: self._opening.is_done,

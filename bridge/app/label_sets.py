@@ -8,6 +8,7 @@ from bridge.event import SEVERITIES
 from bridge.ledger import ACTIONS, EFFECTS, STATES
 from bridge.metrics import LabelSets
 from bridge.receiving.webhook import CODES
+from bridge.reconcile import KINDS, OUTCOMES_OF_ROUNDS
 from bridge.web.guard import REASONS as REFUSALS
 
 LABEL_SETS = LabelSets(
@@ -19,4 +20,6 @@ LABEL_SETS = LabelSets(
     outcomes=OUTCOMES,
     rejections=("refused", "too_large"),
     refusals=REFUSALS,
+    round_outcomes=OUTCOMES_OF_ROUNDS,
+    differences=KINDS,
 )

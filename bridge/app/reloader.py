@@ -26,6 +26,7 @@ from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
+from bridge.reconcile import Reconciler
 from bridge.web.handlers import ConfigView
 from bridge.web.handlers.admin import Admin
 
@@ -45,6 +46,7 @@ class Parts:
     webhook: Webhook
     admin: Admin
     delivery: Delivery
+    reconciler: Reconciler
     config_view: ConfigView
     metrics: Metrics
     is_ledger_open: Callable[[], bool]
@@ -134,6 +136,7 @@ class Reloader:
         parts.config_view.reconfigure(shown)
         self._preset_metrics()
         await parts.delivery.reconfigure(delivered(settings), ready)
+        await parts.reconciler.reconfigure(settings.by_source)
         for name in before.targets.keys() - settings.targets.keys():
             parts.metrics.forget(name)
 
@@ -184,7 +187,7 @@ class Reloader:
     def _preset_metrics(self) -> None:
         settings, metrics = self.settings, self._parts.metrics
         rules = {rule.name: rule.drop for rule in settings.mapping.rules}
-        metrics.preset(settings.targets, {DEFAULTS_RULE: False, **rules})
+        metrics.preset(settings.targets, {DEFAULTS_RULE: False, **rules}, settings.by_source)
         metrics.max_open.set(settings.store.max_open)
 
 

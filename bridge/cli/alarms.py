@@ -110,7 +110,7 @@ def _print_table(views: Sequence[AlarmView]) -> None:
                 for text in (metadata["event_name"], metadata["resource_id"], alarm.target, alarm.source)
             ),
             format_rfc3339(alarm.fired_at),
-            alarm.reason or "",
+            alarm.reason or alarm.ended_by or ("raised: no webhook" if alarm.opened_by else ""),
         )
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False, markup=False).print(table)

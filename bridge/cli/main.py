@@ -17,6 +17,7 @@ from bridge.cli import (
     alarms,
     check_config,
     demo,
+    diff,
     emulator,
     healthcheck,
     ledger,
@@ -39,6 +40,7 @@ REGISTRY: tuple[Callable[[Commands], None], ...] = (
     rule_tests.register,
     send_test.register,
     alarms.register,
+    diff.register,
     ledger.register,
 )
 """The commands in the order of the help."""

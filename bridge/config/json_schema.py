@@ -32,6 +32,8 @@ _NAMED: dict[str, Json] = {
     "a duration": {**_TEXT, "description": "A duration as Prometheus writes it, such as 200ms, 5m or 1h30m."},
     "a size": {**_TEXT, "description": "A size in bytes, such as 512KiB or 64MiB."},
     "text": _TEXT,
+    "auto or a duration": {**_TEXT, "description": "auto, or a duration such as 5m."},
+    "a percentage": {**_TEXT, "description": "A percentage, such as 10%."},
     "a secret": {**_TEXT, "description": "A secret; better a file or ${VARIABLE}."},
 }
 

@@ -16,6 +16,7 @@ from bridge.delivery.settings import DeliverySettings
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
 from bridge.receiving.settings import WebSettings
+from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
 from bridge.typed_yaml.reader import Reader
@@ -35,6 +36,12 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     mapping: MappingSettings = field(default_factory=MappingSettings)
+    alertmanagers: tuple[AlertmanagerSettings, ...] = ()
+
+    @property
+    def by_source(self) -> dict[str, AlertmanagerSettings]:
+        """The Alertmanager of each source that names one."""
+        return {one.source or self.source: one for one in self.alertmanagers}
 
     @property
     def default_target(self) -> str:
@@ -57,6 +64,7 @@ class Settings:
         for path, name in [("source", self.source), *((f"sources[{i}]", name) for i, name in enumerate(self.sources))]:
             if not _SOURCE.fullmatch(name):
                 problems.append((path, f"{name!r} is not a name. Fix: 1 to 64 of A-Z a-z 0-9 _ . and -."))
+        problems += self._alertmanager_problems()
         if not self.targets:
             problems.append(("targets", "there is none. Fix: describe one AOM project under targets.default."))
         elif len(self.targets) > 1 and "default" not in self.targets:
@@ -65,6 +73,20 @@ class Settings:
             if rule.target is not None and rule.target not in self.targets:
                 text = f"no target is called {rule.target!r}. Fix: {suggest(rule.target, self.targets)}"
                 problems.append((f"mapping.rules[{index}].target", text))
+        return problems
+
+    def _alertmanager_problems(self) -> Problems:
+        problems: Problems = []
+        seen: set[str] = set()
+        for index, one in enumerate(self.alertmanagers):
+            name = one.source or self.source
+            if name not in self.all_sources:
+                text = f"no source is called {name!r}. Fix: {suggest(name, self.all_sources)}"
+                problems.append((f"alertmanagers[{index}].source", text))
+            if name in seen:
+                text = f"source {name!r} is there already. Fix: write all of its peers under one urls."
+                problems.append((f"alertmanagers[{index}]", text))
+            seen.add(name)
         return problems
 
     def doubts(self) -> Problems:

@@ -1,4 +1,4 @@
-"""What became of one claimed alarm: the word that sender, settler and dispatcher share; pure."""
+"""The result of delivering one claimed alarm, shared by sender, settler and dispatcher; pure."""
 
 from __future__ import annotations
 

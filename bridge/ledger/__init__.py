@@ -3,12 +3,14 @@
 from bridge.ledger import decisions
 from bridge.ledger.alarm import (
     ACTIONS,
+    API_ENDINGS,
     EFFECTS,
     STATES,
     Action,
     Alarm,
     AlertContext,
     ArrivedAlert,
+    Cause,
     Claim,
     Effect,
     IncomingAlert,
@@ -22,9 +24,18 @@ from bridge.ledger.alarm import (
 from bridge.ledger.due_alarms import DueAlarms
 from bridge.ledger.incoming import IncomingNotification, NotificationReader, ParsedAlerts
 from bridge.ledger.ledger import Ledger
-from bridge.ledger.offline import OfflineLedger
+from bridge.ledger.offline import OfflineLedger, OfflineSource
+from bridge.ledger.open_alarms import OpenAlarms
 from bridge.ledger.operations.claims import Settlement
 from bridge.ledger.operations.edits import EDITS, Edit, Edited, MapAnew
+from bridge.ledger.operations.listed import (
+    EndedAlarm,
+    HeldAlarm,
+    Knowledge,
+    ListedChange,
+    ListedDifference,
+    SourceKnowledge,
+)
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
 from bridge.ledger.records import AlarmRecords
 from bridge.ledger.settings import LedgerSettings
@@ -33,6 +44,7 @@ from bridge.ledger.writer.group_commit import AbandonedError
 
 __all__ = [
     "ACTIONS",
+    "API_ENDINGS",
     "EDITS",
     "EFFECTS",
     "STATES",
@@ -44,22 +56,31 @@ __all__ = [
     "AlarmView",
     "AlertContext",
     "ArrivedAlert",
+    "Cause",
     "Claim",
     "DueAlarms",
     "Edit",
     "Edited",
     "Effect",
+    "EndedAlarm",
+    "HeldAlarm",
     "IncomingAlert",
     "IncomingNotification",
     "Key",
+    "Knowledge",
     "Ledger",
     "LedgerSettings",
+    "ListedChange",
+    "ListedDifference",
     "MapAnew",
     "NotificationReader",
     "OfflineLedger",
+    "OfflineSource",
+    "OpenAlarms",
     "ParsedAlerts",
     "PutReceipt",
     "Settlement",
+    "SourceKnowledge",
     "State",
     "WriterProcess",
     "alarm_id",

@@ -36,6 +36,18 @@ again. ``unseen``: AOM accepted the alarm, but its list does not contain it.
 """
 
 
+Cause = Literal["missing", "vanished", "unrouted", "silenced", "operator"]
+"""What opened or ended an alarm, if not a webhook.
+
+By what Alertmanager's API shows: ``missing``: its alert fires, and no webhook told of it. ``vanished``: no peer lists
+its alert. ``unrouted``: its alert goes to none of the receivers that send to the bridge. ``silenced``: its alert is
+suppressed. ``operator``: by a command.
+"""
+
+API_ENDINGS: tuple[Cause, ...] = ("vanished", "unrouted", "silenced")
+"""The causes for which Alertmanager does not know that the alarm was ended: its own resolve may still come."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateInfo:
     """What a state means.
@@ -151,6 +163,9 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True):
     """The starts in reports of earlier alarms of its alert whose clears may have missed them."""
     phase: Phase | None = None
     """Why it waits for another attempt; None when it does not."""
+    opened_by: Cause | None = None
+    ended_by: Cause | None = None
+    """What opened and what ended it, if not a webhook."""
 
     @property
     def key(self) -> Key:
@@ -211,6 +226,7 @@ class IncomingAlert(msgspec.Struct, frozen=True, array_like=True):
     """One alert as a put takes it in; it can be sent to another process.
 
     ``mapped`` is None if a rule drops the alert, or while the alert is not mapped yet (``is_mapped`` is False).
+    ``cause``: why it is put, if it is not of a webhook.
     """
 
     source: str
@@ -220,6 +236,7 @@ class IncomingAlert(msgspec.Struct, frozen=True, array_like=True):
     ends_at: Millis | None
     mapped: MappedAlert | None
     is_mapped: bool
+    cause: Cause | None = None
 
     @property
     def key(self) -> Key:

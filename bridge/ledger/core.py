@@ -6,7 +6,7 @@ operation does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from bridge.clock import Clock, Millis
 from bridge.ledger.alarm import STATES, Action
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.operations import queries
+from bridge.ledger.operations.put import PutParameters
 from bridge.ledger.storage.database import Database
 from bridge.ledger.writer.transactions import Transactions
 
@@ -32,6 +33,7 @@ class Core:
         database: the database of the ledger.
         clock: the time.
         max_open: the maximum number of unfinished alarms.
+        reassert_after: for each target: a repeat is reported again when the last accepted report is at least this old.
 
     Attributes:
         counts: how many alarms there are; updated with each transaction, and counted again by `recount`.
@@ -39,11 +41,19 @@ class Core:
         counted_at: the time of the last count.
     """
 
-    def __init__(self, transactions: Transactions, database: Database, clock: Clock, max_open: int) -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        database: Database,
+        clock: Clock,
+        max_open: int,
+        reassert_after: Mapping[str, Millis],
+    ) -> None:
         self.transactions = transactions
         self.database = database
         self.clock = clock
         self.counts = AlarmCounts()
+        self.reassert_after = reassert_after
         self._max_open = max_open
         self.edits = 0
         self.counted_at: Millis = 0
@@ -77,6 +87,10 @@ class Core:
         self.edits, self.counts = await run(
             lambda c: (queries.edits(c), AlarmCounts(queries.counts(c), queries.open_counts(c)))
         )
+
+    def put_parameters(self) -> PutParameters:
+        """Return the parameters of a put that begins now."""
+        return PutParameters(self.reassert_after, self.remaining(), self.clock())
 
     def remaining(self) -> int:
         """Return how many alarms may still be added."""

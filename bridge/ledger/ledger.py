@@ -24,9 +24,10 @@ from bridge.ledger.alarm import STATES, Alarm, Effect, PutReceipt, State
 from bridge.ledger.core import Core
 from bridge.ledger.due_alarms import DueAlarms
 from bridge.ledger.incoming import IncomingNotification, NotificationReader
+from bridge.ledger.open_alarms import OpenAlarms
 from bridge.ledger.operations import claims as claim_operations
-from bridge.ledger.operations import queries
-from bridge.ledger.operations.put import PutParameters, Refusal
+from bridge.ledger.operations import listed, queries
+from bridge.ledger.operations.put import Refusal
 from bridge.ledger.rare import RareRepeats
 from bridge.ledger.records import AlarmRecords
 from bridge.ledger.replica_clock import ReplicaClock
@@ -61,6 +62,7 @@ class Ledger:
     Attributes:
         due: due alarms, for delivery.
         records: for listing, showing and editing alarms.
+        open_alarms: those without an end, to be compared with Alertmanager.
     """
 
     def __init__(
@@ -71,13 +73,13 @@ class Ledger:
         reader: NotificationReader,
         writer: WriterProcess | None = None,
     ) -> None:
-        self._reassert_after = reassert_after
         self._clock = clock
         ledger_database = database(settings.url)
         transactions = Transactions(ledger_database, writer, reader)
-        self._core = core = Core(transactions, ledger_database, clock, settings.max_open)
+        self._core = core = Core(transactions, ledger_database, clock, settings.max_open, reassert_after)
         self.due = DueAlarms(core, settings.lease)
         self.records = AlarmRecords(core)
+        self.open_alarms = OpenAlarms(core)
         self._group = GroupCommit(self._commit, core.remaining, transactions.can_begin, can_overlap=writer is not None)
         self._on_expired: list[Callable[[Sequence[Alarm]], None]] = []
         self._rare_repeats = RareRepeats()
@@ -98,6 +100,7 @@ class Ledger:
             await self._replica_clock.follow()
             if not core.database.is_shared:
                 await core.write(partial(claim_operations.release, holder=None, now=self._clock()))
+                await core.write(listed.release_leads)
             await core.recount()
             self._check_targets()
             await core.transactions.start_process(self._after_restart)
@@ -126,7 +129,7 @@ class Ledger:
     def _check_targets(self) -> None:
         """Refuse to start if an unfinished alarm's target is not configured: its alert would wait for ever."""
         for (state, target), count in self.counts().items():
-            if count and not STATES[state].is_finished and target not in self._reassert_after:
+            if count and not STATES[state].is_finished and target not in self._core.reassert_after:
                 text = f"the ledger holds {count} alarm(s) {state} of target {target!r}, which is not configured"
                 raise LedgerStartError(f"{text}. Fix: put the target back until they are cleared, or discard them.")
 
@@ -176,7 +179,7 @@ class Ledger:
 
     def reconfigure(self, reassert_after: Mapping[str, Millis], reader: NotificationReader) -> None:
         """Use these times for repeats, and this reader, from now on."""
-        self._reassert_after = reassert_after
+        self._core.reassert_after = reassert_after
         self._core.transactions.use(reader)
 
     async def upkeep(self) -> None:
@@ -216,8 +219,7 @@ class Ledger:
             await core.write(trace.log_changes)
 
     async def _commit(self, notifications: list[IncomingNotification]) -> list[PutReceipt | BridgeError]:
-        parameters = PutParameters(self._reassert_after, self._core.remaining(), self._clock())
-        result = await self._core.transactions.execute(PutRequest(notifications, parameters))
+        result = await self._core.transactions.execute(PutRequest(notifications, self._core.put_parameters()))
         self._core.count(result.changes)
         self._rare_repeats.warn(result.rare)
         asyncio.get_running_loop().call_soon(self._core.notify_due, result.due)

@@ -8,14 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from bridge.clock import Clock, system_clock
 from bridge.ledger import trace
-from bridge.ledger.operations import queries
+from bridge.ledger.operations import listed, queries
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.listed import HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
 from bridge.ledger.storage.database import editing, looking_at
 
 _PAGE = 1_000
+
+
+class OfflineSource(msgspec.Struct, frozen=True):
+    """What the ledger holds of one source.
+
+    ``held``: the newest alarm of each alert that has no end. ``knowledge`` and ``of_source``: what earlier answers have
+    taught of alerts and of the source. ``differences``: those of the last round, by fingerprint.
+    """
+
+    held: list[HeldAlarm]
+    knowledge: dict[str, Knowledge]
+    of_source: SourceKnowledge
+    differences: dict[str, ListedDifference]
 
 
 class OfflineLedger:
@@ -61,6 +77,20 @@ class OfflineLedger:
         """
         with looking_at(self._url) as connection:
             return queries.show(connection, name)
+
+    def source(self, name: str) -> OfflineSource:
+        """Return what the ledger holds of one source for the comparison with its Alertmanager.
+
+        Raises:
+            LedgerUnavailableError: there is no ledger, or it cannot be read.
+        """
+        with looking_at(self._url) as connection:
+            return OfflineSource(
+                held=listed.held(connection, name),
+                knowledge=listed.knowledge(connection, name),
+                of_source=listed.source_knowledge(connection, name),
+                differences=listed.differences(connection, name),
+            )
 
     def edit(self, edit: Edit, names: Sequence[str], map_anew: MapAnew) -> Sequence[Edited]:
         """Retry, clear or discard alarms, each named as for `show`.

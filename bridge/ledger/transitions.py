@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from bridge.clock import HOUR, ZERO_TIME, Millis
 from bridge.ledger import doubts
 from bridge.ledger.alarm import (
+    API_ENDINGS,
     STATES,
     Alarm,
     Effect,
@@ -74,9 +75,15 @@ def resolve(last: Alarm | None, incoming: IncomingAlert, now: Millis) -> Effect:
         return "stale" if stale else "resolved"
     if last is not None and _rejected_and_firing(last):
         return "resolved"
-    if last is not None and last.ends_at is not None and ends_at <= last.ends_at:
+    if last is not None and last.ends_at is not None and (ends_at <= last.ends_at or is_own_resolve(last, incoming)):
         return "duplicate"
     return "orphan" if incoming.mapped is not None else "dropped"
+
+
+def is_own_resolve(last: Alarm, incoming: IncomingAlert) -> bool:
+    """Say whether a resolve is the one of an alarm that was ended by what the API shows, before its webhook came."""
+    is_stale = (incoming.ends_at or 0) <= last.newest_fired_at and incoming.starts_at != last.newest_starts_at
+    return last.ended_by in API_ENDINGS and incoming.cause is None and not is_stale
 
 
 def born(
@@ -107,6 +114,7 @@ def born(
         last_seen=now,
         due_since=now,
         due_at=now,
+        opened_by=incoming.cause,
     )
     if last is not None and last.finished_at is not None and now - last.finished_at < INHERITED_FOR:
         starts = left_starts(last)
@@ -133,7 +141,7 @@ def repeat(last: Alarm, incoming: IncomingAlert, *, reassert_after: Millis, now:
 
 def resolved(last: Alarm, incoming: IncomingAlert, now: Millis) -> Alarm:
     """Return the alarm after its alert has resolved: its clear is due, or becomes due once its report is accepted."""
-    alarm = replace(last, ends_at=end_of(incoming, now), resolved_at=now)
+    alarm = replace(last, ends_at=end_of(incoming, now), resolved_at=now, ended_by=incoming.cause)
     if last.state == "report_due":
         return alarm
     if last.reported_at is None and last.doubt_at is None:
@@ -141,6 +149,11 @@ def resolved(last: Alarm, incoming: IncomingAlert, now: Millis) -> Alarm:
     if last.event_type == "event":
         return _finish(alarm, "cleared", now)
     return _due(alarm, now, state="clear_due", refresh_due=False, finished_at=None)
+
+
+def confirmed(last: Alarm, incoming: IncomingAlert, now: Millis) -> Alarm:
+    """Return an alarm that the API had ended, after its own resolve has come by webhook, which knows its end."""
+    return replace(last, ends_at=end_of(incoming, now), ended_by=None)
 
 
 def apply(alarm: Alarm, decision: Decision, now: Millis) -> Alarm:
@@ -261,7 +274,8 @@ def retried(alarm: Alarm, mapped: MappedAlert | None, now: Millis) -> Alarm:
 
 def cleared_by_operator(alarm: Alarm, now: Millis) -> Alarm:
     """Return the alarm after an operator cleared it; the same as if its alert had resolved now."""
-    alarm = replace(alarm, ends_at=now if alarm.ends_at is None else alarm.ends_at, resolved_at=now)
+    ends_at = now if alarm.ends_at is None else alarm.ends_at
+    alarm = replace(alarm, ends_at=ends_at, resolved_at=now, ended_by="operator")
     if alarm.state == "report_due":
         return alarm
     if alarm.event_type == "event":
@@ -272,7 +286,7 @@ def cleared_by_operator(alarm: Alarm, now: Millis) -> Alarm:
 def discarded(alarm: Alarm, now: Millis) -> Alarm:
     """Return an alarm after an operator discarded it: finished, and nothing is sent to AOM."""
     ends_at = now if alarm.ends_at is None else alarm.ends_at
-    return _finish(replace(alarm, ends_at=ends_at), "discarded", now)
+    return _finish(replace(alarm, ends_at=ends_at, ended_by="operator"), "discarded", now)
 
 
 def may_be_held(alarm: Alarm) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from bridge.ledger import Effect, IncomingAlert, IncomingNotification, Ledger, ParsedAlerts
 from bridge.mapping import Mapper
 from bridge.metrics import Metrics
-from bridge.notification import parse
+from bridge.notification import parse, unquoted_receiver
 from bridge.receiving.intake_log import IntakeLog
 from bridge.receiving.large_body import parse_in_pieces
 from bridge.receiving.loop_budget import LoopBudget
@@ -104,5 +104,6 @@ class Intake:
 
     def _noted(self, source: str, report: IntakeReport, effects: Sequence[Effect]) -> IntakeReport:
         report.add_effects(effects)
+        self._ledger.open_alarms.note_receiver(source, unquoted_receiver(report.receiver))
         self._log.note(source, report)
         return report

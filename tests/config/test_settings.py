@@ -63,6 +63,14 @@ def test_every_setting_can_be_set():
     assert (target.ca_file, target.proxy_url) == (Path("ca.pem"), Secret("http://proxy.example:3128"))
     assert found.targets["night"].auth.token.file == Path("token.txt")
     assert (found.default_target, found.delivery.batch_size, found.delivery.batch_wait) == ("default", 10, SECOND)
+    us, no = found.alertmanagers
+    assert (us.urls[0], us.basic_auth.secret().reveal()) == ("https://am-0.example/prefix", "amongus")
+    assert (us.tls_config.server_name, us.tls_config.key_file) == ("am", Path("am.key"))
+    assert (us.headers, us.receivers) == ({"X-Scope-OrgID": Secret("tenant")}, ("aom", "team/aom/hook"))
+    assert (us.interval, us.settle, us.missing_after) == (SECOND, 2 * MINUTE, 90 * SECOND)
+    assert (us.vanished, us.unrouted, us.silenced, us.max_clears) == ("keep", "keep", "clear", 0.025)
+    assert (no.dns, no.kind, no.authorization.type) == ("alertmanager-operated:9093", "mimir", "Token")
+    assert (no.missing_after, no.max_clears, found.by_source) == (None, 0.1, {"us": us, "no": no})
     mapping = found.mapping
     assert mapping.labels == ("alertname", "severity")
     assert (mapping.severity.label, mapping.severity.map, mapping.severity.default) == (

@@ -89,7 +89,11 @@ def keys(schema, *, without=()):
     [
         ("config/bridge.yaml", (), {"security_token_file"}),  # it writes security_token(_file)
         # Of auth a target has one method; vars and the matchers of group and annotations are tested with the mapping.
-        ("tests/data/config/good/full.yaml", ("auth",), {"match_group", "match_annotations", "vars"}),
+        (
+            "tests/data/config/good/full.yaml",
+            ("auth",),
+            {"match_group", "match_annotations", "vars", "credentials", "password_file"},
+        ),
     ],
 )
 def test_every_setting_is_in_the_files_that_show_all(file, without, unset):

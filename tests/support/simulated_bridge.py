@@ -77,11 +77,11 @@ class Replica:
         app, self._app = self._app, None
         self._note("", f"bridge {self.number} is killed")
         transactions = app.ledger._core.transactions
-        transactions.write = transactions.read = _gone
+        transactions.execute = transactions.write = transactions.read = _gone
         await self._life.end()
         for client in app.parts.delivery.clients.values():
             await client.stop()
-        transactions._held.let_go()
+        await transactions._threads.write(transactions._executor.close)
         app.ledger._core.database.close()
 
     async def be_away(self, seconds, *, is_graceful):

@@ -258,6 +258,8 @@ class Put:
             self._repeat(last, incoming)
         elif effect == "resolved" and last is not None:
             self._set_alarm(transitions.resolved(last, incoming, self._now))
+        elif effect == "duplicate" and last is not None and transitions.is_own_resolve(last, incoming):
+            self._set_alarm(transitions.confirmed(last, incoming, self._now))
         return effect
 
     def _born(self, incoming: IncomingAlert, mapped: MappedAlert) -> None:

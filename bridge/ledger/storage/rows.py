@@ -277,8 +277,12 @@ def last_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alarm]
 
     The caller holds the put lock (`next_seq`), so that no newer one can be added meanwhile.
     """
-    newest = [row[0] for row in _newest_alarms(connection, keys)]
-    return {alarm.key: alarm for alarm in load(connection, newest).values()}
+    return {alarm.key: alarm for alarm in load(connection, newest(connection, keys)).values()}
+
+
+def newest(connection: Connection, keys: Iterable[Key]) -> list[int]:
+    """Return the number of the newest alarm of each alert that has any."""
+    return [row[0] for row in _newest_alarms(connection, keys)]
 
 
 def heirs(connection: Connection, seqs: Sequence[int]) -> dict[int, int]:

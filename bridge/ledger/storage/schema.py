@@ -17,6 +17,7 @@ _FINISHED = text("finished_at IS NOT NULL")
 _LAST = text("is_newest AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR = text("finished_at IS NULL AND NOT is_newest")
 _PAST = text("NOT is_newest")
+_REJECTED = text("state = 'rejected' AND ends_at IS NULL")
 # SQLite uses a partial index only for a query with the same text, and there a boolean is a number.
 _LAST_SQLITE = text("is_newest = 1 AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR_SQLITE = text("finished_at IS NULL AND is_newest = 0")
@@ -64,6 +65,8 @@ alarms = Table(
     Column("earlier_ids", Text),
     Column("earlier_starts", Text),
     Column("phase", String(16)),
+    Column("opened_by", String(16)),
+    Column("ended_by", String(16)),
     Index("alarms_open", "source", "fingerprint", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("alarms_last", "source", "fingerprint", unique=True, sqlite_where=_LAST_SQLITE, postgresql_where=_LAST),
     Index(
@@ -79,6 +82,7 @@ alarms = Table(
     Index("alarms_due", "target", "state", "due_at", "seq", "due_since", sqlite_where=_DUE, postgresql_where=_DUE),
     Index("alarms_doubted", "target", "doubt_at", sqlite_where=_DOUBTED, postgresql_where=_DOUBTED),
     Index("alarms_finished", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
+    Index("alarms_rejected", "source", sqlite_where=_REJECTED, postgresql_where=_REJECTED),
 )
 
 contents = Table(
@@ -109,3 +113,39 @@ changes = Table(
     Column("text", Text, nullable=False),
 )
 """Edits by the command line that no bridge has logged yet."""
+
+listed = Table(
+    "ledger_listed",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("validity", BigInteger),
+    Column("is_quiet", Boolean, nullable=False),
+    Column("strikes", Integer, nullable=False),
+    Column("cleared_at", BigInteger),
+)
+"""What Alertmanager's API has shown of alerts whose alarms are open or ended lately; written only where it changes."""
+
+sources = Table(
+    "ledger_sources",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("receivers", Text, nullable=False),
+    Column("longest_validity", BigInteger),
+    Column("leader", String(64)),
+    Column("leader_until", BigInteger),
+)
+"""``receivers``: those that notifications of the source have named, as a JSON list. ``leader``: the bridge that
+compares the source with Alertmanager, and until when."""
+
+differences = Table(
+    "ledger_differences",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Column("waits_for", String(16), nullable=False),
+)
+"""The alerts whose alarm was not what Alertmanager says in the last round, for people; decisions do not read them."""

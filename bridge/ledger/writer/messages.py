@@ -19,8 +19,9 @@ from bridge.clock import Millis
 from bridge.ledger.alarm import Action
 from bridge.ledger.decisions import Decision
 from bridge.ledger.incoming import IncomingNotification, NotificationReader, OpenedNotification
-from bridge.ledger.operations import claims, purge
+from bridge.ledger.operations import claims, listed, purge
 from bridge.ledger.operations.claims import Claimed, Settled
+from bridge.ledger.operations.listed import ListedChange
 from bridge.ledger.operations.put import PutParameters, PutResult, put, put_one_by_one
 from bridge.ledger.storage.files import Identity
 
@@ -90,6 +91,20 @@ class SettleRequest(msgspec.Struct, frozen=True, tag=True):
         return (partial(claims.settle, **msgspec.structs.asdict(self)),)
 
 
+class ListedRequest(msgspec.Struct, frozen=True, tag=True):
+    """Apply changes that follow from what the API shows; the fields are the parameters of `listed.apply`."""
+
+    is_durable: ClassVar[bool] = True
+    source: str
+    changes: list[ListedChange]
+    parameters: PutParameters
+    expires_at: float
+
+    def operations(self, reader: NotificationReader, /) -> Sequence[Operation[PutResult]]:
+        """Apply them."""
+        return (partial(listed.apply, **msgspec.structs.asdict(self), reader=reader),)
+
+
 class ProbeRequest(msgspec.Struct, frozen=True, tag=True):
     """Commit a small write."""
 
@@ -128,7 +143,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
-Message = Start | UseReader | PutRequest | ClaimRequest | SettleRequest | ProbeRequest
+Message = Start | UseReader | PutRequest | ClaimRequest | SettleRequest | ListedRequest | ProbeRequest
 Answer = PutResult | Claimed | Settled | Failed | None
 
 _encoder = msgspec.msgpack.Encoder()
@@ -137,12 +152,12 @@ _messages: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 _answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer, strict=False)
 
 
-def framed(message: object) -> bytes:
-    """Return the frame of a message or an answer."""
+def framed(message: object) -> bytearray:
+    """Return the frame of a message or an answer, without a second copy of it."""
     packed = bytearray(HEAD.size)
     _encoder.encode_into(message, packed, HEAD.size)
     HEAD.pack_into(packed, 0, len(packed) - HEAD.size)
-    return bytes(packed)
+    return packed
 
 
 def read_message(packed: bytes) -> Message:

@@ -57,7 +57,7 @@ def _started(packed: bytes) -> Executor:
     return Executor(ledger, _unpickled(start.reader))
 
 
-def _answer(executor: Executor, packed: bytes) -> bytes:
+def _answer(executor: Executor, packed: bytes) -> bytearray:
     """Return the frame of the answer; an error of one request must not end the process, which serves others."""
     try:
         return framed(_result(executor, read_message(packed)))

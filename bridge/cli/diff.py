@@ -1,0 +1,110 @@
+"""The command `aom-bridge diff`: Alertmanager and the ledger side by side, and what will be done about each difference.
+
+In: the command line, the configuration, the peers of each source, `store.url`. Out: a table or JSON, and an exit code:
+0 nothing differs whose time is up, 1 something does, 2 a peer or the ledger could not be asked. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bridge import config
+from bridge.cli.options import Commands, add_command, add_config_file
+from bridge.cli.terminal import complain, pretty, printable, say
+from bridge.clock import format_rfc3339, system_clock
+from bridge.ledger import OfflineLedger
+from bridge.reconcile.look import Differing, Look, look
+
+_MAX_CELL_CHARACTERS = 60
+_ACTIONS = {"vanished": "cleared", "unrouted": "cleared", "silenced": "cleared", "missing": "raised"}
+_WAITS = {
+    "coverage": "waits until every peer has answered for long enough",
+    "webhook": "waits for its webhook",
+    "brake": "waits because many would change at once",
+}
+_UNKNOWN = "no running bridge has told yet"
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    text = "show where Alertmanager and the ledger differ, and what will be done about it"
+    command = add_command(commands, "diff", _run, text)
+    add_config_file(command)
+    command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = config.load(arguments.config_file, allow_unset=True).settings
+    if not settings.by_source:
+        complain("aom-bridge: no Alertmanager is configured. Fix: alertmanagers: [{urls: [http://HOST:9093]}].")
+        return 2
+    ledger = OfflineLedger(settings.store.url)
+    looks = {
+        name: asyncio.run(look(alertmanager, ledger.source(name), system_clock))
+        for name, alertmanager in settings.by_source.items()
+    }
+    rows = [(name, one, each) for name, one in looks.items() for each in one.differing]
+    if arguments.output == "json":
+        say(*pretty([_as_json(*row) for row in rows]))
+    elif rows:
+        _print_table(rows)
+    for name, one in looks.items():
+        for url, reason in one.failures.items():
+            complain(f"aom-bridge: source {name}: {url}: {reason}")
+    if any(one.failures for one in looks.values()):
+        return 2
+    return 1 if any(_is_due(*row) for row in rows) else 0
+
+
+def _is_due(_source: str, one: Look, each: Differing) -> bool:
+    return each.known is not None and each.known.due_at is not None and each.known.due_at <= one.at
+
+
+def _as_json(source: str, one: Look, each: Differing) -> dict[str, Any]:
+    row = {
+        "source": source,
+        "fingerprint": each.fingerprint,
+        "labels": each.labels,
+        "alertmanager": each.alertmanager,
+        "ledger": each.alarm.state if each.alarm else None,
+        "difference": each.kind,
+        "since": format_rfc3339(each.known.since) if each.known else None,
+        "next": _next(each),
+        "is_due": _is_due(source, one, each),
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _next(each: Differing) -> str:
+    """Return what will be done, and when or what for it waits."""
+    if each.known is None:
+        return _UNKNOWN
+    if each.known.due_at is None:
+        return _WAITS.get(each.known.waits_for, each.known.waits_for)
+    return f"{_ACTIONS[each.kind]} at {format_rfc3339(each.known.due_at)}"
+
+
+def _print_table(rows: Sequence[tuple[str, Look, Differing]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="")
+    for heading in ("SOURCE", "ALERT", "FINGERPRINT", "ALERTMANAGER", "LEDGER", "DIFFERENCE", "SINCE", "NEXT"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("FINGERPRINT", "SINCE"))
+    for source, _, each in rows:
+        table.add_row(
+            printable(source),
+            printable(each.labels.get("alertname", "")[:_MAX_CELL_CHARACTERS]),
+            each.fingerprint,
+            each.alertmanager,
+            each.alarm.state if each.alarm else "-",
+            each.kind,
+            format_rfc3339(each.known.since) if each.known else "-",
+            _next(each),
+        )
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False, markup=False).print(table)

@@ -1,0 +1,15 @@
+"""Holds the ledger in step with Alertmanager: asks its API for what webhooks never tell, and tells the ledger.
+
+    peers ──▶ round ──▶ coverage, tracks ──▶ rules ──▶ differences ──▶ the ledger, if nothing came meanwhile
+
+Every interval `source` asks each peer (`peer`, `round`), works out what the answers prove (`coverage`, `tracks`), and
+which alarms differ and when that is certain (`rules`); all of this but the asking is pure (`comparison`). What is due
+is ended or raised by the ledger's own rules. Nothing here sees a webhook or calls AOM.
+"""
+
+from bridge.reconcile.reconciler import Reconciler
+from bridge.reconcile.rules import KINDS
+from bridge.reconcile.settings import AlertmanagerSettings
+from bridge.reconcile.source import OUTCOMES_OF_ROUNDS
+
+__all__ = ["KINDS", "OUTCOMES_OF_ROUNDS", "AlertmanagerSettings", "Reconciler"]

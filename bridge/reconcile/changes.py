@@ -1,0 +1,207 @@
+"""What follows from a round: alarms are ended, raised and repeated, by the ledger's own rules.
+
+In: a `Comparison`. Out: changes that the ledger has applied, metrics, log lines. When a difference is certain is
+decided by `bridge.reconcile.rules`; here is decided what the ledger knows better, and when so many changes are due at
+once that they must wait. Nothing is asked of a peer but the labels of groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from bridge.clock import Clock, Millis
+from bridge.ledger import API_ENDINGS, Effect, EndedAlarm, HeldAlarm, Knowledge, ListedChange, OpenAlarms
+from bridge.log import logger
+from bridge.metrics import Metrics
+from bridge.reconcile.comparison import Comparison
+from bridge.reconcile.notifications import notification
+from bridge.reconcile.round import Peers
+from bridge.reconcile.rules import Brake, Difference, braked
+from bridge.reconcile.settings import AlertmanagerSettings
+
+_MAX_CHANGES_AT_ONCE = 500
+_PART_OF_TIMEOUT = 2
+"""A listed alarm is put as a repeat when AOM's last acceptance is older than its timeout divided by this."""
+
+_log = logger("reconcile")
+
+
+class SourceChanges:
+    """Ends, raises and repeats the alarms of one source.
+
+    Args:
+        source: its name.
+        settings: of its Alertmanager.
+        ledger: the open alarms.
+        peers: its peers.
+        metrics: where differences are counted.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        settings: AlertmanagerSettings,
+        ledger: OpenAlarms,
+        peers: Peers,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._ledger = ledger
+        self._peers = peers
+        self._metrics = metrics
+        self._clock = clock
+        self._clears = Brake()
+        self._raises = Brake()
+        self._dropped: set[str] = set()
+        self._overruled: dict[str, int] = {}
+        self._forgiven: set[int] = set()
+
+    def rules_changed(self) -> None:
+        """Map again what the rules have dropped."""
+        self._dropped.clear()
+
+    async def end(
+        self, comparison: Comparison, held: Mapping[str, HeldAlarm], knowledge: Mapping[str, Knowledge]
+    ) -> dict[str, Knowledge | None]:
+        """End the alarms whose difference is certain; return what is to be learned of their alerts."""
+        now = comparison.latest.ended_at
+        due = {one.fingerprint: one for one in comparison.ended if one.is_due(now)}
+        brake, may = braked(
+            self._clears,
+            due,
+            now,
+            open_now=len(held),
+            part=self._settings.max_clears,
+            wait=max((comparison.rules.wait(name) for name in due), default=0),
+        )
+        self._note_brake("clear", brake.waiting, self._clears.waiting)
+        self._clears = brake
+        if not may:
+            return {}
+        changes = [self._ending(one, held[name], comparison) for name, one in due.items()]
+        learned: dict[str, Knowledge | None] = {}
+        for change, effect in await self._applied(changes):
+            if effect == "resolved":
+                self._note("alarm ended: Alertmanager no longer shows its alert as firing for the bridge", change)
+                known = knowledge.get(change.fingerprint, Knowledge())
+                learned[change.fingerprint] = replace(known, cleared_at=now)
+        return learned
+
+    async def raise_missing(self, comparison: Comparison, held: Mapping[str, HeldAlarm]) -> list[Difference]:
+        """Raise an alarm for each alert that fires and has none, and whose webhook no longer comes.
+
+        Returns:
+            The differences of all such alerts, also of those whose webhook may still come.
+        """
+        now = comparison.latest.ended_at
+        self._forgive(comparison)
+        missing = {name: one for name, one in comparison.missing.items() if name not in self._dropped}
+        last = await self._ledger.ended(self._source, missing.keys()) if missing else {}
+        differences = []
+        for name, (sighting, track) in missing.items():
+            alarm = last.get(name)
+            if alarm is not None and self._is_settled(alarm, sighting.newest.updated_at):
+                continue
+            is_reopened = alarm is not None and alarm.ended_by in API_ENDINGS
+            one = comparison.rules.of_missing(name, sighting, track, is_reopened=is_reopened)
+            if one is not None:
+                differences.append(one)
+        due = {one.fingerprint for one in differences if one.is_due(now)}
+        brake, may = braked(
+            self._raises,
+            due,
+            now,
+            open_now=len(held),
+            part=self._settings.max_clears,
+            wait=max((comparison.rules.wait(name) for name in due), default=0),
+        )
+        self._metrics.differences.labels(self._source, "missing").set(len(due))
+        self._note_brake("raise", brake.waiting, self._raises.waiting)
+        self._raises = brake
+        if may and due:
+            await self._apply_raises(comparison, due, last)
+        return differences
+
+    async def repeat(self, comparison: Comparison, alarms: Mapping[str, HeldAlarm]) -> None:
+        """Put listed alerts as repeats, so that AOM does not clear their alarms by age."""
+        changes = []
+        for name, alarm in alarms.items():
+            alert = comparison.shown[name].newest
+            bodies = (notification(alert, next(iter(alert.receivers), ""), {}),)
+            changes.append(ListedChange(None, name, alarm.seq, alarm.last_seen, alarm.state, bodies=bodies))
+        await self._applied(changes)
+
+    def needs_repeat(self, alarm: HeldAlarm) -> bool:
+        """Say whether a listed alarm is to be put as a repeat, so that AOM does not clear it by age."""
+        if alarm.reported_at is None or alarm.state != "reported":
+            return False
+        heard_at = max(alarm.reported_at, alarm.last_seen)
+        return (self._clock() - heard_at) * _PART_OF_TIMEOUT >= alarm.timeout
+
+    def _ending(self, difference: Difference, alarm: HeldAlarm, comparison: Comparison) -> ListedChange:
+        track = comparison.memory.tracks[alarm.fingerprint]
+        ends_at = min(max(track.shown_at or 0, alarm.newest_fired_at + 1), comparison.latest.ended_at)
+        return ListedChange(
+            difference.kind, alarm.fingerprint, alarm.seq, alarm.last_seen, alarm.state, ends_at=ends_at
+        )
+
+    def _is_settled(self, alarm: EndedAlarm, updated_at: Millis) -> bool:
+        """Say whether the end of an alert's last alarm says more than the list."""
+        if alarm.ended_by == "operator" and alarm.seq not in self._forgiven:
+            self._overruled[alarm.fingerprint] = alarm.seq
+            return True
+        return alarm.ended_by is None and alarm.ends_at is not None and alarm.ends_at > updated_at
+
+    def _forgive(self, comparison: Comparison) -> None:
+        """Let alerts be raised again whose alarm an operator has ended, once no peer has listed them."""
+        if comparison.memory.coverage.since is not None:
+            for name in self._overruled.keys() - comparison.shown.keys():
+                self._forgiven.add(self._overruled.pop(name))
+
+    async def _apply_raises(
+        self, comparison: Comparison, names: Collection[str], last: Mapping[str, EndedAlarm]
+    ) -> None:
+        alerts = {name: comparison.missing[name][0].newest for name in names}
+        labels = await self._peers.group_labels(comparison.latest, alerts)
+        changes = []
+        for name, alert in alerts.items():
+            receivers = sorted(comparison.receivers.intersection(alert.receivers))
+            bodies = tuple(notification(alert, one, labels.get((one, name), {})) for one in receivers)
+            alarm = last.get(name)
+            change = ListedChange("missing", name, None, None, None, bodies=bodies)
+            if alarm is not None:
+                change = replace(change, seq=alarm.seq, last_seen=alarm.last_seen, state=alarm.state)
+            changes.append(change)
+        for change, effect in await self._applied(changes):
+            if effect == "new":
+                self._note("alarm raised: Alertmanager shows its alert, and no webhook told of it", change)
+            elif effect == "dropped":
+                self._dropped.add(change.fingerprint)
+
+    async def _applied(self, changes: Sequence[ListedChange]) -> list[tuple[ListedChange, Effect | None]]:
+        """Apply changes in transactions that webhooks do not notice."""
+        results: list[tuple[ListedChange, Effect | None]] = []
+        for begin in range(0, len(changes), _MAX_CHANGES_AT_ONCE):
+            some = changes[begin : begin + _MAX_CHANGES_AT_ONCE]
+            effects = await self._ledger.apply(self._source, some, self._settings.interval)
+            results += zip(some, effects, strict=True)
+        return results
+
+    def _note(self, text: str, change: ListedChange) -> None:
+        self._metrics.reconciled.labels(self._source, str(change.cause)).inc()
+        _log.info(text, source=self._source, fingerprint=change.fingerprint, reason=change.cause)
+
+    def _note_brake(self, what: str, waiting: frozenset[str], before: frozenset[str]) -> None:
+        if waiting and not before:
+            _log.warning(
+                "many alarms would change at once; they wait until the same ones have been due for a while",
+                source=self._source,
+                change=what,
+                alarms=len(waiting),
+            )

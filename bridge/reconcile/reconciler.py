@@ -1,0 +1,78 @@
+"""Holds every source in step that has `alertmanagers:` settings; a reload adds, replaces and removes sources.
+
+In: the settings of each source, the ledger's open alarms. Out: a running `SourceInStep` for each. Without settings it
+does nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Mapping
+
+from bridge.clock import Clock
+from bridge.ledger import OpenAlarms
+from bridge.metrics import Metrics
+from bridge.reconcile.settings import AlertmanagerSettings
+from bridge.reconcile.source import SourceInStep
+
+_MAX_HOST_CHARACTERS = 40
+
+
+class Reconciler:
+    """Runs the comparison of each source with its Alertmanager.
+
+    Args:
+        settings: by source.
+        ledger: the open alarms.
+        metrics: where rounds and differences are counted.
+        clock: the time.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, AlertmanagerSettings], ledger: OpenAlarms, metrics: Metrics, clock: Clock
+    ) -> None:
+        self._settings = dict(settings)
+        self._ledger = ledger
+        self._metrics = metrics
+        self._clock = clock
+        self._holder = f"{socket.gethostname()[:_MAX_HOST_CHARACTERS]}-{secrets.token_hex(4)}"
+        self._sources: dict[str, SourceInStep] = {}
+
+    async def start(self) -> None:
+        """Begin the rounds of every source."""
+        for name in self._settings:
+            await self._start(name)
+
+    async def stop(self) -> None:
+        """End the rounds of every source."""
+        for name in list(self._sources):
+            await self._stop(name)
+
+    async def reconfigure(self, settings: Mapping[str, AlertmanagerSettings]) -> None:
+        """Use other settings; sources whose settings are the same go on, and map again what the rules have dropped."""
+        before, self._settings = self._settings, dict(settings)
+        for name in list(self._sources):
+            if settings.get(name) != before[name]:
+                await self._stop(name)
+        for name in settings:
+            if name in self._sources:
+                self._sources[name].rules_changed()
+            else:
+                await self._start(name)
+
+    async def _start(self, name: str) -> None:
+        source = SourceInStep(
+            name,
+            self._settings[name],
+            self._ledger,
+            metrics=self._metrics,
+            clock=self._clock,
+            holder=self._holder,
+        )
+        self._sources[name] = source
+        await source.start()
+
+    async def _stop(self, name: str) -> None:
+        await self._sources.pop(name).stop()
+        self._metrics.forget_source(name)
