@@ -7,9 +7,9 @@ from reconciled_world import World, by_one_read, by_the_rules, by_three_reads
 
 from bridge.clock import HOUR
 
-HOURS = 4
+HOURS = 6
 STEPS = HOURS * HOUR // 10_000
-SEEDS = range(25)
+SEEDS = range(40)
 
 
 def lived(seed, policy):
