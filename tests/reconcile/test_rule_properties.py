@@ -9,7 +9,7 @@ from bridge.clock import HOUR
 
 HOURS = 6
 STEPS = HOURS * HOUR // 10_000
-SEEDS = range(40)
+SEEDS = range(200)
 
 
 def lived(seed, policy):
