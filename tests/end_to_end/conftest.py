@@ -1,5 +1,6 @@
 """The fixtures that tests of the whole bridge share."""
 
+from in_step import held, in_step
 from many_alerts import aom
 
-__all__ = ["aom"]
+__all__ = ["aom", "held", "in_step"]

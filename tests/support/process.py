@@ -145,8 +145,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-async def run(*command, stdin=b"", env=None, cwd=None):
-    """Run a program to its end; give exit code, standard output and standard error."""
+async def run(*command, stdin=b"", env=None, cwd=None, limit=60):
+    """Run a program to its end, for at most this many seconds; give exit code, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -155,7 +155,12 @@ async def run(*command, stdin=b"", env=None, cwd=None):
         env=env,
         cwd=cwd,
     )
-    out, err = await asyncio.wait_for(process.communicate(stdin), 60)
+    try:
+        out, err = await asyncio.wait_for(process.communicate(stdin), limit)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
     return process.returncode, out.decode(), err.decode()
 
 
