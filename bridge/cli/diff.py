@@ -27,7 +27,6 @@ _ACTIONS = {"vanished": "cleared", "unrouted": "cleared", "silenced": "cleared",
 _WAITS = {
     "coverage": "waits until every peer has answered for long enough",
     "webhook": "waits for its webhook",
-    "brake": "waits because many would change at once",
 }
 _UNKNOWN = "no running bridge has told yet"
 

@@ -31,7 +31,7 @@ class AlarmCounts(msgspec.Struct):
         return counts
 
     def change(self, alarm: Alarm, by: int) -> None:
-        """Count an alarm so many times more: 1 for one that is there now, -1 for one that was there before."""
+        """Add to the counts of an alarm's state: 1 for an alarm as it is now, -1 for one as it was before."""
         state = alarm.state, alarm.target
         self.states[state] = self.states.get(state, 0) + by
         if alarm.is_open:

@@ -11,11 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from bridge.clock import MINUTE, SECOND, Millis
+from bridge.clock import SECOND, Millis
 from bridge.reconcile.answers import ListedAlert, PeerStatus
-
-MAX_SKEW: Millis = MINUTE
-"""A peer's clock that is further from ours is reported."""
 
 _DATE_PRECISION: Millis = 3 * SECOND
 """How much later than it was a start may seem: the Date header counts whole seconds, and an answer takes time."""

@@ -8,7 +8,7 @@ its sender posts it again, a sender posts to one peer only, a peer does not answ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, get_args
 
 import msgspec
@@ -26,7 +26,7 @@ alarm."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-Wait = Literal["coverage", "webhook", "brake", "heartbeat", "operator"]
+Wait = Literal["coverage", "webhook"]
 """What a difference waits for."""
 
 MIN_UNKNOWN_VALIDITY: Millis = HOUR
@@ -223,8 +223,3 @@ def braked(
         return Brake(open_before=open_before), True
     since = before.since if before.waiting and alerts <= before.waiting else now
     return Brake(alerts, since, open_before), now - since >= wait
-
-
-def due_of(differences: Collection[Difference], kinds: Collection[Kind], now: Millis) -> Iterator[Difference]:
-    """Return the differences of these kinds whose time is up."""
-    return (one for one in differences if one.kind in kinds and one.is_due(now))
