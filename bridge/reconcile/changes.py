@@ -1,8 +1,8 @@
 """What follows from a round: alarms are ended, raised and repeated, by the ledger's own rules.
 
 In: a `Comparison`. Out: changes that the ledger has applied, metrics, log lines. When a difference is certain is
-decided by `bridge.reconcile.rules`; here is decided what the ledger knows better, and when so many changes are due at
-once that they must wait. Nothing is asked of a peer but the labels of groups.
+decided by `bridge.reconcile.rules`. This module leaves out what the ledger knows better, and lets changes wait where
+many are due at once. Nothing is asked of a peer but the labels of groups.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from bridge.clock import Clock, Millis
+from bridge.clock import SECOND, Clock, Millis
 from bridge.ledger import API_ENDINGS, Effect, EndedAlarm, HeldAlarm, Knowledge, ListedChange, OpenAlarms
 from bridge.log import logger
 from bridge.metrics import Metrics
@@ -22,6 +22,9 @@ from bridge.reconcile.rules import Brake, Difference, braked
 from bridge.reconcile.settings import AlertmanagerSettings
 
 _MAX_CHANGES_AT_ONCE = 500
+_MIN_AGE: Millis = 5 * SECOND
+"""For at least this long after its answers a round's changes may be applied, however short the interval is."""
+
 _PART_OF_TIMEOUT = 2
 """A listed alarm is put as a repeat when AOM's last acceptance is older than its timeout divided by this."""
 
@@ -86,7 +89,7 @@ class SourceChanges:
             return {}
         changes = [self._ending(one, held[name], comparison) for name, one in due.items()]
         learned: dict[str, Knowledge | None] = {}
-        for change, effect in await self._applied(changes):
+        for change, effect in await self._applied(changes, comparison.latest.ended_at):
             if effect == "resolved":
                 self._note("alarm ended: Alertmanager no longer shows its alert as firing for the bridge", change)
                 known = knowledge.get(change.fingerprint, Knowledge())
@@ -135,7 +138,7 @@ class SourceChanges:
             alert = comparison.shown[name].newest
             bodies = (notification(alert, next(iter(alert.receivers), ""), {}),)
             changes.append(ListedChange(None, name, alarm.seq, alarm.last_seen, alarm.state, bodies=bodies))
-        await self._applied(changes)
+        await self._applied(changes, comparison.latest.ended_at)
 
     def needs_repeat(self, alarm: HeldAlarm) -> bool:
         """Say whether a listed alarm is to be put as a repeat, so that AOM does not clear it by age."""
@@ -178,18 +181,24 @@ class SourceChanges:
             if alarm is not None:
                 change = replace(change, seq=alarm.seq, last_seen=alarm.last_seen, state=alarm.state)
             changes.append(change)
-        for change, effect in await self._applied(changes):
+        for change, effect in await self._applied(changes, comparison.latest.ended_at):
             if effect == "new":
                 self._note("alarm raised: Alertmanager shows its alert, and no webhook told of it", change)
             elif effect == "dropped":
                 self._dropped.add(change.fingerprint)
 
-    async def _applied(self, changes: Sequence[ListedChange]) -> list[tuple[ListedChange, Effect | None]]:
-        """Apply changes in transactions that webhooks do not notice."""
+    async def _applied(
+        self, changes: Sequence[ListedChange], ended_at: Millis
+    ) -> list[tuple[ListedChange, Effect | None]]:
+        """Apply changes in transactions that webhooks do not notice, while their answers are young enough.
+
+        ``ended_at``: when the round ended. A process that was stopped since then must not act on what it saw before.
+        """
         results: list[tuple[ListedChange, Effect | None]] = []
         for begin in range(0, len(changes), _MAX_CHANGES_AT_ONCE):
             some = changes[begin : begin + _MAX_CHANGES_AT_ONCE]
-            effects = await self._ledger.apply(self._source, some, self._settings.interval)
+            max_age = max(self._settings.interval, _MIN_AGE) - (self._clock() - ended_at)
+            effects = await self._ledger.apply(self._source, some, max_age)
             results += zip(some, effects, strict=True)
         return results
 

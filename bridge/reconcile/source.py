@@ -40,9 +40,6 @@ _LEASES = 3
 """The lead lasts for this number of pauses without a round."""
 
 _MIN_LEASE: Millis = 15 * SECOND
-_MAX_CHANGES_AT_ONCE = 500
-_PART_OF_TIMEOUT = 2
-"""A listed alarm is put as a repeat when AOM's last acceptance is older than its timeout divided by this."""
 
 _log = logger("reconcile")
 
