@@ -60,6 +60,15 @@ class LabelSets:
     differences: Sequence[str]
     """Kinds of differences between the ledger and Alertmanager."""
 
+    reconciliations: Sequence[str]
+    """Causes for which an alarm is ended or raised by what Alertmanager shows."""
+
+    notices: Sequence[str]
+    """Kinds of notices about a source's Alertmanager."""
+
+    braked: Sequence[str]
+    """What the brake holds back: clears and raises."""
+
 
 class _Configured(Enum):
     """A set of label values that the configuration decides."""
@@ -203,7 +212,22 @@ class Metrics:
         self.reconciled = self._counter(
             "aom_bridge_reconciled_total",
             "Alarms that were ended or raised by what Alertmanager shows, by the kind of the difference.",
-            {"source": _SOURCES, "kind": sets.differences},
+            {"source": _SOURCES, "kind": sets.reconciliations},
+        )
+        self.braked = self._gauge(
+            "aom_bridge_reconcile_braked",
+            "Alarms whose clear or raise waits because many would change at once.",
+            {"source": _SOURCES, "change": sets.braked},
+        )
+        self.lost_webhooks = self._counter(
+            "aom_bridge_lost_webhooks_total",
+            "Alerts that fire for a receiver whose webhooks come here, and of which no webhook told.",
+            {"source": _SOURCES},
+        )
+        self.notices = self._gauge(
+            "aom_bridge_alertmanager_notices",
+            "What an operator should know about a source's Alertmanager, by kind; the log and `diff` say it in words.",
+            {"source": _SOURCES, "kind": sets.notices},
         )
 
     def _define_mapping(self) -> None:

@@ -5,10 +5,10 @@ In: the closed sets of each package. Out: one value for `Metrics`, which may imp
 
 from bridge.aom import REASONS as OUTCOMES
 from bridge.event import SEVERITIES
-from bridge.ledger import ACTIONS, EFFECTS, STATES
+from bridge.ledger import ACTIONS, API_ENDINGS, API_OPENINGS, EFFECTS, STATES
 from bridge.metrics import LabelSets
 from bridge.receiving.webhook import CODES
-from bridge.reconcile import KINDS, OUTCOMES_OF_ROUNDS
+from bridge.reconcile import CHANGES, KINDS, NOTICE_KINDS, OUTCOMES_OF_ROUNDS
 from bridge.web.guard import REASONS as REFUSALS
 
 LABEL_SETS = LabelSets(
@@ -22,4 +22,7 @@ LABEL_SETS = LabelSets(
     refusals=REFUSALS,
     round_outcomes=OUTCOMES_OF_ROUNDS,
     differences=KINDS,
+    reconciliations=(*API_ENDINGS, *API_OPENINGS),
+    notices=NOTICE_KINDS,
+    braked=CHANGES,
 )

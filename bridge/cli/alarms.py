@@ -35,6 +35,8 @@ _EDITS: dict[Edit, str] = {
     "discard": "discard alarms without sending anything to AOM",
 }
 
+_OPENINGS = {"missing": "raised: no webhook", "remapped": "raised: no longer dropped"}
+
 
 def register(commands: Commands) -> None:
     """Add the command with its sub-commands."""
@@ -110,7 +112,7 @@ def _print_table(views: Sequence[AlarmView]) -> None:
                 for text in (metadata["event_name"], metadata["resource_id"], alarm.target, alarm.source)
             ),
             format_rfc3339(alarm.fired_at),
-            alarm.reason or alarm.ended_by or ("raised: no webhook" if alarm.opened_by else ""),
+            alarm.reason or alarm.ended_by or _OPENINGS.get(alarm.opened_by or "", ""),
         )
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False, markup=False).print(table)

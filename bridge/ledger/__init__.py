@@ -4,6 +4,7 @@ from bridge.ledger import decisions
 from bridge.ledger.alarm import (
     ACTIONS,
     API_ENDINGS,
+    API_OPENINGS,
     EFFECTS,
     STATES,
     Action,
@@ -45,6 +46,7 @@ from bridge.ledger.writer.group_commit import AbandonedError
 __all__ = [
     "ACTIONS",
     "API_ENDINGS",
+    "API_OPENINGS",
     "EDITS",
     "EFFECTS",
     "STATES",

@@ -36,13 +36,16 @@ again. ``unseen``: AOM accepted the alarm, but its list does not contain it.
 """
 
 
-Cause = Literal["missing", "vanished", "unrouted", "silenced", "operator"]
+Cause = Literal["missing", "remapped", "vanished", "unrouted", "silenced", "operator"]
 """What opened or ended an alarm, if not a webhook.
 
-By what Alertmanager's API shows: ``missing``: its alert fires, and no webhook told of it. ``vanished``: no peer lists
-its alert. ``unrouted``: its alert goes to none of the receivers that send to the bridge. ``silenced``: its alert is
-suppressed. ``operator``: by a command.
+By what Alertmanager's API shows: ``missing``: its alert fires, and no webhook told of it. ``remapped``: the same, and
+earlier rules dropped it. ``vanished``: no peer lists its alert. ``unrouted``: its alert goes to none of the receivers
+that send to the bridge. ``silenced``: its alert is suppressed. ``operator``: by a command.
 """
+
+API_OPENINGS: tuple[Cause, ...] = ("missing", "remapped")
+"""The causes for which an alarm is raised by what the API shows."""
 
 API_ENDINGS: tuple[Cause, ...] = ("vanished", "unrouted", "silenced")
 """The causes for which Alertmanager does not know that the alarm was ended: its own resolve may still come."""

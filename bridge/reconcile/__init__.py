@@ -7,9 +7,10 @@ which alarms differ and when that is certain (`rules`); all of this but the aski
 is ended or raised by the ledger's own rules. Nothing here sees a webhook or calls AOM.
 """
 
+from bridge.reconcile.notices import NOTICE_KINDS
 from bridge.reconcile.reconciler import Reconciler
-from bridge.reconcile.rules import KINDS
+from bridge.reconcile.rules import CHANGES, KINDS
 from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.reconcile.source import OUTCOMES_OF_ROUNDS
 
-__all__ = ["KINDS", "OUTCOMES_OF_ROUNDS", "AlertmanagerSettings", "Reconciler"]
+__all__ = ["CHANGES", "KINDS", "NOTICE_KINDS", "OUTCOMES_OF_ROUNDS", "AlertmanagerSettings", "Reconciler"]

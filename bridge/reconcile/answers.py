@@ -8,7 +8,7 @@ fingerprint is computed from its labels, so that no server can name another aler
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -35,14 +35,14 @@ class PeerStatus(msgspec.Struct, frozen=True):
     """What a peer says of itself.
 
     ``name``: its own name in its cluster, new at each start; empty without clustering. ``started_at``: when it was
-    started, by its own clock. ``peers``: the names of all peers that it sees, itself included. ``config``: its
-    configuration as YAML, without secrets.
+    started, by its own clock. ``peers``: the gossip addresses of all peers that it sees, itself included, by their
+    names. ``config``: its configuration as YAML, without secrets.
     """
 
     name: str
     state: Literal["ready", "settling", "disabled"]
     started_at: Millis
-    peers: tuple[str, ...]
+    peers: Mapping[str, str]
     version: str
     config: str
 
@@ -92,6 +92,7 @@ class Fingerprints:
 
 class _WirePeer(msgspec.Struct):
     name: str
+    address: str = ""
 
 
 class _WireCluster(msgspec.Struct):
@@ -163,7 +164,7 @@ def read_status(body: bytes) -> PeerStatus:
         name=cluster.name,
         state=cluster.status,
         started_at=started_at,
-        peers=tuple(peer.name for peer in cluster.peers or ()),
+        peers={peer.name: peer.address for peer in cluster.peers or ()},
         version=wire.version_info.version,
         config=wire.config.original,
     )

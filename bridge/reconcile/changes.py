@@ -12,13 +12,13 @@ from collections.abc import Collection, Mapping, Sequence
 from msgspec.structs import replace
 
 from bridge.clock import SECOND, Clock, Millis
-from bridge.ledger import API_ENDINGS, Effect, EndedAlarm, HeldAlarm, Knowledge, ListedChange, OpenAlarms
+from bridge.ledger import API_ENDINGS, Cause, Effect, EndedAlarm, HeldAlarm, Knowledge, ListedChange, OpenAlarms
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.reconcile.comparison import Comparison
 from bridge.reconcile.notifications import notification
 from bridge.reconcile.round import Peers
-from bridge.reconcile.rules import Brake, Difference, braked
+from bridge.reconcile.rules import CHANGES, Brake, Change, Difference, braked
 from bridge.reconcile.settings import AlertmanagerSettings
 
 _MAX_CHANGES_AT_ONCE = 500
@@ -27,6 +27,11 @@ _MIN_AGE: Millis = 5 * SECOND
 
 _PART_OF_TIMEOUT = 2
 """A listed alarm is put as a repeat when AOM's last acceptance is older than its timeout divided by this."""
+
+_RAISED: Mapping[Cause | None, str] = {
+    "missing": "alarm raised: Alertmanager shows its alert, and no webhook told of it",
+    "remapped": "alarm raised: Alertmanager shows its alert, and the rules no longer drop it",
+}
 
 _log = logger("reconcile")
 
@@ -59,14 +64,15 @@ class SourceChanges:
         self._peers = peers
         self._metrics = metrics
         self._clock = clock
-        self._clears = Brake()
-        self._raises = Brake()
+        self._brakes: dict[Change, Brake] = {change: Brake() for change in CHANGES}
         self._dropped: set[str] = set()
+        self._dropped_before: set[str] = set()
         self._overruled: dict[str, int] = {}
         self._forgiven: set[int] = set()
 
     def rules_changed(self) -> None:
         """Map again what the rules have dropped."""
+        self._dropped_before |= self._dropped
         self._dropped.clear()
 
     async def end(
@@ -74,20 +80,8 @@ class SourceChanges:
     ) -> dict[str, Knowledge | None]:
         """End the alarms whose difference is certain; return what is to be learned of their alerts."""
         now = comparison.latest.ended_at
-        due = {one.fingerprint: one for one in comparison.ended if one.is_due(now)}
-        brake, may = braked(
-            self._clears,
-            due,
-            now,
-            open_now=len(held),
-            part=self._settings.max_clears,
-            wait=max((comparison.rules.wait(name) for name in due), default=0),
-        )
-        self._note_brake("clear", brake.waiting, self._clears.waiting)
-        self._clears = brake
-        if not may:
-            return {}
-        changes = [self._ending(one, held[name], comparison) for name, one in due.items()]
+        due = self._let_go("clear", comparison.ended, comparison, open_now=len(held))
+        changes = [self._ending(one, held[one.fingerprint], comparison) for one in due]
         learned: dict[str, Knowledge | None] = {}
         for change, effect in await self._applied(changes, comparison.latest.ended_at):
             if effect == "resolved":
@@ -102,7 +96,6 @@ class SourceChanges:
         Returns:
             The differences of all such alerts, also of those whose webhook may still come.
         """
-        now = comparison.latest.ended_at
         self._forgive(comparison)
         missing = {name: one for name, one in comparison.missing.items() if name not in self._dropped}
         last = await self._ledger.ended(self._source, missing.keys()) if missing else {}
@@ -115,21 +108,38 @@ class SourceChanges:
             one = comparison.rules.of_missing(name, sighting, track, is_reopened=is_reopened)
             if one is not None:
                 differences.append(one)
-        due = {one.fingerprint for one in differences if one.is_due(now)}
-        brake, may = braked(
-            self._raises,
-            due,
-            now,
-            open_now=len(held),
-            part=self._settings.max_clears,
-            wait=max((comparison.rules.wait(name) for name in due), default=0),
-        )
-        self._metrics.differences.labels(self._source, "missing").set(len(due))
-        self._note_brake("raise", brake.waiting, self._raises.waiting)
-        self._raises = brake
-        if may and due:
-            await self._apply_raises(comparison, due, last)
+        count = sum(one.is_due(comparison.latest.ended_at) for one in differences)
+        self._metrics.differences.labels(self._source, "missing").set(count)
+        due = self._let_go("raise", differences, comparison, open_now=len(held))
+        if due:
+            await self._apply_raises(comparison, [one.fingerprint for one in due], last)
         return differences
+
+    def _let_go(
+        self, change: Change, differences: Collection[Difference], comparison: Comparison, *, open_now: int
+    ) -> list[Difference]:
+        """Return the differences that are due and that the brake does not hold back."""
+        now = comparison.latest.ended_at
+        due = [one for one in differences if one.is_due(now)]
+        before = self._brakes[change]
+        brake, may = braked(
+            before,
+            differences,
+            now,
+            open_now=open_now,
+            part=self._settings.max_clears,
+            wait=max((comparison.rules.wait(one.fingerprint) for one in due), default=0),
+        )
+        self._brakes[change] = brake
+        self._metrics.braked.labels(self._source, change).set(0 if may else len(brake.waiting))
+        if brake.waiting and not before.waiting:
+            _log.warning(
+                "many alarms would change at once; they wait until the same ones have been due for a while",
+                source=self._source,
+                change=change,
+                alarms=len(brake.waiting),
+            )
+        return due if may else []
 
     async def repeat(self, comparison: Comparison, alarms: Mapping[str, HeldAlarm]) -> None:
         """Put listed alerts as repeats, so that AOM does not clear their alarms by age."""
@@ -164,6 +174,8 @@ class SourceChanges:
     def _forgive(self, comparison: Comparison) -> None:
         """Let alerts be raised again whose alarm an operator has ended, once no peer has listed them."""
         if comparison.memory.coverage.since is not None:
+            self._dropped &= comparison.shown.keys()
+            self._dropped_before &= comparison.shown.keys()
             for name in self._overruled.keys() - comparison.shown.keys():
                 self._forgiven.add(self._overruled.pop(name))
 
@@ -177,15 +189,24 @@ class SourceChanges:
             receivers = sorted(comparison.receivers.intersection(alert.receivers))
             bodies = tuple(notification(alert, one, labels.get((one, name), {})) for one in receivers)
             alarm = last.get(name)
-            change = ListedChange("missing", name, None, None, None, bodies=bodies)
+            cause: Cause = "remapped" if name in self._dropped_before else "missing"
+            change = ListedChange(cause, name, None, None, None, bodies=bodies)
             if alarm is not None:
                 change = replace(change, seq=alarm.seq, last_seen=alarm.last_seen, state=alarm.state)
             changes.append(change)
         for change, effect in await self._applied(changes, comparison.latest.ended_at):
             if effect == "new":
-                self._note("alarm raised: Alertmanager shows its alert, and no webhook told of it", change)
+                self._note(_RAISED[change.cause], change)
+                self._count_lost_webhook(change, last.get(change.fingerprint), comparison)
             elif effect == "dropped":
                 self._dropped.add(change.fingerprint)
+
+    def _count_lost_webhook(self, change: ListedChange, before: EndedAlarm | None, comparison: Comparison) -> None:
+        """Count it if Alertmanager would have told of this alert, as it does of others of the same receiver."""
+        is_reopened = before is not None and before.ended_by in API_ENDINGS
+        receivers = comparison.missing[change.fingerprint][0].newest.receivers
+        if change.cause == "missing" and not is_reopened and comparison.heard.intersection(receivers):
+            self._metrics.lost_webhooks.labels(self._source).inc()
 
     async def _applied(
         self, changes: Sequence[ListedChange], ended_at: Millis
@@ -205,12 +226,3 @@ class SourceChanges:
     def _note(self, text: str, change: ListedChange) -> None:
         self._metrics.reconciled.labels(self._source, str(change.cause)).inc()
         _log.info(text, source=self._source, fingerprint=change.fingerprint, reason=change.cause)
-
-    def _note_brake(self, what: str, waiting: frozenset[str], before: frozenset[str]) -> None:
-        if waiting and not before:
-            _log.warning(
-                "many alarms would change at once; they wait until the same ones have been due for a while",
-                source=self._source,
-                change=what,
-                alarms=len(waiting),
-            )

@@ -16,6 +16,7 @@ from bridge.clock import Millis
 from bridge.ledger import HeldAlarm, Knowledge, SourceKnowledge
 from bridge.reconcile import coverage, tracks
 from bridge.reconcile.coverage import Coverage, PeerAnswer, Round
+from bridge.reconcile.notices import Notice, notices
 from bridge.reconcile.routing import Route, Routing, read_routing
 from bridge.reconcile.rules import Difference, Policy, Rules, missing_after
 from bridge.reconcile.settings import AlertmanagerSettings
@@ -42,7 +43,8 @@ class Comparison(msgspec.Struct, frozen=True):
 
     ``memory``: for the next round. ``ended``: the differences of alerts that have an alarm; ``missing``: how those
     without one are listed, with their tracks. ``learned``: what the ledger does not know yet. ``rules``: for the
-    differences of the missing ones, once the ledger has told which alarms they had.
+    differences of the missing ones, once the ledger has told which alarms they had. ``receivers``: those that send to
+    the bridge; ``heard``: those of them whose notifications have come. ``notices``: by kind and subject.
     """
 
     latest: Round
@@ -54,7 +56,9 @@ class Comparison(msgspec.Struct, frozen=True):
     learned: dict[str, Knowledge | None]
     longest_validity: Millis | None
     receivers: frozenset[str]
+    heard: frozenset[str]
     routes: tuple[Route, ...]
+    notices: Mapping[tuple[str, str], Notice]
 
 
 def compare(
@@ -103,7 +107,9 @@ def compare(
         learned=learned,
         longest_validity=_longest(of_source, shown),
         receivers=receivers,
+        heard=receivers & of_source.receivers,
         routes=routes,
+        notices=notices(latest, covered, receivers, routes),
     )
 
 

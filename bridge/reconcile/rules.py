@@ -26,6 +26,11 @@ alarm."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+Change = Literal["clear", "raise"]
+"""What follows from a difference."""
+
+CHANGES: tuple[Change, ...] = get_args(Change)
+
 Wait = Literal["coverage", "webhook"]
 """What a difference waits for."""
 
@@ -193,33 +198,33 @@ class Rules:
 class Brake(msgspec.Struct, frozen=True):
     """Holds back many changes at once until the same ones have been due for a while.
 
-    ``waiting``: the alerts that are held back; ``since``: since when there are no others; ``open_before``: how many
-    alarms were open when the first of them differed.
+    ``waiting``: the alerts that are held back; ``since``: since when there are no others. ``open_at``: how many alarms
+    were open when each alert was seen to differ first.
     """
 
     waiting: frozenset[str] = frozenset()
     since: Millis = 0
-    open_before: int = 0
+    open_at: Mapping[str, int] = {}
 
 
 def braked(
-    before: Brake, due: Collection[str], now: Millis, *, open_now: int, part: float, wait: Millis
+    before: Brake, differences: Collection[Difference], now: Millis, *, open_now: int, part: float, wait: Millis
 ) -> tuple[Brake, bool]:
     """Return the brake after another round, and whether the changes that are due may be made.
 
     Args:
         before: the brake after the round before.
-        due: the alerts whose change is due.
+        differences: the differences for each of which the same change follows, due or not.
         now: the time.
         open_now: how many alarms are open.
-        part: the part of the open alarms that may change at once.
+        part: the part of the alarms, open when the first of those due differed, that may change at once.
         wait: for how long the same changes must have been due if there are more.
     """
-    alerts = frozenset(due)
-    if not alerts:
-        return Brake(), True
-    open_before = before.open_before if before.waiting else open_now
-    if len(alerts) <= max(_MIN_BRAKED, part * open_before):
-        return Brake(open_before=open_before), True
+    open_at = {one.fingerprint: before.open_at.get(one.fingerprint, open_now) for one in differences}
+    due = [one for one in differences if one.is_due(now)]
+    first = min(due, key=lambda one: one.since, default=None)
+    if first is None or len(due) <= max(_MIN_BRAKED, part * open_at[first.fingerprint]):
+        return Brake(open_at=open_at), True
+    alerts = frozenset(one.fingerprint for one in due)
     since = before.since if before.waiting and alerts <= before.waiting else now
-    return Brake(alerts, since, open_before), now - since >= wait
+    return Brake(alerts, since, open_at), now - since >= wait

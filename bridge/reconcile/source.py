@@ -26,6 +26,7 @@ from bridge.log import ThrottledLine, logger
 from bridge.metrics import Metrics
 from bridge.reconcile.changes import SourceChanges
 from bridge.reconcile.comparison import Comparison, Memory, compare
+from bridge.reconcile.notices import NOTICE_KINDS, Notice
 from bridge.reconcile.peer import Wanted
 from bridge.reconcile.round import Peers
 from bridge.reconcile.rules import Difference
@@ -77,6 +78,8 @@ class SourceInStep:
         self._memory = Memory()
         self._knowledge: dict[str, Knowledge] | None = None
         self._muting_of: frozenset[str] = frozenset()
+        self._noticed: frozenset[tuple[str, str]] = frozenset()
+        self._told: set[tuple[str, str]] = set()
         self._led_at = 0.0
         self._pause = settings.interval
         self._task: asyncio.Task[None] | None = None
@@ -144,6 +147,7 @@ class SourceInStep:
         self._muting_of = comparison.receivers if is_timed else frozenset()
         self._memory = comparison.memory
         self._count(comparison)
+        self._tell(comparison.notices)
         await self._learn(comparison.learned, comparison.longest_validity)
         await self._learn(await self._changes.end(comparison, held, self._knowledge or {}))
         missing = await self._changes.raise_missing(comparison, held)
@@ -160,6 +164,20 @@ class SourceInStep:
         due = Counter(one.kind for one in comparison.ended if one.is_due(comparison.latest.ended_at))
         for kind in ("vanished", "unrouted", "silenced"):
             self._metrics.differences.labels(self._source, kind).set(due[kind])
+
+    def _tell(self, notices: Mapping[tuple[str, str], Notice]) -> None:
+        """Say each notice once when two rounds have shown it, and when it is over; a single round may be bad luck."""
+        for key, notice in notices.items():
+            if key in self._noticed and key not in self._told:
+                self._told.add(key)
+                _log.warning(notice.text, source=self._source, kind=notice.kind, subject=notice.subject)
+        for kind, subject in self._told - notices.keys():
+            self._told.remove((kind, subject))
+            _log.info("no longer so", source=self._source, kind=kind, subject=subject)
+        self._noticed = frozenset(notices)
+        counts = Counter(kind for kind, _ in notices)
+        for kind in NOTICE_KINDS:
+            self._metrics.notices.labels(self._source, kind).set(counts[kind])
 
     async def _known(self) -> tuple[dict[str, Knowledge], SourceKnowledge]:
         """Return what the ledger knows; that of alerts is read once, since only the leader changes it."""

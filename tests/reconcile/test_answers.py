@@ -58,11 +58,15 @@ def read(content):
 def test_a_status_is_read():
     """Name, state, peers, start and configuration; a cluster that is switched off has neither name nor peers."""
     status = read_status(body(STATUS))
-    assert (status.name, status.state, status.peers) == ("01ARZ3", "ready", ("01ARZ3", "01BX5Z"))
+    assert (status.name, status.state, status.peers) == (
+        "01ARZ3",
+        "ready",
+        {"01ARZ3": "10.0.0.1:9094", "01BX5Z": "10.0.0.2:9094"},
+    )
     assert (status.started_at % 1000, status.version) == (123, "0.33.1")
     assert status.config == "route: {receiver: aom}\n"
     alone = read_status(body({**STATUS, "cluster": {"status": "disabled"}}))
-    assert (alone.name, alone.state, alone.peers) == ("", "disabled", ())
+    assert (alone.name, alone.state, alone.peers) == ("", "disabled", {})
 
 
 @pytest.mark.parametrize(

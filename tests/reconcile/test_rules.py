@@ -9,7 +9,7 @@ from peers import CONFIG, T0, answer, held, listed, print_of, round_of
 from bridge.clock import HOUR, MINUTE, SECOND
 from bridge.ledger import Knowledge, SourceKnowledge
 from bridge.reconcile.comparison import Memory, compare
-from bridge.reconcile.rules import Brake, braked
+from bridge.reconcile.rules import Brake, Difference, braked
 from bridge.reconcile.settings import AlertmanagerSettings
 
 INTERVAL = 30 * SECOND
@@ -278,10 +278,14 @@ def test_what_is_known_of_an_alert_is_forgotten_when_it_is_over():
 
 
 def brakes(*sets, open_now=100, part=0.1, wait=MINUTE):
-    """Give for each round whether its changes may be made."""
+    """Give for each round whether its changes may be made; an uppercase letter is an alert that is not due yet."""
     brake, now, results = Brake(), T0, []
-    for due in sets:
-        brake, may = braked(brake, due, now, open_now=open_now, part=part, wait=wait)
+    for number, names in enumerate(sets):
+        differences = [
+            Difference("vanished", name.lower(), 1, T0, now if name.islower() else None, "coverage") for name in names
+        ]
+        count = open_now[number] if isinstance(open_now, list) else open_now
+        brake, may = braked(brake, differences, now, open_now=count, part=part, wait=wait)
         results.append(may)
         now += INTERVAL
     return results
@@ -300,6 +304,12 @@ def test_the_brake_lets_many_changes_pass_once_the_same_ones_have_waited():
     assert brakes(many, many, many) == [False, False, True]
     assert brakes(many, many[1:], many[1:]) == [False, False, True]
     assert brakes(many, many + "m", many + "m", many + "m") == [False, False, False, True]
+
+
+def test_the_brake_counts_what_was_open_when_the_first_alert_differed():
+    """Others may have resolved since, as they do in the same incident, which makes the rest no larger part."""
+    assert brakes("ABCDEFGHIJ", "abcdefghij", open_now=[100, 20]) == [True, True]
+    assert brakes("", "abcdefghij", open_now=[100, 20]) == [True, False]
 
 
 def test_the_end_of_a_held_alarm_is_never_after_the_round():

@@ -35,7 +35,7 @@ def listed(name="a", *, at=T0, validity=4 * MINUTE, age=10 * SECOND, receivers=(
 
 def status(name="one", *, started=T0 - 10 * MINUTE, peers=None, state="ready", config=CONFIG):
     """Give a peer's status."""
-    return PeerStatus(name, state, started, (name,) if peers is None else tuple(peers), "0.33.1", config)
+    return PeerStatus(name, state, started, dict.fromkeys((name,) if peers is None else peers, ""), "0.33.1", config)
 
 
 def answer(*alerts, url="http://one", at=T0, date=..., muting=None, **own):

@@ -1,0 +1,101 @@
+"""What an operator should know about a source's Alertmanager, in words and with the fix; pure.
+
+In: what a round has shown of the peers, and the receivers that send to the bridge. Out: a `Notice` for each fact that
+keeps the ledger from being held in step, or will. It is said once in the log, and shown as long as it is true. Nothing
+is decided here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Literal, get_args
+
+import msgspec
+
+from bridge.clock import MINUTE, Millis, format_duration
+from bridge.reconcile.coverage import Coverage, PeerAnswer, Round
+from bridge.reconcile.routing import Route
+
+NoticeKind = Literal["silent", "clock", "balancer", "unlisted", "no_receiver", "hidden_mutes"]
+"""``silent``: a peer gives no valid answer. ``clock``: its clock differs from the bridge's. ``balancer``: several peers
+answer at one address. ``unlisted``: the cluster has a peer that is not asked. ``no_receiver``: it is not known which
+receiver sends to the bridge. ``hidden_mutes``: the peer does not show which alerts are muted by time."""
+
+NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
+
+_MAX_SKEW: Millis = MINUTE
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
+_SHOWS_MUTES = (0, 28)
+"""The first version whose groups tell which alerts are muted by time (measured)."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """One fact; ``subject``: the peer's address, or another name of what it is about. ``text``: with the fix."""
+
+    kind: NoticeKind
+    subject: str
+    text: str
+
+
+def notices(
+    latest: Round, coverage: Coverage, receivers: Collection[str], routes: Collection[Route]
+) -> dict[tuple[str, str], Notice]:
+    """Return the notices after a round, by kind and subject.
+
+    Args:
+        latest: the round.
+        coverage: the coverage after it.
+        receivers: those that send to the bridge.
+        routes: those that lead to them.
+    """
+    found = [
+        *_silent(latest.failures),
+        *(notice for answer in latest.answers for notice in _of_answer(answer, coverage, routes)),
+        *(() if latest.failures else _unlisted(latest, coverage)),
+        *(_no_receiver() if latest.answers and not receivers else ()),
+    ]
+    return {(notice.kind, notice.subject): notice for notice in found}
+
+
+def _silent(failures: Mapping[str, str]) -> Iterator[Notice]:
+    for url, reason in failures.items():
+        yield Notice("silent", url, f"the peer gives no valid answer, so no alarm is ended by absence: {reason}")
+
+
+def _of_answer(answer: PeerAnswer, coverage: Coverage, routes: Collection[Route]) -> Iterator[Notice]:
+    if abs(answer.skew) > _MAX_SKEW:
+        difference = f"{format_duration(abs(answer.skew))} {'ahead of' if answer.skew > 0 else 'behind'} the bridge's"
+        yield Notice("clock", answer.url, f"the peer's clock is {difference}. Fix: set both clocks by NTP.")
+    if answer.url in coverage.balancers:
+        text = "several Alertmanagers answer at this address in turn, so no alarm is ended by absence."
+        yield Notice("balancer", answer.url, f"{text} Fix: urls with every peer, or dns with a headless Service.")
+    timed = sorted({route.receiver for route in routes if route.is_timed})
+    if timed and answer.status is not None and _version(answer.status.version) < _SHOWS_MUTES:
+        text = f"routes to {', '.join(timed)} have time intervals, and Alertmanager {answer.status.version} does not "
+        text += "show which alerts they mute, so no alert is raised whose webhook was lost."
+        yield Notice("hidden_mutes", answer.url, f"{text} Fix: Alertmanager 0.28 or later.")
+
+
+def _unlisted(latest: Round, coverage: Coverage) -> Iterator[Notice]:
+    addresses = {
+        name: address
+        for answer in latest.answers
+        if answer.status is not None
+        for name, address in answer.status.peers.items()
+    }
+    for name in coverage.unnamed:
+        text = f"the cluster has a peer {name} (its gossip address: {addresses.get(name, 'unknown')}) that the bridge "
+        text += "does not ask, so no alarm is ended by absence."
+        yield Notice("unlisted", name, f"{text} Fix: add its address to urls, or use dns.")
+
+
+def _no_receiver() -> Iterator[Notice]:
+    text = "it is not known which receiver sends to the bridge, so no alert is raised and none counts as unrouted."
+    yield Notice("no_receiver", "receivers", f"{text} Fix: receivers: [NAME], or wait for the first webhook.")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version; an unknown one counts as new."""
+    found = _VERSION.match(text)
+    return tuple(map(int, found.groups())) if found else _SHOWS_MUTES
