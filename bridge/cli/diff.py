@@ -1,7 +1,8 @@
 """The command `aom-bridge diff`: Alertmanager and the ledger side by side, and what will be done about each difference.
 
 In: the command line, the configuration, the peers of each source, `store.url`. Out: a table or JSON, and an exit code:
-0 nothing differs whose time is up, 1 something does, 2 a peer or the ledger could not be asked. It changes nothing.
+0 nothing differs whose time is up, 1 something does, or no running bridge will do anything about it, 2 a peer or the
+ledger could not be asked. It changes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bridge.cli.options import Commands, add_command, add_config_file
 from bridge.cli.terminal import complain, pretty, printable, say
 from bridge.clock import format_rfc3339, system_clock
 from bridge.ledger import OfflineLedger
+from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.reconcile.look import Differing, Look, look
 
 _MAX_CELL_CHARACTERS = 60
@@ -44,9 +46,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if not settings.by_source:
         complain("aom-bridge: no Alertmanager is configured. Fix: alertmanagers: [{urls: [http://HOST:9093]}].")
         return 2
-    ledger = OfflineLedger(settings.store.url)
+    ledger, reader = OfflineLedger(settings.store.url), AlertmanagerReader(settings.mapper())
     looks = {
-        name: asyncio.run(look(alertmanager, ledger.source(name), system_clock))
+        name: asyncio.run(look(alertmanager, name, ledger, reader, system_clock))
         for name, alertmanager in settings.by_source.items()
     }
     rows = [(name, one, each) for name, one in looks.items() for each in one.differing]
@@ -55,15 +57,19 @@ def _run(arguments: argparse.Namespace) -> int:
     elif rows:
         _print_table(rows)
     for name, one in looks.items():
-        for url, reason in one.failures.items():
-            complain(f"aom-bridge: source {name}: {url}: {reason}")
-    if any(one.failures for one in looks.values()):
+        complain(*(f"aom-bridge: source {name}: {notice.subject}: {notice.text}" for notice in one.notices))
+        if one.differing and not one.is_compared:
+            text = "no running bridge compares it with its Alertmanager, so nothing will be done about what differs."
+            complain(f"aom-bridge: source {name}: {text} Fix: start aom-bridge serve with this configuration.")
+    if not all(one.is_complete for one in looks.values()):
         return 2
     return 1 if any(_is_due(*row) for row in rows) else 0
 
 
 def _is_due(_source: str, one: Look, each: Differing) -> bool:
-    return each.known is not None and each.known.due_at is not None and each.known.due_at <= one.at
+    if each.known is None or not one.is_compared:
+        return not one.is_compared
+    return each.known.due_at is not None and each.known.due_at <= one.at
 
 
 def _as_json(source: str, one: Look, each: Differing) -> dict[str, Any]:

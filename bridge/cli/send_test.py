@@ -1,9 +1,9 @@
 """The command `aom-bridge send-test`: tries targets for real, step by step, from the address to a cleared alarm.
 
-In: the targets of a configuration. Out: one line for each step as soon as its result is known, with a fix where it
-failed, and an exit code: 1 when a step failed. It reports one alarm of severity Info under its own name and clears it
-again; where it cannot, AOM clears it by age. It uses the bridge's own client, and no ledger. The IAM actions: AOM API
-reference, "Alarm Actions".
+In: the targets of a configuration, and the peers of its Alertmanagers, which are asked once. Out: one line for each
+step as soon as its result is known, with a fix where it failed, and an exit code: 1 when a step failed. It reports one
+alarm of severity Info under its own name and clears it again; where it cannot, AOM clears it by age. It uses the
+bridge's own client, and no ledger. The IAM actions: AOM API reference, "Alarm Actions".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import io
 import secrets
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from yarl import URL
@@ -26,6 +26,8 @@ from bridge.cli.terminal import say
 from bridge.clock import HOUR, MINUTE, SECOND, Clock, Millis, format_duration, system_clock
 from bridge.errors import BridgeError, of_connection
 from bridge.event import FINGERPRINT_KEY, SOURCE_KEY, Event
+from bridge.reconcile.settings import AlertmanagerSettings
+from bridge.reconcile.trial import Trial, trial
 from bridge.typed_yaml.scalars import parse_duration
 
 SOURCE = "aom-bridge-send-test"
@@ -34,6 +36,8 @@ _CONNECT_SECONDS = 10
 _ATTEMPT: Millis = 10 * SECOND
 _DEADLINE: Millis = MINUTE
 _POLL_SECONDS = 0.5
+_CLOCK_PRECISION: Millis = 2 * SECOND
+"""A peer tells its time in whole seconds."""
 
 _FIXES = {
     "forbidden": "give the user the IAM action {action} in this project, and in its enterprise project",
@@ -72,7 +76,25 @@ def _run(arguments: argparse.Namespace) -> int:
     if unknown:
         known = ", ".join(settings.targets)
         raise BridgeError(f"no target is called {unknown[0]!r}. Fix: one of {known}.")
-    return asyncio.run(_try_targets({name: settings.targets[name] for name in names}, arguments.wait))
+    targets = {name: settings.targets[name] for name in names}
+    alertmanagers = {} if arguments.target else settings.by_source
+    failed = asyncio.run(_try_all(targets, alertmanagers, arguments.wait))
+    works = "alarms can be reported, found and cleared" + (", and Alertmanager can be asked" if alertmanagers else "")
+    say("this does not work yet" if failed else works)
+    return 1 if failed else 0
+
+
+async def _try_all(
+    targets: Mapping[str, TargetSettings], alertmanagers: Mapping[str, AlertmanagerSettings], wait: Millis | None
+) -> int:
+    """Try every target and every peer; return the number of steps that failed."""
+    failed = await _try_targets(targets, wait)
+    for name, alertmanager in alertmanagers.items():
+        say(f"alertmanager of source {name}: {alertmanager.dns or ', '.join(alertmanager.urls)}")
+        for step in _of_peers(await trial(alertmanager, system_clock)):
+            failed += step.outcome == "FAIL"
+            _print(step)
+    return failed
 
 
 async def _try_targets(targets: Mapping[str, TargetSettings], wait: Millis | None) -> int:
@@ -83,8 +105,21 @@ async def _try_targets(targets: Mapping[str, TargetSettings], wait: Millis | Non
         async for step in steps.run():
             failed += step.outcome == "FAIL"
             _print(step)
-    say("this does not work yet" if failed else "alarms can be reported, found and cleared")
-    return 1 if failed else 0
+    return failed
+
+
+def _of_peers(tried: Trial) -> Iterator[Step]:
+    for peer in tried.peers:
+        version = f"Alertmanager {peer.version}" if peer.version else "it answers"
+        cluster = {"": "", "disabled": ", no cluster"}.get(peer.state, f", a cluster of {peer.peers}, {peer.state}")
+        direction = "ahead" if peer.skew > 0 else "behind"
+        clock = f", clock {format_duration(abs(peer.skew))} {direction}" if abs(peer.skew) > _CLOCK_PRECISION else ""
+        names = "unknown" if peer.receivers is None else ", ".join(peer.receivers) or "none"
+        text = f"{peer.url}: {version}{cluster}{clock}, {peer.alerts} alerts; receivers with a webhook: {names}"
+        yield Step("peer", "ok", text, took=peer.took)
+    for notice in tried.notices:
+        text, _, fix = notice.text.partition(" Fix: ")
+        yield Step("peer", "FAIL" if notice.kind == "silent" else "warn", f"{notice.subject}: {text}", fix)
 
 
 def _print(step: Step) -> None:
@@ -102,7 +137,7 @@ class Step:
     """Its name, such as ``report``."""
 
     outcome: str
-    """``ok``, ``FAIL``, or ``skip`` after an earlier failure."""
+    """``ok``, ``FAIL``, ``warn`` if it works only in part, or ``skip`` after an earlier failure."""
 
     text: str
     """What was found."""

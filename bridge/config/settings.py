@@ -16,7 +16,7 @@ from bridge.delivery.settings import DeliverySettings
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
 from bridge.receiving.settings import WebSettings
-from bridge.reconcile.settings import AlertmanagerSettings
+from bridge.reconcile.settings import UNKNOWN_GROUP_VALUES, AlertmanagerSettings
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
 from bridge.typed_yaml.reader import Reader
@@ -96,6 +96,10 @@ class Settings:
             target = self.targets.get(rule.target or self.default_target)
             if rule.timeout is not None and target is not None and target.reassert_after * 2 > rule.timeout:
                 doubts.append((f"mapping.rules[{index}].timeout", reassert_doubt(rule.timeout)))
+        for key, name in self.mapping.group_values_looked_at() if self.alertmanagers else ():
+            if name in UNKNOWN_GROUP_VALUES:
+                text = f"Alertmanager's API does not tell group.{name}: an alert whose webhook was lost is mapped"
+                doubts.append((f"mapping.{key}", f"{text} without it. Fix: labels, annotations or group.group_labels."))
         return doubts
 
 

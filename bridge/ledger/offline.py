@@ -6,7 +6,7 @@ logs them. It must not be used by the bridge itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -14,9 +14,10 @@ from bridge.clock import Clock, system_clock
 from bridge.ledger import trace
 from bridge.ledger.operations import listed, queries
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
-from bridge.ledger.operations.listed import HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
+from bridge.ledger.operations.listed import EndedAlarm, HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
 from bridge.ledger.storage.database import editing, looking_at
+from bridge.notification import Labels
 
 _PAGE = 1_000
 
@@ -25,13 +26,15 @@ class OfflineSource(msgspec.Struct, frozen=True):
     """What the ledger holds of one source.
 
     ``held``: the newest alarm of each alert that has no end. ``knowledge`` and ``of_source``: what earlier answers have
-    taught of alerts and of the source. ``differences``: those of the last round, by fingerprint.
+    taught of alerts and of the source. ``differences``: those of the last round, by fingerprint. ``is_compared``:
+    whether a running bridge compares the source with its Alertmanager.
     """
 
     held: list[HeldAlarm]
     knowledge: dict[str, Knowledge]
     of_source: SourceKnowledge
     differences: dict[str, ListedDifference]
+    is_compared: bool
 
 
 class OfflineLedger:
@@ -90,7 +93,18 @@ class OfflineLedger:
                 knowledge=listed.knowledge(connection, name),
                 of_source=listed.source_knowledge(connection, name),
                 differences=listed.differences(connection, name),
+                is_compared=listed.is_led(connection, name, self._clock()),
             )
+
+    def ended(self, source: str, fingerprints: Collection[str]) -> dict[str, EndedAlarm]:
+        """Return the newest alarm of each of these alerts, where there is one; raises as `source`."""
+        with looking_at(self._url) as connection:
+            return listed.ended(connection, source, fingerprints)
+
+    def labels(self, seqs: Collection[int]) -> dict[int, Labels]:
+        """Return the labels of the alerts of these alarms, by the alarms' numbers; raises as `source`."""
+        with looking_at(self._url) as connection:
+            return {view.alarm.seq: view.context.alert.labels for view in queries.of_seqs(connection, seqs)}
 
     def edit(self, edit: Edit, names: Sequence[str], map_anew: MapAnew) -> Sequence[Edited]:
         """Retry, clear or discard alarms, each named as for `show`.

@@ -78,6 +78,12 @@ class MappingSettings:
             for key, template in rule.templates():
                 yield f"rules[{index}].{key}", template
 
+    def group_values_looked_at(self) -> Iterator[tuple[str, str]]:
+        """Yield each value of the group that a template looks at: pairs of the template's key and the value's name."""
+        of_vars = ((f"vars.{name}", template) for name, template in self.vars.items())
+        for key, template in (*of_vars, *self.templates()):
+            yield from ((key, name) for scope, name in sorted(template.looks_at) if scope == "group")
+
     def labels_looked_at(self) -> frozenset[str]:
         """Return the names of the labels that matchers, templates and severity tables look at."""
         templates = [*self.vars.values(), *(template for _, template in self.templates())]

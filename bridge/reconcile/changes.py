@@ -36,6 +36,18 @@ _RAISED: Mapping[Cause | None, str] = {
 _log = logger("reconcile")
 
 
+def is_settled(alarm: EndedAlarm, updated_at: Millis) -> bool:
+    """Say whether the end of an alert's last alarm says more than a list that shows the alert.
+
+    Args:
+        alarm: the newest alarm of the alert.
+        updated_at: when the alert was posted last.
+    """
+    if alarm.ended_by is not None:
+        return alarm.ended_by == "operator"
+    return alarm.ends_at is not None and alarm.ends_at > updated_at
+
+
 class SourceChanges:
     """Ends, raises and repeats the alarms of one source.
 
@@ -166,10 +178,11 @@ class SourceChanges:
 
     def _is_settled(self, alarm: EndedAlarm, updated_at: Millis) -> bool:
         """Say whether the end of an alert's last alarm says more than the list."""
-        if alarm.ended_by == "operator" and alarm.seq not in self._forgiven:
+        if alarm.ended_by != "operator":
+            return is_settled(alarm, updated_at)
+        if alarm.seq not in self._forgiven:
             self._overruled[alarm.fingerprint] = alarm.seq
-            return True
-        return alarm.ended_by is None and alarm.ends_at is not None and alarm.ends_at > updated_at
+        return alarm.seq not in self._forgiven
 
     def _forgive(self, comparison: Comparison) -> None:
         """Let alerts be raised again whose alarm an operator has ended, once no peer has listed them."""

@@ -109,7 +109,7 @@ def compare(
         receivers=receivers,
         heard=receivers & of_source.receivers,
         routes=routes,
-        notices=notices(latest, covered, receivers, routes),
+        notices=notices(latest, covered, settings.receivers or of_source.receivers, receivers, routes),
     )
 
 

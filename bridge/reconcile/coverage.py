@@ -45,8 +45,8 @@ class PeerAnswer(msgspec.Struct, frozen=True):
 
     @property
     def skew(self) -> Millis:
-        """How far the peer's clock is ahead of ours."""
-        return self.now - self.answered_at
+        """How far the peer's clock is ahead of ours, in whole seconds, as it tells its time."""
+        return round((self.now - self.answered_at) / SECOND) * SECOND
 
 
 class Round(msgspec.Struct, frozen=True):

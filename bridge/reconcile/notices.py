@@ -39,21 +39,22 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 def notices(
-    latest: Round, coverage: Coverage, receivers: Collection[str], routes: Collection[Route]
+    latest: Round, coverage: Coverage, names: Collection[str], receivers: Collection[str], routes: Collection[Route]
 ) -> dict[tuple[str, str], Notice]:
     """Return the notices after a round, by kind and subject.
 
     Args:
         latest: the round.
         coverage: the coverage after it.
-        receivers: those that send to the bridge.
+        names: the receivers that the settings name, or that webhooks have named.
+        receivers: those of them that have a webhook in a peer's configuration.
         routes: those that lead to them.
     """
     found = [
         *_silent(latest.failures),
         *(notice for answer in latest.answers for notice in _of_answer(answer, coverage, routes)),
         *(() if latest.failures else _unlisted(latest, coverage)),
-        *(_no_receiver() if latest.answers and not receivers else ()),
+        *(_no_receiver(names) if latest.answers and not receivers else ()),
     ]
     return {(notice.kind, notice.subject): notice for notice in found}
 
@@ -90,9 +91,14 @@ def _unlisted(latest: Round, coverage: Coverage) -> Iterator[Notice]:
         yield Notice("unlisted", name, f"{text} Fix: add its address to urls, or use dns.")
 
 
-def _no_receiver() -> Iterator[Notice]:
-    text = "it is not known which receiver sends to the bridge, so no alert is raised and none counts as unrouted."
-    yield Notice("no_receiver", "receivers", f"{text} Fix: receivers: [NAME], or wait for the first webhook.")
+def _no_receiver(names: Collection[str]) -> Iterator[Notice]:
+    if names:
+        what = f"none of the receivers {', '.join(sorted(names))} has a webhook in Alertmanager's configuration"
+        fix = "correct receivers, or add webhook_configs to the receiver."
+    else:
+        what = "it is not known which receiver sends to the bridge"
+        fix = "receivers: [NAME], or wait for the first webhook."
+    yield Notice("no_receiver", "receivers", f"{what}, so no alert is raised and none counts as unrouted. Fix: {fix}")
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -106,3 +106,13 @@ class Peers:
     def _base(self) -> URL:
         dns = self._settings.dns
         return URL(dns if "://" in dns else f"http://{dns}")
+
+
+async def ask_once(settings: AlertmanagerSettings, clock: Clock) -> Round:
+    """Ask every peer of a source once, for people who look at it."""
+    peers = Peers(settings, clock)
+    await peers.start()
+    try:
+        return await peers.ask(Wanted())
+    finally:
+        await peers.stop()

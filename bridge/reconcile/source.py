@@ -173,7 +173,7 @@ class SourceInStep:
                 _log.warning(notice.text, source=self._source, kind=notice.kind, subject=notice.subject)
         for kind, subject in self._told - notices.keys():
             self._told.remove((kind, subject))
-            _log.info("no longer so", source=self._source, kind=kind, subject=subject)
+            _log.info("a notice about Alertmanager is no longer true", source=self._source, kind=kind, subject=subject)
         self._noticed = frozenset(notices)
         counts = Counter(kind for kind, _ in notices)
         for kind in NOTICE_KINDS:

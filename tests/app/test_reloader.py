@@ -4,59 +4,16 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import asynccontextmanager
 
-import aiohttp
 import pytest
-from bridge_rig import Rig, settings_text
 from process import serving
+from reloading import reloading
 from waiting import PATIENCE, until
 from webhooks import alert, resolved
-
-from bridge.app import App
-from bridge.config import load
-from bridge.emulator import Emulator, Options
 
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 FAR = "far: {endpoint: '%s', project_id: p2, auth: {token: {value: emulator-token}}}"
 TO_FAR = "mapping: {rules: [{name: far, match: [team=far], target: far}]}"
-
-
-class Reloaded(Rig):
-    """A bridge with a configuration file that a test rewrites."""
-
-    def write(self, **config):
-        text = settings_text(
-            self.emulator.url, self.folder / "l.db", **{"target": "rate_limit: 1000\nlookup_wait: 300ms", **config}
-        )
-        self.file.write_text(text)
-
-    async def reload(self):
-        """Ask for a reload; give status and text."""
-        async with self.session.post(self.app.url + "/-/reload") as response:
-            return response.status, await response.text()
-
-    def far(self):
-        """Give what AOM holds open in the second project."""
-        return sorted(e["metadata"]["event_name"] for e in self.aom()["active"] if e["project_id"] == "p2")
-
-
-@asynccontextmanager
-async def reloading(folder, *, watch=False, **config):
-    """Run a bridge on a configuration file."""
-    emulator = Emulator(Options(port=0))
-    await emulator.start()
-    rig = Reloaded(None, emulator, None)
-    rig.folder, rig.file = folder, folder / "bridge.yaml"
-    rig.write(**{key: value.replace("%s", emulator.url) for key, value in config.items()})
-    rig.app = App(load(str(rig.file)).settings, ("127.0.0.1", 0), file=str(rig.file), watch=watch)
-    await rig.app.start()
-    try:
-        async with aiohttp.ClientSession() as rig.session:
-            yield rig
-    finally:
-        await rig.app.stop()
-        await emulator.stop()
 
 
 def naming(name):

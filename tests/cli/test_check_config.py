@@ -105,6 +105,10 @@ DOUBTS = {
         GOOD + "mapping:\n  rules:\n    - name: r\n      match: ['a=~\"Disk\n        Full.*\"']\n      drop: true\n",
         ['f:5:15: mapping.rules[0].match[0]: a=~"Disk Full.*" holds a space where YAML joined two lines. Fix: '],
     ),
+    "what Alertmanager's API does not tell": (
+        GOOD + "alertmanagers: [{urls: [http://am]}]\nmapping: {defaults: {resource_id: '{{ group.group_key }}'}}\n",
+        ["f:3:35: mapping.defaults.resource_id: Alertmanager's API does not tell group.group_key: an alert whose"],
+    ),
     "the two forms differ": (
         rules("{name: r, match: ['path=\"a\\tb\"']}"),
         ["f:4:25: mapping.rules[0].match[0]: 'path=\"a\\\\tb\"' means 'a\\\\tb' in Alertmanager's classic form"],

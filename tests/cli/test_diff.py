@@ -3,86 +3,77 @@
 import json
 
 import pytest
-from aiohttp import web
 from bridge_rig import running, settings_text
 from http_server import serving_routes
 from process import bridge_command, run
-from webhooks import alert
+from stand_in_peer import StandInPeer
+from waiting import until
+from webhooks import alert, resolved
 
-from bridge.clock import format_rfc3339, system_clock
 from bridge.notification import fingerprint
 
 pytestmark = pytest.mark.real
 
-STATUS = {
-    "cluster": {"name": "one", "status": "ready", "peers": [{"name": "one"}]},
-    "config": {"original": "route: {receiver: aom}\nreceivers: [{name: aom, webhook_configs: [{url: <secret>}]}]\n"},
-    "uptime": "2026-11-27T00:00:00.000Z",
-}
 
-
-class Peer:
-    """The API of an Alertmanager with some alerts."""
-
-    def __init__(self, *names):
-        self.names = names
-
-    def routes(self):
-        return [web.get("/api/v2/status", self._status), web.get("/api/v2/alerts", self._alerts)]
-
-    async def _status(self, _request):
-        return web.json_response(STATUS)
-
-    async def _alerts(self, _request):
-        now = system_clock()
-        return web.json_response(
-            [
-                {
-                    "annotations": {},
-                    "endsAt": format_rfc3339(now + 240_000),
-                    "receivers": [{"name": "aom"}],
-                    "startsAt": format_rfc3339(now - 60_000),
-                    "status": {"state": "active"},
-                    "updatedAt": format_rfc3339(now - 1_000),
-                    "generatorURL": "",
-                    "labels": {"alertname": name},
-                }
-                for name in self.names
-            ]
-        )
-
-
-async def diff(folder, url, *options):
+async def diff(folder, url, *options, more=""):
     """Run the command on a ledger; give its exit code and what it prints."""
     file = folder / "bridge.yaml"
-    more = f"alertmanagers: [{{urls: ['{url}'], receivers: [aom]}}]"
+    more += f"\nalertmanagers: [{{urls: ['{url}'], receivers: [aom]}}]"
     file.write_text(settings_text("http://aom.example", folder / "l.db", more=more))
     return await run(*bridge_command("diff", f"--config.file={file}", *options))
 
 
 async def test_what_differs_is_shown_with_both_sides(tmp_path):
-    """An alarm whose alert no peer lists, and an alert without an alarm; nothing is due, since no bridge runs."""
+    """An alarm whose alert no peer lists, and an alert without an alarm; no bridge runs that would do anything."""
     async with running(tmp_path / "l.db") as rig:
         await rig.send(alert("Vanished"), alert("Both"))
-    async with serving_routes(*Peer("Missing").routes()) as url:
+    async with serving_routes(*StandInPeer("Missing").routes()) as url:
         code, out, err = await diff(tmp_path, url)
-        assert (code, err) == (0, "")
+        assert code == 1
+        assert "no running bridge compares it with its Alertmanager" in err
         assert "Missing" in out
         assert "no running bridge has told yet" in out
         code, out, _ = await diff(tmp_path, url, "-o", "json")
     rows = {row["difference"]: row for row in json.loads(out)}
-    assert rows["missing"]["labels"] == {"alertname": "Missing"}
+    assert rows["missing"]["labels"] == {"alertname": "Missing", "severity": "critical"}
+    assert rows["vanished"]["labels"] == {"alertname": "Vanished", "severity": "critical"}
     assert (rows["missing"]["alertmanager"], rows["vanished"]["alertmanager"]) == ("firing", "absent")
     assert rows["vanished"]["ledger"] in ("report_due", "reported")
-    assert rows["missing"]["fingerprint"] == fingerprint({"alertname": "Missing"})
-    assert code == 0
+    assert rows["missing"]["fingerprint"] == fingerprint({"alertname": "Missing", "severity": "critical"})
+    assert code == 1
+
+
+async def test_what_a_running_bridge_still_waits_for_is_no_failure(tmp_path):
+    """The alert is listed as waiting, with its time; the command ends with 0, since no time is up."""
+    peer = StandInPeer("Missing")
+    async with serving_routes(*peer.routes()) as url:
+        more = f"alertmanagers: [{{urls: ['{url}'], receivers: [aom], interval: 1s, missing_after: 1h}}]"
+        async with running(tmp_path / "l.db", more=more) as rig:
+            await until(lambda: _has_rounds(rig, 2))
+            code, out, err = await diff(tmp_path, url)
+    assert (code, err) == (0, "")
+    assert "raised at" in out
+
+
+async def _has_rounds(rig, count):
+    return await rig.metric("aom_bridge_reconcile_rounds_total", outcome="complete") >= count
+
+
+async def test_what_the_rules_drop_and_what_has_resolved_is_no_difference(tmp_path):
+    """The running bridge raises neither; the command asks the rules and the ledger as it does."""
+    drop = "mapping: {rules: [{name: noise, match: [alertname=Noise], drop: true}]}"
+    async with running(tmp_path / "l.db") as rig:
+        await rig.send(alert("Resolved"))
+        await rig.send(resolved(alert("Resolved"), after=90_000))
+    async with serving_routes(*StandInPeer("Noise", "Resolved").routes()) as url:
+        assert await diff(tmp_path, url, more=drop) == (0, "", "")
 
 
 async def test_equal_sides_are_no_difference(tmp_path):
     """It prints nothing and ends with 0, as `diff` does."""
     async with running(tmp_path / "l.db"):
         pass
-    async with serving_routes(*Peer().routes()) as url:
+    async with serving_routes(*StandInPeer().routes()) as url:
         assert await diff(tmp_path, url) == (0, "", "")
 
 

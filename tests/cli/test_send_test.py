@@ -1,13 +1,17 @@
 """`send-test` says, step by step, what works on a target and what to do about what does not."""
 
+import re
+
 import proxies
 import pytest
 from bridge_rig import settings_text
 from emulated_aom import arm, cloud
+from http_server import serving_routes
 from process import bridge_command, run
+from stand_in_peer import StandInPeer
 
 from bridge.cli.send_test import SendTest
-from bridge.clock import SECOND, system_clock
+from bridge.clock import MINUTE, SECOND, system_clock
 from bridge.config import load
 
 pytestmark = pytest.mark.real
@@ -163,3 +167,23 @@ async def test_the_command_prints_each_step_and_ends_with_the_answer(tmp_path):
         code, _, err = await run(*bridge_command("send-test", f"--config.file={file}", "--target=other"))
         assert code == 2
         assert "no target is called 'other'. Fix: one of default." in err
+
+
+async def test_each_peer_of_alertmanager_is_asked(tmp_path):
+    """Its version, cluster, clock and receivers are shown; one that does not answer is a failure with its fix."""
+    peer = StandInPeer("A", version="0.25.0")
+    peer.ahead = 10 * MINUTE
+    file = tmp_path / "bridge.yaml"
+    async with cloud() as emulator, serving_routes(*peer.routes()) as url:
+        file.write_text(settings_text(emulator.url, tmp_path / "l.db", more=f"alertmanagers: [{{urls: ['{url}']}}]"))
+        code, out, _ = await run(*bridge_command("send-test", f"--config.file={file}"))
+        assert code == 0
+        clock = r"clock (10m|9m59s) ahead"  # a peer tells its time in whole seconds
+        asked = rf"Alertmanager 0\.25\.0, a cluster of 1, ready, {clock}, 1 alerts; receivers with a webhook: aom"
+        assert re.search(f"{re.escape(url)}: {asked}", out)
+        assert "alarms can be reported, found and cleared, and Alertmanager can be asked" in out
+        assert "Fix: set both clocks by NTP." in out
+        file.write_text(file.read_text().replace(f"'{url}'", f"'{url}', 'http://127.0.0.1:9'"))
+        code, out, _ = await run(*bridge_command("send-test", f"--config.file={file}"))
+        assert code == 1
+        assert "FAIL  peer" in out

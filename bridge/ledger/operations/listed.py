@@ -169,6 +169,12 @@ def learn_source(
     connection.execute(sa.update(sources).where(sources.c.source == source).values(values))
 
 
+def is_led(connection: Connection, source: str, now: Millis) -> bool:
+    """Say whether a running bridge compares a source with its Alertmanager."""
+    query = sa.select(sources.c.source).where(sources.c.source == source, sources.c.leader_until >= now)
+    return connection.execute(query).first() is not None
+
+
 def lead(connection: Connection, source: str, holder: str, now: Millis, until: Millis) -> bool:
     """Take or keep the lead for a source, until a time; say whether this holder has it."""
     _ensure(connection, source)

@@ -6,7 +6,7 @@ In: filters and names of alarms. Out: `AlarmView`s, counts and times. They must 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from bridge.ledger.alarm import Action, Alarm, AlertContext, State, due_states
 from bridge.ledger.storage.rows import Codec, is_behind_another
 from bridge.ledger.storage.rows import codec as own_codec
 from bridge.ledger.storage.schema import alarms, contents, counters
+from bridge.ledger.storage.statements import chunks
 from bridge.notification import Alert, Group
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
@@ -109,6 +110,12 @@ def listing(connection: Connection, chosen: AlarmFilter = ALL_ALARMS) -> list[Al
     if chosen.before is not None:
         query = query.where(alarms.c.seq < chosen.before)
     return _views(connection, query)
+
+
+def of_seqs(connection: Connection, seqs: Collection[int]) -> list[AlarmView]:
+    """Return the alarms with these numbers."""
+    query = sa.select(*_columns, contents.c.kept).outerjoin(contents, contents.c.seq == alarms.c.seq)
+    return [view for chunk in chunks(list(seqs)) for view in _views(connection, query.where(alarms.c.seq.in_(chunk)))]
 
 
 def show(connection: Connection, name: str) -> AlarmView:
