@@ -100,11 +100,14 @@ class OpenAlarms:
         """Give up the lead for a source."""
         await self._core.write(partial(listed.give_up, source=source, holder=holder))
 
-    async def apply(self, source: str, changes: Sequence[ListedChange], max_age: Millis) -> list[Effect | None]:
-        """Apply changes; return the effect of each, None if its alarm was another one by then.
+    async def apply(
+        self, source: str, holder: str, changes: Sequence[ListedChange], max_age: Millis
+    ) -> list[Effect | None]:
+        """Apply changes; return the effect of each, None if its alarm was another one by then, or the lead was lost.
 
         Args:
             source: the source.
+            holder: who has decided the changes.
             changes: the changes, at most one for each alert.
             max_age: for how long from now they may be applied.
 
@@ -112,7 +115,7 @@ class OpenAlarms:
             LedgerUnavailableError: the transaction failed, or was not committed in time; nothing was applied.
         """
         expires_at = time.monotonic() + max_age / 1000
-        request = ListedRequest(source, list(changes), self._core.put_parameters(), expires_at)
+        request = ListedRequest(source, holder, list(changes), self._core.put_parameters(), expires_at)
         result = await self._core.transactions.execute(request)
         self._core.count(result.changes)
         asyncio.get_running_loop().call_soon(self._core.notify_due, result.due)

@@ -58,6 +58,7 @@ class SourceChanges:
         peers: its peers.
         metrics: where differences are counted.
         clock: the time.
+        holder: the name of this bridge among those on the same ledger.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class SourceChanges:
         *,
         metrics: Metrics,
         clock: Clock,
+        holder: str,
     ) -> None:
         self._source = source
         self._settings = settings
@@ -76,6 +78,7 @@ class SourceChanges:
         self._peers = peers
         self._metrics = metrics
         self._clock = clock
+        self._holder = holder
         self._brakes: dict[Change, Brake] = {change: Brake() for change in CHANGES}
         self._dropped: set[str] = set()
         self._dropped_before: set[str] = set()
@@ -232,7 +235,7 @@ class SourceChanges:
         for begin in range(0, len(changes), _MAX_CHANGES_AT_ONCE):
             some = changes[begin : begin + _MAX_CHANGES_AT_ONCE]
             max_age = max(self._settings.interval, _MIN_AGE) - (self._clock() - ended_at)
-            effects = await self._ledger.apply(self._source, some, max_age)
+            effects = await self._ledger.apply(self._source, self._holder, some, max_age)
             results += zip(some, effects, strict=True)
         return results
 

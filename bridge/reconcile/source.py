@@ -74,7 +74,9 @@ class SourceInStep:
         self._clock = clock
         self._holder = holder
         self._peers = Peers(settings, clock)
-        self._changes = SourceChanges(source, settings, ledger, self._peers, metrics=metrics, clock=clock)
+        self._changes = SourceChanges(
+            source, settings, ledger, self._peers, metrics=metrics, clock=clock, holder=holder
+        )
         self._memory = Memory()
         self._knowledge: dict[str, Knowledge] | None = None
         self._muting_of: frozenset[str] = frozenset()

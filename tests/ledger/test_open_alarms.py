@@ -32,8 +32,9 @@ async def ending(driver, name="a", *, cause="vanished", ends_at=None, **noted):
 
 
 async def apply(driver, *changes, max_age=MINUTE):
-    """Apply changes; give the effect of each."""
-    return await driver.ledger.open_alarms.apply("s", changes, max_age)
+    """Take the lead and apply changes; give the effect of each."""
+    await driver.ledger.open_alarms.lead("s", "me", MINUTE)
+    return await driver.ledger.open_alarms.apply("s", "me", changes, max_age)
 
 
 async def test_an_open_alarm_is_ended_and_says_why(driver):
@@ -64,6 +65,20 @@ async def test_a_change_that_comes_too_late_is_not_applied(driver):
     with pytest.raises(Exception, match="did not commit in time"):
         await apply(driver, change, max_age=0)
     assert await driver.states() == ["report_due"]
+
+
+async def test_a_change_by_a_bridge_that_has_lost_the_lead_is_not_applied(driver):
+    """It may have stood still with old answers; a lease that has ended and that no other bridge took is no loss."""
+    await driver.fire("a")
+    alarms, change = driver.ledger.open_alarms, await ending(driver)
+    assert await alarms.apply("s", "one", [change], MINUTE) == [None]
+    assert await alarms.lead("s", "one", SECOND)
+    driver.now += MINUTE
+    assert await alarms.lead("s", "two", SECOND)
+    assert await alarms.apply("s", "one", [change], MINUTE) == [None]
+    assert await driver.states() == ["report_due"]
+    driver.now += MINUTE
+    assert await alarms.apply("s", "two", [change], MINUTE) == ["resolved"]
 
 
 async def test_the_resolve_of_an_alarm_that_was_ended_before_it_is_its_own(driver):

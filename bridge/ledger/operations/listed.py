@@ -24,8 +24,9 @@ from bridge.ledger.storage.schema import alarms, listed, sources
 from bridge.ledger.storage.schema import differences as stored
 from bridge.ledger.storage.statements import chunks
 
-CHANGED = "the alert's alarm has changed since the answer"
-"""Why a change was refused that was decided for another alarm, or for the same one before a webhook came."""
+CHANGED = "the alert's alarm has changed since the answer, or another bridge leads"
+"""Why a change was refused: it was decided for another alarm, for the same one before a webhook came, or by a bridge
+that had lost the lead, whose answers may be old."""
 
 
 class HeldAlarm(msgspec.Struct, frozen=True, array_like=True):
@@ -189,6 +190,11 @@ def give_up(connection: Connection, source: str, holder: str) -> None:
     connection.execute(sa.update(sources).where(is_own).values(leader=None, leader_until=None))
 
 
+def _leader(connection: Connection, source: str) -> str | None:
+    """Return who took the lead for a source last, even if its lease has ended since."""
+    return connection.execute(sa.select(sources.c.leader).where(sources.c.source == source)).scalar()
+
+
 def release_leads(connection: Connection) -> None:
     """Give up every lead: no other process uses the ledger."""
     connection.execute(sa.update(sources).values(leader=None, leader_until=None))
@@ -197,6 +203,7 @@ def release_leads(connection: Connection) -> None:
 def apply(
     connection: Connection,
     source: str,
+    holder: str,
     changes: Sequence[ListedChange],
     parameters: PutParameters,
     reader: NotificationReader,
@@ -207,6 +214,7 @@ def apply(
     Args:
         connection: an open transaction.
         source: the source.
+        holder: who has decided the changes; they are applied only if it still leads.
         changes: the changes, at most one for each alert.
         parameters: as for a put.
         reader: parses and maps the notifications of alerts that fire.
@@ -216,12 +224,15 @@ def apply(
         ExpiredError: that time has passed.
     """
     rows.lock_puts(connection)
+    leads = _leader(connection, source) == holder
     last = rows.last_alarms(connection, [(source, change.fingerprint) for change in changes])
     decided = []
     for change in changes:
         alarm = last.get((source, change.fingerprint))
         noted = (change.seq, change.last_seen, change.state)
-        is_same = noted == ((None, None, None) if alarm is None else (alarm.seq, alarm.last_seen, alarm.state))
+        is_same = leads and noted == (
+            (None, None, None) if alarm is None else (alarm.seq, alarm.last_seen, alarm.state)
+        )
         starts_at = 0 if alarm is None else alarm.newest_starts_at
         incoming = _incoming(source, change, starts_at, reader) if is_same else None
         decided.append(_Decided(incoming, expires_at))

@@ -96,6 +96,7 @@ class ListedRequest(msgspec.Struct, frozen=True, tag=True):
 
     is_durable: ClassVar[bool] = True
     source: str
+    holder: str
     changes: list[ListedChange]
     parameters: PutParameters
     expires_at: float
