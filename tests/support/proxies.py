@@ -1,11 +1,15 @@
-"""What stands between a client and a server: TLS with a CA of its own, and a proxy that asks for a password."""
+"""What stands between a client and a server: TLS with a CA of its own, a proxy with a password, one that holds back."""
 
 import asyncio
 import base64
 import contextlib
+import math
 import ssl
 
+import aiohttp
 import trustme
+from aiohttp import web
+from http_server import serving_routes
 
 
 async def _pump(reader, writer):
@@ -65,3 +69,52 @@ async def proxy(user="u", password="p"):  # noqa: S107 - the test's own
     async with server:
         made.port = server.sockets[0].getsockname()[1]
         yield made
+
+
+class Gate:
+    """An HTTP proxy that can hold back answers with one path, which it has already got from the server.
+
+    Attributes:
+        held: how many answers wait here.
+        fetched: how many answers with the path it has got, those included.
+    """
+
+    def __init__(self, server, path):
+        self._server, self._path = server, path
+        self._passes = math.inf
+        self._changed = asyncio.Condition()
+        self.held = self.fetched = 0
+
+    async def let(self, passes=math.inf):
+        """Let so many more answers pass, and hold back those after them."""
+        async with self._changed:
+            self._passes = passes
+            self._changed.notify_all()
+
+    async def serve(self, request):
+        try:
+            async with aiohttp.ClientSession() as session, session.get(self._server + request.path_qs) as response:
+                body, date = await response.read(), response.headers["Date"]
+        except aiohttp.ClientError:
+            return web.Response(status=502)
+        if request.path == self._path:
+            self.fetched += 1
+            await self._hold()
+        return web.Response(status=response.status, body=body, headers={"Date": date})
+
+    async def _hold(self):
+        self.held += 1
+        try:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._passes > 0)
+                self._passes -= 1
+        finally:
+            self.held -= 1
+
+
+@contextlib.asynccontextmanager
+async def gate(server, path):
+    """Run a gate in front of a server; give it and its address."""
+    made = Gate(server, path)
+    async with serving_routes(web.get("/{path:.*}", made.serve)) as url:
+        yield made, url

@@ -14,19 +14,19 @@ LEASE_SECONDS = 10
 """The shortest lease that the configuration takes."""
 
 
-def write_settings(folder, aom, url):
+def write_settings(folder, aom, url, **config):
     """Write a configuration file for one replica; give the file."""
     folder.mkdir(exist_ok=True)
-    text = settings_text(aom, "", target="lookup_wait: 1s")
+    text = settings_text(aom, "", target="lookup_wait: 1s", **config)
     text = text.replace('url: "sqlite:///"', f'url: "{url}", lease: {LEASE_SECONDS}s')
     (folder / "bridge.yaml").write_text(text)
     return folder / "bridge.yaml"
 
 
 @asynccontextmanager
-async def replica(folder, aom, url):
+async def replica(folder, aom, url, **config):
     """Run `aom-bridge serve` on a shared database; yields the process and its address, once it is ready."""
-    file = write_settings(folder, aom, url)
+    file = write_settings(folder, aom, url, **config)
     command = bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
     with started(folder / "bridge.log", *command) as process:
         await until(lambda: "msg=ready" in process.output or process.process.poll() is not None)
