@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 from yarl import URL
 
-from bridge.clock import Clock
+from bridge.clock import SECOND, Clock, Millis, format_duration
 from bridge.notification import Labels
 from bridge.reconcile.answers import ListedAlert
 from bridge.reconcile.coverage import PeerAnswer, Round
@@ -23,6 +23,10 @@ from bridge.reconcile.settings import AlertmanagerSettings
 
 _QUICK_SECONDS = 1.0
 """A failure that comes later than this is not tried again: the other peers' answers would wait for it."""
+
+
+MAX_ANSWER: Millis = 80 * SECOND
+"""An answer that takes longer does not count: the limits of its requests together."""
 
 
 class Peers:
@@ -88,7 +92,10 @@ class Peers:
     async def _timed(self, address: Address, wanted: Wanted) -> PeerAnswer:
         began = time.monotonic()
         answer = await self._client.ask(address, wanted)
-        return replace(answer, took=int((time.monotonic() - began) * 1000))
+        took = int((time.monotonic() - began) * 1000)
+        if took > MAX_ANSWER:  # this process may have stood still with the answer at its door
+            raise PeerError(f"its answer took {format_duration(took)}, so it may be old")
+        return replace(answer, took=took)
 
     async def _addresses(self) -> list[Address]:
         if self._settings.urls:

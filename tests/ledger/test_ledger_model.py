@@ -50,6 +50,9 @@ RESOLVE = "put", {"who": 0, "together": [[("a", "resolved", 0, None, "Major")]],
 BOTH = "put", {"who": 0, "together": [[(name, "firing", 0, None, "Major") for name in "ab"]], "then": True}
 CLAIM = "claim", {"who": 1, "limit": 100}
 DELIVER = "deliver", {"who": 1}
+VANISHES = "end_listed", {"who": 0, "name": "a", "is_late": False}
+TOLD_LATE = "put", {"who": 0, "together": [[("a", "resolved", 0, 0, "Major")]], "then": False}
+APPEARS = "raise_listed", {"who": 1, "name": "a", "note": "Major"}
 TWICE = (
     "put",
     {"who": 0, "together": [[("a", "firing", 0, None, "Minor")], [("a", "firing", 0, None, "Major")]], "then": True},
@@ -99,6 +102,28 @@ RARE = {
         later(10 * MINUTE),
     ],
     "a repeat at the very moment of reassert_after": [fire(), answer("accept"), later(REASSERT), fire(-30 * 60)],
+    "a resolve after the API had ended its alarm": [
+        fire(),
+        answer("accept"),
+        later(SECOND),
+        VANISHES,
+        CLAIM,
+        later(SECOND),
+        TOLD_LATE,
+        answer("accept"),
+        fire(),
+        DELIVER,
+    ],
+    "an alarm ended by the API while its report is in flight, and raised again": [
+        fire(),
+        later(SECOND),
+        VANISHES,
+        answer("accept"),
+        later(SECOND),
+        APPEARS,
+        DELIVER,
+        DELIVER,
+    ],
     "a rejected alarm that changes twice at once": [fire(), answer("refuse"), TWICE],
 }
 

@@ -18,7 +18,7 @@ from ledger_model import KINDS, Held, Model
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.event import Event, Mapped
-from bridge.ledger import ACTIONS, ArrivedAlert, Ledger, LedgerSettings, Settlement
+from bridge.ledger import ACTIONS, ArrivedAlert, Ledger, LedgerSettings, ListedChange, Settlement
 from bridge.ledger.decisions import Cleared, Refused, Reported, Rescheduled
 from bridge.ledger.operations import queries
 from bridge.notification import Alert
@@ -51,15 +51,17 @@ waits = st.sampled_from([0, SECOND, 3 * MINUTE])
 times = st.sampled_from([1, SECOND, LEASE, MAX_TIME, REASSERT, 3 * HOUR])
 
 
-def move(name, **arguments):
+def move(kind, **arguments):
     """Give one kind of step with what it needs."""
-    return st.tuples(st.just(name), st.fixed_dictionaries(arguments))
+    return st.tuples(st.just(kind), st.fixed_dictionaries(arguments))
 
 
 ANSWER = move("answer", which=whom, how=hows, wait=waits, reaches=st.booleans(), in_doubt=st.booleans())
 MOVES = [
     move("put", who=whom, together=notifications, then=st.booleans()),
     move("put", who=whom, together=notifications, then=st.booleans()),
+    move("end_listed", who=whom, name=st.sampled_from("aabe"), is_late=st.booleans()),
+    move("raise_listed", who=whom, name=st.sampled_from("aabe"), note=st.sampled_from(["Major", "Minor", None])),
     move("claim", who=whom, limit=st.sampled_from([1, 100])),
     move("deliver", who=whom),
     *[ANSWER] * 4,
@@ -129,6 +131,37 @@ class LedgerMachine(RuleBasedStateMachine):
         ends_at = None if status == "firing" or end is None else self.now + end * SECOND
         alert = Alert(name, status, {"alertname": name}, {}, self.now + start * SECOND, ends_at, "")
         return ArrivedAlert(source="s", alert=alert, group=GROUP, mapped=partial(known, mapped))
+
+    def end_listed(self, who, name, is_late):
+        """The API no longer shows an alert; a change that comes late is refused, since a webhook came meanwhile."""
+        held = {one.fingerprint: one for one in self.run(self.ledger(who).open_alarms.held("s"))}
+        assert set(held) == {one for one in KINDS if self.model.holds(one)}
+        if name not in held:
+            return
+        one = held[name]
+        end = min(one.newest_fired_at + 1, self.now)
+        last_seen = one.last_seen - is_late
+        change = ListedChange("vanished", name, one.seq, last_seen, one.state, ends_at=end)
+        expected = None if is_late else self.model.end_listed(name, "vanished", end, self.now)
+        assert self.listed(who, change) == expected
+
+    def raise_listed(self, who, name, note):
+        """The API shows an alert that no webhook told; one that has an alarm by now is left alone."""
+        last = self.run(self.ledger(who).open_alarms.ended("s", [name])).get(name)
+        noted = (None, None, None) if last is None else (last.seq, last.last_seen, last.state)
+        arrival = self.arrival(name, "firing", 0, None, note)
+        change = ListedChange("missing", name, *noted, bodies=(notification([arrival]).body,))
+        if self.model.holds(name):  # decided before a webhook opened it
+            assert self.listed(who, ListedChange("missing", name, None, None, None, bodies=change.bodies)) is None
+            return
+        assert self.listed(who, change) == self.model.raise_listed(arrival.alert, note, self.now)
+
+    def listed(self, who, change):
+        """Apply a change that follows from what the API shows; give its effect."""
+        alarms = self.ledger(who).open_alarms
+        assert self.run(alarms.lead("s", "me", LEASE))
+        (effect,) = self.run(alarms.apply("s", "me", [change], MINUTE))
+        return effect
 
     def claim(self, who, limit):
         """A worker gets what waits: of each alert the oldest, if no other worker holds it."""
@@ -269,6 +302,8 @@ class LedgerMachine(RuleBasedStateMachine):
         for name, found in rows.items():
             seen = [(r.state, r.ends_at, r.refresh_due, r.claimed_by, r.doubt_at is not None) for r in found]
             expected = [(e.state, e.end, e.refresh, e.holder, e.doubt) for e in self.model.alerts[name]]
+            causes = [(e.opened_by, e.ended_by) for e in self.model.alerts[name]]
+            assert [(row.opened_by, row.ended_by) for row in found] == causes, name
             assert seen == expected, name
             assert sum(row.is_open for row in found) <= 1
         kept = Counter()

@@ -34,6 +34,8 @@ class Episode:
     holder: str | None = None
     given_up: bool = False
     finished: int = 0
+    opened_by: str | None = None
+    ended_by: str | None = None
 
     @property
     def is_open(self):
@@ -110,13 +112,38 @@ class Model:
         if last is not None and last.is_open and end <= last.newest[0] and alert.starts_at != last.newest[1]:
             return "stale"
         if last is not None and (last.is_open or waits):
-            last.end, last.given_up = end, False
-            if last.told or (last.done and last.doubt):
-                last.clear_next(now)
-            return "resolved"
-        if last is not None and last.end is not None and end <= last.end:
+            return self._end(last, end, now)
+        is_own = last is not None and last.ended_by is not None
+        is_own = is_own and ((alert.ends_at or 0) > last.newest[0] or alert.starts_at == last.newest[1])
+        if last is not None and last.end is not None and (end <= last.end or is_own):
+            if is_own:
+                last.end, last.ended_by = end, None
             return "duplicate"
         return self._born(episodes, last, alert, note, now, end=end)
+
+    def end_listed(self, name, cause, end, now):
+        """End the alarm of an alert that Alertmanager's API no longer shows as firing; its own resolve may follow."""
+        effect = self._end(self.alerts[name][-1], end, now)
+        self.alerts[name][-1].ended_by = cause
+        return effect
+
+    def raise_listed(self, alert, note, now):
+        """Raise an alert that Alertmanager's API shows and that has no alarm without an end."""
+        effect = self.put(alert, note, now)
+        if effect == "new":
+            self.alerts[alert.fingerprint][-1].opened_by = "missing"
+        return effect
+
+    def holds(self, name):
+        """Say whether the newest alarm of an alert has no end: open, or rejected and not resolved."""
+        last = self.alerts[name][-1] if self.alerts[name] else None
+        return last is not None and (last.is_open or (last.done == "rejected" and last.end is None))
+
+    def _end(self, last, end, now):
+        last.end, last.given_up = end, False
+        if last.told or (last.done and last.doubt):
+            last.clear_next(now)
+        return "resolved"
 
     def _born(self, episodes, last, alert, note, now, end=None):
         if note is None:
