@@ -45,8 +45,13 @@ class PeerAnswer(msgspec.Struct, frozen=True):
 
     @property
     def skew(self) -> Millis:
+        """How far the peer's clock is ahead of ours."""
+        return self.now - self.answered_at
+
+    @property
+    def shown_skew(self) -> Millis:
         """How far the peer's clock is ahead of ours, in whole seconds, as it tells its time."""
-        return round((self.now - self.answered_at) / SECOND) * SECOND
+        return round(self.skew / SECOND) * SECOND
 
 
 class Round(msgspec.Struct, frozen=True):

@@ -65,8 +65,9 @@ def _silent(failures: Mapping[str, str]) -> Iterator[Notice]:
 
 
 def _of_answer(answer: PeerAnswer, coverage: Coverage, routes: Collection[Route]) -> Iterator[Notice]:
-    if abs(answer.skew) > _MAX_SKEW:
-        difference = f"{format_duration(abs(answer.skew))} {'ahead of' if answer.skew > 0 else 'behind'} the bridge's"
+    skew = answer.shown_skew
+    if abs(skew) > _MAX_SKEW:
+        difference = f"{format_duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the bridge's"
         yield Notice("clock", answer.url, f"the peer's clock is {difference}. Fix: set both clocks by NTP.")
     if answer.url in coverage.balancers:
         text = "several Alertmanagers answer at this address in turn, so no alarm is ended by absence."

@@ -66,7 +66,7 @@ def _tried(answer: PeerAnswer, routing: Routing | None) -> PeerTrial:
         version=status.version if status else "",
         state=status.state if status else "",
         peers=len(status.peers) if status else 0,
-        skew=answer.skew,
+        skew=answer.shown_skew,
         alerts=len(answer.alerts),
         receivers=None if routing is None else sorted(routing.webhooks),
         took=answer.took,
