@@ -7,7 +7,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
-from process import Alertmanager, free_port, started
+from process import free_port, started
 from programs import need
 from waiting import until
 
@@ -22,20 +22,35 @@ receivers:
   - name: elsewhere
 """
 ELSEWHERE = CONFIG.replace("receiver: aom, group_by", "receiver: elsewhere, group_by")
+LOOPBACK = "127.0.0.1"
 QUICK = ("--cluster.peer-timeout=500ms", "--cluster.gossip-interval=50ms", "--cluster.pushpull-interval=500ms")
+QUICK += ("--cluster.reconnect-interval=1s", "--cluster.probe-interval=500ms")
 VALIDITY = 16.0
 """Seconds: four times the interval of the sender's rules. What ends in less than ten seconds is never raised."""
 
 
 class Peer:
-    """One Alertmanager of a cluster; its folder outlives it."""
+    """One Alertmanager of a cluster; its folder outlives it.
 
-    def __init__(self, folder, port, others, arguments=()):
-        self.folder, self.port, self.others, self.arguments = folder, port, others, arguments
-        self.web = free_port()
-        self.url = f"http://127.0.0.1:{self.web}"
+    Attributes:
+        gossip: where it listens for its cluster.
+        advertised: where the others reach it; the same unless something stands between them.
+        others: where it reaches the others.
+    """
+
+    def __init__(self, folder, host=LOOPBACK, port=None, *, path="", headers=None, arguments=()):
+        self.folder, self.path, self.headers, self.arguments = folder, path, headers, arguments
+        self.gossip = self.advertised = f"{LOOPBACK}:{free_port()}"
+        self.web = f"{f'[{host}]' if ':' in host else host}:{port or free_port(host)}"
+        self.url = f"http://{self.web}{path}"
+        self.others = []
         self.stack = contextlib.ExitStack()
         self.process = None
+
+    def configure(self, config, url, max_alerts=0):
+        """Write its configuration."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "alertmanager.yml").write_text(config.format(url=url, max_alerts=max_alerts))
 
     async def start(self):
         """Start it; it is ready, but may still be gathering its cluster's state."""
@@ -44,16 +59,17 @@ class Peer:
             need("prometheus-alertmanager"),
             f"--config.file={self.folder / 'alertmanager.yml'}",
             f"--storage.path={self.folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{self.web}",
-            f"--cluster.listen-address=127.0.0.1:{self.port}",
-            f"--cluster.advertise-address=127.0.0.1:{self.port}",
+            f"--web.listen-address={self.web}",
+            f"--web.route-prefix={self.path or '/'}",
+            f"--cluster.listen-address={self.gossip}",
+            f"--cluster.advertise-address={self.advertised}",
             "--cluster.settle-timeout=500ms",
-            *(f"--cluster.peer=127.0.0.1:{port}" for port in self.others),
+            *(f"--cluster.peer={address}" for address in self.others),
             *QUICK,
             *self.arguments,
         ]
         self.process = self.stack.enter_context(started(self.folder / "alertmanager.log", *command))
-        await until(Alertmanager(self.url).is_ready)
+        await until(self._is_ready)
 
     def kill(self, *, lose=False):
         """Kill it as a crash does; ``lose``: its storage with it."""
@@ -71,14 +87,18 @@ class Peer:
 
     async def get(self, path):
         """Give an answer of its API."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/api/v2/{path}") as response:
+        async with self._session() as session, session.get(f"{self.url}/api/v2/{path}") as response:
             return await response.json()
+
+    async def listed(self):
+        """Give the state of each alert that it lists, by name."""
+        return {one["labels"]["alertname"]: one["status"]["state"] for one in await self.get("alerts")}
 
     async def post(self, path, content):
         """Post to its API; give the answer, or None where it does not answer."""
         try:
             async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
+                self._session(timeout=aiohttp.ClientTimeout(total=2)) as session,
                 session.post(f"{self.url}/api/v2/{path}", json=content) as response,
             ):
                 return await response.json(content_type=None) if response.status == 200 else None
@@ -87,40 +107,60 @@ class Peer:
 
     async def reload(self):
         """Let it read its configuration again."""
-        async with aiohttp.ClientSession() as session, session.post(f"{self.url}/-/reload") as response:
+        async with self._session() as session, session.post(f"{self.url}/-/reload") as response:
             assert response.status == 200, await response.text()
+
+    def _session(self, **options):
+        return aiohttp.ClientSession(headers=self.headers, **options)
+
+    async def _is_ready(self):
+        with contextlib.suppress(aiohttp.ClientError):
+            async with self._session() as session, session.get(f"{self.url}/-/ready") as response:
+                return response.status == 200
+        return False
 
 
 class Cluster:
-    """Two peers, and a sender that posts to both.
+    """Some peers, and a sender that posts to those that it reaches.
+
+    Args:
+        folder: where each peer has a folder.
+        hosts: the address of each peer's web server.
+        validity: for how many seconds each post is valid; the sender posts four times as often.
+        ahead: how many seconds the sender's clock is ahead.
+        is_joined: whether the peers know each other.
+        peer: what all peers have in common.
 
     Attributes:
         resolves: how often each alert has resolved, by name.
+        reach: the peers to which the sender posts.
+        is_sending: whether it posts again what fires.
     """
 
-    def __init__(self, folder, size=2):
-        ports = [free_port() for _ in range(size)]
-        self.peers = [
-            Peer(folder / f"am{number}", port, [other for other in ports if other != port])
-            for number, port in enumerate(ports)
-        ]
-        self.urls = [peer.url for peer in self.peers]
-        self.firing = {}
-        self.resolves = {}
+    def __init__(self, folder, hosts=(LOOPBACK, LOOPBACK), *, validity=VALIDITY, ahead=0.0, is_joined=True, **peer):
+        self.peers = [Peer(folder / f"am{number}", host, **peer) for number, host in enumerate(hosts)]
+        self.validity, self.ahead, self.is_joined = validity, ahead, is_joined
+        self.firing, self.resolved, self.resolves = {}, {}, {}
         self.reach = list(self.peers)
+        self.is_sending = True
         self.sending = None
+
+    @property
+    def urls(self):
+        """The base addresses of the peers."""
+        return [peer.url for peer in self.peers]
 
     def configure(self, url, config=CONFIG, max_alerts=0):
         """Write the configuration of every peer."""
         for peer in self.peers:
-            peer.folder.mkdir(parents=True, exist_ok=True)
-            (peer.folder / "alertmanager.yml").write_text(config.format(url=url, max_alerts=max_alerts))
+            peer.configure(config, url, max_alerts)
 
     async def start(self):
         """Start every peer and the sender, and wait until the peers know each other."""
         for peer in self.peers:
+            peer.others = [other.advertised for other in self.peers if self.is_joined and other is not peer]
             await peer.start()
-        await until(self._is_joined)
+        await self.is_one()
         self.sending = asyncio.create_task(self._send())
 
     async def stop(self):
@@ -138,19 +178,29 @@ class Cluster:
         self.firing[name] = {
             "labels": {"alertname": name, "severity": "warning", **labels},
             "annotations": {"summary": name},
-            "startsAt": datetime.now(UTC).isoformat(),
+            "startsAt": self._now().isoformat(),
         }
         await self.post(name)
 
     async def resolve(self, name):
         """Let an alert resolve, and tell every peer that the sender reaches."""
-        alert = {**self.firing.pop(name), "endsAt": datetime.now(UTC).isoformat()}
+        self.resolved[name] = {**self.firing.pop(name), "endsAt": self._now().isoformat()}
         self.resolves[name] = self.resolves.get(name, 0) + 1
-        await self._to_all([alert])
+        await self.post_resolve(name)
+
+    async def post_resolve(self, name):
+        """Tell every peer that the sender reaches that an alert has resolved, once more as Prometheus does."""
+        await self._to_all([self.resolved[name]])
+
+    async def vanish(self, name):
+        """Let an alert resolve under a silence, so that no webhook tells of it; give the silence's id."""
+        silence = await self.silence(name)
+        await self.resolve(name)
+        return silence
 
     async def post(self, *names):
         """Post firing alerts again."""
-        ends_at = (datetime.now(UTC) + timedelta(seconds=VALIDITY)).isoformat()
+        ends_at = (self._now() + timedelta(seconds=self.validity)).isoformat()
         await self._to_all([{**self.firing[name], "endsAt": ends_at} for name in names])
 
     async def silence(self, name):
@@ -162,9 +212,10 @@ class Cluster:
             "createdBy": "test",
             "comment": "test",
         }
-        own_id = (await self.peers[0].post("silences", silence))["silenceID"]
+        told = self.peers[:1] if self.is_joined else self.peers
+        answers = [await peer.post("silences", silence) for peer in told]
         await until(lambda: self._is_suppressed(name))
-        return own_id
+        return answers[0]["silenceID"]
 
     async def expire(self, own_id):
         """End a silence."""
@@ -181,20 +232,26 @@ class Cluster:
 
     async def _is_suppressed(self, name):
         for peer in self.peers:
-            states = {one["labels"]["alertname"]: one["status"]["state"] for one in await peer.get("alerts")}
-            if states.get(name, "suppressed") != "suppressed":
+            if (await peer.listed()).get(name, "suppressed") != "suppressed":
                 return False
         return True
 
-    async def _is_joined(self):
+    async def is_one(self, size=None):
+        """Wait until each peer sees so many, itself included; by default all, or itself alone if they are strangers."""
+        await until(lambda: self._see(size or (len(self.peers) if self.is_joined else 1)), 60)
+
+    async def _see(self, size):
         clusters = [(await peer.get("status"))["cluster"] for peer in self.peers]
-        return all(one["status"] == "ready" and len(one["peers"]) == len(self.peers) for one in clusters)
+        return all(one["status"] == "ready" and len(one["peers"]) == size for one in clusters)
+
+    def _now(self):
+        return datetime.now(UTC) + timedelta(seconds=self.ahead)
 
     async def _send(self):
         """Post what fires again, as Prometheus does, at a quarter of the validity."""
         while True:
-            await asyncio.sleep(VALIDITY / 4)
-            if self.firing:
+            await asyncio.sleep(self.validity / 4)
+            if self.firing and self.is_sending:
                 await self.post(*self.firing)
 
     async def _to_all(self, alerts):

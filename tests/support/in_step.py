@@ -1,6 +1,7 @@
 """A cluster of two Alertmanagers, a bridge that is held in step with it, and the emulated AOM; all real but AOM.
 
-Each test with `in_step` ends with "nothing blinks": no alarm was cleared more often than its alert has resolved.
+Each test with `held` or `in_step` ends with "nothing blinks": no alarm was cleared more often than its alert has
+resolved.
 """
 
 import asyncio
@@ -10,12 +11,19 @@ import pytest
 from cluster import CONFIG, Cluster
 from emulated_aom import cloud
 from many_alerts import metrics
+from peer_proxies import front_of
 from process import serving
 from waiting import until
 
 LIMIT = 60
+QUICK = "missing_after: 4s"
 SETTINGS = "{{urls: [{urls}], interval: 1s, settle: 1s, missing_after: 4s{more}}}"
 """Rounds are quick; W is 1.25 times the validity of the sender's posts, twenty seconds."""
+
+
+def in_step_with(urls, more=""):
+    """Give the settings of a source whose peers have these addresses."""
+    return SETTINGS.format(urls=", ".join(f'"{url}"' for url in urls), more=more)
 
 
 class Held:
@@ -26,13 +34,31 @@ class Held:
         self.stack = contextlib.AsyncExitStack()
         self.bridge, self.url = None, ""
 
-    async def serve(self, more="", config=CONFIG, **config_options):
-        """Start the bridge, then the cluster, or the cluster's configuration anew."""
-        urls = ", ".join(f'"{url}"' for url in self.cluster.urls)
-        settings = f"alertmanagers: [{SETTINGS.format(urls=urls, more=more)}]"
-        serve = serving(self.folder, self.aom.url, more=settings, target="lookup_wait: 1s")
-        self.bridge, self.url = await self.stack.enter_async_context(serve)
+    async def serve(self, more="", config=CONFIG, *, urls=None, missing_after="4s", rules="", **config_options):
+        """Start the bridge, and write the cluster's configuration.
+
+        Args:
+            more: settings of the source.
+            config: the cluster's configuration.
+            urls: where the bridge asks the peers; by default the peers themselves.
+            missing_after: how long a webhook may still come.
+            rules: more sections of the bridge's configuration.
+            config_options: what is written into the cluster's configuration.
+        """
+        settings = in_step_with(self.cluster.urls if urls is None else urls, more).replace(
+            QUICK, f"missing_after: {missing_after}"
+        )
+        await self.serve_with(f"alertmanagers: [{settings}]\n{rules}")
         self.cluster.configure(self.url, config, **config_options)
+
+    async def serve_with(self, sections):
+        """Start the bridge with these sections of its configuration."""
+        serve = serving(self.folder, self.aom.url, more=sections, target="lookup_wait: 1s")
+        self.bridge, self.url = await self.stack.enter_async_context(serve)
+
+    async def front_of(self, *peers, **options):
+        """Run a web server in front of peers until the test ends; give it."""
+        return await self.stack.enter_async_context(front_of(*peers, **options))
 
     def active(self):
         return sorted(event["metadata"]["event_name"] for event in self.aom.snapshot()["active"])
@@ -57,9 +83,9 @@ class Held:
             assert self.active() == sorted(names)
             await asyncio.sleep(0.1)
 
-    async def count(self, kind):
+    async def count(self, kind, source="default"):
         (series,) = await metrics(self.url, "aom_bridge_reconciled_total")
-        return series.get(f'kind="{kind}",source="default"', series.get(f'source="default",kind="{kind}"'))
+        return series.get(f'kind="{kind}",source="{source}"', series.get(f'source="{source}",kind="{kind}"'))
 
     def check_nothing_blinked(self):
         """No alarm was cleared more often than its alert has resolved."""
@@ -71,14 +97,14 @@ class Held:
 
 @pytest.fixture
 async def held(tmp_path):
-    """Two peers that are not started yet, and no bridge yet."""
-    cluster = Cluster(tmp_path)
+    """Two peers that are not started yet, and no bridge yet; a test may put another cluster in their place."""
     async with cloud() as aom:
-        one = Held(tmp_path, aom, cluster)
+        one = Held(tmp_path, aom, Cluster(tmp_path))
         try:
             yield one
+            one.check_nothing_blinked()
         finally:
-            await cluster.stop()
+            await one.cluster.stop()
             await one.stack.aclose()
 
 
@@ -87,5 +113,4 @@ async def in_step(held):
     """Both running, in step."""
     await held.serve()
     await held.cluster.start()
-    yield held
-    held.check_nothing_blinked()
+    return held

@@ -138,10 +138,10 @@ async def alertmanager(tmp_path, bridge_url):
         yield running
 
 
-def free_port():
+def free_port(host="127.0.0.1"):
     """Give a port on loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
         return probe.getsockname()[1]
 
 
