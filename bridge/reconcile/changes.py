@@ -117,7 +117,7 @@ class SourceChanges:
         differences = []
         for name, (sighting, track) in missing.items():
             alarm = last.get(name)
-            if alarm is not None and self._is_settled(alarm, sighting.newest.updated_at):
+            if alarm is not None and self._is_settled(alarm, sighting.updated_at):
                 continue
             is_reopened = alarm is not None and alarm.ended_by in API_ENDINGS
             one = comparison.rules.of_missing(name, sighting, track, is_reopened=is_reopened)

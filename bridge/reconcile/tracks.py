@@ -18,6 +18,9 @@ from bridge.reconcile.coverage import Coverage, PeerAnswer, Round
 _MIN_REMAINING: Millis = 10 * SECOND
 """An alert that ends sooner by its peer's clock is not raised: its sender may have fallen silent."""
 
+_DATE_PRECISION: Millis = SECOND
+"""The Date header counts whole seconds."""
+
 _FRESH_PART = 0.75
 """An alert is fresh while less than this part of its validity has passed since its last post."""
 
@@ -51,7 +54,12 @@ class Sighting(msgspec.Struct, frozen=True):
     @property
     def newest(self) -> ListedAlert:
         """The alert as its last post shows it."""
-        return max((alert for _, alert in self.listed), key=lambda alert: alert.updated_at)
+        return max(self.listed, key=lambda one: one[1].updated_at - one[0].skew)[1]
+
+    @property
+    def updated_at(self) -> Millis:
+        """When its last post came, by our clock; not later than it was, and as much earlier as a Date is imprecise."""
+        return max(alert.updated_at - answer.skew for answer, alert in self.listed) - _DATE_PRECISION
 
     @property
     def is_suppressed(self) -> bool:
