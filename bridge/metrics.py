@@ -69,6 +69,9 @@ class LabelSets:
     braked: Sequence[str]
     """What the brake holds back: clears and raises."""
 
+    heartbeat_states: Sequence[str]
+    """States of a heartbeat's switch."""
+
 
 class _Configured(Enum):
     """A set of label values that the configuration decides."""
@@ -77,9 +80,10 @@ class _Configured(Enum):
     RULES = "rules"
     DROPPING_RULES = "rules that drop"
     SOURCES = "sources with an Alertmanager"
+    HEARTBEATS = "heartbeats"
 
 
-_TARGETS, _RULES, _DROPPING_RULES, _SOURCES = _Configured
+_TARGETS, _RULES, _DROPPING_RULES, _SOURCES, _HEARTBEATS = _Configured
 _Labels = Mapping[str, Sequence[str] | _Configured]
 _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
 
@@ -100,6 +104,7 @@ class Metrics:
         self._define_ledger(sets)
         self._define_delivery(sets)
         self._define_reconcile(sets)
+        self._define_heartbeats(sets)
         self._define_mapping()
         self._define_web(sets)
         self._define_configuration()
@@ -230,6 +235,18 @@ class Metrics:
             {"source": _SOURCES, "kind": sets.notices},
         )
 
+    def _define_heartbeats(self, sets: LabelSets) -> None:
+        self.heartbeat_state = self._gauge(
+            "aom_bridge_heartbeat_state",
+            "How many switches of a heartbeat are in each state.",
+            {"heartbeat": _HEARTBEATS, "state": sets.heartbeat_states},
+        )
+        self.heartbeat_last_seen = self._gauge(
+            "aom_bridge_heartbeat_last_seen_timestamp_seconds",
+            "When the switch of a heartbeat that has been silent for longest showed its last sign; 0 before the first.",
+            {"heartbeat": _HEARTBEATS},
+        )
+
     def _define_mapping(self) -> None:
         self.truncated_alerts = self._counter(
             "aom_bridge_truncated_alerts_total", "Alerts that Alertmanager left out because of max_alerts: data loss."
@@ -283,19 +300,27 @@ class Metrics:
         """Add metrics of the ledger writer process; ``pid`` returns its number, which changes with each restart."""
         ProcessCollector(namespace="aom_bridge_ledger_writer", pid=pid, registry=self.registry)
 
-    def preset(self, targets: Iterable[str], rules: Mapping[str, bool], sources: Iterable[str] = ()) -> None:
+    def preset(
+        self,
+        targets: Iterable[str],
+        rules: Mapping[str, bool],
+        sources: Iterable[str] = (),
+        heartbeats: Iterable[str] = (),
+    ) -> None:
         """Create every series of every closed label set at 0; series that exist keep their values.
 
         Args:
             targets: the names of the targets.
             rules: for the name of each rule, whether it drops alerts.
             sources: the names of the sources that are compared with an Alertmanager.
+            heartbeats: the names of the heartbeats.
         """
         configured: dict[_Configured, Sequence[str]] = {
             _TARGETS: tuple(targets),
             _RULES: tuple(rules),
             _DROPPING_RULES: tuple(name for name, drops in rules.items() if drops),
             _SOURCES: tuple(sources),
+            _HEARTBEATS: tuple(heartbeats),
         }
         for metric, labels in self._presets:
             for values in _combinations(labels, configured):
@@ -311,6 +336,17 @@ class Metrics:
     def forget_source(self, source: str) -> None:
         """Remove the gauges of a source that is no longer compared with an Alertmanager; as `forget`."""
         self._forget(_SOURCES, source)
+
+    def clear_source(self, source: str) -> None:
+        """Set the gauges of a source to 0, because another bridge compares it with its Alertmanager now."""
+        for metric, labels in self._presets:
+            if isinstance(metric, Gauge) and _SOURCES in labels.values():
+                for values in _combinations(labels, {_SOURCES: (source,)}):
+                    metric.labels(*values).set(0)
+
+    def forget_heartbeat(self, heartbeat: str) -> None:
+        """Remove the gauges of a heartbeat that is no longer expected; as `forget`."""
+        self._forget(_HEARTBEATS, heartbeat)
 
     def _forget(self, kind: _Configured, name: str) -> None:
         for metric, labels in self._presets:

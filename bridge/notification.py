@@ -23,6 +23,12 @@ from bridge.errors import PayloadError
 Status = Literal["firing", "resolved"]
 Labels = dict[str, str]
 
+HEARTBEATS = "aom-bridge-heartbeats"
+"""The source of the alarms that the bridge raises when a heartbeat is missing."""
+
+HEARTBEAT_MISSING = "HeartbeatMissing"
+"""The name of these alarms."""
+
 _FNV_OFFSET = 0xCBF29CE484222325
 _FNV_PRIME = 0x100000001B3
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -32,6 +38,26 @@ _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _QUOTED = re.compile(r"\\(.)")
 _VERSIONS = ("4", "1")
 """The payload versions of Alertmanager and of Grafana's own webhook."""
+
+
+class Sign(msgspec.Struct, frozen=True, array_like=True):
+    """A sign of a heartbeat: an alert that always fires tells that its Prometheus lives, and is no alarm.
+
+    ``by``: the values of the heartbeat's `by` labels, by their names; each combination is a *switch* of its own.
+    """
+
+    heartbeat: str
+    by: Labels
+
+    @property
+    def labels(self) -> Labels:
+        """The labels of the alarm that is raised when the switch is missing."""
+        return {**self.by, "alertname": HEARTBEAT_MISSING, "heartbeat": self.heartbeat}
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of that alarm, which identifies the switch."""
+        return fingerprint(self.labels)
 
 
 class Group(msgspec.Struct, frozen=True):

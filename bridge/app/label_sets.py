@@ -8,7 +8,7 @@ from bridge.event import SEVERITIES
 from bridge.ledger import ACTIONS, API_ENDINGS, API_OPENINGS, EFFECTS, STATES
 from bridge.metrics import LabelSets
 from bridge.receiving.webhook import CODES
-from bridge.reconcile import CHANGES, KINDS, NOTICE_KINDS, OUTCOMES_OF_ROUNDS
+from bridge.reconcile import CHANGES, HEARTBEAT_STATES, KINDS, NOTICE_KINDS, OUTCOMES_OF_ROUNDS
 from bridge.web.guard import REASONS as REFUSALS
 
 LABEL_SETS = LabelSets(
@@ -25,4 +25,5 @@ LABEL_SETS = LabelSets(
     reconciliations=(*API_ENDINGS, *API_OPENINGS),
     notices=NOTICE_KINDS,
     braked=CHANGES,
+    heartbeat_states=HEARTBEAT_STATES,
 )

@@ -134,9 +134,9 @@ class Reloader:
             raise
         self.settings = settings
         parts.config_view.reconfigure(shown)
-        self._preset_metrics()
+        await parts.reconciler.reconfigure(settings.by_source, settings.heartbeat_config)
+        self._preset_metrics()  # of a source with other settings, the gauges were removed
         await parts.delivery.reconfigure(delivered(settings), ready)
-        await parts.reconciler.reconfigure(settings.by_source)
         for name in before.targets.keys() - settings.targets.keys():
             parts.metrics.forget(name)
 
@@ -187,7 +187,8 @@ class Reloader:
     def _preset_metrics(self) -> None:
         settings, metrics = self.settings, self._parts.metrics
         rules = {rule.name: rule.drop for rule in settings.mapping.rules}
-        metrics.preset(settings.targets, {DEFAULTS_RULE: False, **rules}, settings.by_source)
+        heartbeats = [one.name for one in settings.heartbeats]
+        metrics.preset(settings.targets, {DEFAULTS_RULE: False, **rules}, settings.by_source, heartbeats)
         metrics.max_open.set(settings.store.max_open)
 
 

@@ -35,7 +35,11 @@ _EDITS: dict[Edit, str] = {
     "discard": "discard alarms without sending anything to AOM",
 }
 
-_OPENINGS = {"missing": "raised: no webhook", "remapped": "raised: no longer dropped"}
+_OPENINGS = {
+    "missing": "raised: no webhook",
+    "remapped": "raised: no longer dropped",
+    "heartbeat": "raised: no sign of it",
+}
 
 
 def register(commands: Commands) -> None:

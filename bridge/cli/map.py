@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from bridge.config import Settings
 from bridge.errors import BridgeError, PayloadError, of_file
 from bridge.event import report
 from bridge.ledger import OfflineLedger, alarm_id
-from bridge.mapping import Mapper, MapResult
+from bridge.mapping import Mapper
 from bridge.mapping.explain import explain_fields
 from bridge.notification import Alert, Group, Notification, parse
 
@@ -87,6 +87,10 @@ def _stored(settings: Settings, last: int | None) -> Iterator[_Item]:
 
 
 def _show(settings: Settings, mapper: Mapper, item: _Item) -> None:
+    sign = mapper.switches.sign(item.source, item.alert.labels)
+    if sign is not None:
+        say(f"  a sign of heartbeat {sign.heartbeat}, and no alarm")
+        return
     for name, failing in mapper.explain(item.alert, item.group):
         say(f"  rule {name}: " + ("matches" if failing is None else f"no, for {failing} does not hold"))
     for name, value in mapper.variables(item.source, item.alert, item.group).items():
@@ -118,9 +122,7 @@ def _compare(items: Iterator[_Item], settings: Settings, other: Settings) -> int
     count = changed = 0
     for item in items:
         count += 1
-        before = mapper.map(item.source, item.alert, item.group)
-        after = changed_mapper.map(item.source, item.alert, item.group)
-        lines = list(_changes(before, after))
+        lines = list(_changes(_flat(mapper, item), _flat(changed_mapper, item)))
         if lines:
             changed += 1
             name = item.alert.labels.get("alertname", "")
@@ -129,15 +131,17 @@ def _compare(items: Iterator[_Item], settings: Settings, other: Settings) -> int
     return 1 if changed else 0
 
 
-def _changes(before: MapResult, after: MapResult) -> Iterator[str]:
-    old, new = _flat(before), _flat(after)
+def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
     for key in dict.fromkeys((*old, *new)):
         if old.get(key) != new.get(key):
             yield f"{key}: {_quoted(old.get(key))} -> {_quoted(new.get(key))}"
 
 
-def _flat(result: MapResult) -> dict[str, str]:
-    mapped = result.mapped
+def _flat(mapper: Mapper, item: _Item) -> dict[str, str]:
+    sign = mapper.switches.sign(item.source, item.alert.labels)
+    if sign is not None:
+        return {"heartbeat": sign.heartbeat}
+    mapped = mapper.map(item.source, item.alert, item.group).mapped
     flat = {"rule": mapped.rule}
     if mapped.event is None:
         return {**flat, "dropped": "yes"}

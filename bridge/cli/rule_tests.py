@@ -50,6 +50,7 @@ class Expected:
     rule: str | None = None
     target: str | None = None
     dropped: bool = False
+    heartbeat: str | None = None
     severity: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
@@ -71,7 +72,8 @@ class RuleTest:
         if self.alert.starts_at and not _is_time(self.alert.starts_at):
             problems.append(("alert.starts_at", "it is not a time. Fix: such as 2026-11-23T08:00:00Z."))
         if self.expect == Expected():
-            problems.append(("expect", "nothing is expected. Fix: a rule, a target, metadata, annotations or dropped."))
+            fix = "Fix: a rule, a target, metadata, annotations, dropped or heartbeat."
+            problems.append(("expect", f"nothing is expected. {fix}"))
         return problems
 
 
@@ -135,6 +137,9 @@ def run_file(file: str) -> list[Result]:
 
 
 def _differences(test: RuleTest, mapper: Mapper, source: str) -> list[str]:
+    sign = mapper.switches.sign(test.source or source, test.alert.labels)
+    if sign is not None or test.expect.heartbeat is not None:
+        return _different("heartbeat", test.expect.heartbeat or "none", "none" if sign is None else sign.heartbeat)
     group = Group(test.group.receiver, "{}", test.group.labels, test.alert.labels, {}, "")
     result = mapper.map(test.source or source, _alert(test.alert), group)
     mapped, expect = result.mapped, test.expect

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bridge.aom.settings import TargetSettings, reassert_doubt
+from bridge.clock import Millis
 from bridge.delivery.settings import DeliverySettings
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
+from bridge.notification import HEARTBEATS
 from bridge.receiving.settings import WebSettings
+from bridge.reconcile import HeartbeatConfig, HeartbeatSettings
 from bridge.reconcile.settings import UNKNOWN_GROUP_VALUES, AlertmanagerSettings
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
@@ -37,6 +40,16 @@ class Settings:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     mapping: MappingSettings = field(default_factory=MappingSettings)
     alertmanagers: tuple[AlertmanagerSettings, ...] = ()
+    heartbeats: tuple[HeartbeatSettings, ...] = ()
+
+    @property
+    def heartbeat_config(self) -> HeartbeatConfig:
+        """What the watch of heartbeats needs of the whole file."""
+        return HeartbeatConfig(self.heartbeats, self.all_sources, self.default_target, self._timeouts)
+
+    @property
+    def _timeouts(self) -> dict[str, Millis]:
+        return {name: target.alarm_timeout for name, target in self.targets.items()}
 
     @property
     def by_source(self) -> dict[str, AlertmanagerSettings]:
@@ -55,16 +68,18 @@ class Settings:
 
     def mapper(self) -> Mapper:
         """Return the mapper for the rules."""
-        timeouts = {name: target.alarm_timeout for name, target in self.targets.items()}
-        return Mapper(self.mapping, timeouts, self.default_target)
+        return Mapper(self.mapping, self._timeouts, self.default_target, self.heartbeat_config.switches)
 
     def problems(self) -> Problems:
         """Return the problems between the sections: pairs of the path and the sentence."""
         problems = []
         for path, name in [("source", self.source), *((f"sources[{i}]", name) for i, name in enumerate(self.sources))]:
+            if name == HEARTBEATS:
+                problems.append((path, f"{name} is the source of the bridge's own alarms. Fix: another name."))
             if not _SOURCE.fullmatch(name):
                 problems.append((path, f"{name!r} is not a name. Fix: 1 to 64 of A-Z a-z 0-9 _ . and -."))
         problems += self._alertmanager_problems()
+        problems += self._heartbeat_problems()
         if not self.targets:
             problems.append(("targets", "there is none. Fix: describe one AOM project under targets.default."))
         elif len(self.targets) > 1 and "default" not in self.targets:
@@ -87,6 +102,21 @@ class Settings:
                 text = f"source {name!r} is there already. Fix: write all of its peers under one urls."
                 problems.append((f"alertmanagers[{index}]", text))
             seen.add(name)
+        return problems
+
+    def _heartbeat_problems(self) -> Problems:
+        problems: Problems = []
+        names = [one.name for one in self.heartbeats]
+        for index, one in enumerate(self.heartbeats):
+            path = f"heartbeats[{index}]"
+            if one.name in names[:index]:
+                problems.append((f"{path}.name", f"{one.name!r} is there already. Fix: another name, or use by."))
+            if one.source and one.source not in self.all_sources:
+                text = f"no source is called {one.source!r}. Fix: {suggest(one.source, self.all_sources)}"
+                problems.append((f"{path}.source", text))
+            if one.target and one.target not in self.targets:
+                text = f"no target is called {one.target!r}. Fix: {suggest(one.target, self.targets)}"
+                problems.append((f"{path}.target", text))
         return problems
 
     def doubts(self) -> Problems:

@@ -23,12 +23,14 @@ from bridge.ledger.alarm import (
     unpack_starts,
 )
 from bridge.ledger.due_alarms import DueAlarms
+from bridge.ledger.heartbeats import Heartbeats
 from bridge.ledger.incoming import IncomingNotification, NotificationReader, ParsedAlerts
 from bridge.ledger.ledger import Ledger
 from bridge.ledger.offline import OfflineLedger, OfflineSource
 from bridge.ledger.open_alarms import OpenAlarms
 from bridge.ledger.operations.claims import Settlement
 from bridge.ledger.operations.edits import EDITS, Edit, Edited, MapAnew
+from bridge.ledger.operations.heartbeats import SwitchRow
 from bridge.ledger.operations.listed import (
     EndedAlarm,
     HeldAlarm,
@@ -65,6 +67,7 @@ __all__ = [
     "Edited",
     "Effect",
     "EndedAlarm",
+    "Heartbeats",
     "HeldAlarm",
     "IncomingAlert",
     "IncomingNotification",
@@ -84,6 +87,7 @@ __all__ = [
     "Settlement",
     "SourceKnowledge",
     "State",
+    "SwitchRow",
     "WriterProcess",
     "alarm_id",
     "decisions",

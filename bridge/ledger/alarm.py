@@ -17,11 +17,11 @@ import msgspec
 
 from bridge.clock import Millis
 from bridge.event import Event, Mapped
-from bridge.notification import Alert, Group, Status
+from bridge.notification import Alert, Group, Sign, Status
 
 State = Literal["report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded"]
 Action = Literal["report", "clear"]
-Effect = Literal["new", "repeat", "resolved", "orphan", "duplicate", "stale", "dropped"]
+Effect = Literal["new", "repeat", "resolved", "orphan", "duplicate", "stale", "dropped", "heartbeat"]
 Key = tuple[str, str]
 """(source, fingerprint): identifies an alert; each alert has at most one open alarm."""
 
@@ -36,12 +36,13 @@ again. ``unseen``: AOM accepted the alarm, but its list does not contain it.
 """
 
 
-Cause = Literal["missing", "remapped", "vanished", "unrouted", "silenced", "operator"]
+Cause = Literal["missing", "remapped", "vanished", "unrouted", "silenced", "operator", "heartbeat"]
 """What opened or ended an alarm, if not a webhook.
 
 By what Alertmanager's API shows: ``missing``: its alert fires, and no webhook told of it. ``remapped``: the same, and
 earlier rules dropped it. ``vanished``: no peer lists its alert. ``unrouted``: its alert goes to none of the receivers
-that send to the bridge. ``silenced``: its alert is suppressed. ``operator``: by a command.
+that send to the bridge. ``silenced``: its alert is suppressed. Else: ``operator``: a command. ``heartbeat``: a
+heartbeat was missing or came back, or the alert has become a sign of one.
 """
 
 API_OPENINGS: tuple[Cause, ...] = ("missing", "remapped")
@@ -81,8 +82,8 @@ STATES: Mapping[State, StateInfo] = {
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 EFFECTS: dict[str, tuple[Effect, ...]] = {
-    "firing": ("new", "repeat", "dropped"),
-    "resolved": ("resolved", "orphan", "duplicate", "stale", "dropped"),
+    "firing": ("new", "repeat", "dropped", "heartbeat"),
+    "resolved": ("resolved", "orphan", "duplicate", "stale", "dropped", "heartbeat"),
 }
 
 
@@ -185,12 +186,14 @@ class ArrivedAlert(msgspec.Struct, frozen=True):
     """One alert as the receiving side hands it to the ledger.
 
     ``mapped`` returns its mapping; for a resolve it is called only if the ledger has no open alarm of the alert.
+    ``sign``: the alert is a sign of a heartbeat and is not mapped.
     """
 
     source: str
     alert: Alert
     group: Group
     mapped: Callable[[], Mapped]
+    sign: Sign | None = None
 
     @property
     def key(self) -> Key:
@@ -229,7 +232,7 @@ class IncomingAlert(msgspec.Struct, frozen=True, array_like=True):
     """One alert as a put takes it in; it can be sent to another process.
 
     ``mapped`` is None if a rule drops the alert, or while the alert is not mapped yet (``is_mapped`` is False).
-    ``cause``: why it is put, if it is not of a webhook.
+    ``cause``: why it is put, if it is not of a webhook. ``sign``: it is a sign of a heartbeat and no alarm.
     """
 
     source: str
@@ -240,6 +243,7 @@ class IncomingAlert(msgspec.Struct, frozen=True, array_like=True):
     mapped: MappedAlert | None
     is_mapped: bool
     cause: Cause | None = None
+    sign: Sign | None = None
 
     @property
     def key(self) -> Key:

@@ -17,7 +17,7 @@ from bridge.ledger import trace
 from bridge.ledger.operations import claims
 from bridge.ledger.refusals import of_database
 from bridge.ledger.storage.database import Database, address, database
-from bridge.ledger.storage.schema import alarms, contents, counters, differences, listed, sources
+from bridge.ledger.storage.schema import alarms, contents, counters, differences, heartbeats, listed, sources
 
 _ROWS_AT_ONCE = 500
 
@@ -53,7 +53,7 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
         with source.reads.connect().execution_options(read_only=True) as reading, target.engine.begin() as writing:
             _check_empty(writing, target.location)
             count = _copy_table(reading, writing, alarms)
-            for table in (contents, listed, sources, differences):
+            for table in (contents, listed, sources, differences, heartbeats):
                 _copy_table(reading, writing, table)
             trace.copy(reading, writing)
             writing.execute(sa.delete(counters))

@@ -38,7 +38,10 @@ class ParsedAlerts:
 
     def incoming(self) -> list[IncomingAlert]:
         """Return the alerts for a put; firing alerts are mapped now, the others stay to be mapped by `map`."""
-        return [_incoming(arrival, is_mapped=arrival.alert.status == "firing") for arrival in self._arrivals]
+        return [
+            _incoming(arrival, is_mapped=arrival.alert.status == "firing" and arrival.sign is None)
+            for arrival in self._arrivals
+        ]
 
     def map(self, number: int) -> IncomingAlert:
         """Map one of the alerts that are not mapped yet."""
@@ -130,5 +133,12 @@ def _incoming(arrival: ArrivedAlert, *, is_mapped: bool) -> IncomingAlert:
     alert = arrival.alert
     mapped = codec().mapped_alert(arrival.mapped(), AlertContext(alert, arrival.group)) if is_mapped else None
     return IncomingAlert(
-        arrival.source, alert.fingerprint, alert.status, alert.starts_at, alert.ends_at, mapped, is_mapped
+        source=arrival.source,
+        fingerprint=alert.fingerprint,
+        status=alert.status,
+        starts_at=alert.starts_at,
+        ends_at=alert.ends_at,
+        mapped=mapped,
+        is_mapped=is_mapped,
+        sign=arrival.sign,
     )

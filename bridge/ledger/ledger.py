@@ -23,6 +23,7 @@ from bridge.ledger import trace
 from bridge.ledger.alarm import STATES, Alarm, Effect, PutReceipt, State
 from bridge.ledger.core import Core
 from bridge.ledger.due_alarms import DueAlarms
+from bridge.ledger.heartbeats import Heartbeats
 from bridge.ledger.incoming import IncomingNotification, NotificationReader
 from bridge.ledger.open_alarms import OpenAlarms
 from bridge.ledger.operations import claims as claim_operations
@@ -63,6 +64,7 @@ class Ledger:
         due: due alarms, for delivery.
         records: for listing, showing and editing alarms.
         open_alarms: those without an end, to be compared with Alertmanager.
+        heartbeats: when each switch of a heartbeat has shown a sign.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Ledger:
         self.due = DueAlarms(core, settings.lease)
         self.records = AlarmRecords(core)
         self.open_alarms = OpenAlarms(core)
+        self.heartbeats = Heartbeats(core)
         self._group = GroupCommit(self._commit, core.remaining, transactions.can_begin, can_overlap=writer is not None)
         self._on_expired: list[Callable[[Sequence[Alarm]], None]] = []
         self._rare_repeats = RareRepeats()

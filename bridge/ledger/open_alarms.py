@@ -17,7 +17,7 @@ from bridge.clock import Millis
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger.alarm import Effect
 from bridge.ledger.core import Core
-from bridge.ledger.operations import listed
+from bridge.ledger.operations import listed, queries
 from bridge.ledger.operations.listed import (
     EndedAlarm,
     HeldAlarm,
@@ -28,6 +28,7 @@ from bridge.ledger.operations.listed import (
 )
 from bridge.ledger.operations.put import Refusal
 from bridge.ledger.writer.messages import ListedRequest
+from bridge.notification import Labels
 
 _MAX_RECEIVERS = 1_000
 """Senders choose the names, so there is no other bound."""
@@ -52,6 +53,11 @@ class OpenAlarms:
     async def ended(self, source: str, fingerprints: Collection[str]) -> dict[str, EndedAlarm]:
         """Return the newest alarm of each of these alerts, where there is one."""
         return await self._core.read(lambda c: listed.ended(c, source, fingerprints))
+
+    async def labels(self, seqs: Collection[int]) -> dict[int, Labels]:
+        """Return the labels of the alerts of these alarms, by the alarms' numbers."""
+        views = await self._core.read(lambda c: queries.of_seqs(c, seqs))
+        return {view.alarm.seq: view.context.alert.labels for view in views}
 
     async def knowledge(self, source: str) -> tuple[dict[str, Knowledge], SourceKnowledge]:
         """Return what is known of the alerts of a source, and of the source itself."""
@@ -101,13 +107,13 @@ class OpenAlarms:
         await self._core.write(partial(listed.give_up, source=source, holder=holder))
 
     async def apply(
-        self, source: str, holder: str, changes: Sequence[ListedChange], max_age: Millis
+        self, source: str, holder: str | None, changes: Sequence[ListedChange], max_age: Millis
     ) -> list[Effect | None]:
         """Apply changes; return the effect of each, None if its alarm was another one by then, or the lead was lost.
 
         Args:
             source: the source.
-            holder: who has decided the changes.
+            holder: who has decided the changes, and must lead; None: any bridge.
             changes: the changes, at most one for each alert.
             max_age: for how long from now they may be applied.
 
@@ -119,4 +125,4 @@ class OpenAlarms:
         result = await self._core.transactions.execute(request)
         self._core.count(result.changes)
         asyncio.get_running_loop().call_soon(self._core.notify_due, result.due)
-        return [None if isinstance(effects, Refusal) else effects[0] for effects in result.effects]
+        return [None if isinstance(effects, Refusal) else effects[-1] for effects in result.effects]

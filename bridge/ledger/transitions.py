@@ -62,9 +62,14 @@ def dated(last: Alarm | None, incoming: IncomingAlert, now: Millis) -> IncomingA
 
 def fire(last: Alarm | None, incoming: IncomingAlert) -> Effect:
     """Return the effect of a firing alert, given the newest alarm of the same alert."""
-    if last is not None and (last.is_open or _rejected_and_firing(last)):
+    if last is not None and holds(last):
         return "repeat"
     return "new" if incoming.mapped is not None else "dropped"
+
+
+def holds(last: Alarm) -> bool:
+    """Say whether the newest alarm of an alert has no end: it is open, or was rejected while its alert fires."""
+    return last.is_open or _rejected_and_firing(last)
 
 
 def resolve(last: Alarm | None, incoming: IncomingAlert, now: Millis) -> Effect:

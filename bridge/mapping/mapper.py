@@ -18,6 +18,7 @@ from bridge.event import Event, Mapped
 from bridge.mapping.compiled_rules import CompiledRules, Fallback, Rendering
 from bridge.mapping.matcher import Matcher, Matchers
 from bridge.mapping.settings import MappingSettings, RuleSettings
+from bridge.mapping.switches import Switches
 from bridge.mapping.template_scope import AlertScope
 from bridge.notification import Alert, Group
 
@@ -78,10 +79,18 @@ class Mapper:
         settings: the `mapping:` section.
         timeouts: the `alarm_timeout` of each target, by the target's name.
         default_target: the target of an alert whose rules set none.
+        switches: the heartbeats, whose alerts are not mapped.
     """
 
-    def __init__(self, settings: MappingSettings, timeouts: Mapping[str, Millis], default_target: str) -> None:
-        self._arguments = settings, timeouts, default_target
+    def __init__(
+        self,
+        settings: MappingSettings,
+        timeouts: Mapping[str, Millis],
+        default_target: str,
+        switches: Switches | None = None,
+    ) -> None:
+        self.switches = Switches() if switches is None else switches
+        self._arguments = settings, timeouts, default_target, self.switches
         self._vars = settings.vars
         self._labels_looked_at = settings.labels_looked_at()
         self._rules = [_Rule(rule) for rule in settings.rules]
@@ -89,7 +98,7 @@ class Mapper:
             lambda matched: CompiledRules(settings, [rule.settings for rule in matched], timeouts, default_target)
         )
 
-    def __reduce__(self) -> tuple[type[Mapper], tuple[MappingSettings, Mapping[str, Millis], str]]:
+    def __reduce__(self) -> tuple[type[Mapper], tuple[MappingSettings, Mapping[str, Millis], str, Switches]]:
         """Pickle the arguments only; the other process compiles the rules again."""
         return Mapper, self._arguments
 

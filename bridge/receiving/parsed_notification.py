@@ -112,14 +112,17 @@ class ParsedNotification:
 
     def arrival(self, alert: Alert) -> ArrivedAlert:
         """Return one of its alerts for the ledger; the put maps it when it needs to."""
-        return ArrivedAlert(
-            source=self._source, alert=alert, group=self._group_of(alert), mapped=partial(self.map, alert)
-        )
+        sign = self._mapper.switches.sign(self._source, alert.labels)
+        group = self._group_of(alert)
+        return ArrivedAlert(self._source, alert, group, partial(self.map, alert), sign)
 
     def mapped_arrival(self, alert: Alert) -> ArrivedAlert:
-        """Return one of its alerts for the ledger, already mapped."""
+        """Return one of its alerts for the ledger, already mapped unless it is a sign of a heartbeat."""
+        arrival = self.arrival(alert)
+        if arrival.sign is not None:
+            return arrival
         mapped = self.map(alert)
-        return ArrivedAlert(source=self._source, alert=alert, group=self._group_of(alert), mapped=lambda: mapped)
+        return replace(arrival, mapped=lambda: mapped)
 
     def _group_of(self, alert: Alert) -> Group:
         """Return the part of the group that is stored beside an alert: the labels and annotations of the alert itself.

@@ -5,12 +5,25 @@
 Every interval `source` asks each peer (`peer`, `round`), works out what the answers prove (`coverage`, `tracks`), and
 which alarms differ and when that is certain (`rules`); all of this but the asking is pure (`comparison`). What is due
 is ended or raised by the ledger's own rules. Nothing here sees a webhook or calls AOM.
+`heartbeats` raises an alarm of the bridge's own when an alert that always fires stops.
 """
 
+from bridge.reconcile.heartbeats import STATES as HEARTBEAT_STATES
+from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatSettings
 from bridge.reconcile.notices import NOTICE_KINDS
 from bridge.reconcile.reconciler import Reconciler
 from bridge.reconcile.rules import CHANGES, KINDS
 from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.reconcile.source import OUTCOMES_OF_ROUNDS
 
-__all__ = ["CHANGES", "KINDS", "NOTICE_KINDS", "OUTCOMES_OF_ROUNDS", "AlertmanagerSettings", "Reconciler"]
+__all__ = [
+    "CHANGES",
+    "HEARTBEAT_STATES",
+    "KINDS",
+    "NOTICE_KINDS",
+    "OUTCOMES_OF_ROUNDS",
+    "AlertmanagerSettings",
+    "HeartbeatConfig",
+    "HeartbeatSettings",
+    "Reconciler",
+]

@@ -48,6 +48,13 @@ def is_settled(alarm: EndedAlarm, updated_at: Millis) -> bool:
     return alarm.ends_at is not None and alarm.ends_at > updated_at
 
 
+def needs_repeat(alarm: HeldAlarm, now: Millis) -> bool:
+    """Say whether an alarm is to be put as a repeat, so that AOM does not clear it by age."""
+    if alarm.reported_at is None or alarm.state != "reported":
+        return False
+    return (now - max(alarm.reported_at, alarm.last_seen)) * _PART_OF_TIMEOUT >= alarm.timeout
+
+
 class SourceChanges:
     """Ends, raises and repeats the alarms of one source.
 
@@ -164,13 +171,6 @@ class SourceChanges:
             bodies = (notification(alert, next(iter(alert.receivers), ""), {}),)
             changes.append(ListedChange(None, name, alarm.seq, alarm.last_seen, alarm.state, bodies=bodies))
         await self._applied(changes, comparison.latest.ended_at)
-
-    def needs_repeat(self, alarm: HeldAlarm) -> bool:
-        """Say whether a listed alarm is to be put as a repeat, so that AOM does not clear it by age."""
-        if alarm.reported_at is None or alarm.state != "reported":
-            return False
-        heard_at = max(alarm.reported_at, alarm.last_seen)
-        return (self._clock() - heard_at) * _PART_OF_TIMEOUT >= alarm.timeout
 
     def _ending(self, difference: Difference, alarm: HeldAlarm, comparison: Comparison) -> ListedChange:
         track = comparison.memory.tracks[alarm.fingerprint]

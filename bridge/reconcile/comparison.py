@@ -7,13 +7,14 @@ In: a round, the alarms without an end, and the memory of earlier rounds. Out: a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 from msgspec.structs import replace
 
 from bridge.clock import Millis
 from bridge.ledger import HeldAlarm, Knowledge, SourceKnowledge
+from bridge.notification import Labels, Sign
 from bridge.reconcile import coverage, tracks
 from bridge.reconcile.coverage import Coverage, PeerAnswer, Round
 from bridge.reconcile.notices import Notice, notices
@@ -45,6 +46,7 @@ class Comparison(msgspec.Struct, frozen=True):
     without one are listed, with their tracks. ``learned``: what the ledger does not know yet. ``rules``: for the
     differences of the missing ones, once the ledger has told which alarms they had. ``receivers``: those that send to
     the bridge; ``heard``: those of them whose notifications have come. ``notices``: by kind and subject.
+    ``signs``: those of heartbeats, with the time of each.
     """
 
     latest: Round
@@ -53,6 +55,7 @@ class Comparison(msgspec.Struct, frozen=True):
     ended: list[Difference]
     missing: dict[str, tuple[Sighting, Track]]
     shown: Mapping[str, Sighting]
+    signs: list[tuple[Sign, Millis]]
     learned: dict[str, Knowledge | None]
     longest_validity: Millis | None
     receivers: frozenset[str]
@@ -68,6 +71,7 @@ def compare(
     held: Mapping[str, HeldAlarm],
     knowledge: Mapping[str, Knowledge],
     of_source: SourceKnowledge,
+    sign_of: Callable[[Labels], Sign | None] = lambda _: None,
 ) -> Comparison:
     """Return what a round has shown.
 
@@ -78,6 +82,7 @@ def compare(
         held: the newest alarm of each alert that has no end, by fingerprint.
         knowledge: what the ledger knows of alerts, by fingerprint.
         of_source: what it knows of the source.
+        sign_of: the sign that an alert with these labels is, if it is one of a heartbeat.
     """
     routings, routed_since = _routings(memory, latest)
     ours = {answer.url: _ours(settings, of_source, answer, routings) for answer in latest.answers}
@@ -88,13 +93,14 @@ def compare(
     shown = tracks.sightings(latest.answers)
     followed = tracks.after(memory.tracks, latest, covered, shown, held, ours=ours, is_timed=is_timed)
     policy = _policy(settings, routes, len(latest.answers))
-    rules = Rules(policy, latest, covered, knowledge, of_source.longest_validity, routed_since)
+    rules = Rules(policy, latest, covered, knowledge, of_source.longest_validity, routed_since, shown)
     compared = (rules.of_alarm(alarm, followed.get(name, Track())) for name, alarm in held.items())
     ended = [one for one in compared if one is not None]
+    signs = dict(_signs(shown, held, sign_of))
     missing = {
         name: (shown[name], track)
         for name, track in followed.items()
-        if name in shown and track.missing_since is not None
+        if name in shown and name not in signs and track.missing_since is not None
     }
     learned = dict(_learned(knowledge, held, shown, ours, latest.ended_at)) if latest.answers else {}
     return Comparison(
@@ -104,6 +110,7 @@ def compare(
         ended=ended,
         missing=missing,
         shown=shown,
+        signs=[(sign, shown[name].updated_at) for name, sign in signs.items()],
         learned=learned,
         longest_validity=_longest(of_source, shown),
         receivers=receivers,
@@ -111,6 +118,16 @@ def compare(
         routes=routes,
         notices=notices(latest, covered, settings.receivers or of_source.receivers, receivers, routes),
     )
+
+
+def _signs(
+    shown: Mapping[str, Sighting], held: Mapping[str, HeldAlarm], sign_of: Callable[[Labels], Sign | None]
+) -> Iterator[tuple[str, Sign]]:
+    """Return the listed alerts that are signs of a heartbeat; one with an alarm is none yet."""
+    for name, sighting in shown.items():
+        sign = None if name in held else sign_of(sighting.newest.labels)
+        if sign is not None:
+            yield name, sign
 
 
 def _routings(memory: Memory, latest: Round) -> tuple[dict[str, tuple[str, Routing | None]], Millis]:

@@ -1,7 +1,7 @@
-"""Holds every source in step that has `alertmanagers:` settings; a reload adds, replaces and removes sources.
+"""Holds every source in step that has `alertmanagers:` settings, and watches heartbeats; reloads change both.
 
-In: the settings of each source, the ledger's open alarms. Out: a running `SourceInStep` for each. Without settings it
-does nothing.
+In: the settings of each source and heartbeat, the ledger. Out: a running `SourceInStep` for each source, and a running
+`HeartbeatWatch`. Without settings they do nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import socket
 from collections.abc import Mapping
 
 from bridge.clock import Clock
-from bridge.ledger import OpenAlarms
+from bridge.ledger import Ledger
 from bridge.metrics import Metrics
+from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatWatch
 from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.reconcile.source import SourceInStep
 
@@ -24,33 +25,45 @@ class Reconciler:
 
     Args:
         settings: by source.
-        ledger: the open alarms.
+        heartbeats: what the configuration says of heartbeats.
+        ledger: the ledger.
         metrics: where rounds and differences are counted.
         clock: the time.
     """
 
     def __init__(
-        self, settings: Mapping[str, AlertmanagerSettings], ledger: OpenAlarms, metrics: Metrics, clock: Clock
+        self,
+        settings: Mapping[str, AlertmanagerSettings],
+        heartbeats: HeartbeatConfig,
+        ledger: Ledger,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._settings = dict(settings)
-        self._ledger = ledger
+        self._ledger = ledger.open_alarms
         self._metrics = metrics
         self._clock = clock
         self._holder = f"{socket.gethostname()[:_MAX_HOST_CHARACTERS]}-{secrets.token_hex(4)}"
         self._sources: dict[str, SourceInStep] = {}
+        self._watch = HeartbeatWatch(
+            heartbeats, ledger.heartbeats, ledger.open_alarms, metrics=metrics, clock=clock, holder=self._holder
+        )
 
     async def start(self) -> None:
-        """Begin the rounds of every source."""
+        """Begin to watch, and the rounds of every source."""
+        await self._watch.start()
         for name in self._settings:
             await self._start(name)
 
     async def stop(self) -> None:
-        """End the rounds of every source."""
+        """End the rounds of every source, and to watch."""
         for name in list(self._sources):
             await self._stop(name)
+        await self._watch.stop()
 
-    async def reconfigure(self, settings: Mapping[str, AlertmanagerSettings]) -> None:
+    async def reconfigure(self, settings: Mapping[str, AlertmanagerSettings], heartbeats: HeartbeatConfig) -> None:
         """Use other settings; sources whose settings are the same go on, and map again what the rules have dropped."""
+        self._watch.reconfigure(heartbeats)
         before, self._settings = self._settings, dict(settings)
         for name in list(self._sources):
             if settings.get(name) != before[name]:
@@ -69,6 +82,7 @@ class Reconciler:
             metrics=self._metrics,
             clock=self._clock,
             holder=self._holder,
+            watch=self._watch,
         )
         self._sources[name] = source
         await source.start()

@@ -31,7 +31,7 @@ Change = Literal["clear", "raise"]
 
 CHANGES: tuple[Change, ...] = get_args(Change)
 
-Wait = Literal["coverage", "webhook"]
+Wait = Literal["coverage", "webhook", "heartbeat"]
 """What a difference waits for."""
 
 MIN_UNKNOWN_VALIDITY: Millis = HOUR
@@ -94,6 +94,7 @@ class Rules:
         knowledge: what is known of alerts, by their fingerprints.
         longest_validity: the longest that this source has shown; None: unknown.
         routed_since: when a peer's configuration was seen to change last.
+        shown: the alerts of the round, whose validity counts where nothing is known.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Rules:
         knowledge: Mapping[str, Knowledge],
         longest_validity: Millis | None,
         routed_since: Millis,
+        shown: Mapping[str, Sighting],
     ) -> None:
         self._policy = policy
         self._now = latest.ended_at
@@ -111,6 +113,7 @@ class Rules:
         self._knowledge = knowledge
         self._unknown_validity = max(longest_validity or 0, MIN_UNKNOWN_VALIDITY)
         self._routed_since = routed_since
+        self._shown = shown
         # Mimir does not say when its replicas were started, so any of them may have been.
         starts = [
             latest.ended_at if answer.status is None else started_at(coverage, answer) for answer in latest.answers
@@ -149,8 +152,10 @@ class Rules:
 
     def validity(self, fingerprint: str) -> Millis:
         """Return the validity of an alert's posts, or the longest that it may have."""
-        known = self._knowledge.get(fingerprint)
-        return self._unknown_validity if known is None or known.validity is None else known.validity
+        known, sighting = self._knowledge.get(fingerprint), self._shown.get(fingerprint)
+        if known is not None and known.validity is not None:
+            return known.validity
+        return self._unknown_validity if sighting is None else sighting.newest.validity
 
     def wait(self, fingerprint: str) -> Millis:
         """Return for how long every peer must have been the same before the absence of an alert counts."""

@@ -14,9 +14,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 
+from msgspec.structs import replace
+
 from bridge.clock import SECOND, Clock, Millis, format_duration
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger import (
+    HeldAlarm,
     Knowledge,
     ListedDifference,
     OpenAlarms,
@@ -24,8 +27,9 @@ from bridge.ledger import (
 )
 from bridge.log import ThrottledLine, logger
 from bridge.metrics import Metrics
-from bridge.reconcile.changes import SourceChanges
+from bridge.reconcile.changes import SourceChanges, needs_repeat
 from bridge.reconcile.comparison import Comparison, Memory, compare
+from bridge.reconcile.heartbeats import HeartbeatWatch
 from bridge.reconcile.notices import NOTICE_KINDS, Notice
 from bridge.reconcile.peer import Wanted
 from bridge.reconcile.round import Peers
@@ -55,6 +59,7 @@ class SourceInStep:
         metrics: where rounds and differences are counted.
         clock: the time.
         holder: the name of this bridge among those on the same ledger.
+        watch: takes the signs of heartbeats, and tells which clears wait for one.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class SourceInStep:
         metrics: Metrics,
         clock: Clock,
         holder: str,
+        watch: HeartbeatWatch,
     ) -> None:
         self._source = source
         self._settings = settings
@@ -73,6 +79,7 @@ class SourceInStep:
         self._metrics = metrics
         self._clock = clock
         self._holder = holder
+        self._watch = watch
         self._peers = Peers(settings, clock)
         self._changes = SourceChanges(
             source, settings, ledger, self._peers, metrics=metrics, clock=clock, holder=holder
@@ -133,6 +140,8 @@ class SourceInStep:
         """Take or keep the lead; what is known from before another bridge may have had it no longer counts."""
         lease, now = max(_LEASES * self._pause, _MIN_LEASE), time.monotonic()
         leads = await self._ledger.lead(self._source, self._holder, lease)
+        if not leads and self._led_at:
+            self._metrics.clear_source(self._source)
         if not leads or now - self._led_at > lease / 1000:
             self._memory, self._knowledge = Memory(), None
         self._led_at = now
@@ -142,9 +151,15 @@ class SourceInStep:
         """Ask every peer once, compare, and do what is due."""
         held = {alarm.fingerprint: alarm for alarm in await self._ledger.held(self._source)}
         knowledge, of_source = await self._known()
-        repeats = {name for name, alarm in held.items() if self._changes.needs_repeat(alarm)}
+        repeats = {name for name, alarm in held.items() if needs_repeat(alarm, self._clock())}
         latest = await self._peers.ask(Wanted(held.keys() - repeats, self._muting_of))
-        comparison = await asyncio.to_thread(compare, self._settings, self._memory, latest, held, knowledge, of_source)
+        sign_of = partial(self._watch.sign, self._source)
+        comparison = await asyncio.to_thread(
+            compare, self._settings, self._memory, latest, held, knowledge, of_source, sign_of
+        )
+        is_complete = comparison.memory.coverage.since is not None
+        await self._watch.note(self._source, comparison.signs, is_complete=is_complete)
+        comparison = await self._with_holds(comparison, held)
         is_timed = any(route.is_timed for route in comparison.routes)
         self._muting_of = comparison.receivers if is_timed else frozenset()
         self._memory = comparison.memory
@@ -157,6 +172,20 @@ class SourceInStep:
         await self._changes.repeat(comparison, {name: held[name] for name in repeats if name in comparison.shown})
         self._peers.forget_all_but(set(comparison.shown))
         return comparison
+
+    async def _with_holds(self, comparison: Comparison, held: Mapping[str, HeldAlarm]) -> Comparison:
+        """Return the comparison with those clears of absent alerts waiting that a late heartbeat may explain."""
+        now = comparison.latest.ended_at
+        absent = [one for one in comparison.ended if one.kind == "vanished" and one.is_due(now)]
+        if not absent or not self._watch.is_late(self._source):
+            return comparison
+        labels = await self._ledger.labels([held[one.fingerprint].seq for one in absent])
+        waiting = {
+            one.fingerprint: replace(one, due_at=None, waits_for="heartbeat")
+            for one in absent
+            if self._watch.holds_back(self._source, labels.get(held[one.fingerprint].seq, {}))
+        }
+        return replace(comparison, ended=[waiting.get(one.fingerprint, one) for one in comparison.ended])
 
     def _count(self, comparison: Comparison) -> None:
         is_complete = comparison.memory.coverage.since is not None

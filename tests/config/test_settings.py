@@ -71,6 +71,11 @@ def test_every_setting_can_be_set():
     assert (us.vanished, us.unrouted, us.silenced, us.max_clears) == ("keep", "keep", "clear", 0.025)
     assert (no.dns, no.kind, no.authorization.type) == ("alertmanager-operated:9093", "mimir", "Token")
     assert (no.missing_after, no.max_clears, found.by_source) == (None, 0.1, {"us": us, "no": no})
+    main, other = found.heartbeats
+    assert (main.name, main.source, main.by, main.paused) == ("main", "us", ("cluster", "prometheus"), True)
+    assert [one.text for matchers in main.match for one in matchers.each] == ['alertname="Watchdog"', 'cluster="main"']
+    assert (main.every, main.missing_after, main.hold) == (MINUTE, 4 * MINUTE, 30 * MINUTE)
+    assert (main.severity, main.target, other.severity, other.every) == ("Minor", "night", "Critical", 5 * MINUTE)
     mapping = found.mapping
     assert mapping.labels == ("alertname", "severity")
     assert (mapping.severity.label, mapping.severity.map, mapping.severity.default) == (

@@ -234,6 +234,7 @@ LANDED = {
     "0003_changes.py": "04a1d804e70d1664a2d141bc17c5f4da68ac069b6384cef7576cfa906379327d",
     "0004_phase.py": "990a103826a134c8b6e107f71899cb3ae491cfad4d71606cd0098ce5fbdb6991",
     "0005_listed.py": "4f79fef0d3adaaf43f32a1b6a8cc23fe400373e177c18d0e2d2c9852db5cff97",
+    "0006_heartbeats.py": "6e4be859b38eac1661a9ebe1556aea358175bdb22f325887daf516d24f3b171e",
 }
 """A migration that has landed is never edited: ledgers that it has made would bear its number with another schema."""
 
@@ -262,12 +263,12 @@ async def test_a_log_that_fills_the_disk_is_copied_back_and_the_put_is_kept(tmp_
         assert log.stat().st_size < large
 
 
-def without_0005(connection):
-    """Undo the migration 0005, so that a ledger is of an earlier version."""
+def without_new_tables(connection):
+    """Undo the migrations from 0005 on, so that a ledger is of an earlier version."""
     connection.execute("DROP INDEX alarms_rejected")
     for column in ("opened_by", "ended_by"):
         connection.execute(f"ALTER TABLE alarms DROP COLUMN {column}")
-    for table in ("ledger_listed", "ledger_sources", "ledger_differences"):
+    for table in ("ledger_listed", "ledger_sources", "ledger_differences", "ledger_heartbeats"):
         connection.execute(f"DROP TABLE {table}")
 
 
@@ -294,7 +295,7 @@ async def test_an_alarm_that_waits_gets_its_phase_from_the_reason(tmp_path, reas
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         connection.execute("UPDATE alarms SET reason = ?", (reason,))
         connection.execute("ALTER TABLE alarms DROP COLUMN phase")
-        without_0005(connection)
+        without_new_tables(connection)
         connection.execute("UPDATE ledger_version SET version_num = '0003'")
     connection.close()
     async with LedgerDriver(tmp_path / "ledger.db") as driver:

@@ -94,8 +94,8 @@ class ListedChange(msgspec.Struct, frozen=True):
     """A change that follows from what the API shows of one alert.
 
     ``seq``, ``last_seen`` and ``state``: of its newest alarm when that was decided; None if it had none. ``ends_at``:
-    when it ended; None: it fires, and ``bodies`` are notifications of it, the first that no rule drops counts.
-    ``cause``: None for a repeat.
+    when it ended; None: it fires, and ``bodies`` are notifications of it, the first that no rule drops counts; or
+    ``alerts`` are put one after another, which are mapped already. ``cause``: None for a repeat.
     """
 
     cause: Cause | None
@@ -105,6 +105,7 @@ class ListedChange(msgspec.Struct, frozen=True):
     state: State | None
     ends_at: Millis | None = None
     bodies: tuple[bytes, ...] = ()
+    alerts: tuple[IncomingAlert, ...] = ()
 
 
 def held(connection: Connection, source: str) -> list[HeldAlarm]:
@@ -203,7 +204,7 @@ def release_leads(connection: Connection) -> None:
 def apply(
     connection: Connection,
     source: str,
-    holder: str,
+    holder: str | None,
     changes: Sequence[ListedChange],
     parameters: PutParameters,
     reader: NotificationReader,
@@ -214,7 +215,7 @@ def apply(
     Args:
         connection: an open transaction.
         source: the source.
-        holder: who has decided the changes; they are applied only if it still leads.
+        holder: who has decided the changes; they are applied only if it still leads. None: any bridge.
         changes: the changes, at most one for each alert.
         parameters: as for a put.
         reader: parses and maps the notifications of alerts that fire.
@@ -224,7 +225,7 @@ def apply(
         ExpiredError: that time has passed.
     """
     rows.lock_puts(connection)
-    leads = _leader(connection, source) == holder
+    leads = holder is None or _leader(connection, source) == holder
     last = rows.last_alarms(connection, [(source, change.fingerprint) for change in changes])
     decided = []
     for change in changes:
@@ -234,23 +235,22 @@ def apply(
             (None, None, None) if alarm is None else (alarm.seq, alarm.last_seen, alarm.state)
         )
         starts_at = 0 if alarm is None else alarm.newest_starts_at
-        incoming = _incoming(source, change, starts_at, reader) if is_same else None
+        incoming = _incoming(source, change, starts_at, reader) if is_same else []
         decided.append(_Decided(incoming, expires_at))
     result = Put(connection, decided, parameters).run()
     for number, one in enumerate(decided):
-        if one.incoming is None:
+        if not one.incoming:
             result.effects[number] = Refusal("unavailable", CHANGED)
         one.check()
     return result
 
 
 class _Decided(OpenedNotification):
-    """A change as a notification of one alert, or of none."""
+    """A change as a notification."""
 
-    def __init__(self, incoming: IncomingAlert | None, expires_at: float) -> None:
+    def __init__(self, incoming: list[IncomingAlert], expires_at: float) -> None:
         self.incoming = incoming
-        alerts = [] if incoming is None else [incoming]
-        super().__init__(IncomingNotification("", b"", len(alerts), alerts, expires_at), _NoReader())
+        super().__init__(IncomingNotification("", b"", len(incoming), incoming, expires_at), _NoReader())
 
 
 class _NoReader:
@@ -260,14 +260,17 @@ class _NoReader:
         raise ValueError("every alert is mapped")
 
 
-def _incoming(source: str, change: ListedChange, starts_at: Millis, reader: NotificationReader) -> IncomingAlert:
+def _incoming(source: str, change: ListedChange, starts_at: Millis, reader: NotificationReader) -> list[IncomingAlert]:
+    if change.alerts:
+        return [replace(alert, cause=change.cause) for alert in change.alerts]
     if not change.bodies:
         ends_at = change.ends_at
-        return IncomingAlert(
+        ended = IncomingAlert(
             source, change.fingerprint, "resolved", starts_at, ends_at, None, is_mapped=True, cause=change.cause
         )
+        return [ended]
     alerts = [_mapped(source, body, reader) for body in change.bodies]
-    return replace(next((alert for alert in alerts if alert.mapped is not None), alerts[0]), cause=change.cause)
+    return [replace(next((alert for alert in alerts if alert.mapped is not None), alerts[0]), cause=change.cause)]
 
 
 def _mapped(source: str, body: bytes, reader: NotificationReader) -> IncomingAlert:

@@ -32,8 +32,11 @@ from bridge.ledger.alarm import (
 )
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.incoming import OpenedNotification
+from bridge.ledger.operations import heartbeats
+from bridge.ledger.operations.heartbeats import SwitchRow
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.statements import chunks
+from bridge.notification import Sign
 
 _Lasts = dict[Key, Alarm]
 _Rows = dict[int, Alarm]
@@ -175,6 +178,7 @@ class Put:
         self._remapped: _Contents = {}
         self._ids: set[str] = set()
         self._numbers: dict[str, int] = {}
+        self._signs: dict[str, SwitchRow] = {}
         self._undo: list[tuple[dict[Any, Any], Any, Any]] | None = None
         self._rare: dict[str, Millis] = {}
         self._seq = 0
@@ -219,7 +223,7 @@ class Put:
                 self._check()
             effects.append(self._effect(notification, number, incoming))
         if self._undo is not None and len(self._new) > max(self._remaining, added_before):
-            self._undo_changes(self._undo)
+            _undo_changes(self._undo)
             return Refusal("full", "the ledger holds as many open alarms as store.max_open allows")
         return effects
 
@@ -234,15 +238,9 @@ class Put:
             self._undo.append((values, key, values.get(key)))
         values[key] = value
 
-    @staticmethod
-    def _undo_changes(undo: Sequence[tuple[dict[Any, Any], Any, Any]]) -> None:
-        for values, key, before in reversed(undo):
-            if before is None:
-                del values[key]
-            else:
-                values[key] = before
-
     def _effect(self, notification: OpenedNotification, number: int, incoming: IncomingAlert) -> Effect:
+        if incoming.sign is not None:
+            return self._sign(incoming, incoming.sign)
         last = self._last.get(incoming.key)
         incoming = transitions.dated(last, incoming, self._now)
         effect = (
@@ -261,6 +259,17 @@ class Put:
         elif effect == "duplicate" and last is not None and transitions.is_own_resolve(last, incoming):
             self._set_alarm(transitions.confirmed(last, incoming, self._now))
         return effect
+
+    def _sign(self, incoming: IncomingAlert, sign: Sign) -> Effect:
+        """Note a sign of a heartbeat; an alarm of the alert from before the heartbeat was declared is ended."""
+        last = self._last.get(incoming.key)
+        if last is not None and transitions.holds(last):
+            self._set_alarm(transitions.resolved(last, replace(incoming, cause="heartbeat"), self._now))
+        before = self._signs.get(sign.fingerprint) or heartbeats.row(self._connection, sign.fingerprint)
+        after = heartbeats.signed(before, sign, incoming, self._now)
+        if after is not None:
+            self._set(self._signs, after.fingerprint, after)
+        return "heartbeat"
 
     def _born(self, incoming: IncomingAlert, mapped: MappedAlert) -> None:
         own_id = self._free_id(incoming)
@@ -324,6 +333,7 @@ class Put:
             self._check()
             rows.insert(self._connection, [(self._rows[seq], pack(self._new[seq])) for seq in seqs])
         self._write_contents()
+        heartbeats.store(self._connection, list(self._signs.values()))
         result.added = len(self._new)
         for seq, alarm in self._rows.items():
             result.changes.change(alarm, 1)
@@ -346,6 +356,14 @@ def _alerts_of(notification: OpenedNotification) -> list[IncomingAlert] | Refusa
         return notification.alerts()
     except PayloadError as error:
         return Refusal.of(error)
+
+
+def _undo_changes(undo: Sequence[tuple[dict[Any, Any], Any, Any]]) -> None:
+    for values, key, before in reversed(undo):
+        if before is None:
+            del values[key]
+        else:
+            values[key] = before
 
 
 def next_free(used: int, is_used: Callable[[int], bool]) -> int:

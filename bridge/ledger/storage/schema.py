@@ -149,3 +149,14 @@ differences = Table(
     Column("waits_for", String(16), nullable=False),
 )
 """The alerts whose alarm was not what Alertmanager says in the last round, for people; decisions do not read them."""
+
+heartbeats = Table(
+    "ledger_heartbeats",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("heartbeat", String(64), nullable=False),
+    Column("by_labels", Text, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+)
+"""When each switch of a heartbeat has shown a sign last; ``by_labels``: the values of its `by` labels, as JSON."""

@@ -96,7 +96,7 @@ class ListedRequest(msgspec.Struct, frozen=True, tag=True):
 
     is_durable: ClassVar[bool] = True
     source: str
-    holder: str
+    holder: str | None
     changes: list[ListedChange]
     parameters: PutParameters
     expires_at: float
