@@ -18,7 +18,8 @@ async def test_when_the_lease_of_a_killed_leader_has_ended_the_other_clears_what
     pair.first.kill()
     killed, until_then = pair.lead()
     await pair.cluster.resolve("Silenced")
-    await until(lambda: pair.active() == ["Stays"], LIMIT)
+    await until(lambda: [row.state for row in pair.rows()] == ["cleared", "reported"], LIMIT)
+    assert pair.active() == ["Stays"]
     other, _ = pair.lead()
     silenced, stays = pair.rows()
     assert other != killed
@@ -66,7 +67,8 @@ async def test_a_leader_that_is_ended_in_order_gives_up_the_lead_at_once(pair):
     assert pair.first.terminate() == 0
     assert pair.lead()[0] != first
     await pair.cluster.resolve("Silenced")
-    await until(lambda: pair.active() == [], LIMIT)
+    await until(lambda: [row.state for row in pair.rows()] == ["cleared"], LIMIT)
+    assert pair.active() == []
     (silenced,) = pair.rows()
     assert silenced.finished_at < until_then
     assert silenced.ended_by == "vanished"

@@ -169,8 +169,9 @@ class Cluster:
             self.sending.cancel()
             await asyncio.gather(self.sending, return_exceptions=True)
         for peer in self.peers:
-            with contextlib.suppress(ProcessLookupError):
-                peer.wake()
+            if peer.process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    peer.wake()
             peer.stack.close()
 
     async def fire(self, name, **labels):

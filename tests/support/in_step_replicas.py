@@ -5,7 +5,6 @@ the peers through gates that can hold back their lists.
 """
 
 import asyncio
-import contextlib
 import signal
 
 import pytest
@@ -45,7 +44,7 @@ class Pair(Held):
             self._gates.append(one)
             urls.append(through)
         self.first, self.first_url = await self._replica("first", urls, interval)
-        await until(lambda: self.lead()[0])
+        await until(lambda: self.lead()[0], LIMIT)
         self.bridge, self.url = await self._replica("second", self.cluster.urls, "1s")
         self.cluster.configure(self.url)
         await self.cluster.start()
@@ -135,10 +134,10 @@ async def pair(tmp_path, database):
         made = Pair(tmp_path, aom, cluster, database)
         try:
             yield made
-            made.check_nothing_blinked()
+            if made.bridge is not None:
+                made.check_nothing_blinked()
         finally:
             if made.first is not None and made.first.process.poll() is None:
                 made.continue_first()
             await cluster.stop()
-            with contextlib.suppress(ProcessLookupError):
-                await made.stack.aclose()
+            await made.stack.aclose()

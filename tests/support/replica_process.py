@@ -10,6 +10,9 @@ from process import bridge_command, started
 from waiting import until
 from webhooks import payload
 
+LIMIT = 60.0
+"""Seconds until a replica is ready: two that start beside each other on a busy machine take long."""
+
 LEASE_SECONDS = 10
 """The shortest lease that the configuration takes."""
 
@@ -29,7 +32,7 @@ async def replica(folder, aom, url, **config):
     file = write_settings(folder, aom, url, **config)
     command = bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
     with started(folder / "bridge.log", *command) as process:
-        await until(lambda: "msg=ready" in process.output or process.process.poll() is not None)
+        await until(lambda: "msg=ready" in process.output or process.process.poll() is not None, LIMIT)
         found = re.search(r"address=(\S+)", process.output)
         assert found, process.output
         yield process, found[1]
