@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import acceptance, access, alertmanager, large, mapping, memory, million, start, targets
+from bench import acceptance, access, alertmanager, large, mapping, memory, million, rounds, start, targets
 from bench.plan import Plan, plan
 from bench.table import Findings, Row, failed, render
 
@@ -23,6 +23,7 @@ FIGURES: dict[str, Callable[[Plan], Findings]] = {
     "memory": memory.measure,
     "start": start.measure,
     "million": million.measure,
+    "rounds": rounds.measure,
     "targets": targets.measure,
 }
 
@@ -43,8 +44,8 @@ def _main() -> int:
     folder = arguments.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
-    rounds = arguments.rounds or (1 if arguments.small else 5)
-    sizes = plan(folder, rounds, small=arguments.small)
+    turns = arguments.rounds or (1 if arguments.small else 5)
+    sizes = plan(folder, turns, small=arguments.small)
     rows: list[Row] = []
     details: list[str] = []
     errors, report = 0, ""
@@ -58,7 +59,7 @@ def _main() -> int:
         rows += findings.rows
         details += findings.details
         sys.stderr.write(f"bench: {name} took {time.monotonic() - begun:.0f} s\n")
-        report = render(rows, details, rounds=rounds, small=arguments.small)
+        report = render(rows, details, rounds=turns, small=arguments.small)
         (arguments.output or folder / "report.md").write_text(report)
     sys.stdout.write(report)
     return 1 if errors else 0

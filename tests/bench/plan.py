@@ -23,7 +23,10 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How much of everything; ``folder`` is where ledgers lie, on a real disk."""
+    """How much of everything; ``folder`` is where ledgers lie, on a real disk.
+
+    ``listed``: how many alerts Alertmanager lists. ``interval``: seconds between two rounds.
+    """
 
     folder: Path
     rounds: int
@@ -37,6 +40,8 @@ class Plan:
     settle: float
     known: int
     clones: int
+    listed: tuple[int, ...]
+    interval: int
 
 
 def plan(folder: Path, rounds: int, *, small: bool) -> Plan:
@@ -55,4 +60,6 @@ def plan(folder: Path, rounds: int, *, small: bool) -> Plan:
         settle=0.2 if small else 5.0,
         known=10_000 // parts,
         clones=3 if small else 100,
+        listed=(10_000 // parts, 100_000 // parts),
+        interval=1 if small else 30,
     )

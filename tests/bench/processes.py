@@ -214,6 +214,13 @@ def relay(sink_port: int) -> Iterator[Process]:
 
 
 @contextlib.contextmanager
+def peer(count: int, seed: str, starts_at: int) -> Iterator[Process]:
+    """Run what stands for one Alertmanager that lists so many alerts."""
+    with _listening(Process, "bench.peer", f"--count={count}", f"--seed={seed}", f"--starts-at={starts_at}") as process:
+        yield process
+
+
+@contextlib.contextmanager
 def bare_receiver() -> Iterator[Process]:
     """Run the receiver that only answers 200."""
     with _listening(Process, "bench.relay", "--bare") as process:
@@ -241,11 +248,16 @@ def bridge_starting(
     """Start the bridge and do not wait until it is ready; ``config``: a configuration other than the usual one."""
     folder.mkdir(parents=True, exist_ok=True)
     file, log = folder / "bridge.yaml", folder / "bridge.log"
-    file.write_text(config or _CONFIG.format(sink=sink_port, ledger=ledger_file(folder)))
+    file.write_text(config or config_text(folder, sink_port))
     log.write_bytes(b"")
     command = [sys.executable, "-m", "bridge", "serve", f"--config.file={file}", "--log.level=info", *arguments]
     with _running([*command, f"--web.listen-address=127.0.0.1:{port}"], log) as process:
         yield Process(process, port, log)
+
+
+def config_text(folder: Path, sink_port: int) -> str:
+    """Return the usual configuration of the bridge of this folder."""
+    return _CONFIG.format(sink=sink_port, ledger=ledger_file(folder))
 
 
 def config_of(folder: Path) -> Path:
