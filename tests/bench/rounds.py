@@ -56,8 +56,9 @@ class Turn:
     """One turn: a bridge with rounds, and one without.
 
     Times are seconds, waits of webhooks milliseconds, memory MB, ``part`` per cent of one core. The first round stores
-    what it has learnt of every alert. Acceptance is counted over a round and the pause before it (``accepted``), in the
-    round alone (``inside``), and by the bridge without rounds (``plain_accepted``).
+    what it has learnt of every alert. Waits are counted until some seconds after the comparison, for what follows from
+    it. Acceptance is counted over a round and the pause before it (``accepted``), in the pause alone (``outside``) and
+    in the round alone (``inside``), all under one load, and by the bridge without rounds (``plain_accepted``).
     """
 
     took: float
@@ -65,11 +66,14 @@ class Turn:
     pause: float
     cpu: float
     part: float
+    p50: float
     p99: float
     longest: float
     first_took: float
+    first_p50: float
     first_p99: float
     first_longest: float
+    plain_p50: float
     plain_p99: float
     plain_longest: float
     memory: float
@@ -77,6 +81,7 @@ class Turn:
     peak: float
     plain_peak: float
     accepted: float
+    outside: float
     inside: float
     plain_accepted: float
 
@@ -87,11 +92,14 @@ _TITLES = {
     "pause": "the pause after it, s",
     "cpu": "CPU of a round, s",
     "part": "CPU of rounds, % of one core",
+    "p50": "wait of webhooks during a round, median, ms",
     "p99": "wait of webhooks during a round, p99, ms",
     "longest": "wait of webhooks during a round, longest, ms",
     "first_took": "the first round, s",
+    "first_p50": "wait of webhooks during the first round, median, ms",
     "first_p99": "wait of webhooks during the first round, p99, ms",
     "first_longest": "wait of webhooks during the first round, longest, ms",
+    "plain_p50": "wait of webhooks without rounds, median, ms",
     "plain_p99": "wait of webhooks without rounds, p99, ms",
     "plain_longest": "wait of webhooks without rounds, longest, ms",
     "memory": "resident memory after three rounds, MB",
@@ -99,6 +107,7 @@ _TITLES = {
     "peak": "peak memory with rounds, MB",
     "plain_peak": "peak memory without rounds, MB",
     "accepted": "accepted over a round and a pause, alerts/s",
+    "outside": "accepted in the pause, alerts/s",
     "inside": "accepted during a round, alerts/s",
     "plain_accepted": "accepted without rounds, alerts/s",
 }
@@ -120,7 +129,7 @@ def measure(plan: Plan) -> Findings:
                     f"durable acceptance with rounds, {title}",
                     "alerts/s",
                     middle["accepted"],
-                    middle["plain_accepted"],
+                    middle["outside"],
                     0.95,
                 ),
             ]
@@ -167,6 +176,7 @@ class _Measured:
             watch = _Watch(bridge, self._peer, before)
             with self._posting(bridge) as first_posts:
                 first = watch.round(1)
+                time.sleep(self._plan.settle)
             watch.begin(2)
             cpu = bridge.cpu
             quiet = watch.round(2)
@@ -174,9 +184,10 @@ class _Measured:
             cpu = bridge.cpu - cpu
             with self._posting(bridge) as posts:
                 busy = watch.round(3)
+                time.sleep(self._plan.settle)
             memory, peak = bridge.resident, bridge.peak
-            inside: list[float] = []
-            accepted = self._accepted(bridge, lambda: inside.append(watch.rate_in_round(4)))
+            rates: list[tuple[float, float]] = []
+            accepted = self._accepted(bridge, lambda: rates.append(watch.rates(4)))
         pause = max(self._plan.interval, quiet.took / _MAX_PART)
         return Turn(
             took=quiet.took,
@@ -184,19 +195,23 @@ class _Measured:
             pause=pause,
             cpu=cpu,
             part=100 * cpu / (pause + quiet.took),
-            p99=_p99(posts, busy),
-            longest=_longest(posts, busy),
+            p50=self._wait(posts, 0.5, busy),
+            p99=self._wait(posts, 0.99, busy),
+            longest=self._wait(posts, 1, busy),
             first_took=first.took,
-            first_p99=_p99(first_posts, first),
-            first_longest=_longest(first_posts, first),
-            plain_p99=_p99(plain_posts),
-            plain_longest=_longest(plain_posts),
+            first_p50=self._wait(first_posts, 0.5, first),
+            first_p99=self._wait(first_posts, 0.99, first),
+            first_longest=self._wait(first_posts, 1, first),
+            plain_p50=self._wait(plain_posts, 0.5),
+            plain_p99=self._wait(plain_posts, 0.99),
+            plain_longest=self._wait(plain_posts, 1),
             memory=memory,
             plain_memory=plain[0],
             peak=peak,
             plain_peak=plain[1],
             accepted=accepted,
-            inside=inside[0],
+            outside=rates[0][0],
+            inside=rates[0][1],
             plain_accepted=plain_accepted,
         )
 
@@ -236,6 +251,15 @@ class _Measured:
         finally:
             ending.set()
             thread.join()
+
+    def _wait(self, posts: list[tuple[float, float]], part: float, one: Round | None = None) -> float:
+        """Return a quantile of the waits of webhooks, of those that waited during a round or soon after it."""
+        waits = sorted(
+            (answered - sent) * 1000
+            for sent, answered in posts
+            if one is None or (answered >= one.begun and sent <= one.ended + self._plan.settle)
+        )
+        return waits[min(len(waits) - 1, int(len(waits) * part))]
 
     def _accepted(self, bridge: Process, during: Callable[[], object]) -> float:
         """Return how many alerts the bridge takes in a second, over as long as a call takes; they are repeats."""
@@ -283,12 +307,14 @@ class _Watch:
         _wait(lambda: _metric(self._bridge, _ROUNDS) >= count, f"the comparison of round {count}")
         return Round(begun=begun, answered=answered, ended=time.monotonic())
 
-    def rate_in_round(self, count: int) -> float:
-        """Wait until this round has ended; return how many alerts were taken in a second meanwhile."""
+    def rates(self, count: int) -> tuple[float, float]:
+        """Wait until this round has ended; return how many alerts were taken in a second before it, and during it."""
+        waited, first = time.monotonic(), _metric(self._bridge, _TAKEN)
         self.begin(count)
-        begun, before = time.monotonic(), _metric(self._bridge, _TAKEN)
+        begun, second = time.monotonic(), _metric(self._bridge, _TAKEN)
         self.round(count)
-        return (_metric(self._bridge, _TAKEN) - before) / (time.monotonic() - begun)
+        ended, third = time.monotonic(), _metric(self._bridge, _TAKEN)
+        return (second - first) / (begun - waited), (third - second) / (ended - begun)
 
 
 def _asked(peer: Process) -> tuple[int, float, float]:
@@ -309,22 +335,3 @@ def _wait(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise BenchError(f"waited in vain for {what}")
         time.sleep(_PAUSE)
-
-
-def _during(posts: list[tuple[float, float]], one: Round | None) -> list[float]:
-    """Return the waits of the webhooks that waited during a round, or of all, in order, in milliseconds."""
-    waits = [
-        (answered - sent) * 1000
-        for sent, answered in posts
-        if one is None or (answered >= one.begun and sent <= one.ended)
-    ]
-    return sorted(waits) or [0.0]
-
-
-def _p99(posts: list[tuple[float, float]], one: Round | None = None) -> float:
-    waits = _during(posts, one)
-    return waits[min(len(waits) - 1, len(waits) * 99 // 100)]
-
-
-def _longest(posts: list[tuple[float, float]], one: Round | None = None) -> float:
-    return _during(posts, one)[-1]
