@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-
-from sqlalchemy.engine import Connection
+from itertools import islice
+from typing import TypeVar
 
 from bridge.clock import Millis
 from bridge.errors import LedgerUnavailableError
@@ -32,6 +32,11 @@ from bridge.notification import Labels
 
 _MAX_RECEIVERS = 1_000
 """Senders choose the names, so there is no other bound."""
+
+_MAX_STORED_AT_ONCE = 500
+"""Rows of one transaction: a webhook waits until it ends."""
+
+T = TypeVar("T")
 
 
 class OpenAlarms:
@@ -59,21 +64,22 @@ class OpenAlarms:
         views = await self._core.read(lambda c: queries.of_seqs(c, seqs))
         return {view.alarm.seq: view.context.alert.labels for view in views}
 
-    async def knowledge(self, source: str) -> tuple[dict[str, Knowledge], SourceKnowledge]:
-        """Return what is known of the alerts of a source, and of the source itself."""
-        return await self._core.read(lambda c: (listed.knowledge(c, source), listed.source_knowledge(c, source)))
+    async def knowledge(self, source: str) -> dict[str, Knowledge]:
+        """Return what is known of the alerts of a source, by their fingerprints."""
+        return await self._core.read(lambda c: listed.knowledge(c, source))
+
+    async def source_knowledge(self, source: str) -> SourceKnowledge:
+        """Return what is known of a source itself."""
+        return await self._core.read(lambda c: listed.source_knowledge(c, source))
 
     async def learn(
         self, source: str, changed: Mapping[str, Knowledge | None], longest_validity: Millis | None = None
     ) -> None:
         """Store what is known of alerts (None: forget it), and the longest validity of the source."""
-
-        def store(connection: Connection) -> None:
-            listed.learn(connection, source, changed)
-            if longest_validity is not None:
-                listed.learn_source(connection, source, longest_validity=longest_validity)
-
-        await self._core.write(store)
+        for part in _parts(changed):
+            await self._core.write(partial(listed.learn, source=source, changed=part))
+        if longest_validity is not None:
+            await self._core.write(partial(listed.learn_source, source=source, longest_validity=longest_validity))
 
     async def differences(self, source: str) -> dict[str, ListedDifference]:
         """Return the differences of a source after the last round, by fingerprint."""
@@ -81,7 +87,8 @@ class OpenAlarms:
 
     async def store_differences(self, source: str, changed: Mapping[str, ListedDifference | None]) -> None:
         """Store differences that have changed; None: there is none any more."""
-        await self._core.write(partial(listed.store_differences, source=source, changed=changed))
+        for part in _parts(changed):
+            await self._core.write(partial(listed.store_differences, source=source, changed=part))
 
     def note_receiver(self, source: str, receiver: str) -> None:
         """Store in the background that a notification of a source has named a receiver, the first time that it does."""
@@ -126,3 +133,10 @@ class OpenAlarms:
         self._core.count(result.changes)
         asyncio.get_running_loop().call_soon(self._core.notify_due, result.due)
         return [None if isinstance(effects, Refusal) else effects[-1] for effects in result.effects]
+
+
+def _parts(changed: Mapping[str, T]) -> Iterator[dict[str, T]]:
+    """Cut a mapping into parts that a transaction stores without a webhook noticing it."""
+    items = iter(changed.items())
+    while part := dict(islice(items, _MAX_STORED_AT_ONCE)):
+        yield part

@@ -212,10 +212,9 @@ class SourceInStep:
 
     async def _known(self) -> tuple[dict[str, Knowledge], SourceKnowledge]:
         """Return what the ledger knows; that of alerts is read once, since only the leader changes it."""
-        knowledge, of_source = await self._ledger.knowledge(self._source)
         if self._knowledge is None:
-            self._knowledge = knowledge
-        return self._knowledge, of_source
+            self._knowledge = await self._ledger.knowledge(self._source)
+        return self._knowledge, await self._ledger.source_knowledge(self._source)
 
     async def _learn(self, learned: Mapping[str, Knowledge | None], longest_validity: Millis | None = None) -> None:
         if not learned and longest_validity is None:

@@ -1,5 +1,6 @@
 """The ledger as it is compared with Alertmanager: changes are applied to the alarm for which they were decided."""
 
+import asyncio
 import pickle
 
 import pytest
@@ -166,9 +167,24 @@ async def test_what_was_learnt_is_kept_and_forgotten_again(place):
         await driver.ledger._core.write(lambda _connection: None)
     async with LedgerDriver(place) as driver:
         alarms = driver.ledger.open_alarms
-        assert await alarms.knowledge("s") == ({"a": known}, SourceKnowledge(frozenset({"team/aom"}), HOUR))
-        assert await alarms.knowledge("other") == ({}, SourceKnowledge())
+        assert await alarms.knowledge("s") == {"a": known}
+        assert await alarms.source_knowledge("s") == SourceKnowledge(frozenset({"team/aom"}), HOUR)
+        assert (await alarms.knowledge("other"), await alarms.source_knowledge("other")) == ({}, SourceKnowledge())
         assert await alarms.differences("s") == {"a": ListedDifference("vanished", T0, None, "coverage")}
+
+
+async def test_between_the_transactions_that_store_what_was_learnt_a_webhook_is_taken(driver):
+    """A first round learns of every alert at once, and every alert may differ."""
+    alarms, names = driver.ledger.open_alarms, [f"a{number}" for number in range(3_000)]
+    learning = asyncio.create_task(alarms.learn("s", dict.fromkeys(names, Knowledge(HOUR))))
+    differing = ListedDifference("missing", T0, T0, "webhook")
+    storing = asyncio.create_task(alarms.store_differences("s", dict.fromkeys(names, differing)))
+    await asyncio.sleep(0)
+    await driver.fire("a")
+    assert not learning.done()
+    assert not storing.done()
+    await asyncio.gather(learning, storing)
+    assert len(await alarms.knowledge("s")) == len(await alarms.differences("s")) == len(names)
 
 
 async def test_one_of_several_bridges_leads(driver):
