@@ -6,6 +6,10 @@ Every interval `source` asks each peer (`peer`, `round`), works out what the ans
 which alarms differ and when that is certain (`rules`); all of this but the asking is pure (`comparison`). What is due
 is ended or raised by the ledger's own rules. Nothing here sees a webhook or calls AOM.
 `heartbeats` raises an alarm of the bridge's own when an alert that always fires stops.
+
+A round of 100,000 alerts must not hold up webhooks, so its long steps run on threads. Values of which there is one for
+each alert have ``gc=False``: a pass of the garbage collector over them would block every thread. They cannot be part of
+a cycle, which it alone could free.
 """
 
 from bridge.reconcile.heartbeats import STATES as HEARTBEAT_STATES

@@ -47,7 +47,7 @@ class PeerStatus(msgspec.Struct, frozen=True):
     config: str
 
 
-class ListedAlert(msgspec.Struct, frozen=True):
+class ListedAlert(msgspec.Struct, frozen=True, gc=False):
     """An alert that fires, as one peer lists it.
 
     ``ends_at``: until when it is valid if its sender does not post it again. ``updated_at``: when the peer last got it.
@@ -116,16 +116,16 @@ class _WireStatus(msgspec.Struct):
     config: _WireConfig = msgspec.field(default_factory=_WireConfig)
 
 
-class _WireReceiver(msgspec.Struct):
+class _WireReceiver(msgspec.Struct, gc=False):
     name: str
 
 
-class _WireState(msgspec.Struct, rename="camel"):
+class _WireState(msgspec.Struct, rename="camel", gc=False):
     state: Literal["active", "suppressed", "unprocessed"]
     muted_by: list[str] | None = None
 
 
-class _WireAlert(msgspec.Struct, rename="camel"):
+class _WireAlert(msgspec.Struct, rename="camel", gc=False):
     labels: dict[str, str]
     starts_at: datetime
     ends_at: datetime
@@ -170,7 +170,7 @@ def read_status(body: bytes) -> PeerStatus:
     )
 
 
-def read_alerts(body: bytes, fingerprints: Fingerprints) -> Iterator[list[ListedAlert]]:
+def read_alerts(body: bytes | bytearray, fingerprints: Fingerprints) -> Iterator[list[ListedAlert]]:
     """Read the answer to ``GET /api/v2/alerts``, some alerts at a time.
 
     Args:
@@ -233,7 +233,7 @@ def _read_groups(body: bytes) -> list[_WireGroup]:
         raise _no_answer("list of groups", error, body) from None
 
 
-def _pieces(body: bytes) -> Iterator[bytes]:
+def _pieces(body: bytes | bytearray) -> Iterator[bytes | bytearray]:
     """Cut a list between alerts, into lists of about `_PIECE_BYTES`; one that cannot be cut stays whole."""
     begin = 0
     while True:
@@ -268,6 +268,6 @@ def _millis(moment: datetime) -> Millis:
     return round((moment - _EPOCH).total_seconds() * 1000)
 
 
-def _no_answer(what: str, error: Exception, body: bytes) -> AnswerError:
+def _no_answer(what: str, error: Exception, body: bytes | bytearray) -> AnswerError:
     begin = " ".join(body[:_MAX_EXCERPT_CHARACTERS].decode(errors="replace").split())
     return AnswerError(f"this is no {what} of Alertmanager's API v2 ({error}); it begins with {begin!r}")

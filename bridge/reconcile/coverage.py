@@ -21,7 +21,7 @@ _MAX_PAST = 20
 """Processes that are remembered for each address."""
 
 
-class PeerAnswer(msgspec.Struct, frozen=True):
+class PeerAnswer(msgspec.Struct, frozen=True, gc=False):
     """The valid answer of one peer in one round.
 
     ``url``: its address. ``status``: None for Mimir, which is not asked. ``answered_at``: when it answered, by our

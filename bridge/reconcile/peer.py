@@ -14,6 +14,7 @@ from collections.abc import Collection, Container, Mapping
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 from yarl import URL
 
 from bridge.aom.words import request_failure
@@ -42,6 +43,7 @@ _LIST_SECONDS = 60.0
 """For one request: a list of 100,000 alerts took 10 s where inhibition rules are many."""
 
 _MAX_EXCERPT_BYTES = 200
+_NOTHING: Labels = {}
 
 
 class PeerError(BridgeError):
@@ -98,7 +100,7 @@ class PeerClient:
         if self._session is not None:
             await self._session.close()
 
-    def forget_all_but(self, fingerprints: set[str]) -> None:
+    def forget_all_but(self, fingerprints: Collection[str]) -> None:
         """Forget the label sets of other alerts."""
         self._fingerprints.forget_all_but(fingerprints)
 
@@ -155,10 +157,10 @@ class PeerClient:
 
     def _read(self, body: bytearray, known: Container[str]) -> Mapping[str, ListedAlert]:
         alerts: dict[str, ListedAlert] = {}
-        for piece in read_alerts(bytes(body), self._fingerprints):
+        for piece in read_alerts(body, self._fingerprints):
             for alert in piece:
                 is_known = alert.fingerprint in known
-                kept = msgspec.structs.replace(alert, labels={}, annotations={}) if is_known else alert
+                kept = replace(alert, labels=_NOTHING, annotations=_NOTHING) if is_known else alert
                 alerts[alert.fingerprint] = kept
         return alerts
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 from yarl import URL
@@ -73,7 +73,7 @@ class Peers:
                 labels.update(await self._client.group_labels(self._address(answer.url), alerts.keys()))
         return labels
 
-    def forget_all_but(self, fingerprints: set[str]) -> None:
+    def forget_all_but(self, fingerprints: Collection[str]) -> None:
         """Forget what is kept of other alerts."""
         self._client.forget_all_but(fingerprints)
 

@@ -57,7 +57,7 @@ class Policy(msgspec.Struct, frozen=True):
     max_clears: float
 
 
-class Difference(msgspec.Struct, frozen=True):
+class Difference(msgspec.Struct, frozen=True, gc=False):
     """One alert whose alarm is not what Alertmanager says.
 
     ``seq``: of its alarm; None if it has none. ``due_at``: when it is certain; None while that cannot be said.

@@ -11,20 +11,14 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
 
 from bridge.clock import SECOND, Clock, Millis, format_duration
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger import (
-    HeldAlarm,
-    Knowledge,
-    ListedDifference,
-    OpenAlarms,
-    SourceKnowledge,
-)
+from bridge.ledger import HeldAlarm, Knowledge, ListedDifference, OpenAlarms, SourceKnowledge
 from bridge.log import ThrottledLine, logger
 from bridge.metrics import Metrics
 from bridge.reconcile.changes import SourceChanges, needs_repeat
@@ -149,10 +143,10 @@ class SourceInStep:
 
     async def round(self) -> Comparison:
         """Ask every peer once, compare, and do what is due."""
-        held = {alarm.fingerprint: alarm for alarm in await self._ledger.held(self._source)}
+        alarms = await self._ledger.held(self._source)
         knowledge, of_source = await self._known()
-        repeats = {name for name, alarm in held.items() if needs_repeat(alarm, self._clock())}
-        latest = await self._peers.ask(Wanted(held.keys() - repeats, self._muting_of))
+        held, repeats, known = await asyncio.to_thread(self._sorted, alarms)
+        latest = await self._peers.ask(Wanted(known, self._muting_of))
         sign_of = partial(self._watch.sign, self._source)
         comparison = await asyncio.to_thread(
             compare, self._settings, self._memory, latest, held, knowledge, of_source, sign_of
@@ -170,7 +164,7 @@ class SourceInStep:
         missing = await self._changes.raise_missing(comparison, held)
         await self._store_differences(comparison, missing)
         await self._changes.repeat(comparison, {name: held[name] for name in repeats if name in comparison.shown})
-        self._peers.forget_all_but(set(comparison.shown))
+        await asyncio.to_thread(self._peers.forget_all_but, comparison.shown.keys())
         return comparison
 
     async def _with_holds(self, comparison: Comparison, held: Mapping[str, HeldAlarm]) -> Comparison:
@@ -186,6 +180,13 @@ class SourceInStep:
             if self._watch.holds_back(self._source, labels.get(held[one.fingerprint].seq, {}))
         }
         return replace(comparison, ended=[waiting.get(one.fingerprint, one) for one in comparison.ended])
+
+    def _sorted(self, alarms: Sequence[HeldAlarm]) -> tuple[dict[str, HeldAlarm], set[str], set[str]]:
+        """Return alarms by fingerprint, which of them are put as repeats if they are listed, and which are not."""
+        now = self._clock()
+        held = {alarm.fingerprint: alarm for alarm in alarms}
+        repeats = {name for name, alarm in held.items() if needs_repeat(alarm, now)}
+        return held, repeats, held.keys() - repeats
 
     def _count(self, comparison: Comparison) -> None:
         is_complete = comparison.memory.coverage.since is not None

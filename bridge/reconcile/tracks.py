@@ -25,7 +25,7 @@ _FRESH_PART = 0.75
 """An alert is fresh while less than this part of its validity has passed since its last post."""
 
 
-class Track(msgspec.Struct, frozen=True):
+class Track(msgspec.Struct, frozen=True, gc=False):
     """What the rounds have shown of one alert.
 
     ``shown_at``: the end of the last round that showed it. ``absent_since`` and ``absent_rounds``: since when, and in
@@ -46,7 +46,7 @@ class Track(msgspec.Struct, frozen=True):
     first_update: Millis = 0
 
 
-class Sighting(msgspec.Struct, frozen=True):
+class Sighting(msgspec.Struct, frozen=True, gc=False):
     """One alert as the peers that answered in one round list it."""
 
     listed: tuple[tuple[PeerAnswer, ListedAlert], ...]

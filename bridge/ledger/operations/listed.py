@@ -29,7 +29,7 @@ CHANGED = "the alert's alarm has changed since the answer, or another bridge lea
 that had lost the lead, whose answers may be old."""
 
 
-class HeldAlarm(msgspec.Struct, frozen=True, array_like=True):
+class HeldAlarm(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The newest alarm of an alert, without an end: open, or rejected.
 
     ``last_seen``: when its last firing was received. ``reported_at``: when AOM accepted it last.
@@ -56,7 +56,7 @@ class EndedAlarm(msgspec.Struct, frozen=True, array_like=True):
     ended_by: Cause | None
 
 
-class Knowledge(msgspec.Struct, frozen=True, array_like=True):
+class Knowledge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What earlier answers have taught of one alert.
 
     ``validity``: of its sender's posts, in milliseconds. ``is_quiet``: when it was listed last, no webhook could tell
@@ -70,7 +70,7 @@ class Knowledge(msgspec.Struct, frozen=True, array_like=True):
     cleared_at: Millis | None = None
 
 
-class ListedDifference(msgspec.Struct, frozen=True, array_like=True):
+class ListedDifference(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An alert whose alarm was not what Alertmanager says in the last round, as people are shown it.
 
     ``kind``: what differs. ``since``: since when. ``due_at``: when it is certain enough to act on; None while that
