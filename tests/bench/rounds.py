@@ -57,8 +57,9 @@ class Turn:
 
     Times are seconds, waits of webhooks milliseconds, memory MB, ``part`` per cent of one core. The first round stores
     what it has learnt of every alert. Waits are counted until some seconds after the comparison, for what follows from
-    it. Acceptance is counted over a round and the pause before it (``accepted``), in the pause alone (``outside``) and
-    in the round alone (``inside``), all under one load, and by the bridge without rounds (``plain_accepted``).
+    it. Acceptance is counted in a pause (``outside``) and in the round after it (``inside``, which takes ``busy_took``)
+    under one load, and by the bridge without rounds (``plain_accepted``). ``accepted`` follows from the first three: it
+    is over such a round and the pause that follows it.
     """
 
     took: float
@@ -83,6 +84,7 @@ class Turn:
     accepted: float
     outside: float
     inside: float
+    busy_took: float
     plain_accepted: float
 
 
@@ -106,9 +108,10 @@ _TITLES = {
     "plain_memory": "resident memory without rounds, MB",
     "peak": "peak memory with rounds, MB",
     "plain_peak": "peak memory without rounds, MB",
-    "accepted": "accepted over a round and a pause, alerts/s",
+    "accepted": "accepted over a round and the pause after it, alerts/s",
     "outside": "accepted in the pause, alerts/s",
     "inside": "accepted during a round, alerts/s",
+    "busy_took": "that round, s",
     "plain_accepted": "accepted without rounds, alerts/s",
 }
 
@@ -186,9 +189,10 @@ class _Measured:
                 busy = watch.round(3)
                 time.sleep(self._plan.settle)
             memory, peak = bridge.resident, bridge.peak
-            rates: list[tuple[float, float]] = []
-            accepted = self._accepted(bridge, lambda: rates.append(watch.rates(4)))
-        pause = max(self._plan.interval, quiet.took / _MAX_PART)
+            rates: list[tuple[float, float, float]] = []
+            self._accepted(bridge, lambda: rates.append(watch.rates(4)))
+            outside, inside, busy_took = rates[0]
+        pause, busy_pause = self._pause(quiet.took), self._pause(busy_took)
         return Turn(
             took=quiet.took,
             asked=quiet.answered - quiet.begun,
@@ -209,11 +213,16 @@ class _Measured:
             plain_memory=plain[0],
             peak=peak,
             plain_peak=plain[1],
-            accepted=accepted,
-            outside=rates[0][0],
-            inside=rates[0][1],
+            accepted=(busy_pause * outside + busy_took * inside) / (busy_pause + busy_took),
+            outside=outside,
+            inside=inside,
+            busy_took=busy_took,
             plain_accepted=plain_accepted,
         )
+
+    def _pause(self, took: float) -> float:
+        """Return the pause that the bridge makes after a round of so many seconds."""
+        return max(self._plan.interval, took / _MAX_PART)
 
     @contextlib.contextmanager
     def _bridge(self, base: Path, *, is_asking: bool) -> Iterator[Process]:
@@ -307,14 +316,14 @@ class _Watch:
         _wait(lambda: _metric(self._bridge, _ROUNDS) >= count, f"the comparison of round {count}")
         return Round(begun=begun, answered=answered, ended=time.monotonic())
 
-    def rates(self, count: int) -> tuple[float, float]:
-        """Wait until this round has ended; return how many alerts were taken in a second before it, and during it."""
+    def rates(self, count: int) -> tuple[float, float, float]:
+        """Wait until this round has ended; return the alerts taken a second before and during it, and its seconds."""
         waited, first = time.monotonic(), _metric(self._bridge, _TAKEN)
         self.begin(count)
         begun, second = time.monotonic(), _metric(self._bridge, _TAKEN)
-        self.round(count)
+        took = self.round(count).took
         ended, third = time.monotonic(), _metric(self._bridge, _TAKEN)
-        return (second - first) / (begun - waited), (third - second) / (ended - begun)
+        return (second - first) / (begun - waited), (third - second) / (ended - begun), took
 
 
 def _asked(peer: Process) -> tuple[int, float, float]:
