@@ -134,7 +134,7 @@ class Cluster:
     Attributes:
         resolves: how often each alert has resolved, by name.
         reach: the peers to which the sender posts.
-        is_sending: whether it posts again what fires.
+        is_sending: whether it posts again what fires and what has resolved.
     """
 
     def __init__(self, folder, hosts=(LOOPBACK, LOOPBACK), *, validity=VALIDITY, ahead=0.0, is_joined=True, **peer):
@@ -156,11 +156,15 @@ class Cluster:
             peer.configure(config, url, max_alerts)
 
     async def start(self):
-        """Start every peer and the sender, and wait until the peers know each other."""
+        """Start every peer and the sender, and wait until the peers know each other and are older than any alert.
+
+        What is posted within a peer's first second may have been posted before its start, as the bridge sees it.
+        """
         for peer in self.peers:
             peer.others = [other.advertised for other in self.peers if self.is_joined and other is not peer]
             await peer.start()
         await self.is_one()
+        await until(self._are_older)
         self.sending = asyncio.create_task(self._send())
 
     async def stop(self):
@@ -170,28 +174,24 @@ class Cluster:
             await asyncio.gather(self.sending, return_exceptions=True)
         for peer in self.peers:
             if peer.process is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    peer.wake()
+                peer.wake()
             peer.stack.close()
 
     async def fire(self, name, **labels):
         """Let an alert fire, and post it to every peer that the sender reaches."""
+        self.resolved.pop(name, None)
         self.firing[name] = {
             "labels": {"alertname": name, "severity": "warning", **labels},
             "annotations": {"summary": name},
             "startsAt": self._now().isoformat(),
         }
-        await self.post(name)
+        await self.repeat()
 
     async def resolve(self, name):
         """Let an alert resolve, and tell every peer that the sender reaches."""
         self.resolved[name] = {**self.firing.pop(name), "endsAt": self._now().isoformat()}
         self.resolves[name] = self.resolves.get(name, 0) + 1
-        await self.post_resolve(name)
-
-    async def post_resolve(self, name):
-        """Tell every peer that the sender reaches that an alert has resolved, once more as Prometheus does."""
-        await self._to_all([self.resolved[name]])
+        await self.repeat()
 
     async def vanish(self, name):
         """Let an alert resolve under a silence, so that no webhook tells of it; give the silence's id."""
@@ -199,10 +199,10 @@ class Cluster:
         await self.resolve(name)
         return silence
 
-    async def post(self, *names):
-        """Post firing alerts again."""
+    async def repeat(self):
+        """Post again what fires and what has resolved, as Prometheus does."""
         ends_at = (self._now() + timedelta(seconds=self.validity)).isoformat()
-        await self._to_all([{**self.firing[name], "endsAt": ends_at} for name in names])
+        await self._post([*({**alert, "endsAt": ends_at} for alert in self.firing.values()), *self.resolved.values()])
 
     async def silence(self, name):
         """Silence an alert, and wait until every peer knows; give the silence's id."""
@@ -245,15 +245,19 @@ class Cluster:
         clusters = [(await peer.get("status"))["cluster"] for peer in self.peers]
         return all(one["status"] == "ready" and len(one["peers"]) == size for one in clusters)
 
+    async def _are_older(self):
+        starts = [datetime.fromisoformat((await peer.get("status"))["uptime"]) for peer in self.peers]
+        return datetime.now(UTC) - max(starts) > timedelta(seconds=1.2)
+
     def _now(self):
         return datetime.now(UTC) + timedelta(seconds=self.ahead)
 
     async def _send(self):
-        """Post what fires again, as Prometheus does, at a quarter of the validity."""
+        """Post again at a quarter of the validity."""
         while True:
             await asyncio.sleep(self.validity / 4)
-            if self.firing and self.is_sending:
-                await self.post(*self.firing)
+            if self.is_sending:
+                await self.repeat()
 
-    async def _to_all(self, alerts):
+    async def _post(self, alerts):
         await asyncio.gather(*(peer.post("alerts", alerts) for peer in self.reach))

@@ -6,13 +6,14 @@ resolved.
 
 import asyncio
 import contextlib
+import json
 
 import pytest
 from cluster import CONFIG, Cluster
 from emulated_aom import cloud
 from many_alerts import metrics
 from peer_proxies import front_of
-from process import serving
+from process import bridge_command, run, serving
 from waiting import until
 
 LIMIT = 60
@@ -63,9 +64,16 @@ class Held:
     def active(self):
         return sorted(event["metadata"]["event_name"] for event in self.aom.snapshot()["active"])
 
+    def cleared(self):
+        return sorted(event["metadata"]["event_name"] for event in self.aom.snapshot()["history"])
+
+    async def shows(self, *names):
+        """Wait until AOM's open alarms are these."""
+        await until(lambda: self.active() == sorted(names), LIMIT)
+
     async def is_active(self, *names):
         """Wait until AOM's open alarms are these, and the bridge has seen their alerts listed."""
-        await until(lambda: self.active() == sorted(names), LIMIT)
+        await self.shows(*names)
         begin = await self.rounds()
         await until(lambda: self.has_rounds(begin + 2), LIMIT)
 
@@ -75,6 +83,18 @@ class Held:
 
     async def has_rounds(self, count):
         return await self.rounds() >= count
+
+    async def command(self, *words):
+        """Run a command of `aom-bridge` that must succeed; give what it prints as JSON."""
+        code, out, err = await run(*bridge_command(*words, f"--config.file={self.folder / 'bridge.yaml'}"))
+        assert code == 0, err
+        return json.loads(out)
+
+    async def has_row(self, name, **fields):
+        """Say whether the newest row of the alert with this name has these fields in the ledger."""
+        rows = await self.command("alarms", "list", "-o", "json")
+        row = next((one for one in rows if one["labels"]["alertname"] == name), {})
+        return fields.items() <= row.items()
 
     async def stays_active(self, *names, seconds):
         """Look again and again for some time: nothing else may be open, and nothing less."""
@@ -89,7 +109,7 @@ class Held:
 
     def check_nothing_blinked(self):
         """No alarm was cleared more often than its alert has resolved."""
-        cleared = [event["metadata"]["event_name"] for event in self.aom.snapshot()["history"]]
+        cleared = self.cleared()
         for name in set(cleared):
             assert cleared.count(name) <= self.cluster.resolves.get(name, 0), name
         assert "Traceback" not in self.bridge.output
