@@ -22,10 +22,11 @@ async def test_an_alert_that_fires_for_long_is_left_alone(in_step):
     assert (await in_step.count("vanished"), await in_step.count("missing")) == (0, 0)
 
 
-async def test_an_alert_that_is_silenced_before_it_fires_is_never_raised(in_step):
+async def test_an_alert_that_is_silenced_or_inhibited_before_it_fires_is_never_raised(in_step):
     """Alertmanager would not send it either."""
-    await in_step.cluster.fire("First")
+    await in_step.cluster.fire("First", severity="inhibitor")
     await in_step.is_active("First")
     await in_step.cluster.silence("Quiet")
     await in_step.cluster.fire("Quiet")
+    await in_step.cluster.fire("Target", severity="inhibited")
     await in_step.stays_active("First", seconds=12)
