@@ -3,13 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from cluster import CONFIG, LOOPBACK, Cluster
+from cluster import CONFIG, LOOPBACK, NOBODY, Cluster
 from waiting import until
 
 pytestmark = pytest.mark.real
 
 OFF = timedelta(minutes=10)
-NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize(("ahead", "words"), [(OFF, "ahead of"), (-OFF, "behind")], ids=["ahead", "behind"])

@@ -23,6 +23,8 @@ receivers:
 """
 ELSEWHERE = CONFIG.replace("receiver: aom, group_by", "receiver: elsewhere, group_by")
 LOOPBACK = "127.0.0.1"
+NOBODY = "http://127.0.0.1:9"
+"""Where nobody listens."""
 QUICK = ("--cluster.peer-timeout=500ms", "--cluster.gossip-interval=50ms", "--cluster.pushpull-interval=500ms")
 QUICK += ("--cluster.reconnect-interval=1s", "--cluster.probe-interval=500ms")
 VALIDITY = 16.0
@@ -89,6 +91,11 @@ class Peer:
         """Give an answer of its API."""
         async with self._session() as session, session.get(f"{self.url}/api/v2/{path}") as response:
             return await response.json()
+
+    async def version(self):
+        """Give the first two numbers of its version."""
+        text = (await self.get("status"))["versionInfo"]["version"]
+        return tuple(int(number) for number in text.split(".")[:2])
 
     async def listed(self):
         """Give the state of each alert that it lists, by name."""
