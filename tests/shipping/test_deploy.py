@@ -293,6 +293,17 @@ def test_the_network_policy_is_about_the_bridge_alone(name):
         assert any(selects(peer["podSelector"], labels) for peer in rule["from"]) is expected, who
 
 
+@pytest.mark.parametrize("name", ["helm/standalone", "helm/ha"])
+def test_helms_test_passes_the_network_policy_and_is_no_peer_of_alertmanager(name):
+    """Its pod may reach the bridge, and has no label by which a Service takes Alertmanager's pods, or the bridge's."""
+    (pod,) = of_kind(render(name), "Pod")
+    labels = pod["metadata"]["labels"]
+    (policy,) = of_kind(render(name), "NetworkPolicy")
+    (rule,) = policy["spec"]["ingress"]
+    assert any(selects(peer["podSelector"], labels) for peer in rule["from"])
+    assert labels["app.kubernetes.io/name"] not in ("alertmanager", "aom-bridge")
+
+
 def test_the_sidecar_leaves_what_the_alertmanager_has(tmp_path):
     """On a user's own Alertmanager the patch adds: its containers and volumes stay."""
     alertmanager = yaml.safe_load((KUSTOMIZE / "overlays/sidecar/alertmanager.yaml").read_text())
