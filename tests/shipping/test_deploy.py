@@ -131,6 +131,8 @@ COMBINATIONS = {
     ("sidecar", "prometheus-operator-sidecar"): {"PodMonitor", "PrometheusRule", "AlertmanagerConfig"},
     ("standalone", "web-configuration"): set(),
     ("ha", "web-configuration-tls"): set(),
+    ("ha", "network-policy-egress"): set(),
+    ("sidecar", "network-policy-alertmanager"): {"NetworkPolicy"},
 }
 
 
@@ -291,6 +293,92 @@ def test_the_network_policy_is_about_the_bridge_alone(name):
     for who, expected in (("alertmanager", True), ("prometheus", True), ("grafana", False), ("aom-bridge", False)):
         labels = {"app.kubernetes.io/name": who}
         assert any(selects(peer["podSelector"], labels) for peer in rule["from"]) is expected, who
+
+
+def lets(rules, peers, app, port, protocol="TCP"):
+    """Say whether rules of a policy let through what goes to, or comes from, an app's pods at a port."""
+    return any(
+        {"port": port, "protocol": protocol} in [{"protocol": "TCP"} | one for one in rule["ports"]]
+        and (
+            peers not in rule
+            or any(selects(one["podSelector"], {"app.kubernetes.io/name": app}) for one in rule[peers])
+        )
+        for rule in rules
+    )
+
+
+def policies(where, folder, component, **values):
+    """Give the network policies of a component, or of the chart with values."""
+    if where == "kustomize":
+        return of_kind(combined(folder, values.pop("mode", "standalone"), component), "NetworkPolicy")
+    settings = ",".join(f"{key}={value}" for key, value in values.items())
+    code, text = helm("template", "aom-bridge", str(CHART), "--namespace=monitoring", f"--set={settings}")
+    assert code == 0, text
+    return of_kind([one for one in yaml.safe_load_all(text) if one], "NetworkPolicy")
+
+
+@pytest.mark.parametrize("where", ["kustomize", "helm"])
+def test_the_bridge_reaches_names_peers_aom_and_postgresql_where_all_else_is_denied(where, tmp_path):
+    """With the egress policy: DNS, Alertmanager's API, HTTPS and PostgreSQL, and nothing else."""
+    found = policies(where, tmp_path, "network-policy-egress", mode="ha", **{"networkPolicy.egress.enabled": "true"})
+    (policy,) = [one for one in found if "Egress" in one["spec"]["policyTypes"]]
+    check(policy)
+    assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "aom-bridge"
+    rules = policy["spec"]["egress"]
+    assert lets(rules, "to", "alertmanager", 9093)
+    for port in (53, 5353):
+        assert lets(rules, "to", "coredns", port, "UDP")
+        assert lets(rules, "to", "coredns", port)
+    assert lets(rules, "to", "anything", 443)
+    assert lets(rules, "to", "postgresql", 5432)
+    assert not lets(rules, "to", "grafana", 9093)
+    assert not lets(rules, "to", "alertmanager", 80)
+
+
+def test_without_ha_helm_lets_nobody_to_postgresql():
+    """The egress policy of one bridge names what that bridge reaches, and what the values add."""
+    more = {"networkPolicy.egress.enabled": "true", "networkPolicy.egress.more[0].ports[0].port": "3128"}
+    (policy,) = policies("helm", None, "", **more)
+    rules = policy["spec"]["egress"]
+    assert not lets(rules, "to", "postgresql", 5432)
+    assert lets(rules, "to", "proxy", 3128)
+
+
+@pytest.mark.parametrize("mode", ["standalone", "sidecar"])
+@pytest.mark.parametrize("where", ["kustomize", "helm"])
+def test_alertmanagers_policy_lets_the_bridge_in_and_shuts_out_nobody_that_kube_prometheus_lets_in(
+    where, mode, tmp_path
+):
+    """The policy on Alertmanager's pods: the bridge asks the API, Prometheus posts and scrapes, peers gossip."""
+    values = {"networkPolicy.alertmanager.enabled": "true"}
+    found = policies(where, tmp_path, "network-policy-alertmanager", mode=mode, **values)
+    (policy,) = [
+        one for one in found if selects(one["spec"]["podSelector"], {"app.kubernetes.io/name": "alertmanager"})
+    ]
+    check(policy)
+    assert policy["metadata"]["namespace"] == "monitoring"
+    rules = policy["spec"]["ingress"]
+    for rule in rules:  # a release's own bridge alone
+        for peer in rule["from"]:
+            peer["podSelector"].get("matchLabels", {}).pop("app.kubernetes.io/instance", None)
+    assert lets(rules, "from", "alertmanager" if mode == "sidecar" else "aom-bridge", 9093)
+    assert all(lets(rules, "from", "prometheus", port) for port in (9093, 8080, 9878))
+    assert lets(rules, "from", "alertmanager", 9094)
+    assert lets(rules, "from", "alertmanager", 9094, "UDP")
+    assert not lets(rules, "from", "grafana", 9093)
+
+
+def test_no_policy_on_alertmanagers_pods_comes_uncalled(objects):
+    """Where no policy is about a pod everybody reaches it: a first one would cut Prometheus off."""
+    for policy in of_kind(objects, "NetworkPolicy"):
+        assert not selects(policy["spec"]["podSelector"], {"app.kubernetes.io/name": "alertmanager"})
+
+
+def test_the_bridge_needs_no_rights_in_the_cluster(objects):
+    """It asks Alertmanager, not Kubernetes: no role comes with it, and no token is mounted."""
+    assert not {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} & {one["kind"] for one in objects}
+    for account in of_kind(objects, "ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False
 
 
 @pytest.mark.parametrize("name", ["helm/standalone", "helm/ha"])
@@ -475,7 +563,15 @@ def test_helm_finds_nothing_wrong_with_the_chart():
 
 @pytest.mark.parametrize(
     "value",
-    ["mode=both", "replica=2", "web.tsl=true", "log.level=loud", "terminationGracePeriodSeconds=5", "replicas=0"],
+    [
+        "mode=both",
+        "replica=2",
+        "networkPolicy.egress.enabeld=true",
+        "web.tsl=true",
+        "log.level=loud",
+        "terminationGracePeriodSeconds=5",
+        "replicas=0",
+    ],
 )
 def test_values_are_checked_before_anything_is_rendered(value):
     """A misspelt or impossible value is refused with its name: the schema knows every value."""
