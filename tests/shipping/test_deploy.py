@@ -28,7 +28,13 @@ KUSTOMIZE = ROOT / "deploy" / "kustomize"
 CHART = ROOT / "deploy" / "helm" / "aom-bridge"
 OVERLAYS = sorted(path.name for path in (KUSTOMIZE / "overlays").iterdir())
 VALUES = sorted(path.stem for path in (CHART / "ci").iterdir())
-RENDERINGS = [f"kustomize/{name}" for name in OVERLAYS] + [f"helm/{name}" for name in VALUES]
+PLATFORMS = sorted(path.stem for path in (CHART / "platforms").iterdir())
+RENDERINGS = [
+    *(f"kustomize/{name}" for name in OVERLAYS),
+    *(f"helm/{name}" for name in VALUES),
+    *(f"platform/{name}" for name in PLATFORMS),
+]
+SIDECARS_OF_HELM = ("helm/sidecar", "platform/sidecar")
 MODELS = {
     ("monitoring.coreos.com/v1", "Alertmanager"): v1.Alertmanager,
     ("monitoring.coreos.com/v1", "PodMonitor"): v1.PodMonitor,
@@ -48,13 +54,15 @@ _rendered = {}
 
 
 def render(name):
-    """Give the objects of an overlay, or of the chart with a file of values, rendered by the real programs."""
+    """Give the objects of an overlay, or of the chart with a file of values or a platform's, by the real programs."""
     if name not in _rendered:
         kind, _, what = name.partition("/")
         if kind == "kustomize":
             command = [tool("kubectl"), "kustomize", KUSTOMIZE / "overlays" / what]
         else:
-            command = [tool("helm"), "template", "aom-bridge", CHART, f"--values={CHART}/ci/{what}.yaml"]
+            folder, namespace = ("ci", "default") if kind == "helm" else ("platforms", "monitoring")
+            values = [f"--namespace={namespace}", f"--values={CHART}/{folder}/{what}.yaml"]
+            command = [tool("helm"), "template", "aom-bridge", CHART, *values]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
@@ -68,7 +76,7 @@ def objects(request):
     return render(request.param)
 
 
-@pytest.fixture(params=[name for name in RENDERINGS if name != "helm/sidecar"])
+@pytest.fixture(params=[name for name in RENDERINGS if name not in SIDECARS_OF_HELM])
 def pods(request):
     """The same where they have pods: the chart's sidecar is somebody else's."""
     return render(request.param)
@@ -132,6 +140,9 @@ COMBINATIONS = {
     ("standalone", "web-configuration"): set(),
     ("ha", "web-configuration-tls"): set(),
     ("ha", "network-policy-egress"): set(),
+    ("standalone", "alertmanagers-operator"): set(),
+    ("ha", "alertmanagers-statefulset"): set(),
+    ("standalone", "alertmanagers-mimir"): set(),
     ("sidecar", "network-policy-alertmanager"): {"NetworkPolicy"},
 }
 
@@ -240,6 +251,8 @@ async def test_ports_and_probes_lead_to_the_bridge(pods, tmp_path):
                 assert get["port"] in ports
                 assert (await rig.get(get.get("path", "/-/healthy")))[0] == 200
         for service in of_kind(pods, "Service"):
+            if service["metadata"]["name"] == "alertmanager":
+                continue  # not the bridge's
             assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports.keys()
 
 
@@ -263,6 +276,104 @@ def test_what_is_mounted_is_what_the_configuration_names(pods, tmp_path):
         assert (str(Path(url.database).parent) in mounts) == (url.drivername == "sqlite")
         (reference,) = [v["configMap"]["name"] for v in pod["volumes"] if v["name"].endswith("config")]
         assert reference == map_["metadata"]["name"]
+
+
+def settings_of(objects, folder, **variables):
+    """Give the settings of the configuration among objects; nothing in it may be doubtful."""
+    (map_,) = of_kind(objects, "ConfigMap")
+    file = folder / "bridge.yaml"
+    file.write_text(map_["data"]["bridge.yaml"])
+    loaded = load(str(file), variables, allow_unset=True)
+    assert loaded.doubts == []
+    return loaded.settings
+
+
+PEERS = {
+    "kustomize/sidecar": ("alertmanager-operated:9093", "monitoring/aom-bridge/aom"),
+    "kustomize/sidecar-statefulset": ("alertmanager:9093", "aom"),
+    "platform/cce": ("alertmanager-operated.monitoring.svc:9093", "monitoring/aom-bridge/aom"),
+    "platform/kube-prometheus-stack": ("alertmanager-operated:9093", "monitoring/aom-bridge/aom"),
+    "platform/prometheus-operator": ("alertmanager-operated:9093", "monitoring/aom-bridge/aom"),
+    "platform/sidecar": ("alertmanager-operated:9093", "monitoring/aom-bridge/aom"),
+    "platform/statefulset": ("alertmanager-headless:9093", "aom"),
+}
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_each_platform_is_held_in_step_with_every_peer(name, tmp_path):
+    """A headless Service names each peer once, and the receiver is the one that sends to the bridge."""
+    objects = render(name)
+    (alertmanager,) = settings_of(objects, tmp_path).alertmanagers
+    assert (alertmanager.dns, alertmanager.receivers) == (PEERS[name][0], (PEERS[name][1],))
+    assert (alertmanager.kind, alertmanager.urls) == ("alertmanager", ())
+    for config in of_kind(objects, "AlertmanagerConfig"):
+        assert PEERS[name][1] == f"monitoring/{config['metadata']['name']}/{config['spec']['route']['receiver']}"
+
+
+def test_every_platform_is_tried():
+    """No platform's values stand in the folder without a test of what they name."""
+    assert {f"platform/{name}" for name in PLATFORMS} == {one for one in PEERS if "platform" in one} | {
+        "platform/mimir"
+    }
+
+
+@pytest.mark.parametrize("where", ["kustomize", "helm"])
+def test_mimir_is_asked_at_one_address_for_one_tenant(where, tmp_path):
+    """Its gateway answers for every replica, and its status is not asked."""
+    objects = render("platform/mimir") if where == "helm" else combined(tmp_path, "standalone", "alertmanagers-mimir")
+    (mimir,) = settings_of(objects, tmp_path, MIMIR_TENANT="team-a").alertmanagers
+    assert (mimir.kind, len(mimir.urls), mimir.receivers) == ("mimir", 1, ("aom",))
+    assert mimir.urls[0].endswith("/alertmanager")
+    assert mimir.headers["X-Scope-OrgID"].reveal() == "team-a"
+
+
+@pytest.mark.parametrize("overlay", ["standalone", "ha"])
+@pytest.mark.parametrize("component", ["alertmanagers-operator", "alertmanagers-statefulset"])
+def test_a_component_holds_either_overlay_in_step(component, overlay, tmp_path):
+    """Its configuration takes the place of the overlay's, with the ledger that the overlay has."""
+    variables = {"AOM_BRIDGE_STORE_URL": "postgresql://bridge@postgres/aom_bridge"} if overlay == "ha" else {}
+    settings = settings_of(combined(tmp_path, overlay, component), tmp_path, **variables)
+    before = settings_of(render(f"kustomize/{overlay}"), tmp_path, **variables)
+    (alertmanager,) = settings.alertmanagers
+    assert alertmanager.dns.endswith(":9093")
+    assert alertmanager.receivers
+    assert (settings.store, settings.targets) == (before.store, before.targets)
+
+
+def test_the_example_stateful_set_is_one_cluster_behind_a_headless_service():
+    """Its Service names every pod at the API's port, ready or not, and each pod knows every other as a peer."""
+    objects = render("kustomize/sidecar-statefulset")
+    ((service,), (stateful,)) = of_kind(objects, "Service"), of_kind(objects, "StatefulSet")
+    assert service["metadata"]["name"] == stateful["spec"]["serviceName"]
+    assert (service["spec"]["clusterIP"], service["spec"]["publishNotReadyAddresses"]) == ("None", True)
+    assert service["spec"]["selector"].items() <= stateful["spec"]["template"]["metadata"]["labels"].items()
+    (alertmanager,) = [
+        one for one in stateful["spec"]["template"]["spec"]["containers"] if one["name"] == "alertmanager"
+    ]
+    ports = {port["name"]: port["containerPort"] for port in alertmanager["ports"]}
+    assert {(port["port"], ports[port["targetPort"]]) for port in service["spec"]["ports"]} == {
+        (9093, 9093),
+        (9094, 9094),
+    }
+    peers = {arg.partition("=")[2] for arg in alertmanager["args"] if arg.startswith("--cluster.peer=")}
+    assert peers == {f"alertmanager-{index}.alertmanager:9094" for index in range(stateful["spec"]["replicas"])}
+
+
+def test_secrets_of_alertmanagers_are_files_of_the_credentials(tmp_path):
+    """What `alertmanagers` names lies in the folder where the chart mounts the Secret with the credentials."""
+    objects = render("helm/alertmanagers")
+    basic, _, mimir = settings_of(objects, tmp_path).alertmanagers
+    files = basic.basic_auth.password_file, basic.tls_config.ca_file, mimir.authorization.credentials_file
+    ((container, _),) = bridges(objects)
+    folders = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {str(file.parent) for file in files} == {folders["credentials"]}
+
+
+def test_receivers_that_the_values_name_stay_as_they_are(tmp_path):
+    """The receiver of alertmanagerConfig is filled in only for an Alertmanager whose receivers are not named."""
+    first, second, mimir = settings_of(render("helm/alertmanagers"), tmp_path).alertmanagers
+    assert first.receivers == ("default/aom-bridge/aom",)
+    assert (second.receivers, mimir.receivers) == (("own",), ())
 
 
 def claims(objects):
@@ -368,9 +479,10 @@ def test_alertmanagers_policy_lets_the_bridge_in_and_shuts_out_nobody_that_kube_
     assert not lets(rules, "from", "grafana", 9093)
 
 
-def test_no_policy_on_alertmanagers_pods_comes_uncalled(objects):
+@pytest.mark.parametrize("name", [one for one in RENDERINGS if one != "helm/alertmanagers"])
+def test_no_policy_on_alertmanagers_pods_comes_uncalled(name):
     """Where no policy is about a pod everybody reaches it: a first one would cut Prometheus off."""
-    for policy in of_kind(objects, "NetworkPolicy"):
+    for policy in of_kind(render(name), "NetworkPolicy"):
         assert not selects(policy["spec"]["podSelector"], {"app.kubernetes.io/name": "alertmanager"})
 
 
@@ -556,8 +668,10 @@ def helm(*arguments):
 
 def test_helm_finds_nothing_wrong_with_the_chart():
     """The linter takes the chart with every file of values, strictly."""
-    for values in VALUES:
-        code, text = helm("lint", "--strict", str(CHART), f"--values={CHART}/ci/{values}.yaml")
+    files = [*(CHART / "ci").iterdir(), *(CHART / "platforms").iterdir()]
+    assert len(files) == len(VALUES) + len(PLATFORMS)
+    for values in files:
+        code, text = helm("lint", "--strict", str(CHART), f"--values={values}")
         assert code == 0, text
 
 

@@ -18,7 +18,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
-{{/* The configuration: the user's, with the store that the mode needs unless the user names one. */}}
+{{/* The configuration: the user's, with the store that the mode needs and the receiver that alertmanagerConfig makes, unless
+     the user names others. */}}
 {{- define "aom-bridge.config" -}}
 {{- $config := deepCopy .Values.config -}}
 {{- if not $config.targets -}}
@@ -36,6 +37,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if eq .Values.mode "sidecar" -}}
 {{- range $name, $target := $config.targets -}}
 {{- if not (hasKey $target "reassert_after") -}}{{- $_ := set $target "reassert_after" "0s" -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.alertmanagerConfig.enabled -}}
+{{- $receiver := printf "%s/%s/aom" .Release.Namespace (include "aom-bridge.fullname" .) -}}
+{{- range $one := $config.alertmanagers -}}
+{{- if and (not $one.receivers) (ne ($one.kind | default "alertmanager") "mimir") -}}{{- $_ := set $one "receivers" (list $receiver) -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $config -}}
