@@ -46,9 +46,14 @@ def test_the_commands_are_ones_that_the_bridge_takes():
     """`serve` and `emulator` are called with options that they have, and the configuration is a good one."""
     for name in ("aom", "bridge"):
         parser().parse_args(SERVICES[name]["command"])
-    target = load(str(FOLDER / "bridge.yaml"), {}).settings.targets["default"]
+    settings = load(str(FOLDER / "bridge.yaml"), {}).settings
+    target = settings.targets["default"]
     assert target.auth.token.value.reveal() in Options().tokens
     assert target.aom_url == "http://aom:" + SERVICES["aom"]["ports"][0].rpartition(":")[2]
+    (alertmanager,) = settings.alertmanagers
+    assert alertmanager.urls == ("http://alertmanager:" + SERVICES["alertmanager"]["ports"][0].rpartition(":")[2],)
+    (receiver,) = yaml.safe_load((FOLDER / "alertmanager.yml").read_text())["receivers"]
+    assert alertmanager.receivers == (receiver["name"],)
 
 
 @pytest.mark.real
