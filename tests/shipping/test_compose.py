@@ -14,6 +14,7 @@ from bridge.cli.main import parser
 from bridge.cli.options import DEFAULT_ADDRESS
 from bridge.config import load
 from bridge.emulator import Options
+from bridge.typed_yaml.scalars import parse_duration
 
 FOLDER = ROOT / "deploy" / "compose"
 SERVICES = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
@@ -54,6 +55,13 @@ def test_the_commands_are_ones_that_the_bridge_takes():
     assert alertmanager.urls == ("http://alertmanager:" + SERVICES["alertmanager"]["ports"][0].rpartition(":")[2],)
     (receiver,) = yaml.safe_load((FOLDER / "alertmanager.yml").read_text())["receivers"]
     assert alertmanager.receivers == (receiver["name"],)
+    (heartbeat,) = settings.heartbeats
+    (matchers,) = heartbeat.match
+    groups = yaml.safe_load((FOLDER / "demo-rules.yaml").read_text())["groups"]
+    names = [rule["alert"] for group in groups for rule in group["rules"]]
+    assert [name for name in names if all(one.matches({"alertname": name}) for one in matchers.each)] == ["Watchdog"]
+    (resend_delay,) = [arg for arg in SERVICES["prometheus"]["command"] if "resend-delay" in arg]
+    assert 2 * parse_duration(resend_delay.partition("=")[2]) < heartbeat.every
 
 
 @pytest.mark.real

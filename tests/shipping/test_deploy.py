@@ -310,6 +310,37 @@ def test_each_platform_is_held_in_step_with_every_peer(name, tmp_path):
         assert PEERS[name][1] == f"monitoring/{config['metadata']['name']}/{config['spec']['route']['receiver']}"
 
 
+WATCHDOGS = [
+    name for name in PEERS if name.split("/")[1] in ("sidecar", "prometheus-operator", "kube-prometheus-stack")
+]
+
+
+def are_watchdog(heartbeats):
+    """Say whether these are one heartbeat that an alert called Watchdog is a sign of, and no other is."""
+    (heartbeat,) = heartbeats
+    return [
+        all(matcher.matches({"alertname": name}) for each in heartbeat.match for matcher in each.each)
+        for name in ("Watchdog", "InfoInhibitor", "")
+    ] == [True, False, False]
+
+
+@pytest.mark.parametrize("name", WATCHDOGS)
+def test_a_platform_that_has_the_rule_watchdog_has_a_heartbeat(name, tmp_path):
+    """Where kube-prometheus' rules are, Prometheus' silence raises an alarm without another setting."""
+    assert are_watchdog(settings_of(render(name), tmp_path).heartbeats)
+
+
+@pytest.mark.parametrize("name", [name for name in (*PEERS, "platform/mimir") if name not in WATCHDOGS])
+def test_a_platform_that_may_lack_the_rule_has_the_heartbeat_as_a_comment(name, tmp_path):
+    """It would raise an alarm where nothing is wrong; without its comment signs it is a good one."""
+    assert settings_of(render(name), tmp_path).heartbeats == ()
+    kind, _, what = name.partition("/")
+    file = KUSTOMIZE / "overlays" / what / "bridge.yaml" if kind == "kustomize" else CHART / f"platforms/{what}.yaml"
+    (comment,) = re.findall(r"(?m)^ *# (heartbeats:).*\n *# ( *- .*)$", file.read_text())
+    text = "targets: {default: {region: cn-north-4, project_id: p, auth: {token: {file: /t}}}}\n" + "\n".join(comment)
+    assert are_watchdog(load("x", {}, allow_unset=True, raw=text.encode()).settings.heartbeats)
+
+
 def test_every_platform_is_tried():
     """No platform's values stand in the folder without a test of what they name."""
     assert {f"platform/{name}" for name in PLATFORMS} == {one for one in PEERS if "platform" in one} | {
@@ -338,6 +369,7 @@ def test_a_component_holds_either_overlay_in_step(component, overlay, tmp_path):
     assert alertmanager.dns.endswith(":9093")
     assert alertmanager.receivers
     assert (settings.store, settings.targets) == (before.store, before.targets)
+    assert component != "alertmanagers-operator" or are_watchdog(settings.heartbeats)
 
 
 def test_the_example_stateful_set_is_one_cluster_behind_a_headless_service():

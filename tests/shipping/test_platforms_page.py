@@ -1,9 +1,13 @@
 """The page about platforms is a promise too: its configurations load, and what it names is there."""
 
 import re
+import subprocess
 
 import pytest
+import yaml
+from cloudcoil.models.prometheus_operator import v1
 from paths import ROOT
+from programs import need
 
 from bridge.config import load
 from bridge.errors import BridgeError
@@ -11,16 +15,38 @@ from bridge.reconcile.answers import Fingerprints, read_alerts, read_status
 
 PAGE = (ROOT / "docs" / "platforms.md").read_text()
 TARGETS = "targets: {default: {region: cn-north-4, project_id: p, auth: {token: {file: /t}}}}\n"
-BLOCKS = re.findall(r"(?ms)^```yaml\n(.*?)^```", PAGE)
+ALL_BLOCKS = re.findall(r"(?ms)^```yaml\n(.*?)^```", PAGE)
+BLOCKS = [block for block in ALL_BLOCKS if block.startswith(("alertmanagers:", "sources:", "heartbeats:"))]
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_each_configuration_of_the_page_loads(block):
     """Nothing in it is wrong or doubtful; Grafana has no tenant, as the page says."""
     loaded = load("platforms.md", {}, allow_unset=True, raw=(TARGETS + block).encode())
-    assert loaded.settings.alertmanagers
+    assert loaded.settings.alertmanagers or loaded.settings.heartbeats
     doubts = [doubt for doubt in loaded.doubts if not ("X-Grafana-Org-Id" in block and "tenant" in str(doubt))]
     assert doubts == []
+
+
+@pytest.mark.real
+def test_the_rule_and_the_route_of_the_page_are_good_and_about_the_heartbeats_alert(tmp_path):
+    """Promtool, the Operator's model and amtool take them, and the route leads Watchdog to the bridge."""
+    (rule,) = [yaml.safe_load(block) for block in ALL_BLOCKS if "kind: PrometheusRule" in block]
+    v1.PrometheusRule.model_validate(rule)
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule["spec"]))
+    assert run(need("promtool"), "check", "rules", tmp_path / "rules.yaml")[0] == 0
+    assert [each["alert"] for group in rule["spec"]["groups"] for each in group["rules"]] == ["Watchdog"]
+    (route,) = [block for block in ALL_BLOCKS if block.startswith("route:")]
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(f"{route}receivers: [{{name: default}}, {{name: aom}}]\n")
+    code, text = run(need("amtool"), "config", "routes", "test", f"--config.file={file}", "alertname=Watchdog")
+    assert (code, text.strip()) == (0, "aom")
+
+
+def run(*command):
+    """Run a program; give its exit code and what it prints."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
 
 
 def test_the_page_leads_to_every_platform_and_component():
