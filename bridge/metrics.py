@@ -229,6 +229,11 @@ class Metrics:
             "Alerts that fire for a receiver whose webhooks come here, and of which no webhook told.",
             {"source": _SOURCES},
         )
+        self.expired_alerts = self._counter(
+            "aom_bridge_expired_alerts_total",
+            "Alerts that Alertmanager resolved because their sender no longer posted them.",
+            {"source": _SOURCES},
+        )
         self.notices = self._gauge(
             "aom_bridge_alertmanager_notices",
             "What an operator should know about a source's Alertmanager, by kind; the log and `diff` say it in words.",

@@ -29,6 +29,7 @@ from bridge.reconcile.peer import Wanted
 from bridge.reconcile.round import Peers
 from bridge.reconcile.rules import Difference
 from bridge.reconcile.settings import AlertmanagerSettings
+from bridge.reconcile.tracks import expected_ends
 
 OUTCOMES_OF_ROUNDS = ("complete", "incomplete", "failed")
 
@@ -37,6 +38,9 @@ _MAX_PART = 0.1
 
 _LEASES = 3
 """The lead lasts for this number of pauses without a round."""
+
+_MAX_NAMED = 10
+"""Alerts that one log line names."""
 
 _MIN_LEASE: Millis = 15 * SECOND
 
@@ -156,7 +160,8 @@ class SourceInStep:
         comparison = await self._with_holds(comparison, held)
         is_timed = any(route.is_timed for route in comparison.routes)
         self._muting_of = comparison.receivers if is_timed else frozenset()
-        self._memory = comparison.memory
+        memory, self._memory = self._memory, comparison.memory
+        await self._count_expired(expected_ends(memory.tracks, held))
         self._count(comparison)
         self._tell(comparison.notices)
         await self._learn(comparison.learned, comparison.longest_validity)
@@ -180,6 +185,19 @@ class SourceInStep:
             if self._watch.holds_back(self._source, labels.get(held[one.fingerprint].seq, {}))
         }
         return replace(comparison, ended=[waiting.get(one.fingerprint, one) for one in comparison.ended])
+
+    async def _count_expired(self, ends: Mapping[str, Millis]) -> None:
+        """Count the resolves that Alertmanager invented: they end when the last post was no longer valid."""
+        ended = await self._ledger.ended(self._source, ends.keys()) if ends else {}
+        expired = [
+            name
+            for name, alarm in ended.items()
+            if alarm.ended_by is None and alarm.ends_at is not None and abs(alarm.ends_at - ends[name]) <= 1
+        ]
+        if expired:
+            self._metrics.expired_alerts.labels(self._source).inc(len(expired))
+            text = "alerts expired: their sender no longer posts them, and nobody has told that they resolved"
+            _log.warning(text, source=self._source, alerts=len(expired), fingerprints=expired[:_MAX_NAMED])
 
     def _sorted(self, alarms: Sequence[HeldAlarm]) -> tuple[dict[str, HeldAlarm], set[str], set[str]]:
         """Return alarms by fingerprint, which of them are put as repeats if they are listed, and which are not."""

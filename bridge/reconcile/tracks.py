@@ -21,8 +21,26 @@ _MIN_REMAINING: Millis = 10 * SECOND
 _DATE_PRECISION: Millis = SECOND
 """The Date header counts whole seconds."""
 
+_STEADY_PART = 0.05
+"""Two posts have the same validity if they differ by less than this part: each is on its way for some milliseconds."""
+
 _FRESH_PART = 0.75
 """An alert is fresh while less than this part of its validity has passed since its last post."""
+
+
+class Post(msgspec.Struct, frozen=True, gc=False):
+    """The last post of an alert; ``is_steady``: its validity is that of the post before, as a sender of rules posts."""
+
+    updated_at: Millis
+    ends_at: Millis
+    is_steady: bool = False
+
+    def followed_by(self, alert: ListedAlert) -> Post:
+        """Return the last post after another list."""
+        if alert.updated_at == self.updated_at:
+            return self
+        difference = abs(alert.validity - (self.ends_at - self.updated_at))
+        return Post(alert.updated_at, alert.ends_at, is_steady=difference <= _STEADY_PART * alert.validity)
 
 
 class Track(msgspec.Struct, frozen=True, gc=False):
@@ -32,7 +50,7 @@ class Track(msgspec.Struct, frozen=True, gc=False):
     how many rounds, every peer answered and none listed it. ``unrouted_since``: since when each peer that lists it has
     none of our receivers for it. ``suppressed_since``: since when each of them suppresses it. ``missing_since`` and
     ``missing_rounds``: since when it fires for one of our receivers without an alarm; ``first_update``: the time of its
-    last post then.
+    last post then. ``post``: how it was posted last.
     """
 
     shown_at: Millis | None = None
@@ -44,6 +62,7 @@ class Track(msgspec.Struct, frozen=True, gc=False):
     missing_since: Millis | None = None
     missing_rounds: int = 0
     first_update: Millis = 0
+    post: Post | None = None
 
 
 class Sighting(msgspec.Struct, frozen=True, gc=False):
@@ -145,6 +164,15 @@ def after(
     return following
 
 
+def expected_ends(tracks: Mapping[str, Track], held: Mapping[str, HeldAlarm]) -> dict[str, Millis]:
+    """Return the alerts that have ended since the last round, each with its end if its sender had fallen silent."""
+    return {
+        name: track.post.ends_at
+        for name, track in tracks.items()
+        if name not in held and track.post is not None and track.post.is_steady
+    }
+
+
 def _without_alarm(shown: Mapping[str, Sighting], held: Mapping[str, HeldAlarm]) -> Iterator[tuple[str, Sighting]]:
     return ((fingerprint, sighting) for fingerprint, sighting in shown.items() if fingerprint not in held)
 
@@ -155,14 +183,16 @@ def _absent(track: Track, alarm: HeldAlarm, now: Millis, *, is_complete: bool) -
         return track
     since = track.absent_since
     if since is None or since < alarm.last_seen:  # a webhook has shown it since
-        return Track(shown_at=track.shown_at, absent_since=now, absent_rounds=1)
-    return Track(shown_at=track.shown_at, absent_since=since, absent_rounds=track.absent_rounds + 1)
+        return Track(shown_at=track.shown_at, absent_since=now, absent_rounds=1, post=track.post)
+    return Track(shown_at=track.shown_at, absent_since=since, absent_rounds=track.absent_rounds + 1, post=track.post)
 
 
 def _listed(
     track: Track, sighting: Sighting, now: Millis, ours: Mapping[str, Collection[str]], *, is_complete: bool
 ) -> Track:
     """Return the track of an alert that is listed and has an alarm."""
+    newest = sighting.newest
+    post = Post(newest.updated_at, newest.ends_at) if track.post is None else track.post.followed_by(newest)
     is_unrouted = is_complete and any(ours.values()) and not sighting.is_routed(ours)
     is_suppressed = is_complete and sighting.is_suppressed
     return Track(
@@ -170,6 +200,7 @@ def _listed(
         unrouted_since=_since(track.unrouted_since, now, is_so=is_unrouted),
         suppressed_since=_since(track.suppressed_since, now, is_so=is_suppressed),
         suppressed_rounds=track.suppressed_rounds + 1 if is_suppressed else 0,
+        post=post,
     )
 
 

@@ -10,7 +10,7 @@ from stand_in_peer import StandInPeer
 from waiting import until
 from webhooks import alert
 
-from bridge.clock import MINUTE
+from bridge.clock import MINUTE, system_clock
 
 SETTINGS = "alertmanagers: [{{urls: ['{url}'], receivers: [aom], interval: 1s, settle: 1s, missing_after: 1s}}]"
 DROP = "mapping: {rules: [{name: noise, match: [alertname=Noise], drop: true}]}"
@@ -91,3 +91,19 @@ async def test_a_notice_is_said_once_and_counted_while_it_is_true(tmp_path, peer
 async def notices(rig, kind, count):
     """Say whether so many notices of a kind are true now."""
     return await rig.metric("aom_bridge_alertmanager_notices", kind=kind) == count
+
+
+@pytest.mark.parametrize(("early", "count"), [(0, 1), (1_000, 0)], ids=["silent", "resolved"])
+async def test_a_resolve_that_alertmanager_invented_is_told_as_expired(tmp_path, peer, capfd, early, count):
+    """It ends when the last post was no longer valid; a resolve that somebody sent ends earlier."""
+    peer.names = {"Silent"}
+    async with bridge(tmp_path, peer) as rig:
+        await rig.send(alert("Silent"))
+        await rounds(rig, 3)
+        peer.posted_at = system_clock()
+        await rounds(rig, 2)
+        peer.names = set()
+        await rig.send({**alert("Silent", ends_at=peer.posted_at + peer.validity - early)})
+        await rounds(rig, 2)
+        assert await rig.metric("aom_bridge_expired_alerts_total") == count
+    assert capfd.readouterr().out.count("alerts expired") == count

@@ -25,6 +25,7 @@ class StandInPeer:
         self.validity = 240 * SECOND
         self.receivers = ["aom"]
         self.is_up = True
+        self.posted_at = None  # when its alerts were posted last; None: a second before each answer
 
     def routes(self):
         return [
@@ -62,14 +63,15 @@ class StandInPeer:
 
     def _alert(self, name):
         now = system_clock() + self.ahead
+        posted_at = now - SECOND if self.posted_at is None else self.posted_at
         labels = {"alertname": name, "severity": "critical"}
         return {
             "annotations": {},
-            "endsAt": format_rfc3339(now - SECOND + self.validity),
+            "endsAt": format_rfc3339(posted_at + self.validity),
             "receivers": [{"name": one} for one in self.receivers],
             "startsAt": format_rfc3339(now - 60 * SECOND),
             "status": {"state": "suppressed" if name in self.suppressed else "active", "mutedBy": []},
-            "updatedAt": format_rfc3339(now - SECOND),
+            "updatedAt": format_rfc3339(posted_at),
             "generatorURL": "",
             "fingerprint": fingerprint(labels),
             "labels": labels,
