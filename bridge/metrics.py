@@ -241,6 +241,9 @@ class Metrics:
         )
 
     def _define_heartbeats(self, sets: LabelSets) -> None:
+        self.last_ping = self._gauge(
+            "aom_bridge_last_ping_timestamp_seconds", "When the address of `ping` was called last; 0 before that."
+        )
         self.heartbeat_state = self._gauge(
             "aom_bridge_heartbeat_state",
             "How many switches of a heartbeat are in each state.",

@@ -24,7 +24,7 @@ from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
-from bridge.reconcile import Reconciler
+from bridge.reconcile import Ping, Reconciler
 from bridge.web import Handlers, WebOptions, WebServer
 from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, LandingPage, MetricsHandler
 from bridge.web.handlers.admin import Admin
@@ -77,7 +77,10 @@ class App:
         webhook = Webhook(settings.all_sources, intake, settings.web, metrics=metrics, clock=clock)
         admin, config_view = Admin(self.ledger.records, mapper, self.reload), ConfigView(shown)
         self._metrics = metrics
-        self._opening = Opening(self.ledger, (delivery, reconciler), self._log_ready)
+        ping = Ping(
+            settings.ping, settings.by_source, self.ledger.open_alarms, delivery.trouble, metrics=metrics, clock=clock
+        )
+        self._opening = Opening(self.ledger, (delivery, reconciler, ping), self._log_ready)
         self._is_listening = False
         self._web = WebServer(*address, web_options or WebOptions(), metrics)
         self._handlers: tuple[Handlers, ...] = (
@@ -96,6 +99,7 @@ class App:
             admin=admin,
             delivery=delivery,
             reconciler=reconciler,
+            ping=ping,
             config_view=config_view,
             metrics=metrics,
             is_ledger_open=lambda: self._opening.is_done,

@@ -26,7 +26,7 @@ from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
-from bridge.reconcile import Reconciler
+from bridge.reconcile import Ping, Reconciler
 from bridge.web.handlers import ConfigView
 from bridge.web.handlers.admin import Admin
 
@@ -47,6 +47,7 @@ class Parts:
     admin: Admin
     delivery: Delivery
     reconciler: Reconciler
+    ping: Ping
     config_view: ConfigView
     metrics: Metrics
     is_ledger_open: Callable[[], bool]
@@ -135,6 +136,7 @@ class Reloader:
         self.settings = settings
         parts.config_view.reconfigure(shown)
         await parts.reconciler.reconfigure(settings.by_source, settings.heartbeat_config)
+        parts.ping.reconfigure(settings.ping, settings.by_source)
         self._preset_metrics()  # of a source with other settings, the gauges were removed
         await parts.delivery.reconfigure(delivered(settings), ready)
         for name in before.targets.keys() - settings.targets.keys():

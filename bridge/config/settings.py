@@ -18,7 +18,7 @@ from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
 from bridge.notification import HEARTBEATS
 from bridge.receiving.settings import WebSettings
-from bridge.reconcile import HeartbeatConfig, HeartbeatSettings
+from bridge.reconcile import HeartbeatConfig, HeartbeatSettings, PingSettings
 from bridge.reconcile.settings import UNKNOWN_GROUP_VALUES, AlertmanagerSettings
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
@@ -41,6 +41,7 @@ class Settings:
     mapping: MappingSettings = field(default_factory=MappingSettings)
     alertmanagers: tuple[AlertmanagerSettings, ...] = ()
     heartbeats: tuple[HeartbeatSettings, ...] = ()
+    ping: PingSettings = field(default_factory=PingSettings)
 
     @property
     def heartbeat_config(self) -> HeartbeatConfig:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from bridge.aom import AomClient
 from bridge.aom.settings import TargetSettings
-from bridge.clock import SECOND, Clock, Millis
+from bridge.clock import MINUTE, SECOND, Clock, Millis, format_duration
 from bridge.delivery.dispatcher import Dispatcher
 from bridge.delivery.sender import Sender
 from bridge.delivery.settings import DeliverySettings
@@ -40,6 +40,10 @@ class TargetsConfig:
     lease: Millis
 
 
+MAX_WAIT: Millis = 5 * MINUTE
+"""A target for which an alarm has been due for longer is in trouble, whatever it answers."""
+
+
 class Delivery:
     """All targets.
 
@@ -52,6 +56,7 @@ class Delivery:
 
     def __init__(self, config: TargetsConfig, ledger: DueAlarms, metrics: Metrics, clock: Clock) -> None:
         self._config = config
+        self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
         self._clients: dict[str, AomClient] = {}
@@ -73,6 +78,20 @@ class Delivery:
     def health(self) -> Mapping[str, tuple[HealthStatus, ...]]:
         """Return how each target takes reports and clears now."""
         return {name: health.statuses() for name, health in self._health.items()}
+
+    async def trouble(self) -> str:
+        """Return what keeps a target from taking alarms, in words; the empty text if nothing does.
+
+        Raises:
+            LedgerUnavailableError: it is not known how long alarms have been waiting.
+        """
+        for name, statuses in self.health().items():
+            for status in statuses:
+                if status.state != "accepting":
+                    return f"target {name} does not take {status.action}s: {status.reason}"
+        waiting, now = await self._ledger.waiting_since(self._clients), self._clock()
+        late = [name for name, since in waiting.items() if since is not None and now - since > MAX_WAIT]
+        return f"alarms wait for target {late[0]} for more than {format_duration(MAX_WAIT)}" if late else ""
 
     async def start(self) -> None:
         """Start every target."""

@@ -104,10 +104,18 @@ class OpenAlarms:
         except LedgerUnavailableError:
             self._noted.discard((source, receiver))  # the next notification tries again
 
-    async def lead(self, source: str, holder: str, lease: Millis) -> bool:
-        """Take or keep the lead for a source for the length of a lease; say whether this holder has it."""
+    async def lead(self, source: str, holder: str, lease: Millis, covered_at: Millis | None = None) -> bool:
+        """Take or keep the lead for a source for the length of a lease; say whether this holder has it.
+
+        ``covered_at``: when every peer answered, if the last round of this holder tells.
+        """
         now = self._core.clock()
-        return await self._core.write(partial(listed.lead, source=source, holder=holder, now=now, until=now + lease))
+        taken = partial(listed.lead, source=source, holder=holder, now=now, until=now + lease, covered_at=covered_at)
+        return await self._core.write(taken)
+
+    async def covered(self) -> dict[str, Millis]:
+        """Return when every peer of each source has answered last, by the source."""
+        return await self._core.read(listed.covered)
 
     async def give_up(self, source: str, holder: str) -> None:
         """Give up the lead for a source."""

@@ -15,10 +15,12 @@ a cycle, which it alone could free.
 from bridge.reconcile.heartbeats import STATES as HEARTBEAT_STATES
 from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatSettings
 from bridge.reconcile.notices import NOTICE_KINDS
+from bridge.reconcile.ping import Ping
+from bridge.reconcile.ping_settings import PingSettings
 from bridge.reconcile.reconciler import Reconciler
 from bridge.reconcile.rules import CHANGES, KINDS
 from bridge.reconcile.settings import AlertmanagerSettings
-from bridge.reconcile.source import OUTCOMES_OF_ROUNDS
+from bridge.reconcile.telling import OUTCOMES_OF_ROUNDS
 
 __all__ = [
     "CHANGES",
@@ -29,5 +31,7 @@ __all__ = [
     "AlertmanagerSettings",
     "HeartbeatConfig",
     "HeartbeatSettings",
+    "Ping",
+    "PingSettings",
     "Reconciler",
 ]

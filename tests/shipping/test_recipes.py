@@ -92,7 +92,7 @@ def keys(schema, *, without=()):
         (
             "tests/data/config/good/full.yaml",
             ("auth",),
-            {"match_group", "match_annotations", "vars", "credentials", "password_file"},
+            {"match_group", "match_annotations", "vars", "credentials", "password_file", "url_file"},
         ),
     ],
 )

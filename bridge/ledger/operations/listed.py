@@ -177,11 +177,25 @@ def is_led(connection: Connection, source: str, now: Millis) -> bool:
     return connection.execute(query).first() is not None
 
 
-def lead(connection: Connection, source: str, holder: str, now: Millis, until: Millis) -> bool:
-    """Take or keep the lead for a source, until a time; say whether this holder has it."""
+def covered(connection: Connection) -> dict[str, Millis]:
+    """Return when every peer of each source has answered last, by the source."""
+    query = sa.select(sources.c.source, sources.c.covered_at).where(sources.c.covered_at.is_not(None))
+    return {str(source): int(covered_at) for source, covered_at in connection.execute(query)}
+
+
+def lead(
+    connection: Connection, source: str, holder: str, now: Millis, until: Millis, covered_at: Millis | None = None
+) -> bool:
+    """Take or keep the lead for a source, until a time; say whether this holder has it.
+
+    ``covered_at``: when every peer answered, if the last round of this holder tells.
+    """
     _ensure(connection, source)
     is_free = sa.or_(sources.c.leader.is_(None), sources.c.leader == holder, sources.c.leader_until < now)
-    taken = sa.update(sources).where(sources.c.source == source, is_free).values(leader=holder, leader_until=until)
+    values = {"leader": holder, "leader_until": until}
+    if covered_at is not None:
+        values["covered_at"] = covered_at
+    taken = sa.update(sources).where(sources.c.source == source, is_free).values(values)
     return connection.execute(taken).rowcount == 1
 
 

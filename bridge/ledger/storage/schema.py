@@ -134,9 +134,10 @@ sources = Table(
     Column("longest_validity", BigInteger),
     Column("leader", String(64)),
     Column("leader_until", BigInteger),
+    Column("covered_at", BigInteger),
 )
 """``receivers``: those that notifications of the source have named, as a JSON list. ``leader``: the bridge that
-compares the source with Alertmanager, and until when."""
+compares the source with Alertmanager, and until when. ``covered_at``: when every peer has answered last."""
 
 differences = Table(
     "ledger_differences",

@@ -1,4 +1,4 @@
-"""When each heartbeat has shown a sign of life last."""
+"""When each heartbeat has shown a sign of life last, and when every peer of a source has answered last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Add the table."""
+    """Add the table and the column."""
+    op.add_column("ledger_sources", sa.Column("covered_at", sa.BigInteger()))
     op.create_table(
         "ledger_heartbeats",
         sa.Column("fingerprint", sa.String(64), primary_key=True),
