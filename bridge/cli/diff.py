@@ -49,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 2
     ledger, reader = OfflineLedger(settings.store.url), AlertmanagerReader(settings.mapper())
     looks = {
-        name: asyncio.run(look(alertmanager, name, ledger, reader, system_clock))
+        name: asyncio.run(look(alertmanager, name, ledger, reader, system_clock, alarm_timeout=settings.alarm_timeout))
         for name, alertmanager in settings.by_source.items()
     }
     rows = [(name, one, each) for name, one in looks.items() for each in one.differing]

@@ -78,20 +78,23 @@ def _run(arguments: argparse.Namespace) -> int:
         raise BridgeError(f"no target is called {unknown[0]!r}. Fix: one of {known}.")
     targets = {name: settings.targets[name] for name in names}
     alertmanagers = {} if arguments.target else settings.by_source
-    failed = asyncio.run(_try_all(targets, alertmanagers, arguments.wait))
+    failed = asyncio.run(_try_all(targets, alertmanagers, arguments.wait, settings.alarm_timeout))
     works = "alarms can be reported, found and cleared" + (", and Alertmanager can be asked" if alertmanagers else "")
     say("this does not work yet" if failed else works)
     return 1 if failed else 0
 
 
 async def _try_all(
-    targets: Mapping[str, TargetSettings], alertmanagers: Mapping[str, AlertmanagerSettings], wait: Millis | None
+    targets: Mapping[str, TargetSettings],
+    alertmanagers: Mapping[str, AlertmanagerSettings],
+    wait: Millis | None,
+    alarm_timeout: Millis,
 ) -> int:
     """Try every target and every peer; return the number of steps that failed."""
     failed = await _try_targets(targets, wait)
     for name, alertmanager in alertmanagers.items():
         say(f"alertmanager of source {name}: {alertmanager.dns or ', '.join(alertmanager.urls)}")
-        for step in _of_peers(await trial(alertmanager, system_clock)):
+        for step in _of_peers(await trial(alertmanager, system_clock, alarm_timeout=alarm_timeout)):
             failed += step.outcome == "FAIL"
             _print(step)
     return failed

@@ -63,6 +63,11 @@ class Settings:
         return next(iter(self.targets)) if len(self.targets) == 1 else "default"
 
     @property
+    def alarm_timeout(self) -> Millis:
+        """The shortest `alarm_timeout` of all targets."""
+        return min((target.alarm_timeout for target in self.targets.values()), default=0)
+
+    @property
     def all_sources(self) -> tuple[str, ...]:
         """Every source that ``/webhook/{source}`` accepts; the first one is the source of ``/webhook``."""
         return tuple(dict.fromkeys((self.source, *self.sources)))

@@ -4,7 +4,8 @@
 
 Every interval `source` asks each peer (`peer`, `round`), works out what the answers prove (`coverage`, `tracks`), and
 which alarms differ and when that is certain (`rules`); all of this but the asking is pure (`comparison`). What is due
-is ended or raised by the ledger's own rules. Nothing here sees a webhook or calls AOM.
+is ended or raised by the ledger's own rules. What in the peers' own configuration loses alerts (`routing`, `lint`,
+`swallowing`) is told beside it. Nothing here sees a webhook or calls AOM.
 `heartbeats` raises an alarm of the bridge's own when an alert that always fires stops.
 
 A round of 100,000 alerts must not hold up webhooks, so its long steps run on threads. Values of which there is one for

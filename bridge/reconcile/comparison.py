@@ -15,9 +15,11 @@ from msgspec.structs import replace
 from bridge.clock import Millis
 from bridge.ledger import HeldAlarm, Knowledge, SourceKnowledge
 from bridge.notification import Labels, Sign
-from bridge.reconcile import coverage, tracks
+from bridge.reconcile import coverage, peer_findings, tracks
 from bridge.reconcile.coverage import Coverage, PeerAnswer, Round
+from bridge.reconcile.lint import Question
 from bridge.reconcile.notices import Notice, notices
+from bridge.reconcile.peer_findings import Found
 from bridge.reconcile.routing import Route, Routing, read_routing
 from bridge.reconcile.rules import Difference, Policy, Rules, missing_after
 from bridge.reconcile.settings import AlertmanagerSettings
@@ -31,12 +33,14 @@ class Memory(msgspec.Struct, frozen=True):
     """What several rounds of one source have shown.
 
     ``routings``: what each peer's configuration says, by its text. ``routed_since``: when one was seen to change last.
+    ``found``: what loses alerts in their configurations.
     """
 
     coverage: Coverage = Coverage()
     tracks: Mapping[str, Track] = {}
     routings: Mapping[str, tuple[str, Routing | None]] = {}
     routed_since: Millis = 0
+    found: Found = {}
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -72,6 +76,8 @@ def compare(
     knowledge: Mapping[str, Knowledge],
     of_source: SourceKnowledge,
     sign_of: Callable[[Labels], Sign | None] = lambda _: None,
+    *,
+    alarm_timeout: Millis,
 ) -> Comparison:
     """Return what a round has shown.
 
@@ -83,11 +89,12 @@ def compare(
         knowledge: what the ledger knows of alerts, by fingerprint.
         of_source: what it knows of the source.
         sign_of: the sign that an alert with these labels is, if it is one of a heartbeat.
+        alarm_timeout: the shortest of all targets.
     """
     routings, routed_since = _routings(memory, latest)
     ours = {answer.url: _ours(settings, of_source, answer, routings) for answer in latest.answers}
     receivers = frozenset().union(*ours.values()) if ours else frozenset()
-    routes = tuple({route: None for _, one in routings.values() if one is not None for route in one.to(receivers)})
+    routes = tuple(route for _, one in routings.values() if one is not None for route in one.to(receivers))
     is_timed = any(route.is_timed for route in routes)
     covered = coverage.after(memory.coverage, latest)
     shown = tracks.sightings(latest.answers)
@@ -102,10 +109,15 @@ def compare(
         for name, track in followed.items()
         if name in shown and name not in signs and track.missing_since is not None
     }
+    names = settings.receivers or of_source.receivers
+    peers = peer_findings.number_of_peers(latest, routings)
+    question = Question(frozenset(names), bool(settings.receivers), peers, alarm_timeout, is_in_step=True)
+    found = peer_findings.find(memory.found, routings, question)
+    findings = peer_findings.by_peer(latest, found, routings, question)
     learned = dict(_learned(knowledge, held, shown, ours, latest.ended_at)) if latest.answers else {}
     return Comparison(
         latest=latest,
-        memory=replace(memory, coverage=covered, tracks=followed, routings=routings, routed_since=routed_since),
+        memory=Memory(covered, followed, routings, routed_since, found),
         rules=rules,
         ended=ended,
         missing=missing,
@@ -116,7 +128,7 @@ def compare(
         receivers=receivers,
         heard=receivers & of_source.receivers,
         routes=routes,
-        notices=notices(latest, covered, settings.receivers or of_source.receivers, receivers, routes),
+        notices=notices(latest, covered, names, receivers, routes, findings),
     )
 
 

@@ -54,7 +54,13 @@ class Look(msgspec.Struct, frozen=True):
 
 
 async def look(
-    settings: AlertmanagerSettings, name: str, ledger: OfflineLedger, reader: NotificationReader, clock: Clock
+    settings: AlertmanagerSettings,
+    name: str,
+    ledger: OfflineLedger,
+    reader: NotificationReader,
+    clock: Clock,
+    *,
+    alarm_timeout: Millis,
 ) -> Look:
     """Ask every peer of a source once, and compare.
 
@@ -64,6 +70,7 @@ async def look(
         ledger: its ledger.
         reader: maps alerts, since one that the rules drop is no difference.
         clock: the time.
+        alarm_timeout: the shortest of all targets.
 
     Raises:
         LedgerUnavailableError: there is no ledger, or it cannot be read.
@@ -71,7 +78,9 @@ async def look(
     latest = await ask_once(settings, clock)
     source = ledger.source(name)
     held = {alarm.fingerprint: alarm for alarm in source.held}
-    comparison = compare(settings, Memory(), latest, held, source.knowledge, source.of_source)
+    comparison = compare(
+        settings, Memory(), latest, held, source.knowledge, source.of_source, alarm_timeout=alarm_timeout
+    )
     last = ledger.ended(name, comparison.missing.keys())
     missing = [
         fingerprint

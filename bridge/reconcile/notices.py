@@ -1,30 +1,33 @@
 """What an operator should know about a source's Alertmanager, in words and with the fix; pure.
 
-In: what a round has shown of the peers, and the receivers that send to the bridge. Out: a `Notice` for each fact that
-keeps the ledger from being held in step, or will. It is said once in the log, and shown as long as it is true. Nothing
-is decided here.
+In: what a round has shown of the peers, the receivers that send to the bridge, and what was found in the peers'
+configurations. Out: a `Notice` for each fact that keeps the ledger from being held in step, or loses alerts, or will.
+It is said once in the log, and shown as long as it is true. Nothing is decided here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
 
 from bridge.clock import MINUTE, Millis, format_duration
 from bridge.reconcile.coverage import Coverage, PeerAnswer, Round
+from bridge.reconcile.lint import Finding, FindingKind
 from bridge.reconcile.routing import Route
 
-NoticeKind = Literal["silent", "clock", "balancer", "unlisted", "no_receiver", "hidden_mutes"]
+NoticeKind = Literal["silent", "clock", "balancer", "unlisted", "no_receiver", "hidden_mutes", FindingKind]
 """``silent``: a peer gives no valid answer. ``clock``: its clock differs from the bridge's. ``balancer``: several peers
 answer at one address. ``unlisted``: the cluster has a peer that is not asked. ``no_receiver``: it is not known which
-receiver sends to the bridge. ``hidden_mutes``: the peer does not show which alerts are muted by time."""
+receiver sends to the bridge. ``hidden_mutes``: the peer does not show which alerts are muted by time. The kinds of
+findings: a peer's configuration loses alerts."""
 
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 
 _MAX_SKEW: Millis = MINUTE
+_MAX_LINES = 5
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _SHOWS_MUTES = (0, 28)
 """The first version whose groups tell which alerts are muted by time (measured)."""
@@ -39,7 +42,12 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 def notices(
-    latest: Round, coverage: Coverage, names: Collection[str], receivers: Collection[str], routes: Collection[Route]
+    latest: Round,
+    coverage: Coverage,
+    names: Collection[str],
+    receivers: Collection[str],
+    routes: Collection[Route],
+    findings: Mapping[str, Sequence[Finding]],
 ) -> dict[tuple[str, str], Notice]:
     """Return the notices after a round, by kind and subject.
 
@@ -49,12 +57,15 @@ def notices(
         names: the receivers that the settings name, or that webhooks have named.
         receivers: those of them that have a webhook in a peer's configuration.
         routes: those that lead to them.
+        findings: in each peer's configuration, by its address.
     """
     found = [
         *_silent(latest.failures),
         *(notice for answer in latest.answers for notice in _of_answer(answer, coverage, routes)),
         *(() if latest.failures else _unlisted(latest, coverage)),
         *(_no_receiver(names) if latest.answers and not receivers else ()),
+        # Where none of ours has a webhook, the notice above says it all.
+        *(_of_findings(findings) if receivers or not latest.answers else ()),
     ]
     return {(notice.kind, notice.subject): notice for notice in found}
 
@@ -100,6 +111,21 @@ def _no_receiver(names: Collection[str]) -> Iterator[Notice]:
         what = "it is not known which receiver sends to the bridge"
         fix = "receivers: [NAME], or wait for the first webhook."
     yield Notice("no_receiver", "receivers", f"{what}, so no alert is raised and none counts as unrouted. Fix: {fix}")
+
+
+def _of_findings(findings: Mapping[str, Sequence[Finding]]) -> Iterator[Notice]:
+    """Yield one notice for all findings of a kind and a receiver, though several peers have the same configuration."""
+    groups: dict[tuple[FindingKind, str], dict[Finding, list[str]]] = {}
+    for url, each in findings.items():
+        for one in each:
+            groups.setdefault((one.kind, one.receiver), {}).setdefault(one, []).append(url)
+    for (kind, receiver), group in groups.items():
+        first, urls = next(iter(group.items()))
+        lines = list(dict.fromkeys(str(one.line) for one in group))
+        shown = ", ".join(lines[:_MAX_LINES]) + (f" and {len(lines) - _MAX_LINES} more" * (len(lines) > _MAX_LINES))
+        subject = f"receiver {receiver}, line{'s' * (len(lines) > 1)} {shown} of Alertmanager's configuration"
+        only = "" if len(urls) == len(findings) else f" (only {', '.join(urls)})"
+        yield Notice(kind, subject, f"{first.text}{only}")
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 
-from bridge.clock import Clock
+from bridge.clock import Clock, Millis
 from bridge.ledger import Ledger
 from bridge.metrics import Metrics
 from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatWatch
@@ -29,6 +29,7 @@ class Reconciler:
         ledger: the ledger.
         metrics: where rounds and differences are counted.
         clock: the time.
+        alarm_timeout: the shortest of all targets.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Reconciler:
         ledger: Ledger,
         metrics: Metrics,
         clock: Clock,
+        alarm_timeout: Millis,
     ) -> None:
         self._settings = dict(settings)
         self._ledger = ledger.open_alarms
         self._metrics = metrics
         self._clock = clock
+        self._alarm_timeout = alarm_timeout
         self._holder = f"{socket.gethostname()[:_MAX_HOST_CHARACTERS]}-{secrets.token_hex(4)}"
         self._sources: dict[str, SourceInStep] = {}
         self._watch = HeartbeatWatch(
@@ -61,16 +64,18 @@ class Reconciler:
             await self._stop(name)
         await self._watch.stop()
 
-    async def reconfigure(self, settings: Mapping[str, AlertmanagerSettings], heartbeats: HeartbeatConfig) -> None:
+    async def reconfigure(
+        self, settings: Mapping[str, AlertmanagerSettings], heartbeats: HeartbeatConfig, alarm_timeout: Millis
+    ) -> None:
         """Use other settings; sources whose settings are the same go on, and map again what the rules have dropped."""
         self._watch.reconfigure(heartbeats)
-        before, self._settings = self._settings, dict(settings)
+        before, self._settings, self._alarm_timeout = self._settings, dict(settings), alarm_timeout
         for name in list(self._sources):
             if settings.get(name) != before[name]:
                 await self._stop(name)
         for name in settings:
             if name in self._sources:
-                self._sources[name].rules_changed()
+                self._sources[name].reconfigure(alarm_timeout)
             else:
                 await self._start(name)
 
@@ -83,6 +88,7 @@ class Reconciler:
             clock=self._clock,
             holder=self._holder,
             watch=self._watch,
+            alarm_timeout=self._alarm_timeout,
         )
         self._sources[name] = source
         await source.start()

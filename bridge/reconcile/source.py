@@ -52,6 +52,7 @@ class SourceInStep:
         clock: the time.
         holder: the name of this bridge among those on the same ledger.
         watch: takes the signs of heartbeats, and tells which clears wait for one.
+        alarm_timeout: the shortest of all targets.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class SourceInStep:
         clock: Clock,
         holder: str,
         watch: HeartbeatWatch,
+        alarm_timeout: Millis,
     ) -> None:
         self._source = source
         self._settings = settings
@@ -73,6 +75,7 @@ class SourceInStep:
         self._holder = holder
         self._watch = watch
         self._telling = Telling(source, metrics)
+        self._alarm_timeout = alarm_timeout
         self._peers = Peers(settings, clock)
         self._changes = SourceChanges(
             source, settings, ledger, self._peers, metrics=metrics, clock=clock, holder=holder
@@ -100,8 +103,9 @@ class SourceInStep:
                 await self._ledger.give_up(self._source, self._holder)
         await self._peers.stop()
 
-    def rules_changed(self) -> None:
-        """Map again what the rules have dropped."""
+    def reconfigure(self, alarm_timeout: Millis) -> None:
+        """Map again what the rules have dropped, and judge by another timeout."""
+        self._alarm_timeout = alarm_timeout
         self._changes.rules_changed()
 
     async def _run(self) -> None:
@@ -145,10 +149,9 @@ class SourceInStep:
         knowledge, of_source = await self._known()
         held, repeats, known = await asyncio.to_thread(self._sorted, alarms)
         latest = await self._peers.ask(Wanted(known, self._muting_of))
+        compared = partial(compare, self._settings, self._memory, latest, held, knowledge, of_source)
         sign_of = partial(self._watch.sign, self._source)
-        comparison = await asyncio.to_thread(
-            compare, self._settings, self._memory, latest, held, knowledge, of_source, sign_of
-        )
+        comparison = await asyncio.to_thread(compared, sign_of, alarm_timeout=self._alarm_timeout)
         is_complete = comparison.memory.coverage.since is not None
         self._covered_at = latest.ended_at if is_complete else self._covered_at
         await self._watch.note(self._source, comparison.signs, is_complete=is_complete)

@@ -44,15 +44,16 @@ class Trial(msgspec.Struct, frozen=True):
     notices: list[Notice]
 
 
-async def trial(settings: AlertmanagerSettings, clock: Clock) -> Trial:
+async def trial(settings: AlertmanagerSettings, clock: Clock, *, alarm_timeout: Millis) -> Trial:
     """Ask every peer of a source once.
 
     Args:
         settings: of the source.
         clock: the time.
+        alarm_timeout: the shortest of all targets.
     """
     latest = await ask_once(settings, clock)
-    comparison = compare(settings, Memory(), latest, {}, {}, SourceKnowledge())
+    comparison = compare(settings, Memory(), latest, {}, {}, SourceKnowledge(), alarm_timeout=alarm_timeout)
     routings = comparison.memory.routings
     # Without a ledger it is not known which receivers webhooks have named.
     notices = [one for one in comparison.notices.values() if settings.receivers or one.kind != "no_receiver"]

@@ -86,6 +86,18 @@ async def test_a_peer_that_does_not_answer_is_named(tmp_path):
     assert "source default: http://127.0.0.1:9: " in err
 
 
+async def test_what_loses_alerts_is_told_with_the_line_of_their_configuration(tmp_path):
+    """It is no difference, so the exit code is 0."""
+    async with running(tmp_path / "l.db"):
+        pass
+    peer = StandInPeer()
+    peer.config = peer.config.replace("url: <secret>", "url: <secret>, send_resolved: false")
+    async with serving_routes(*peer.routes()) as url:
+        code, out, err = await diff(tmp_path, url)
+    assert (code, out) == (0, "")
+    assert "source default: receiver aom, line 3 of Alertmanager's configuration: the webhook of aom sends no" in err
+
+
 async def test_a_configuration_without_an_alertmanager_says_what_to_add(tmp_path):
     """There is nothing to compare with."""
     file = tmp_path / "bridge.yaml"

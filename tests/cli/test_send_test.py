@@ -183,6 +183,12 @@ async def test_each_peer_of_alertmanager_is_asked(tmp_path):
         assert re.search(f"{re.escape(url)}: {asked}", out)
         assert "alarms can be reported, found and cleared, and Alertmanager can be asked" in out
         assert "Fix: set both clocks by NTP." in out
+        peer.config = peer.config.replace("url: <secret>", "url: <secret>, send_resolved: false")
+        file.write_text(file.read_text().replace(f"'{url}'", f"'{url}'], receivers: [aom"))
+        code, out, _ = await run(*bridge_command("send-test", f"--config.file={file}"))
+        assert code == 0
+        assert "warn  peer" in out
+        assert "Fix: send_resolved: true." in out
         file.write_text(file.read_text().replace(f"'{url}'", f"'{url}', 'http://127.0.0.1:9'"))
         code, out, _ = await run(*bridge_command("send-test", f"--config.file={file}"))
         assert code == 1

@@ -4,9 +4,11 @@ import pytest
 from msgspec.structs import replace
 from peers import CONFIG, T0, answer, round_of, status
 
-from bridge.clock import MINUTE, SECOND
+from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.ledger import SourceKnowledge
+from bridge.reconcile import peer_findings
 from bridge.reconcile.comparison import Memory, compare
+from bridge.reconcile.lint import FINDING_KINDS
 from bridge.reconcile.settings import AlertmanagerSettings
 
 TIMED = CONFIG + "time_intervals: [{name: nights}]"
@@ -18,7 +20,7 @@ def told(*rounds, receivers=("aom",), heard=()):
     settings = AlertmanagerSettings(urls=("http://one",), receivers=receivers)
     memory, known = Memory(), SourceKnowledge(frozenset(heard))
     for latest in rounds:
-        comparison = compare(settings, memory, latest, {}, {}, known)
+        comparison = compare(settings, memory, latest, {}, {}, known, alarm_timeout=5 * DAY)
         memory = comparison.memory
     return {kind: notice.text for (kind, _), notice in comparison.notices.items()}
 
@@ -67,3 +69,93 @@ def test_a_version_that_does_not_show_what_is_muted_by_time_is_told(version, is_
     old = replace(status(config=MUTED), version=version)
     assert ("hidden_mutes" in told(round_of(replace(answer(), status=old)))) is is_told
     assert told(round_of(replace(answer(), status=replace(old, config=TIMED)))) == {}
+
+
+LOSING = CONFIG.replace("{url: <secret>}", "{url: <secret>, max_alerts: 5}").replace(
+    "group_interval: 1m", "group_interval: 5s"
+)
+
+
+def lint_notices(*rounds, receivers=("aom",), heard=(), timeout=5 * DAY):
+    """Give the notices after some rounds, by kind and subject."""
+    settings = AlertmanagerSettings(urls=("http://one", "http://two"), receivers=receivers)
+    memory, known = Memory(), SourceKnowledge(frozenset(heard))
+    for latest in rounds:
+        comparison = compare(settings, memory, latest, {}, {}, known, alarm_timeout=timeout)
+        memory = comparison.memory
+    return {
+        (kind, subject): notice.text for (kind, subject), notice in comparison.notices.items() if kind in FINDING_KINDS
+    }
+
+
+def pair(one, two, **more):
+    """Give a round in which two peers of a cluster answer, with these configurations."""
+    peers = ["one", "two"]
+    return round_of(answer(config=one, peers=peers), answer(url="http://two", config=two, peers=peers), **more)
+
+
+def test_what_loses_alerts_is_told_once_for_all_peers():
+    """Each with the line of the configuration as a peer shows it; two peers with the same configuration are one."""
+    told = lint_notices(pair(LOSING, LOSING))
+    assert set(told) == {
+        ("short_group_interval", "receiver aom, line 2 of Alertmanager's configuration"),
+        ("truncates", "receiver aom, line 3 of Alertmanager's configuration"),
+    }
+    assert all("(only" not in text for text in told.values())
+    assert lint_notices(pair(CONFIG, CONFIG)) == {}
+
+
+def test_of_peers_with_different_configurations_the_one_is_named():
+    """A reload may have been forgotten there."""
+    told = lint_notices(pair(CONFIG, LOSING))
+    assert all(text.endswith(" (only http://two)") for text in told.values())
+    assert len(told) == 2
+
+
+def test_a_peer_that_does_not_answer_keeps_what_was_found():
+    """Otherwise each of its restarts would say the same anew; one that has gone is forgotten."""
+    both, silent = pair(LOSING, LOSING), round_of(failures={"http://one": "refused", "http://two": "refused"})
+    assert lint_notices(both, silent) == lint_notices(both)
+    other = pair(CONFIG, LOSING)
+    assert lint_notices(other, round_of(answer(config=CONFIG))) == {}
+    assert lint_notices(other, round_of(failures={"peers": "unknown"}, listed=False)) == lint_notices(other)
+
+
+def test_the_number_of_peers_is_the_clusters():
+    """Also where one of them is not asked."""
+    assert len(lint_notices(round_of(answer(config=LOSING, peers=["one", "two"])))) == 2
+    assert {kind for kind, _ in lint_notices(round_of(answer(config=LOSING)))} == {"truncates"}
+
+
+def test_findings_are_of_the_named_receivers_or_of_those_that_webhooks_have_named():
+    """While none is known, or none has a webhook, that alone is told."""
+    assert lint_notices(pair(LOSING, LOSING), receivers=()) == {}
+    assert lint_notices(pair(LOSING, LOSING), receivers=("mail",)) == {}
+    assert len(lint_notices(pair(LOSING, LOSING), receivers=(), heard=("aom", "gone"))) == 2
+    assert {kind for kind, _ in lint_notices(pair(CONFIG, CONFIG), receivers=("aom", "mail"))} == {"no_webhook"}
+
+
+def test_several_findings_of_a_kind_are_one_notice():
+    """It names the first lines; the text is that of the first."""
+    routes = "".join(f"  - {{receiver: mail, matchers: [team=t{number}]}}\n" for number in range(7))
+    text = f"route:\n  receiver: mail\n  routes:\n{routes}  - receiver: aom\n"
+    text += "receivers: [{name: aom, webhook_configs: [{url: <secret>}]}, {name: mail, email_configs: [{}]}]"
+    ((kind, subject),) = lint_notices(round_of(answer(config=text)))
+    assert kind == "swallowed"
+    assert subject == "receiver aom, lines 4, 5, 6, 7, 8 and 2 more of Alertmanager's configuration"
+
+
+def test_a_configuration_is_looked_through_only_when_it_has_changed(monkeypatch):
+    """Or when it is asked something else, such as with another timeout."""
+    looked = []
+    monkeypatch.setattr(peer_findings, "findings", lambda _, question: looked.append(question) or [])
+    settings, known, memory = (
+        AlertmanagerSettings(urls=("http://one",), receivers=("aom",)),
+        SourceKnowledge(),
+        Memory(),
+    )
+    rounds = [(CONFIG, DAY, 1), (CONFIG, DAY, 1), (LOSING, DAY, 2), (LOSING, HOUR, 3), (LOSING, HOUR, 3)]
+    for text, timeout, count in rounds:
+        latest = round_of(answer(config=text))
+        memory = compare(settings, memory, latest, {}, {}, known, alarm_timeout=timeout).memory
+        assert len(looked) == count

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from peers import CONFIG, T0, answer, held, listed, print_of, round_of
 
-from bridge.clock import HOUR, MINUTE, SECOND
+from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.ledger import Knowledge, SourceKnowledge
 from bridge.reconcile.comparison import Memory, compare
 from bridge.reconcile.rules import Brake, Difference, braked
@@ -36,7 +36,9 @@ class Source:
     def round(self, *answers, **more):
         """Make a round half a minute after the last one; give its comparison."""
         latest = round_of(*answers, at=self.now, **more)
-        self.last = compare(self.settings, self.memory, latest, self.held, self.knowledge, self.of_source)
+        self.last = compare(
+            self.settings, self.memory, latest, self.held, self.knowledge, self.of_source, alarm_timeout=5 * DAY
+        )
         self.memory = self.last.memory
         for name, known in self.last.learned.items():
             self.knowledge[name] = known

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from peers import T0, answer, held, print_of, round_of
 from peers import listed as listed_alert
 
-from bridge.clock import HOUR, MINUTE, SECOND
+from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.ledger import SourceKnowledge
 from bridge.reconcile.comparison import Memory, compare
 from bridge.reconcile.settings import AlertmanagerSettings
@@ -143,7 +143,9 @@ class World:
         failures = {f"http://{peer.name}": "down" for peer in self.peers if not peer.is_up}
         latest = round_of(*answers, at=self.now, failures=failures)
         of_source = SourceKnowledge(frozenset(), self.longest)
-        comparison = compare(SETTINGS, self.memory, latest, self.alarms, self.knowledge, of_source)
+        comparison = compare(
+            SETTINGS, self.memory, latest, self.alarms, self.knowledge, of_source, alarm_timeout=5 * DAY
+        )
         self.memory = comparison.memory
         self.longest = comparison.longest_validity or self.longest
         for fingerprint, known in comparison.learned.items():
