@@ -18,6 +18,8 @@ from bridge.typed_yaml.scalars import DurationField, SecretField
 from bridge.typed_yaml.secret_files import missing_files
 from bridge.typed_yaml.section import Problems
 
+DEFAULT_ALARM_TIMEOUT: Millis = 5 * DAY
+
 _MIN_RATE = 0.1
 """Requests per second; at a slower rate the lease of an alarm would end before the alarm is sent."""
 
@@ -40,7 +42,7 @@ class TargetSettings:
     region: str = ""
     enterprise_project_id: str = "0"
     enterprise_project_header: Literal["enterprise-project-id", "x-enterprise-prject-id"] = "enterprise-project-id"
-    alarm_timeout: DurationField = 5 * DAY
+    alarm_timeout: DurationField = DEFAULT_ALARM_TIMEOUT
     reassert_after: DurationField = 30 * MINUTE
     clear_by: Literal["lookup", "id"] = "lookup"
     lookup_wait: DurationField = 2 * MINUTE

@@ -73,7 +73,12 @@ class App:
         self.ledger = Ledger(settings.store, reassert_after(settings), clock, AlertmanagerReader(mapper), writer)
         delivery = Delivery(delivered(settings), self.ledger.due, metrics, clock)
         reconciler = Reconciler(
-            settings.by_source, settings.heartbeat_config, self.ledger, metrics, clock, settings.alarm_timeout
+            settings.by_source,
+            settings.heartbeat_config,
+            self.ledger,
+            metrics=metrics,
+            clock=clock,
+            alarm_timeout=settings.alarm_timeout,
         )
         intake = Intake(mapper, self.ledger, metrics)
         webhook = Webhook(settings.all_sources, intake, settings.web, metrics=metrics, clock=clock)

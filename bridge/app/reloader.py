@@ -135,7 +135,7 @@ class Reloader:
             raise
         self.settings = settings
         parts.config_view.reconfigure(shown)
-        await parts.reconciler.reconfigure(settings.by_source, settings.heartbeat_config)
+        await parts.reconciler.reconfigure(settings.by_source, settings.heartbeat_config, settings.alarm_timeout)
         parts.ping.reconfigure(settings.ping, settings.by_source)
         self._preset_metrics()  # of a source with other settings, the gauges were removed
         await parts.delivery.reconfigure(delivered(settings), ready)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from bridge import __version__, config
 from bridge.cli import (
     alarms,
+    check_alertmanager,
     check_config,
     demo,
     diff,
@@ -35,6 +36,7 @@ REGISTRY: tuple[Callable[[Commands], None], ...] = (
     demo.register,
     emulator.register,
     check_config.register,
+    check_alertmanager.register,
     healthcheck.register,
     map.register,
     rule_tests.register,

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Awaitable, Collection, Container, Mapping
+from typing import TypeVar
 
 import aiohttp
 import msgspec
@@ -33,6 +34,8 @@ from bridge.reconcile.answers import (
 )
 from bridge.reconcile.coverage import PeerAnswer
 from bridge.reconcile.settings import AlertmanagerSettings, TlsConfigSettings
+
+T = TypeVar("T")
 
 MAX_BODY_BYTES = 1 << 30
 """The most bytes of one answer, decompressed: a million alerts."""
@@ -110,14 +113,17 @@ class PeerClient:
         Raises:
             PeerError: it gave none.
         """
-        try:
-            if self._settings.kind == "mimir":
-                return await self._ask_mimir(address, wanted)
-            return await self._ask(address, wanted)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise PeerError(request_failure(error)) from None
-        except (BridgeError, ValueError) as error:  # ValueError: a file with credentials or certificates
-            raise PeerError(str(error)) from None
+        is_mimir = self._settings.kind == "mimir"
+        return await _explained(self._ask_mimir(address, wanted) if is_mimir else self._ask(address, wanted))
+
+    async def status(self, address: Address) -> PeerStatus:
+        """Return what a peer says of itself.
+
+        Raises:
+            PeerError: it gave no valid answer.
+        """
+        status, _ = await _explained(self._status(address))
+        return status
 
     async def group_labels(self, address: Address, fingerprints: Collection[str]) -> Mapping[tuple[str, str], Labels]:
         """Return the group labels of alerts, by receiver and fingerprint; of none if the peer does not answer."""
@@ -192,6 +198,16 @@ class PeerClient:
         elif authorization is not None:
             headers["Authorization"] = f"{authorization.type} {authorization.secret().reveal()}"
         return headers
+
+
+async def _explained(answer: Awaitable[T]) -> T:
+    """Wait for an answer; whatever fails is raised as `PeerError`."""
+    try:
+        return await answer
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise PeerError(request_failure(error)) from None
+    except (BridgeError, ValueError) as error:  # ValueError: a file with credentials or certificates
+        raise PeerError(str(error)) from None
 
 
 class _Tls:

@@ -37,6 +37,7 @@ class Reconciler:
         settings: Mapping[str, AlertmanagerSettings],
         heartbeats: HeartbeatConfig,
         ledger: Ledger,
+        *,
         metrics: Metrics,
         clock: Clock,
         alarm_timeout: Millis,

@@ -27,11 +27,21 @@ class StandInPeer:
         self.is_up = True
         self.posted_at = None  # when its alerts were posted last; None: a second before each answer
 
-    def routes(self):
+    def routes(self, seen=None):
+        """Give the routes; each request's path and `Authorization` is added to ``seen``."""
+
+        def noted(answer):
+            async def handler(request):
+                if seen is not None:
+                    seen.append((request.path, request.headers.get("Authorization")))
+                return await answer(request)
+
+            return handler
+
         return [
-            web.get("/api/v2/status", self._status),
-            web.get("/api/v2/alerts", self._alerts),
-            web.get("/api/v2/alerts/groups", self._groups),
+            web.get("/api/v2/status", noted(self._status)),
+            web.get("/api/v2/alerts", noted(self._alerts)),
+            web.get("/api/v2/alerts/groups", noted(self._groups)),
         ]
 
     def _answer(self, content):
