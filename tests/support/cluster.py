@@ -71,7 +71,7 @@ class Peer:
             *self.arguments,
         ]
         self.process = self.stack.enter_context(started(self.folder / "alertmanager.log", *command))
-        await until(self._is_ready)
+        await until(self._is_ready, 60)
 
     def kill(self, *, lose=False):
         """Kill it as a crash does; ``lose``: its storage with it."""
@@ -121,6 +121,7 @@ class Peer:
         return aiohttp.ClientSession(headers=self.headers, **options)
 
     async def _is_ready(self):
+        assert self.process.process.poll() is None, self.process.output
         with contextlib.suppress(aiohttp.ClientError):
             async with self._session() as session, session.get(f"{self.url}/-/ready") as response:
                 return response.status == 200

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
+import os
 import re
 import signal
 import socket
@@ -138,11 +140,19 @@ async def alertmanager(tmp_path, bridge_url):
         yield running
 
 
+_PORTS = range(10_000, 16_000)
+"""Below those that a system gives to connections, or to whoever asks for any: nobody gets one of these by chance."""
+
+_turns = itertools.count(os.getpid() * 61)  # test processes beside each other begin at different ones
+
+
 def free_port(host="127.0.0.1"):
-    """Give a port on loopback that is free now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    """Give a port on loopback that is free now, and that no connection takes before it is used."""
+    while True:
+        port = _PORTS[next(_turns) % len(_PORTS)]
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 async def run(*command, stdin=b"", env=None, cwd=None, limit=60):
