@@ -84,7 +84,7 @@ async def serving(tmp_path, aom, ledger=None, arguments=(), env=None, **config):
     log = tmp_path / "bridge.log"
     log.write_bytes(b"")
     with started(log, *command, env=env) as process:
-        await until(lambda: "msg=ready" in process.output or process.process.poll() is not None)
+        await until(lambda: "msg=ready" in process.output or process.process.poll() is not None, 60)
         found = re.search(r"address=(\S+)", process.output)
         assert found, process.output
         yield process, found[1]
