@@ -79,6 +79,14 @@ def test_every_promise_names_a_test_that_exists(name):
     assert [row for row in rows if "`test_" not in row and "by construction" not in row] == []
 
 
+def test_every_situation_in_step_is_a_promise():
+    """The guarantees name each test of what is held in step with Alertmanager, and of heartbeats."""
+    files = [*TESTS.glob("end_to_end/test_in_step_*.py"), *TESTS.glob("reconcile/heartbeats/test_*.py")]
+    shown = {found for file in files for found in re.findall(r"def (test_\w+)", file.read_text())}
+    assert shown
+    assert shown <= set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "guarantees.md").read_text()))
+
+
 def assigned(function):
     """Give the names of the attributes that a method sets on its object."""
     return {
