@@ -13,6 +13,8 @@ from prometheus_rules import ALERTS, RULES
 
 from bridge.app.label_sets import LABEL_SETS
 from bridge.metrics import Metrics
+from bridge.notification import HEARTBEAT_MISSING
+from bridge.reconcile.heartbeats.alarms import RUNBOOK
 
 BOARD = json.loads((ROOT / "deploy" / "grafana" / "aom-bridge.json").read_text())
 QUERIES = [target["expr"] for panel in BOARD["panels"] for target in panel.get("targets", ())]
@@ -90,8 +92,18 @@ def test_every_alert_is_complete_and_leads_to_its_runbook(rule):
     notes = rule["annotations"]
     assert notes["summary"].endswith(".")
     assert "$value" in notes["description"] or rule["alert"] == "AomBridgeDown"
-    path = notes["runbook_url"].rpartition("/blob/main/")[2]
-    assert path == f"docs/runbooks/{rule['alert']}.md"
+    assert_leads_to_its_runbook(notes["runbook_url"], rule["alert"])
+
+
+def test_the_alarm_of_a_missing_heartbeat_leads_to_its_runbook():
+    """The bridge raises it in AOM by itself, so no rule has its link."""
+    assert_leads_to_its_runbook(RUNBOOK, HEARTBEAT_MISSING)
+
+
+def assert_leads_to_its_runbook(url, name):
+    """Check that a link leads to the runbook of this name, and that the runbook has its four parts."""
+    path = url.rpartition("/blob/main/")[2]
+    assert path == f"docs/runbooks/{name}.md"
     heads = re.findall(r"^## (.*)$", (ROOT / path).read_text(), re.MULTILINE)
     assert heads == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
     assert "```sh" in (ROOT / path).read_text()
@@ -109,9 +121,9 @@ def test_the_pages_tell_commands():
 
 
 def test_every_runbook_is_of_an_alert():
-    """No runbook is left of an alert that has gone."""
+    """No runbook is left of an alert that has gone; one is of the alarm that the bridge raises itself."""
     there = {file.stem for file in (ROOT / "docs" / "runbooks").glob("*.md")}
-    assert there == {rule["alert"] for rule in ALERTS}
+    assert there == {HEARTBEAT_MISSING} | {rule["alert"] for rule in ALERTS}
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
