@@ -30,6 +30,15 @@ def test_the_configuration_of_the_readme_loads():
     assert settings.mapping.rules[0].name == "kubernetes-pod"
 
 
+def test_what_the_readme_adds_to_the_configuration_loads():
+    """Peers and a heartbeat, below the whole file."""
+    added = "\n".join([blocks("yaml")[0], blocks("yaml")[2]])
+    settings = load("README.md", {"AOM_PROJECT_ID": "p"}, raw=added.encode()).settings
+    (heartbeat,) = settings.heartbeats
+    assert heartbeat.match[0].failing({"alertname": "Watchdog"}) is None
+    assert len(settings.alertmanagers[0].urls) == 2
+
+
 def test_the_alertmanager_snippet_says_what_matters():
     """Alertmanager's snippet sends resolves, cuts nothing off, and posts to the bridge."""
     snippet = yaml.safe_load(blocks("yaml")[1])
