@@ -65,8 +65,8 @@ def _missing_text(verdict: Verdict, now: Millis) -> str:
 def _forgotten_text(verdict: Verdict) -> str:
     if not verdict.settings.by:
         return ""
-    discard = f"aom-bridge alarms discard {verdict.sign.fingerprint}"
-    return f" If it is gone for good: {discard}; else this alarm ends by itself in {format_duration(FORGOTTEN_AFTER)}."
+    clear = f"aom-bridge alarms clear {verdict.sign.fingerprint}"
+    return f" If it is gone for good: {clear}; else this alarm ends by itself in {format_duration(FORGOTTEN_AFTER)}."
 
 
 def _incoming(sign: Sign, text: str, status: Status, verdict: Verdict, target: str, timeout: Millis) -> IncomingAlert:

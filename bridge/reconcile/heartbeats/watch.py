@@ -192,15 +192,12 @@ class HeartbeatWatch:
             for one in verdicts(settings, rows, self._since[settings.name], now)
         }
         for settings in self._config.heartbeats:
-            self._show([one for one in self._verdicts.values() if one.settings.name == settings.name])
+            self._show(settings.name, [one for one in self._verdicts.values() if one.settings.name == settings.name])
 
-    def _show(self, switches: Sequence[Verdict]) -> None:
+    def _show(self, name: str, switches: Sequence[Verdict]) -> None:
         """Show the switches of one heartbeat as metrics: how many are in each state, and the oldest last sign."""
-        name = switches[0].sign.heartbeat if switches else ""
-        if not name:
-            return
         counts = Counter(one.state for one in switches)
         for state in STATES:
             self._metrics.heartbeat_state.labels(name, state).set(counts[state])
-        oldest = min(0 if one.row is None else one.row.seen_at for one in switches)
+        oldest = min((0 if one.row is None else one.row.seen_at for one in switches), default=0)
         self._metrics.heartbeat_last_seen.labels(name).set(oldest / 1000)

@@ -81,10 +81,15 @@ async def test_each_value_of_a_label_is_a_switch_which_an_operator_can_discard(t
         gone = next(one["id"] for one in json.loads(text)["data"] if one["event"]["metadata"]["cluster"] == "eu")
         status, _ = await rig.post(b"", f"/api/v1/alarms/{gone}/discard")
         assert status == 200
-        await until(lambda: has_states(rig, missing=1))
-        assert await state(rig, "late") == 0
+        await until(lambda: has_states(rig, missing=1, late=0))
         await rig.send(alert("Watchdog", cluster="eu"))
         await until(lambda: has_states(rig, missing=2))
+        await until(lambda: rig.count("reported") == 2)
+        for name in ("eu", "us"):
+            _, text = await rig.get("/api/v1/alarms")
+            own = next(one["id"] for one in json.loads(text)["data"] if one["event"]["metadata"]["cluster"] == name)
+            assert (await rig.post(b"", f"/api/v1/alarms/{own}/clear"))[0] == 200
+        await until(lambda: has_states(rig, missing=0))
 
 
 async def has_states(rig, **counts):
