@@ -30,6 +30,9 @@ QUICK += ("--cluster.reconnect-interval=1s", "--cluster.probe-interval=500ms")
 VALIDITY = 16.0
 """Seconds: four times the interval of the sender's rules. What ends in less than ten seconds is never raised."""
 
+SHORT = 6.0
+"""The same where nothing is to be raised: W is seven and a half seconds."""
+
 
 class Peer:
     """One Alertmanager of a cluster; its folder outlives it.
