@@ -29,7 +29,7 @@ _ACTIONS = {"vanished": "cleared", "unrouted": "cleared", "silenced": "cleared",
 _WAITS = {
     "coverage": "waits until every peer has answered for long enough",
     "webhook": "waits for its webhook",
-    "heartbeat": "waits because a heartbeat is late: the alert may be absent for the same reason",
+    "heartbeat": "waits because a heartbeat is late, or was until now: the alert may be absent for the same reason",
 }
 _UNKNOWN = "no running bridge has told yet"
 

@@ -170,16 +170,18 @@ class SourceInStep:
         return comparison
 
     async def _with_holds(self, comparison: Comparison, held: Mapping[str, HeldAlarm]) -> Comparison:
-        """Return the comparison with those clears of absent alerts waiting that a late heartbeat may explain."""
+        """Return the comparison with those clears of absent alerts waiting that a heartbeat may explain."""
         now = comparison.latest.ended_at
         absent = [one for one in comparison.ended if one.kind == "vanished" and one.is_due(now)]
-        if not absent or not self._watch.is_late(self._source):
+        if not absent:
             return comparison
         labels = await self._ledger.labels([held[one.fingerprint].seq for one in absent])
         waiting = {
             one.fingerprint: replace(one, due_at=None, waits_for="heartbeat")
             for one in absent
-            if self._watch.holds_back(self._source, labels.get(held[one.fingerprint].seq, {}))
+            if self._watch.holds_back(
+                self._source, labels.get(one.seq or 0, {}), one.since, comparison.rules.wait(one.fingerprint)
+            )
         }
         return replace(comparison, ended=[waiting.get(one.fingerprint, one) for one in comparison.ended])
 

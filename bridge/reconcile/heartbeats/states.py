@@ -51,11 +51,35 @@ class Verdict(msgspec.Struct, frozen=True):
             absent_since: since when the source's Alertmanager no longer lists its alert; None: it does, or never did.
             now: the time.
         """
-        if self.state == "paused" or self.settings.source not in ("", source):
+        if not self._concerns(source):
             return False
-        is_late = self.state in ("late", "missing")
-        since = self.since + self.settings.every if is_late else absent_since
+        since = self.since + self.settings.every if self.is_late else absent_since
         return since is not None and now - since < self.settings.hold
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its last sign is too old."""
+        return self.state in ("late", "missing")
+
+    def is_back(self, before: Verdict) -> bool:
+        """Say whether it has shown a sign since it was late, as an earlier verdict of it tells."""
+        return self.state == "ok" and before.is_late
+
+    def is_settling(self, source: str, back_at: Millis, absent_since: Millis, wait: Millis, now: Millis) -> bool:
+        """Say whether the clear of an absent alert of a source waits although the switch is back.
+
+        Args:
+            source: the source.
+            back_at: when the switch came back.
+            absent_since: since when the alert is absent.
+            wait: how much later than its sign a Prometheus may post its other alerts.
+            now: the time.
+        """
+        is_explained = absent_since <= back_at and now - absent_since < self.settings.hold + wait
+        return self._concerns(source) and is_explained and now - back_at < wait
+
+    def _concerns(self, source: str) -> bool:
+        return self.state != "paused" and self.settings.source in ("", source)
 
     def covers(self, labels: Labels) -> bool:
         """Say whether an alert carries the values of the switch's `by` labels."""

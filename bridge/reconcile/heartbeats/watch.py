@@ -88,6 +88,7 @@ class HeartbeatWatch:
         self._since: dict[str, Millis] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._absent: dict[str, dict[str, Millis | None]] = {}
+        self._back_at: dict[str, Millis] = {}
         self._task: asyncio.Task[None] | None = None
         self._unavailable = ThrottledLine(partial(_log.error, "heartbeats cannot be watched without the ledger"))
 
@@ -127,6 +128,7 @@ class HeartbeatWatch:
             is_complete: whether every peer answered, so that a sign that is not shown is absent.
         """
         listed, shown = self._absent.setdefault(source, {}), {sign.fingerprint for sign, _ in signs}
+        self._back_at.update(dict.fromkeys((name for name in shown if listed.get(name) is not None), self._clock()))
         listed.update(dict.fromkeys(shown))
         for name in listed.keys() - shown if is_complete else ():
             listed[name] = listed[name] or self._clock()
@@ -140,18 +142,22 @@ class HeartbeatWatch:
             return True
         return seen_at - known.row.seen_at >= min(known.settings.every // _LOOKS, MINUTE)
 
-    def holds_back(self, source: str, labels: Labels) -> bool:
-        """Say whether a late switch holds back the clear of an absent alert with these labels."""
-        return any(one.covers(labels) for one in self._late(source))
+    def holds_back(self, source: str, labels: Labels, absent_since: Millis, wait: Millis) -> bool:
+        """Say whether a switch holds back the clear of an absent alert.
 
-    def is_late(self, source: str) -> bool:
-        """Say whether a late switch holds back clears of a source."""
-        return bool(self._late(source))
-
-    def _late(self, source: str) -> list[Verdict]:
-        now = self._clock()
-        absent = self._absent.get(source, {})
-        return [one for name, one in self._verdicts.items() if one.holds_back(source, absent.get(name), now)]
+        Args:
+            source: the source.
+            labels: the alert's.
+            absent_since: since when the alert is absent.
+            wait: for how long it does so once it is back: its Prometheus posts its other alerts later than its sign.
+        """
+        now, absent, back_at = self._clock(), self._absent.get(source, {}), self._back_at
+        covering = {name: one for name, one in self._verdicts.items() if one.covers(labels)}
+        return any(one.holds_back(source, absent.get(name), now) for name, one in covering.items()) or any(
+            one.is_settling(source, back_at[name], absent_since, wait, now)
+            for name, one in covering.items()
+            if name in back_at
+        )
 
     def _expect(self) -> None:
         now = self._clock()
@@ -185,12 +191,14 @@ class HeartbeatWatch:
             await self._alarms.act(self._verdicts, held, targets)
 
     async def _see(self) -> None:
-        rows, now = await self._ledger.switches(), self._clock()
+        rows, now, before = await self._ledger.switches(), self._clock(), self._verdicts
         self._verdicts = {
             one.sign.fingerprint: one
             for settings in self._config.heartbeats
             for one in verdicts(settings, rows, self._since[settings.name], now)
         }
+        back = [name for name, one in self._verdicts.items() if name in before and one.is_back(before[name])]
+        self._back_at.update(dict.fromkeys(back, now))
         for settings in self._config.heartbeats:
             self._show(settings.name, [one for one in self._verdicts.values() if one.settings.name == settings.name])
 

@@ -159,6 +159,7 @@ async def test_a_late_heartbeat_holds_back_clears_of_absent_alerts(tmp_path, pee
     more = in_step(peer, every="4s", missing="1h", more=", hold: 1h")
     async with reloading(tmp_path, more=more) as rig:
         await until(lambda: rig.active() == ["Gone", "Stays"])
+        await more_rounds(rig)
         peer.names = set()
         await until(lambda: is_waiting(rig, 2), 60)
         assert rig.active() == ["Gone", "Stays"]
@@ -169,6 +170,35 @@ async def test_a_late_heartbeat_holds_back_clears_of_absent_alerts(tmp_path, pee
         rig.write(more=more.replace("hold: 1h", "hold: 1s"))
         await rig.reload()
         await until(lambda: not rig.active(), 60)
+
+
+async def test_a_heartbeat_that_is_back_leaves_time_for_the_other_alerts_of_its_prometheus(tmp_path, peer):
+    """They are posted later than its sign, by rules of their own: until then their absence says nothing."""
+    peer.validity = 12_000
+    peer.names = {"Watchdog", "Stays"}
+    async with running(tmp_path / "l.db", more=in_step(peer, every="4s", missing="1h")) as rig:
+        await until(lambda: rig.active() == ["Stays"])
+        await more_rounds(rig)
+        peer.names = set()
+        await until(lambda: is_waiting(rig, 1), 60)
+        peer.names = {"Watchdog"}
+        await more_rounds(rig)
+        assert rig.active() == ["Stays"]
+        await until(lambda: not rig.active(), 60)
+
+
+async def more_rounds(rig):
+    """Wait until there have been three more complete rounds: two of them began since."""
+
+    async def rounds():
+        return await rig.metric("aom_bridge_reconcile_rounds_total", outcome="complete") or 0
+
+    begin = await rounds()
+
+    async def has_more():
+        return await rounds() >= begin + 3
+
+    await until(has_more, 60)
 
 
 async def is_waiting(rig, count):
