@@ -27,10 +27,10 @@ def write_settings(folder, aom, url, **config):
 
 
 @asynccontextmanager
-async def replica(folder, aom, url, **config):
+async def replica(folder, aom, url, arguments=(), **config):
     """Run `aom-bridge serve` on a shared database; yields the process and its address, once it is ready."""
     file = write_settings(folder, aom, url, **config)
-    command = bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
+    command = bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0", *arguments)
     with started(folder / "bridge.log", *command) as process:
         await until(lambda: "msg=ready" in process.output or process.process.poll() is not None, LIMIT)
         found = re.search(r"address=(\S+)", process.output)

@@ -1,0 +1,98 @@
+"""A real Prometheus whose Watchdog always fires falls silent: the alarm in AOM that says so, and its end."""
+
+import re
+
+import pytest
+from cluster import Cluster
+from heartbeats import MISSING_AFTER, alertmanager, heartbeat
+from peer_proxies import Link
+from process import bridge_command, run
+
+pytestmark = pytest.mark.real
+
+BY_CLUSTER = heartbeat(more=", by: [cluster]")
+
+
+def check_leads_to_the_cause(message):
+    """The message alone tells what is wrong, since when, and where to look."""
+    assert re.search(r"last sign at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", message)
+    for hint in ("does Prometheus run", "Does it reach Alertmanager", "Does Alertmanager show the alert"):
+        assert hint in message
+
+
+async def test_a_killed_prometheus_is_an_alarm_until_it_is_back(watched):
+    """It is told as soon as Alertmanager says that the Watchdog has stopped, by two of them as by one."""
+    watched.cluster = Cluster(watched.folder)
+    (prometheus,) = await watched.start(heartbeat(every="30s", missing_after="30s"), alertmanager())
+    prometheus.kill()
+    (message,) = await watched.misses("main")
+    assert message.startswith("Heartbeat main has stopped: Alertmanager says that its alert no longer fires")
+    check_leads_to_the_cause(message)
+    await prometheus.start()
+    await watched.misses()
+    await watched.has_switches(ok=1)
+    assert set(watched.ended()) == {"main"}
+
+
+async def test_a_prometheus_that_stands_still_is_an_alarm_until_it_runs_on(watched):
+    """Nobody tells that the Watchdog has stopped: the time without a sign does, and not before it is over."""
+    (prometheus,) = await watched.start(heartbeat(), alertmanager(resolved=False))
+    prometheus.pause()
+    await watched.is_forgotten_by_alertmanager("Watchdog")
+    assert watched.missing() == {}
+    (message,) = await watched.misses("main")
+    seconds = re.search(r"^Heartbeat main is missing: last sign at \S+, (\d+)s ago\.", message)
+    assert seconds
+    assert int(seconds[1]) >= MISSING_AFTER
+    check_leads_to_the_cause(message)
+    prometheus.wake()
+    await watched.misses()
+    await watched.has_switches(ok=1)
+    assert watched.ended() == ["main"]
+
+
+async def test_a_prometheus_that_does_not_reach_alertmanager_is_an_alarm_until_it_does(watched):
+    """It runs, and its alerts reach nobody."""
+    await watched.start_without_prometheus(heartbeat(), alertmanager(resolved=False))
+    link = Link(watched.cluster.peers[0].web)
+    await link.start()
+    watched.stack.push_async_callback(link.stop)
+    await watched.prometheus([link.address])
+    await watched.is_expecting(heartbeat())
+    link.cut()
+    (message,) = await watched.misses("main")
+    check_leads_to_the_cause(message)
+    link.mend()
+    await watched.misses()
+    await watched.has_switches(ok=1)
+    assert watched.ended() == ["main"]
+
+
+async def test_of_two_prometheus_just_the_one_that_is_killed_is_an_alarm(watched):
+    """Each value of the label `cluster` is a switch of its own."""
+    first, _ = await watched.start(BY_CLUSTER, alertmanager(resolved=False), "a", "b")
+    first.kill()
+    await watched.misses("main/cluster=a")
+    await watched.has_switches(ok=1, missing=1)
+    await first.start()
+    await watched.misses()
+    await watched.has_switches(ok=2)
+    assert watched.ended() == ["main/cluster=a"]
+
+
+async def test_a_cluster_that_is_gone_for_good_is_forgotten_by_the_command_that_its_alarm_names(watched):
+    """It is not raised again, and the other cluster is watched as before."""
+    gone, other = await watched.start(BY_CLUSTER, alertmanager(resolved=False), "a", "b")
+    gone.kill()
+    (message,) = await watched.misses("main/cluster=a")
+    words = re.search(r"If it is gone for good: aom-bridge (alarms clear \w+);", message)[1].split()
+    code, _, err = await run(*bridge_command(*words, f"--config.file={watched.folder / 'bridge.yaml'}"))
+    assert code == 0, err
+    await watched.has_switches(ok=1)
+    await watched.misses()
+    other.pause()
+    await watched.misses("main/cluster=b")
+    other.wake()
+    await watched.has_switches(ok=1)
+    alarms = await watched.command("alarms", "list", "-o", "json")
+    assert sorted((one["labels"]["cluster"], one["state"]) for one in alarms) == [("a", "cleared"), ("b", "cleared")]
