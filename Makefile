@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 3
+JOBS   ?= 4
 
 .PHONY: help demo test quick lint types imports unit rehearsal audit bench schema lock clean
 

@@ -35,7 +35,7 @@ async def test_an_alarm_of_the_watchdog_from_before_it_was_declared_is_cleared(w
 
 
 async def test_alerts_of_a_dead_prometheus_are_not_cleared_though_alertmanager_lists_them_no_longer(watched):
-    """Once it is back, one by one, those that fire have never been cleared, and the one that does not is."""
+    """Nor when it is back and has posted its sign alone; then one fires still, and the other is cleared."""
     sections = IN_STEP.format(url=watched.cluster.urls[0]) + heartbeat()
     (prometheus,) = await watched.start(sections, alertmanager(resolved=False), alerts=["Stays", "Gone"])
     await watched.is_active("Gone", "Stays")
@@ -43,8 +43,12 @@ async def test_alerts_of_a_dead_prometheus_are_not_cleared_though_alertmanager_l
     await watched.misses("main")
     await watched.is_forgotten_by_alertmanager("Stays", "Gone")
     await watched.stays_active("Gone", "HeartbeatMissing", "Stays", seconds=6)
-    prometheus.alert("Stays")
+    prometheus.alert()
     await prometheus.start()
+    await watched.misses()
+    await watched.stays_active("Gone", "Stays", seconds=2)
+    prometheus.alert("Stays")
+    prometheus.reload()
     await watched.shows("Stays")
     assert watched.cleared() == ["Gone", "HeartbeatMissing"]
     assert await watched.count("vanished") == 1

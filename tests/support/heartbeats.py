@@ -78,7 +78,7 @@ class Prometheus:
         self.process = None
 
     def alert(self, *names):
-        """Write rules, so that just these alerts and the Watchdog fire after its next start; they do so more slowly."""
+        """Write rules, so that just these alerts fire besides the Watchdog, once it reads them; they are slower."""
         self.folder.mkdir(exist_ok=True)
         rules = ", ".join(f"{{alert: {name}, expr: vector(1)}}" for name in names)
         (self.folder / "rules.yml").write_text(RULES.format(watchdog=WATCHDOG, slow=rules))
@@ -97,6 +97,10 @@ class Prometheus:
         ]
         self.process = self.stack.enter_context(started(self.folder / "prometheus.log", *command))
         await until(self._is_ready, LIMIT)
+
+    def reload(self):
+        """Let it read its rules again."""
+        self.process.process.send_signal(signal.SIGHUP)
 
     def kill(self):
         """Kill it as a crash does."""

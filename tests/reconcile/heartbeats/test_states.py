@@ -102,3 +102,17 @@ def test_a_switch_that_alertmanager_no_longer_lists_holds_back_clears_before_it_
     verdict = one(row(age=MINUTE))
     assert [verdict.holds_back("a", T0 - age, T0) for age in (0, HOUR - 1, HOUR)] == [True, True, False]
     assert not one(row(age=MINUTE), paused=True).holds_back("a", T0, T0)
+
+
+def test_a_switch_that_is_back_leaves_time_for_the_alerts_that_were_absent_before():
+    """For as long as their sender may take to post them again, and for `hold` and that time after they vanished."""
+    verdict, back_at = one(row(age=0), source="a"), T0 - MINUTE
+    assert [verdict.is_settling("a", back_at, since, 2 * MINUTE, T0) for since in (back_at, back_at + 1)] == [
+        True,
+        False,
+    ]
+    assert [verdict.is_settling("a", back_at, back_at, wait, T0) for wait in (MINUTE + 1, MINUTE)] == [True, False]
+    ages = (HOUR + 2 * MINUTE - 1, HOUR + 2 * MINUTE)
+    assert [verdict.is_settling("a", back_at, T0 - age, 2 * MINUTE, T0) for age in ages] == [True, False]
+    assert not verdict.is_settling("b", back_at, back_at, 2 * MINUTE, T0)
+    assert not one(row(age=0), paused=True).is_settling("a", back_at, back_at, 2 * MINUTE, T0)
