@@ -22,7 +22,7 @@ from bridge.metrics import Metrics
 from bridge.reconcile.ping_settings import PingSettings
 from bridge.reconcile.settings import AlertmanagerSettings
 
-_MAX_AGE: Millis = 5 * MINUTE
+_MAX_AGE: Millis = 2 * MINUTE
 """A round that covered its source is young enough for so long, or for three intervals of its source."""
 
 _TIMEOUT_SECONDS = 10
