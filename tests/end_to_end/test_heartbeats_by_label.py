@@ -10,11 +10,13 @@ from process import bridge_command, run
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 
 # The quick forms are in tests/reconcile/heartbeats; these would make the whole suite longer than CI may take.
-pytestmark = [pytest.mark.real, pytest.mark.skipif(not IS_FULL, reason="`make rehearsal` runs it")]
+in_rehearsal = pytest.mark.skipif(not IS_FULL, reason="`make rehearsal` runs it")
+pytestmark = pytest.mark.real
 
 BY_CLUSTER = heartbeat(more=", by: [cluster]")
 
 
+@in_rehearsal
 async def test_of_two_prometheus_just_the_one_that_is_killed_is_an_alarm(watched):
     """Each value of the label `cluster` is a switch of its own."""
     first, _ = await watched.start(BY_CLUSTER, alertmanager(resolved=False), "a", "b")
@@ -27,6 +29,7 @@ async def test_of_two_prometheus_just_the_one_that_is_killed_is_an_alarm(watched
     assert watched.ended() == ["main/cluster=a"]
 
 
+@in_rehearsal
 async def test_a_cluster_that_is_gone_for_good_is_forgotten_by_the_command_that_its_alarm_names(watched):
     """It is not raised again, and the other cluster is watched as before."""
     gone, other = await watched.start(BY_CLUSTER, alertmanager(resolved=False), "a", "b")

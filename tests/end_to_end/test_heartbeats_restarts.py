@@ -11,12 +11,14 @@ from waiting import until
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 
 # The quick forms are in tests/reconcile/heartbeats; these would make the whole suite longer than CI may take.
-pytestmark = [pytest.mark.real, pytest.mark.skipif(not IS_FULL, reason="`make rehearsal` runs it")]
+in_rehearsal = pytest.mark.skipif(not IS_FULL, reason="`make rehearsal` runs it")
+pytestmark = pytest.mark.real
 
 LONG = 12
 """Seconds until a switch is missing: so long that a bridge can be killed in between on a busy machine."""
 
 
+@in_rehearsal
 async def test_a_bridge_that_was_away_while_a_sign_was_late_raises_no_false_alarm(watched):
     """When it is back the last sign that it knows is too old; yet it was the bridge that did not hear the next one."""
     sections = heartbeat(missing_after=f"{LONG}s")
@@ -35,6 +37,7 @@ async def test_a_bridge_that_was_away_while_a_sign_was_late_raises_no_false_alar
     assert await watched.command("alarms", "list", "-o", "json") == []
 
 
+@in_rehearsal
 async def test_a_bridge_that_is_killed_while_a_sign_is_missing_keeps_its_alarm(watched):
     """It raises no second one, and does not end it before the next sign."""
     (prometheus,) = await watched.start(heartbeat(), alertmanager(resolved=False))
@@ -51,6 +54,7 @@ async def test_a_bridge_that_is_killed_while_a_sign_is_missing_keeps_its_alarm(w
     assert (alarm["state"], alarm["opened_by"], alarm["ended_by"]) == ("cleared", "heartbeat", "heartbeat")
 
 
+@in_rehearsal
 async def test_of_two_bridges_one_raises_the_alarm_and_after_its_death_the_other_ends_it(watched_twice):
     """Both see that the sign is missing, and AOM one alarm and one end of it."""
     (prometheus,) = await watched_twice.start(heartbeat(), alertmanager(resolved=False))
