@@ -22,7 +22,7 @@ KEPT = {
 def metrics():
     """The metrics of a bridge with two targets, one rule that drops and one that does not."""
     made = Metrics("1", "3", LABEL_SETS)
-    made.preset(("stays", "goes"), {"defaults": False, "noise": True}, ("default",))
+    made.preset(("stays", "goes"), {"defaults": False, "noise": True}, ("default",), ("main",))
     return made
 
 
