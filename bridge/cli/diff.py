@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +23,8 @@ from bridge.cli.terminal import complain, pretty, printable, say
 from bridge.clock import format_rfc3339, system_clock
 from bridge.ledger import OfflineLedger
 from bridge.receiving.parsed_notification import AlertmanagerReader
+from bridge.reconcile.heartbeats import name_of, of_all
+from bridge.reconcile.heartbeats.states import Verdict
 from bridge.reconcile.look import Differing, Look, look
 
 _MAX_CELL_CHARACTERS = 60
@@ -47,9 +50,20 @@ def _run(arguments: argparse.Namespace) -> int:
     if not settings.by_source:
         complain("aom-bridge: no Alertmanager is configured. Fix: alertmanagers: [{urls: [http://HOST:9093]}].")
         return 2
+    switches = settings.heartbeat_config.switches
     ledger, reader = OfflineLedger(settings.store.url), AlertmanagerReader(settings.mapper())
     looks = {
-        name: asyncio.run(look(alertmanager, name, ledger, reader, system_clock, alarm_timeout=settings.alarm_timeout))
+        name: asyncio.run(
+            look(
+                alertmanager,
+                name,
+                ledger,
+                reader,
+                system_clock,
+                partial(switches.find, name),
+                alarm_timeout=settings.alarm_timeout,
+            )
+        )
         for name, alertmanager in settings.by_source.items()
     }
     rows = [(name, one, each) for name, one in looks.items() for each in one.differing]
@@ -57,6 +71,9 @@ def _run(arguments: argparse.Namespace) -> int:
         say(*pretty([_as_json(*row) for row in rows]))
     elif rows:
         _print_table(rows)
+    elif all(one.is_complete for one in looks.values()):
+        say("nothing differs")
+    complain(*_late_heartbeats(of_all(settings.heartbeats, ledger.switches(), system_clock())))
     for name, one in looks.items():
         complain(*(f"aom-bridge: source {name}: {notice.subject}: {notice.text}" for notice in one.notices))
         if one.differing and not one.is_compared:
@@ -65,6 +82,14 @@ def _run(arguments: argparse.Namespace) -> int:
     if not all(one.is_complete for one in looks.values()):
         return 2
     return 1 if any(_is_due(*row) for row in rows) else 0
+
+
+def _late_heartbeats(verdicts: Iterable[Verdict]) -> Iterator[str]:
+    """Yield a line for each switch that is late or missing: clears of absent alerts may wait for it."""
+    for one in verdicts:
+        since = f"its last sign came at {format_rfc3339(one.since)}" if one.row else "no sign of it has ever come"
+        if one.is_late:
+            yield f"aom-bridge: heartbeat {name_of(one.sign)} is {one.state}: {since}"
 
 
 def _is_due(_source: str, one: Look, each: Differing) -> bool:

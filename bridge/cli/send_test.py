@@ -16,6 +16,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from yarl import URL
 
@@ -78,23 +79,25 @@ def _run(arguments: argparse.Namespace) -> int:
         raise BridgeError(f"no target is called {unknown[0]!r}. Fix: one of {known}.")
     targets = {name: settings.targets[name] for name in names}
     alertmanagers = {} if arguments.target else settings.by_source
-    failed = asyncio.run(_try_all(targets, alertmanagers, arguments.wait, settings.alarm_timeout))
+    failed = asyncio.run(_try_all(settings, targets, alertmanagers, arguments.wait))
     works = "alarms can be reported, found and cleared" + (", and Alertmanager can be asked" if alertmanagers else "")
     say("this does not work yet" if failed else works)
     return 1 if failed else 0
 
 
 async def _try_all(
+    settings: config.Settings,
     targets: Mapping[str, TargetSettings],
     alertmanagers: Mapping[str, AlertmanagerSettings],
     wait: Millis | None,
-    alarm_timeout: Millis,
 ) -> int:
     """Try every target and every peer; return the number of steps that failed."""
     failed = await _try_targets(targets, wait)
     for name, alertmanager in alertmanagers.items():
         say(f"alertmanager of source {name}: {alertmanager.dns or ', '.join(alertmanager.urls)}")
-        for step in _of_peers(await trial(alertmanager, system_clock, alarm_timeout=alarm_timeout)):
+        switch_of = partial(settings.heartbeat_config.switches.find, name)
+        tried = await trial(alertmanager, system_clock, switch_of, alarm_timeout=settings.alarm_timeout)
+        for step in _of_peers(tried):
             failed += step.outcome == "FAIL"
             _print(step)
     return failed

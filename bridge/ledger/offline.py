@@ -12,8 +12,9 @@ import msgspec
 
 from bridge.clock import Clock, system_clock
 from bridge.ledger import trace
-from bridge.ledger.operations import listed, queries
+from bridge.ledger.operations import heartbeats, listed, queries
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.heartbeats import SwitchRow
 from bridge.ledger.operations.listed import EndedAlarm, HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
 from bridge.ledger.storage.database import editing, looking_at
@@ -100,6 +101,11 @@ class OfflineLedger:
         """Return the newest alarm of each of these alerts, where there is one; raises as `source`."""
         with looking_at(self._url) as connection:
             return listed.ended(connection, source, fingerprints)
+
+    def switches(self) -> Sequence[SwitchRow]:
+        """Return every switch of a heartbeat that has shown a sign; raises as `source`."""
+        with looking_at(self._url) as connection:
+            return heartbeats.switches(connection)
 
     def labels(self, seqs: Collection[int]) -> dict[int, Labels]:
         """Return the labels of the alerts of these alarms, by the alarms' numbers; raises as `source`."""

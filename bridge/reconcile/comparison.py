@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from bridge.clock import Millis
 from bridge.ledger import HeldAlarm, Knowledge, SourceKnowledge
+from bridge.mapping.switches import Switch
 from bridge.notification import Labels, Sign
 from bridge.reconcile import coverage, peer_findings, tracks
 from bridge.reconcile.coverage import Coverage, PeerAnswer, Round
@@ -50,7 +51,7 @@ class Comparison(msgspec.Struct, frozen=True):
     without one are listed, with their tracks. ``learned``: what the ledger does not know yet. ``rules``: for the
     differences of the missing ones, once the ledger has told which alarms they had. ``receivers``: those that send to
     the bridge; ``heard``: those of them whose notifications have come. ``notices``: by kind and subject.
-    ``signs``: those of heartbeats, with the time of each.
+    ``signs``: those of heartbeats, each as its alert is listed.
     """
 
     latest: Round
@@ -59,7 +60,7 @@ class Comparison(msgspec.Struct, frozen=True):
     ended: list[Difference]
     missing: dict[str, tuple[Sighting, Track]]
     shown: Mapping[str, Sighting]
-    signs: list[tuple[Sign, Millis]]
+    signs: list[tuple[Sign, Sighting]]
     learned: dict[str, Knowledge | None]
     longest_validity: Millis | None
     receivers: frozenset[str]
@@ -75,7 +76,7 @@ def compare(
     held: Mapping[str, HeldAlarm],
     knowledge: Mapping[str, Knowledge],
     of_source: SourceKnowledge,
-    sign_of: Callable[[Labels], Sign | None] = lambda _: None,
+    switch_of: Callable[[Labels], Switch | None] = lambda _: None,
     *,
     alarm_timeout: Millis,
 ) -> Comparison:
@@ -88,7 +89,7 @@ def compare(
         held: the newest alarm of each alert that has no end, by fingerprint.
         knowledge: what the ledger knows of alerts, by fingerprint.
         of_source: what it knows of the source.
-        sign_of: the sign that an alert with these labels is, if it is one of a heartbeat.
+        switch_of: the heartbeat of which an alert with these labels is a sign, if there is one.
         alarm_timeout: the shortest of all targets.
     """
     routings, routed_since = _routings(memory, latest)
@@ -103,7 +104,7 @@ def compare(
     rules = Rules(policy, latest, covered, knowledge, of_source.longest_validity, routed_since, shown)
     compared = (rules.of_alarm(alarm, followed.get(name, Track())) for name, alarm in held.items())
     ended = [one for one in compared if one is not None]
-    signs = dict(_signs(shown, held, sign_of))
+    signs = dict(_signs(shown, held, switch_of))
     missing = {
         name: (shown[name], track)
         for name, track in followed.items()
@@ -113,6 +114,7 @@ def compare(
     peers = peer_findings.number_of_peers(latest, routings)
     question = Question(frozenset(names), bool(settings.receivers), peers, alarm_timeout, is_in_step=True)
     found = peer_findings.find(memory.found, routings, question)
+    posts = [(switch, shown[name].newest) for name, switch in signs.items()]
     findings = peer_findings.by_peer(latest, found, routings, question)
     learned = dict(_learned(knowledge, held, shown, ours, latest.ended_at)) if latest.answers else {}
     return Comparison(
@@ -122,24 +124,24 @@ def compare(
         ended=ended,
         missing=missing,
         shown=shown,
-        signs=[(sign, shown[name].updated_at) for name, sign in signs.items()],
+        signs=[(switch.sign(shown[name].newest.labels), shown[name]) for name, switch in signs.items()],
         learned=learned,
         longest_validity=_longest(of_source, shown),
         receivers=receivers,
         heard=receivers & of_source.receivers,
         routes=routes,
-        notices=notices(latest, covered, names, receivers, routes, findings),
+        notices=notices(latest, covered, names, receivers, routes, findings, posts),
     )
 
 
 def _signs(
-    shown: Mapping[str, Sighting], held: Mapping[str, HeldAlarm], sign_of: Callable[[Labels], Sign | None]
-) -> Iterator[tuple[str, Sign]]:
-    """Return the listed alerts that are signs of a heartbeat; one with an alarm is none yet."""
+    shown: Mapping[str, Sighting], held: Mapping[str, HeldAlarm], switch_of: Callable[[Labels], Switch | None]
+) -> Iterator[tuple[str, Switch]]:
+    """Yield the listed alerts that are signs, each with its heartbeat; one with an alarm is none yet."""
     for name, sighting in shown.items():
-        sign = None if name in held else sign_of(sighting.newest.labels)
-        if sign is not None:
-            yield name, sign
+        switch = None if name in held else switch_of(sighting.newest.labels)
+        if switch is not None:
+            yield name, switch
 
 
 def _routings(memory: Memory, latest: Round) -> tuple[dict[str, tuple[str, Routing | None]], Millis]:

@@ -70,7 +70,7 @@ def findings(routing: Routing, question: Question) -> list[Finding]:
         *_missing(routing, question),
         *_webhooks(routing, question),
         *_intervals(routing, question),
-        *(_of_swallowed(one) for one in swallowed(routing, question.receivers)),
+        *(_of_swallowed(one, question) for one in swallowed(routing, question.receivers)),
     ]
     return sorted(found, key=lambda one: (one.line, FINDING_KINDS.index(one.kind)))
 
@@ -169,9 +169,13 @@ def _of_rare_repeats(names: str, repeat: Millis, question: Question) -> str:
     return f"{text}. Fix: a repeat_interval of at most {format_duration(most)}, or a longer alarm_timeout."
 
 
-def _of_swallowed(one: Swallowed) -> Finding:
+def _of_swallowed(one: Swallowed, question: Question) -> Finding:
     what = f"the route to {one.by.receiver} takes alerts from the one to {one.ours.receiver} behind it (line "
     what += f"{one.ours.line}), {_like(one.witness)}, and the bridge never gets them"
+    if question.is_in_step:
+        what += (
+            "; open alarms of them are cleared, since their resolves would not come either (unrouted: keep leaves them)"
+        )
     place = "that one" if one.behind == one.ours else f"the route of line {one.behind.line}"
     fix = f"put {place} in front of it with continue: true, or give this one continue: true."
     return Finding("swallowed", one.ours.receiver, one.by.line, f"{what}. Fix: {fix}")

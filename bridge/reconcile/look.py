@@ -6,12 +6,14 @@ without one nothing tells for how long an alert has differed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 
 from bridge.clock import Clock, Millis
 from bridge.ledger import HeldAlarm, ListedDifference, NotificationReader, OfflineLedger, OfflineSource
+from bridge.mapping.switches import Switch
 from bridge.notification import Labels
 from bridge.reconcile.answers import ListedAlert
 from bridge.reconcile.changes import is_settled
@@ -59,6 +61,7 @@ async def look(
     ledger: OfflineLedger,
     reader: NotificationReader,
     clock: Clock,
+    switch_of: Callable[[Labels], Switch | None],
     *,
     alarm_timeout: Millis,
 ) -> Look:
@@ -70,6 +73,7 @@ async def look(
         ledger: its ledger.
         reader: maps alerts, since one that the rules drop is no difference.
         clock: the time.
+        switch_of: the heartbeat of which an alert with these labels is a sign, if there is one.
         alarm_timeout: the shortest of all targets.
 
     Raises:
@@ -78,9 +82,8 @@ async def look(
     latest = await ask_once(settings, clock)
     source = ledger.source(name)
     held = {alarm.fingerprint: alarm for alarm in source.held}
-    comparison = compare(
-        settings, Memory(), latest, held, source.knowledge, source.of_source, alarm_timeout=alarm_timeout
-    )
+    compared = partial(compare, settings, Memory(), latest, held, source.knowledge, source.of_source)
+    comparison = compared(switch_of, alarm_timeout=alarm_timeout)
     last = ledger.ended(name, comparison.missing.keys())
     missing = [
         fingerprint

@@ -13,21 +13,29 @@ from typing import Literal, get_args
 
 import msgspec
 
-from bridge.clock import MINUTE, Millis, format_duration
+from bridge.clock import MINUTE, SECOND, Millis, format_duration
+from bridge.mapping.switches import Switch
+from bridge.reconcile.answers import ListedAlert
 from bridge.reconcile.coverage import Coverage, PeerAnswer, Round
 from bridge.reconcile.lint import Finding, FindingKind
 from bridge.reconcile.routing import Route
 
-NoticeKind = Literal["silent", "clock", "balancer", "unlisted", "no_receiver", "hidden_mutes", FindingKind]
+NoticeKind = Literal[
+    "silent", "clock", "balancer", "unlisted", "no_receiver", "hidden_mutes", "rare_signs", FindingKind
+]
 """``silent``: a peer gives no valid answer. ``clock``: its clock differs from the bridge's. ``balancer``: several peers
 answer at one address. ``unlisted``: the cluster has a peer that is not asked. ``no_receiver``: it is not known which
-receiver sends to the bridge. ``hidden_mutes``: the peer does not show which alerts are muted by time. The kinds of
-findings: a peer's configuration loses alerts."""
+receiver sends to the bridge. ``hidden_mutes``: the peer does not show which alerts are muted by time. ``rare_signs``:
+the alert of a heartbeat is posted more rarely than it is expected. The kinds of findings: a peer's configuration loses
+alerts."""
 
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 
 _MAX_SKEW: Millis = MINUTE
 _MAX_LINES = 5
+_RESENDS = 2
+"""A sender posts an alert again after this part of its validity at the latest (measured: Prometheus after half)."""
+
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _SHOWS_MUTES = (0, 28)
 """The first version whose groups tell which alerts are muted by time (measured)."""
@@ -48,6 +56,7 @@ def notices(
     receivers: Collection[str],
     routes: Collection[Route],
     findings: Mapping[str, Sequence[Finding]],
+    posts: Collection[tuple[Switch, ListedAlert]],
 ) -> dict[tuple[str, str], Notice]:
     """Return the notices after a round, by kind and subject.
 
@@ -58,6 +67,7 @@ def notices(
         receivers: those of them that have a webhook in a peer's configuration.
         routes: those that lead to them.
         findings: in each peer's configuration, by its address.
+        posts: the alerts that are signs of heartbeats.
     """
     found = [
         *_silent(latest.failures),
@@ -66,6 +76,7 @@ def notices(
         *(_no_receiver(names) if latest.answers and not receivers else ()),
         # Where none of ours has a webhook, the notice above says it all.
         *(_of_findings(findings) if receivers or not latest.answers else ()),
+        *(notice for switch, alert in posts for notice in _rare_signs(switch, _seconds(alert.validity / _RESENDS))),
     ]
     return {(notice.kind, notice.subject): notice for notice in found}
 
@@ -113,6 +124,19 @@ def _no_receiver(names: Collection[str]) -> Iterator[Notice]:
     yield Notice("no_receiver", "receivers", f"{what}, so no alert is raised and none counts as unrouted. Fix: {fix}")
 
 
+def _rare_signs(switch: Switch, pause: Millis) -> Iterator[Notice]:
+    """Yield a notice if the alert of a heartbeat is posted again only after a longer pause than it may be."""
+    if switch.missing_after is None or pause <= switch.every:
+        return
+    what = "late between two posts, and holds back clears meanwhile"
+    fix = f"every: {format_duration(pause)}, and missing_after: {format_duration(2 * pause)} or longer"
+    if pause >= switch.missing_after:
+        what = f"missing between two posts, since missing_after is {format_duration(switch.missing_after)}"
+    text = f"its alert is posted again only after up to {format_duration(pause)}, so it is {what}. Fix: {fix}; or a "
+    text += "shorter interval of its rule and a shorter --rules.alert.resend-delay of Prometheus."
+    yield Notice("rare_signs", f"heartbeat {switch.name}", text)
+
+
 def _of_findings(findings: Mapping[str, Sequence[Finding]]) -> Iterator[Notice]:
     """Yield one notice for all findings of a kind and a receiver, though several peers have the same configuration."""
     groups: dict[tuple[FindingKind, str], dict[Finding, list[str]]] = {}
@@ -126,6 +150,10 @@ def _of_findings(findings: Mapping[str, Sequence[Finding]]) -> Iterator[Notice]:
         subject = f"receiver {receiver}, line{'s' * (len(lines) > 1)} {shown} of Alertmanager's configuration"
         only = "" if len(urls) == len(findings) else f" (only {', '.join(urls)})"
         yield Notice(kind, subject, f"{first.text}{only}")
+
+
+def _seconds(span: float) -> Millis:
+    return round(span / SECOND) * SECOND
 
 
 def _version(text: str) -> tuple[int, ...]:

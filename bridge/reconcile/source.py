@@ -150,11 +150,11 @@ class SourceInStep:
         held, repeats, known = await asyncio.to_thread(self._sorted, alarms)
         latest = await self._peers.ask(Wanted(known, self._muting_of))
         compared = partial(compare, self._settings, self._memory, latest, held, knowledge, of_source)
-        sign_of = partial(self._watch.sign, self._source)
-        comparison = await asyncio.to_thread(compared, sign_of, alarm_timeout=self._alarm_timeout)
+        switch_of = partial(self._watch.switch, self._source)
+        comparison = await asyncio.to_thread(compared, switch_of, alarm_timeout=self._alarm_timeout)
         is_complete = comparison.memory.coverage.since is not None
         self._covered_at = latest.ended_at if is_complete else self._covered_at
-        await self._watch.note(self._source, comparison.signs, is_complete=is_complete)
+        await self._watch.note(self._source, latest, comparison.signs, is_complete=is_complete)
         comparison = await self._with_holds(comparison, held)
         is_timed = any(route.is_timed for route in comparison.routes)
         self._muting_of = comparison.receivers if is_timed else frozenset()

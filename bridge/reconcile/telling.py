@@ -33,7 +33,7 @@ class Telling:
         self._source = source
         self._metrics = metrics
         self._noticed: frozenset[tuple[str, str]] = frozenset()
-        self._told: set[tuple[str, str]] = set()
+        self._told: dict[tuple[str, str], str] = {}
 
     def round(self, comparison: Comparison) -> None:
         """Tell the outcome of a round, how much differs, and what an operator should know."""
@@ -57,11 +57,11 @@ class Telling:
         """Say each notice once when two rounds have shown it, and when it is over; a single round may be bad luck."""
         for key, notice in notices.items():
             if key in self._noticed and key not in self._told:
-                self._told.add(key)
+                self._told[key] = notice.text
                 _log.warning(notice.text, source=self._source, kind=notice.kind, subject=notice.subject)
-        for kind, subject in self._told - notices.keys():
-            self._told.remove((kind, subject))
-            _log.info("a notice about Alertmanager is no longer true", source=self._source, kind=kind, subject=subject)
+        for kind, subject in self._told.keys() - notices.keys():
+            text = f"this is no longer true: {self._told.pop((kind, subject))}"
+            _log.info(text, source=self._source, kind=kind, subject=subject)
         self._noticed = frozenset(notices)
         counts = Counter(kind for kind, _ in notices)
         for kind in NOTICE_KINDS:

@@ -14,6 +14,8 @@ from bridge.notification import fingerprint
 
 pytestmark = pytest.mark.real
 
+NO_DIFFERENCE = 0, "nothing differs\n", ""
+
 
 async def diff(folder, url, *options, more=""):
     """Run the command on a ledger; give its exit code and what it prints."""
@@ -66,15 +68,15 @@ async def test_what_the_rules_drop_and_what_has_resolved_is_no_difference(tmp_pa
         await rig.send(alert("Resolved"))
         await rig.send(resolved(alert("Resolved"), after=90_000))
     async with serving_routes(*StandInPeer("Noise", "Resolved").routes()) as url:
-        assert await diff(tmp_path, url, more=drop) == (0, "", "")
+        assert await diff(tmp_path, url, more=drop) == NO_DIFFERENCE
 
 
 async def test_equal_sides_are_no_difference(tmp_path):
-    """It prints nothing and ends with 0, as `diff` does."""
+    """It says so and ends with 0."""
     async with running(tmp_path / "l.db"):
         pass
     async with serving_routes(*StandInPeer().routes()) as url:
-        assert await diff(tmp_path, url) == (0, "", "")
+        assert await diff(tmp_path, url) == NO_DIFFERENCE
 
 
 async def test_a_peer_that_does_not_answer_is_named(tmp_path):
@@ -94,8 +96,19 @@ async def test_what_loses_alerts_is_told_with_the_line_of_their_configuration(tm
     peer.config = peer.config.replace("url: <secret>", "url: <secret>, send_resolved: false")
     async with serving_routes(*peer.routes()) as url:
         code, out, err = await diff(tmp_path, url)
-    assert (code, out) == (0, "")
+    assert (code, out) == NO_DIFFERENCE[:2]
     assert "source default: receiver aom, line 3 of Alertmanager's configuration: the webhook of aom sends no" in err
+
+
+async def test_a_late_heartbeat_is_told(tmp_path):
+    """Clears of absent alerts may wait for it; it is no difference."""
+    heartbeat = "heartbeats: [{name: main, match: [alertname=Watchdog], every: 1s, missing_after: 2s}]"
+    async with running(tmp_path / "l.db"):
+        pass
+    async with serving_routes(*StandInPeer().routes()) as url:
+        code, out, err = await diff(tmp_path, url, more=heartbeat)
+    assert (code, out) == NO_DIFFERENCE[:2]
+    assert "heartbeat main is missing: no sign of it has ever come" in err
 
 
 async def test_a_configuration_without_an_alertmanager_says_what_to_add(tmp_path):

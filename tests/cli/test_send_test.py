@@ -170,7 +170,7 @@ async def test_the_command_prints_each_step_and_ends_with_the_answer(tmp_path):
 
 
 async def test_each_peer_of_alertmanager_is_asked(tmp_path):
-    """Its version, cluster, clock and receivers are shown; one that does not answer is a failure with its fix."""
+    """Its version, cluster, clock and receivers are shown, and what loses alerts; no answer is a failure with its fix."""
     peer = StandInPeer("A", version="0.25.0")
     peer.ahead = 10 * MINUTE
     file = tmp_path / "bridge.yaml"
@@ -184,7 +184,6 @@ async def test_each_peer_of_alertmanager_is_asked(tmp_path):
         assert "alarms can be reported, found and cleared, and Alertmanager can be asked" in out
         assert "Fix: set both clocks by NTP." in out
         peer.config = peer.config.replace("url: <secret>", "url: <secret>, send_resolved: false")
-        file.write_text(file.read_text().replace(f"'{url}'", f"'{url}'], receivers: [aom"))
         code, out, _ = await run(*bridge_command("send-test", f"--config.file={file}"))
         assert code == 0
         assert "warn  peer" in out

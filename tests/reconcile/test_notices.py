@@ -2,10 +2,11 @@
 
 import pytest
 from msgspec.structs import replace
-from peers import CONFIG, T0, answer, round_of, status
+from peers import CONFIG, T0, answer, listed, round_of, status
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.ledger import SourceKnowledge
+from bridge.mapping.switches import Switch
 from bridge.reconcile import peer_findings
 from bridge.reconcile.comparison import Memory, compare
 from bridge.reconcile.lint import FINDING_KINDS
@@ -69,6 +70,29 @@ def test_a_version_that_does_not_show_what_is_muted_by_time_is_told(version, is_
     old = replace(status(config=MUTED), version=version)
     assert ("hidden_mutes" in told(round_of(replace(answer(), status=old)))) is is_told
     assert told(round_of(replace(answer(), status=replace(old, config=TIMED)))) == {}
+
+
+@pytest.mark.parametrize(
+    ("every", "missing_after", "words"),
+    [
+        (2 * MINUTE, 4 * MINUTE, None),
+        (MINUTE, 3 * MINUTE, "so it is late between two posts"),
+        (5 * SECOND, 2 * MINUTE, "so it is missing between two posts, since missing_after is 2m"),
+        (5 * SECOND, None, None),
+    ],
+)
+def test_a_heartbeat_that_is_posted_too_rarely_is_told(every, missing_after, words):
+    """A sender posts an alert again after half of its validity, which the API shows; a paused one says nothing."""
+    switch = Switch("main", "", (), (), every, missing_after)
+    settings, alert = AlertmanagerSettings(urls=("http://one",), receivers=("aom",)), listed(validity=4 * MINUTE - 3)
+    latest = round_of(answer(alert))
+    found = compare(settings, Memory(), latest, {}, {}, SourceKnowledge(), lambda _: switch, alarm_timeout=5 * DAY)
+    texts = [one.text for one in found.notices.values()]
+    if words is None:
+        assert texts == []
+    else:
+        assert words in texts[0]
+        assert "Fix: every: 2m, and missing_after: 4m or longer" in texts[0]
 
 
 LOSING = CONFIG.replace("{url: <secret>}", "{url: <secret>, max_alerts: 5}").replace(

@@ -1,16 +1,21 @@
 """The alarm of a switch that is missing, in the words of an operator who sees nothing but the alarm; pure.
 
-In: the verdict of a switch. Out: the alert for the ledger, mapped already. The rules of the configuration do not apply:
-severity and target are those of the heartbeat.
+In: the verdict of a switch, and why it may be so. Out: the alert for the ledger, mapped already. The rules of the
+configuration do not apply: severity and target are those of the heartbeat.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
 
 from bridge import event as aom
 from bridge.clock import Millis, format_duration, format_rfc3339
 from bridge.event import FINGERPRINT_KEY, SOURCE_KEY, Event, Mapped
 from bridge.ledger import ArrivedAlert, IncomingAlert, ParsedAlerts
-from bridge.notification import HEARTBEAT_MISSING, HEARTBEATS, Alert, Group, Sign, Status
+from bridge.notification import HEARTBEAT_MISSING, HEARTBEATS, Alert, Group, Sign
+from bridge.reconcile.heartbeats.explanation import Explanation
 from bridge.reconcile.heartbeats.states import FORGOTTEN_AFTER, Verdict
 
 RUNBOOK = "https://github.com/aom-bridge/aom-bridge/blob/main/docs/runbooks/HeartbeatMissing.md"
@@ -20,14 +25,39 @@ RULE = "heartbeat"
 _NO_GROUP = Group("", "", {}, {}, {}, "")
 
 
-def missing(verdict: Verdict, target: str, timeout: Millis, now: Millis) -> IncomingAlert:
-    """Return the alert that a switch is missing; ``target`` and its ``timeout``: where the alarm goes."""
-    return _incoming(verdict.sign, _missing_text(verdict, now), "firing", verdict, target, timeout)
+class Place(msgspec.Struct, frozen=True):
+    """Where the alarm goes: a target, and its `alarm_timeout`."""
+
+    target: str
+    timeout: Millis
 
 
-def recovered(verdict: Verdict, text: str, target: str, timeout: Millis, now: Millis) -> tuple[IncomingAlert, ...]:
-    """Return the alerts that end the alarm of a switch, the first of which brings the text of its recovery."""
-    told = _incoming(verdict.sign, text, "firing", verdict, target, timeout)
+def missing(verdict: Verdict, why: Explanation, place: Place) -> IncomingAlert:
+    """Return the alert that a switch is missing; it fires since the last sign."""
+    look_at = f"{why.look_at}{_forgotten_text(verdict)}"
+    annotations = {
+        "message": f"{_missing_text(verdict)} {why.probable} {look_at}",
+        "alarm_probableCause_en_us": why.probable,
+        "alarm_probableCause_zh_cn": why.probable,
+        "alarm_fix_suggestion_en_us": f"{look_at} {RUNBOOK}",
+        "alarm_fix_suggestion_zh_cn": f"{look_at} {RUNBOOK}",
+    }
+    return _incoming(verdict, annotations, verdict.since, place)
+
+
+def recovered(
+    verdict: Verdict, text: str, missing_since: Millis, place: Place, now: Millis
+) -> tuple[IncomingAlert, ...]:
+    """Return the alerts that end the alarm of a switch, the first of which brings the text of its recovery.
+
+    Args:
+        verdict: of the switch.
+        text: of its recovery.
+        missing_since: since when its alarm fires.
+        place: where the alarm goes.
+        now: the time.
+    """
+    told = _incoming(verdict, {"message": text}, missing_since, place)
     over = IncomingAlert(HEARTBEATS, told.fingerprint, "resolved", told.starts_at, now, None, is_mapped=True)
     return told, over
 
@@ -44,22 +74,21 @@ def recovery_text(verdict: Verdict, missing_since: Millis) -> str:
     return f"Heartbeat {name_of(verdict.sign)} is back since {back}; there was no sign of it for {away}."
 
 
-def _missing_text(verdict: Verdict, now: Millis) -> str:
-    name, since = name_of(verdict.sign), format_rfc3339(verdict.since)
+def _missing_text(verdict: Verdict) -> str:
+    """Return what is missing; nothing in it changes while the alarm is open."""
+    name, since, settings = name_of(verdict.sign), format_rfc3339(verdict.since), verdict.settings
     if verdict.has_ended:
-        begin = f"Heartbeat {name} has stopped: Alertmanager says that its alert no longer fires; last sign at {since}."
+        begin = f"Heartbeat {name} has stopped; its last sign came at {since}."
     elif verdict.row is None:
-        begin = f"Heartbeat {name} has never come since it is expected ({since})."
+        begin = f"Heartbeat {name} was expected from {since} on, and no sign of it has come."
     else:
-        begin = (
-            f"Heartbeat {name} is missing: last sign at {since}, {format_duration(_seconds(now - verdict.since))} ago."
-        )
-    causes = (
-        "Until it is back, alerts of this Prometheus may not be raised. Look, in this order: does Prometheus run and"
-        " evaluate its rules (its page /rules)? Does it reach Alertmanager (/status, and the metric"
-        " prometheus_notifications_dropped_total)? Does Alertmanager show the alert, and send it to aom-bridge?"
+        expected = f"one is expected every {format_duration(settings.every)}"
+        after = f"and it is missing after {format_duration(settings.missing_after)} without one"
+        begin = f"Heartbeat {name} is missing: its last sign came at {since}; {expected}, {after}."
+    signs = ", ".join(matcher.text for matcher in settings.switch.match)
+    return (
+        f"{begin} Its signs are the alerts with {signs}; until it is back, alerts of this Prometheus may not be raised."
     )
-    return f"{begin} {causes}{_forgotten_text(verdict)}"
 
 
 def _forgotten_text(verdict: Verdict) -> str:
@@ -69,11 +98,11 @@ def _forgotten_text(verdict: Verdict) -> str:
     return f" If it is gone for good: {clear}; else this alarm ends by itself in {format_duration(FORGOTTEN_AFTER)}."
 
 
-def _incoming(sign: Sign, text: str, status: Status, verdict: Verdict, target: str, timeout: Millis) -> IncomingAlert:
-    annotations = {"message": text, "runbook_url": RUNBOOK}
-    alert = Alert(sign.fingerprint, status, sign.labels, annotations, verdict.since, None, "")
-    event = Event(_metadata(sign, verdict), aom.build_annotations(annotations)[0], timeout)
-    mapped = Mapped(event, target, RULE)
+def _incoming(verdict: Verdict, texts: Mapping[str, str], starts_at: Millis, place: Place) -> IncomingAlert:
+    sign, annotations = verdict.sign, {**texts, "runbook_url": RUNBOOK}
+    alert = Alert(sign.fingerprint, "firing", sign.labels, annotations, starts_at, None, "")
+    event = Event(_metadata(sign, verdict), aom.build_annotations(annotations)[0], place.timeout)
+    mapped = Mapped(event, place.target, RULE)
     arrival = ArrivedAlert(HEARTBEATS, alert, _NO_GROUP, lambda: mapped)
     return ParsedAlerts([arrival]).incoming()[0]
 

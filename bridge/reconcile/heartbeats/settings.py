@@ -70,4 +70,11 @@ class HeartbeatSettings:
     @property
     def switch(self) -> Switch:
         """Which alerts are signs of it."""
-        return Switch(self.name, self.source, tuple(one for each in self.match for one in each.each), self.by)
+        return Switch(
+            name=self.name,
+            source=self.source,
+            match=tuple(one for each in self.match for one in each.each),
+            by=self.by,
+            every=self.every,
+            missing_after=None if self.paused else self.missing_after,
+        )

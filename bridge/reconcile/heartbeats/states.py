@@ -6,7 +6,7 @@ time. Out: a `Verdict` for each switch. No clock is read and nothing is changed 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -51,7 +51,7 @@ class Verdict(msgspec.Struct, frozen=True):
             absent_since: since when the source's Alertmanager no longer lists its alert; None: it does, or never did.
             now: the time.
         """
-        if not self._concerns(source):
+        if not self.concerns(source):
             return False
         since = self.since + self.settings.every if self.is_late else absent_since
         return since is not None and now - since < self.settings.hold
@@ -76,9 +76,10 @@ class Verdict(msgspec.Struct, frozen=True):
             now: the time.
         """
         is_explained = absent_since <= back_at and now - absent_since < self.settings.hold + wait
-        return self._concerns(source) and is_explained and now - back_at < wait
+        return self.concerns(source) and is_explained and now - back_at < wait
 
-    def _concerns(self, source: str) -> bool:
+    def concerns(self, source: str) -> bool:
+        """Say whether alerts of a source are its signs, and tell something."""
         return self.state != "paused" and self.settings.source in ("", source)
 
     def covers(self, labels: Labels) -> bool:
@@ -100,6 +101,11 @@ def verdicts(settings: HeartbeatSettings, rows: Iterable[SwitchRow], since: Mill
         yield _verdict(settings, row.sign, row, since, now)
     if not own and not settings.by:
         yield _verdict(settings, Sign(settings.name, {}), None, since, now)
+
+
+def of_all(every: Iterable[HeartbeatSettings], rows: Sequence[SwitchRow], now: Millis) -> list[Verdict]:
+    """Return the verdict of every switch as a bridge that has run for long gives it."""
+    return [one for settings in every for one in verdicts(settings, rows, 0, now)]
 
 
 def _verdict(settings: HeartbeatSettings, sign: Sign, row: SwitchRow | None, since: Millis, now: Millis) -> Verdict:

@@ -25,6 +25,7 @@ from bridge.log import logger
 from bridge.notification import HEARTBEATS
 from bridge.reconcile.changes import needs_repeat
 from bridge.reconcile.heartbeats import alarms
+from bridge.reconcile.heartbeats.explanation import PeersView, explain
 from bridge.reconcile.heartbeats.states import Verdict
 
 _MAX_AGE: Millis = 5 * SECOND
@@ -55,6 +56,7 @@ class SwitchAlarms:
         self._clock = clock
         self._holder = holder
         self._targets = Targets("", {})
+        self._views: Mapping[str, PeersView] = {}
 
     async def held(self) -> dict[str, HeldAlarm]:
         """Return the open alarms of switches, by fingerprint."""
@@ -68,15 +70,22 @@ class SwitchAlarms:
         """Give up the lead."""
         await self._open_alarms.give_up(HEARTBEATS, self._holder)
 
-    async def act(self, verdicts: Mapping[str, Verdict], held: Mapping[str, HeldAlarm], targets: Targets) -> None:
+    async def act(
+        self,
+        verdicts: Mapping[str, Verdict],
+        held: Mapping[str, HeldAlarm],
+        targets: Targets,
+        views: Mapping[str, PeersView],
+    ) -> None:
         """Do what follows from the verdicts.
 
         Args:
             verdicts: of every switch, by the fingerprint of its alarm.
             held: the open alarms of switches.
             targets: where the alarms go.
+            views: what the peers of each source have shown last.
         """
-        self._targets = targets
+        self._targets, self._views = targets, views
         absent = [name for name, one in verdicts.items() if one.state == "missing" and name not in held]
         last = await self._open_alarms.ended(HEARTBEATS, absent) if absent else {}
         verdicts = await self._remembered(verdicts, last)
@@ -125,8 +134,7 @@ class SwitchAlarms:
             await self._apply(_change(None, alarm, alerts=(self._missing(verdict),)))
 
     async def _end(self, verdict: Verdict, alarm: HeldAlarm, text: str) -> None:
-        target, timeout = self._target(verdict)
-        ending = alarms.recovered(verdict, text, target, timeout, self._clock())
+        ending = alarms.recovered(verdict, text, alarm.newest_starts_at, self._place(verdict), self._clock())
         if await self._apply(_change("heartbeat", alarm, alerts=ending)) == "resolved":
             _log.info("heartbeat alarm ended", heartbeat=alarms.name_of(verdict.sign), reason=text)
 
@@ -140,11 +148,13 @@ class SwitchAlarms:
         return effect
 
     def _missing(self, verdict: Verdict) -> IncomingAlert:
-        return alarms.missing(verdict, *self._target(verdict), self._clock())
+        views = [view for source, view in self._views.items() if verdict.concerns(source)]
+        why = explain(verdict.sign.fingerprint, views, has_ended=verdict.has_ended)
+        return alarms.missing(verdict, why, self._place(verdict))
 
-    def _target(self, verdict: Verdict) -> tuple[str, Millis]:
+    def _place(self, verdict: Verdict) -> alarms.Place:
         target = verdict.settings.target or self._targets.default
-        return target, self._targets.timeouts[target]
+        return alarms.Place(target, self._targets.timeouts[target])
 
 
 def _change(

@@ -19,13 +19,16 @@ from bridge.clock import MINUTE, SECOND, Clock, Millis
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger import Heartbeats, OpenAlarms
 from bridge.log import ThrottledLine, logger
-from bridge.mapping.switches import Switches
+from bridge.mapping.switches import Switch, Switches
 from bridge.metrics import Metrics
 from bridge.notification import Labels, Sign
+from bridge.reconcile.coverage import Round
 from bridge.reconcile.heartbeats.earlier_alarms import end_earlier_alarms
+from bridge.reconcile.heartbeats.explanation import PeersView
 from bridge.reconcile.heartbeats.settings import HeartbeatSettings
 from bridge.reconcile.heartbeats.states import STATES, Verdict, verdicts
 from bridge.reconcile.heartbeats.switch_alarms import SwitchAlarms, Targets
+from bridge.reconcile.tracks import Sighting
 
 _MAX_PAUSE: Millis = 15 * SECOND
 _LOOKS = 10
@@ -89,6 +92,8 @@ class HeartbeatWatch:
         self._verdicts: dict[str, Verdict] = {}
         self._absent: dict[str, dict[str, Millis | None]] = {}
         self._back_at: dict[str, Millis] = {}
+        self._views: dict[str, PeersView] = {}
+        self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._unavailable = ThrottledLine(partial(_log.error, "heartbeats cannot be watched without the ledger"))
 
@@ -114,25 +119,30 @@ class HeartbeatWatch:
         self._has_earlier_alarms = config.heartbeats != self._config.heartbeats
         self._config, self._switches = config, config.switches
         self._expect()
+        self._changed.set()
 
-    def sign(self, source: str, labels: Labels) -> Sign | None:
-        """Return the sign that an alert is, if it is one of a heartbeat."""
-        return self._switches.sign(source, labels)
+    def switch(self, source: str, labels: Labels) -> Switch | None:
+        """Return the heartbeat of which an alert is a sign, if there is one."""
+        return self._switches.find(source, labels)
 
-    async def note(self, source: str, signs: Collection[tuple[Sign, Millis]], *, is_complete: bool) -> None:
+    async def note(
+        self, source: str, latest: Round, signs: Collection[tuple[Sign, Sighting]], *, is_complete: bool
+    ) -> None:
         """Note the signs that a round has shown, if they are newer than what is stored by more than a little.
 
         Args:
             source: the source that was asked.
-            signs: each with the time of its last post.
+            latest: the round.
+            signs: those that it has shown, each as its alert is listed.
             is_complete: whether every peer answered, so that a sign that is not shown is absent.
         """
-        listed, shown = self._absent.setdefault(source, {}), {sign.fingerprint for sign, _ in signs}
+        listed, shown = self._absent.setdefault(source, {}), frozenset(sign.fingerprint for sign, _ in signs)
+        self._views[source] = PeersView(latest.failures, tuple(answer.url for answer in latest.answers), shown)
         self._back_at.update(dict.fromkeys((name for name in shown if listed.get(name) is not None), self._clock()))
         listed.update(dict.fromkeys(shown))
         for name in listed.keys() - shown if is_complete else ():
             listed[name] = listed[name] or self._clock()
-        newer = [(sign, seen_at) for sign, seen_at in signs if self._is_newer(sign, seen_at)]
+        newer = [(sign, one.updated_at) for sign, one in signs if self._is_newer(sign, one.updated_at)]
         if newer:
             await self._ledger.note(newer)
 
@@ -171,7 +181,9 @@ class HeartbeatWatch:
                 self._unavailable.add(error=str(error))
             except Exception:  # noqa: BLE001 - whatever it was, the next look may do better
                 _log.exception("unexpected error while heartbeats were watched; retrying")
-            await asyncio.sleep(self._pause() / 1000)
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._pause() / 1000)
 
     def _pause(self) -> Millis:
         shortest = min((one.missing_after for one in self._config.heartbeats), default=_MAX_PAUSE * _LOOKS)
@@ -188,7 +200,7 @@ class HeartbeatWatch:
         held = await self._alarms.held()
         if (self._config.heartbeats or held) and await self._alarms.lead(lease):
             targets = Targets(self._config.default_target, self._config.timeouts)
-            await self._alarms.act(self._verdicts, held, targets)
+            await self._alarms.act(self._verdicts, held, targets, self._views)
 
     async def _see(self) -> None:
         rows, now, before = await self._ledger.switches(), self._clock(), self._verdicts

@@ -51,9 +51,13 @@ async def test_a_heartbeat_that_stops_raises_an_alarm_which_its_next_sign_ends(t
         await until(lambda: resources(rig) == ["main"])
         (event,) = rig.aom()["active"]
         assert (event["metadata"]["event_severity"], event["metadata"]["resource_type"]) == ("Critical", "heartbeat")
-        assert event["annotations"]["message"].startswith("Heartbeat main is missing: last sign at ")
+        assert event["annotations"]["message"].startswith("Heartbeat main is missing: its last sign came at ")
+        assert 'the alerts with alertname="Watchdog"' in event["annotations"]["message"]
+        assert "Prometheus does not send its alert" in event["annotations"]["alarm_probableCause_en_us"]
         assert "does Prometheus run" in event["annotations"]["message"]
         assert await state(rig, "missing") == 1
+        _, text = await rig.get("/api/v1/alarms")
+        begin = json.loads(text)["data"][0]["starts_at"]
         await rig.send(alert("Watchdog"))
         await until(lambda: not rig.active())
         assert await rig.metric("aom_bridge_heartbeat_last_seen_timestamp_seconds", heartbeat="main") > 0
@@ -61,6 +65,7 @@ async def test_a_heartbeat_that_stops_raises_an_alarm_which_its_next_sign_ends(t
         (alarm,) = json.loads(text)["data"]
         assert (alarm["opened_by"], alarm["ended_by"]) == ("heartbeat", "heartbeat")
         assert alarm["event"]["annotations"]["message"].startswith("Heartbeat main is back since ")
+        assert alarm["starts_at"] == begin
 
 
 async def test_a_resolve_of_the_sign_raises_the_alarm_at_once(tmp_path):
@@ -69,7 +74,7 @@ async def test_a_resolve_of_the_sign_raises_the_alarm_at_once(tmp_path):
         await rig.send(alert("Watchdog"))
         await rig.send(resolved(alert("Watchdog"), after=70_000))
         await until(lambda: resources(rig) == ["main"])
-        assert "Alertmanager says that its alert no longer fires" in rig.aom()["active"][0]["annotations"]["message"]
+        assert "Alertmanager has told that its alert resolved" in rig.aom()["active"][0]["annotations"]["message"]
 
 
 async def test_each_value_of_a_label_is_a_switch_which_an_operator_can_discard(tmp_path):
