@@ -170,7 +170,7 @@ async def test_the_command_prints_each_step_and_ends_with_the_answer(tmp_path):
 
 
 async def test_each_peer_of_alertmanager_is_asked(tmp_path):
-    """Its version, cluster, clock and receivers are shown, and what loses alerts; no answer is a failure with its fix."""
+    """Its version, cluster, clock, receivers and what loses alerts are shown; no answer is a failure with its fix."""
     peer = StandInPeer("A", version="0.25.0")
     peer.ahead = 10 * MINUTE
     file = tmp_path / "bridge.yaml"
