@@ -12,8 +12,8 @@ pytestmark = pytest.mark.real
 
 def check_leads_to_the_cause(message):
     """The message alone tells what is wrong, since when, and where to look."""
-    assert re.search(r"last sign at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", message)
-    for hint in ("does Prometheus run", "Does it reach Alertmanager", "Does Alertmanager show the alert"):
+    assert re.search(r"last sign came at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", message)
+    for hint in ('alertname="Watchdog"', "Prometheus", "does Prometheus run", "Does it reach Alertmanager"):
         assert hint in message
 
 
@@ -23,7 +23,8 @@ async def test_a_killed_prometheus_is_an_alarm_until_it_is_back(watched):
     (prometheus,) = await watched.start(heartbeat(every="30s", missing_after="30s"), alertmanager())
     prometheus.kill()
     (message,) = await watched.misses("main")
-    assert message.startswith("Heartbeat main has stopped: Alertmanager says that its alert no longer fires")
+    assert message.startswith("Heartbeat main has stopped; ")
+    assert "Alertmanager has told that its alert resolved" in message
     check_leads_to_the_cause(message)
     await prometheus.start()
     await watched.misses()
@@ -38,9 +39,8 @@ async def test_a_prometheus_that_stands_still_is_an_alarm_until_it_runs_on(watch
     await watched.is_forgotten_by_alertmanager("Watchdog")
     assert watched.missing() == {}
     (message,) = await watched.misses("main")
-    seconds = re.search(r"^Heartbeat main is missing: last sign at \S+, (\d+)s ago\.", message)
-    assert seconds
-    assert int(seconds[1]) >= MISSING_AFTER
+    assert message.startswith("Heartbeat main is missing: ")
+    assert f"it is missing after {MISSING_AFTER}s without one" in message
     check_leads_to_the_cause(message)
     prometheus.wake()
     await watched.misses()
