@@ -15,7 +15,7 @@ from typing import Any
 from bridge.cli.options import Commands, add_command, parse_address
 from bridge.cli.signals import run_until_stopped
 from bridge.cli.terminal import say
-from bridge.emulator import CHOICES, Emulator, Options
+from bridge.emulator import CHOICES, STATISTIC_CHOICES, Emulator, Options
 from bridge.errors import BridgeError, of_listening
 
 _DEFAULT_ADDRESS = "127.0.0.1:9877"
@@ -27,7 +27,9 @@ SWITCHES = {
     "repeat_restarts_timeout": "whether a repeated report restarts the timeout",
     "unknown_id": "status of the response to a clear with an unknown id",
     "relation_values": "how many values a relation of a query may have",
-    "list_lag_ms": "milliseconds by which the list lags",
+    "list_lag_ms": "milliseconds by which the list and the statistic lag",
+    "statistic_summary": "whether the statistic has a summary",
+    "statistic_scope": "whose alarms the statistic counts: those of the header's enterprise project, or all",
     "project_id": "the only project that is accepted; default: any",
     "token_length": "length of the tokens from IAM",
     "token_ttl_s": "lifetime of the tokens from IAM in seconds",
@@ -60,7 +62,7 @@ def register(commands: Commands) -> None:
     defaults = {field.name: field.default for field in fields(Options)}
     for name, text in SWITCHES.items():
         default = defaults[name]
-        choices = None if isinstance(default, bool) else CHOICES.get(name)
+        choices = None if isinstance(default, bool) else (CHOICES | STATISTIC_CHOICES).get(name)
         kind: Callable[[str], Any] = type(default) if isinstance(default, int) else str
         emulator.add_argument(
             "--" + name.replace("_", "-"),

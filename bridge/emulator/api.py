@@ -1,4 +1,4 @@
-"""The emulated routes: IAM's token, AOM's report, clear and list.
+"""The emulated routes: IAM's token, AOM's report, clear, list and statistic.
 
 In: HTTP requests. Out: the documented answers. A request passes the armed faults, the gateway's limit, the
 credentials, the project and the validation, in this order. It keeps no alarm and no token itself. Rules:
@@ -7,6 +7,7 @@ credentials, the project and the validation, in this order. It keeps no alarm an
   and anything else reports, `Content-Type: application/json` is mandatory, `enterprise-project-id` is "0"
   by default [seed];
 - `POST /v2/{project_id}/events` takes the same header, and `all_granted_eps` in it [sdk];
+- `POST /v2/{project_id}/events/statistic` needs the same right and takes the same query and body [sdk];
 - a body over 12 MB is 413 `APIGW.0201`, an unknown path, method or project is 404 `APIGW.0101` [gw];
 - one bad event refuses the whole request with 400 `AOM.0400`, which does not say which one [seed];
 - `POST /v3/auth/tokens` [iam].
@@ -26,8 +27,10 @@ from bridge.emulator.faults import Faults, Operation
 from bridge.emulator.interference import interfered
 from bridge.emulator.journal import Entry, Journal
 from bridge.emulator.options import Options
-from bridge.emulator.query import Query, read_query
+from bridge.emulator.query import ALL_ENTERPRISE_PROJECTS, Query, matching, read_query
 from bridge.emulator.query import answer as list_answer
+from bridge.emulator.rows import Row
+from bridge.emulator.statistic import statistic
 from bridge.emulator.validation import MAX_BODY_BYTES, Event, read_events, read_json
 
 _Answer = Callable[[Received, Entry], web.Response]
@@ -58,7 +61,7 @@ class Api:
     async def push(self, request: web.Request) -> web.StreamResponse:
         """Serve AOM's `/v2/{project_id}/push/events`, which reports or clears."""
         operation: Operation = "clear" if request.query.get("action") == "clear" else "report"
-        scope = _scope_of(request)
+        scope = scope_of(request)
 
         def answer(received: Received, entry: Entry) -> web.Response:
             return self._push(received, entry, scope, operation)
@@ -67,12 +70,23 @@ class Api:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Serve AOM's `POST /v2/{project_id}/events`."""
-        scope = _scope_of(request)
+        scope = scope_of(request)
 
         def answer(received: Received, entry: Entry) -> web.Response:
             return self._list(received, entry, scope)
 
         return await self._serve(request, "list", answer)
+
+    async def statistic(self, request: web.Request) -> web.StreamResponse:
+        """Serve AOM's `POST /v2/{project_id}/events/statistic`."""
+        scope = scope_of(request)
+        if self._options.statistic_scope == "project":
+            scope = ProjectScope(scope.project, ALL_ENTERPRISE_PROJECTS)
+
+        def answer(received: Received, entry: Entry) -> web.Response:
+            return self._count(received, entry, scope)
+
+        return await self._serve(request, "statistic", answer)
 
     async def unknown(self, request: web.Request) -> web.StreamResponse:
         """Answer every other path and method as the gateway does."""
@@ -136,22 +150,32 @@ class Api:
         self._memory.alarms.clear(scope, events, self._now())
 
     def _list(self, received: Received, entry: Entry, scope: ProjectScope) -> web.Response:
-        self._admit(received, scope)
-        now = self._now()
-        query = self._query(received, scope, now)
-        self._memory.alarms.expire(now)
-        rows = self._memory.alarms.find(scope.project, query.required())
-        page = list_answer(query, rows, scope.enterprise_project, now - self._options.list_lag_ms)
+        at = self._now() - self._options.list_lag_ms
+        query, rows = self._found(received, scope, "list", at)
+        page = list_answer(query, rows, at)
         entry.events = len(page.events)
         return json_response(page)
 
-    def _query(self, received: Received, scope: ProjectScope, now: int) -> Query:
+    def _count(self, received: Received, entry: Entry, scope: ProjectScope) -> web.Response:
+        query, rows = self._found(received, scope, "statistic", self._now() - self._options.list_lag_ms)
+        entry.events = len(rows)
+        return json_response(statistic(query, rows, with_summary=self._options.statistic_summary))
+
+    def _found(self, received: Received, scope: ProjectScope, operation: Operation, at: int) -> tuple[Query, list[Row]]:
+        self._admit(received, scope)
+        now = self._now()
+        query = self._query(received, scope, operation, now)
+        self._memory.alarms.expire(now)
+        rows = self._memory.alarms.find(scope.project, query.required())
+        return query, matching(query, rows, scope.enterprise_project, at)
+
+    def _query(self, received: Received, scope: ProjectScope, operation: Operation, now: int) -> Query:
         first_value_only = self._options.relation_values == "one"
         try:
             body = read_json(received.body)
             return read_query(dict(received.query), body, now, first_value_only=first_value_only)
         except ValueError as error:
-            self._memory.journal.violated(now, scope.project, f"list: {error}")
+            self._memory.journal.violated(now, scope.project, f"{operation}: {error}")
             raise RefusedError(400, "AOM.0400", PARSE_FAILED) from error
 
     def _admit(self, received: Received, scope: ProjectScope) -> None:
@@ -160,7 +184,8 @@ class Api:
             raise no_such_api()
 
 
-def _scope_of(request: web.Request) -> ProjectScope:
+def scope_of(request: web.Request) -> ProjectScope:
+    """Return the project of a request's path, with the enterprise project of its header."""
     header = request.headers.get("enterprise-project-id", "").strip()
     # aiohttp keeps bytes that are no UTF-8 as surrogates, which no answer could hold.
     enterprise_project = header.encode(errors="replace").decode()

@@ -16,12 +16,12 @@ from typing import Final, Literal
 
 from bridge.emulator.answers import RefusedError, usual
 
-Operation = Literal["token", "report", "clear", "list"]
+Operation = Literal["token", "report", "clear", "list", "statistic"]
 
 KINDS: Final = ("status", "latency_ms", "outage", "reset", "hang", "half", "expire_tokens", "poison")
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
-_ON: Final = ("any", "token", "report", "clear", "list")
+_ON: Final = ("any", "token", "report", "clear", "list", "statistic")
 _TRUE_ONLY: Final = ("outage", "reset", "hang", "half", "expire_tokens")
 _WITH_STATUS: Final = ("headers", "error_code", "error_msg")
 _WITH_BREAK: Final = ("outage", "reset", "half")

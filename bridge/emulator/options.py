@@ -10,7 +10,10 @@ and a client must work with every one of them:
 - `timeout_from`, `repeat_restarts_timeout`: [seed] and [cn] give a length, not its beginning.
 - `unknown_id`: the answer to a clear with an id that is not held is documented nowhere.
 - `relation_values`: [sdk] types `value` as a list and does not say how several values combine.
-- `list_lag_ms`: how long the list stays behind a report is documented nowhere.
+- `list_lag_ms`: how long the list and the statistic stay behind a report is documented nowhere.
+- `statistic_summary`: [sdk] has a summary in the statistic, [otc] has none.
+- `statistic_scope`: no page and no model of the statistic names the header of the enterprise project, which the list
+  takes; so it may count the header's, or those of the whole project.
 """
 
 from __future__ import annotations
@@ -26,7 +29,13 @@ CHOICES: Final[dict[str, tuple[object, ...]]] = {
     "unknown_id": (204, 400),
     "relation_values": ("any", "one"),
 }
-"""The switches that take one of several values, the default first."""
+"""The switches of reports, clears and lists that take one of several values, the default first."""
+
+STATISTIC_CHOICES: Final[dict[str, tuple[object, ...]]] = {
+    "statistic_summary": (True, False),
+    "statistic_scope": ("header", "project"),
+}
+"""Those of the statistic, which only some clients ask."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +62,8 @@ class Options:
     unknown_id: Literal[204, 400] = 204
     relation_values: Literal["any", "one"] = "any"
     list_lag_ms: int = 0
+    statistic_summary: bool = True
+    statistic_scope: Literal["header", "project"] = "header"
 
     project_id: str | None = None
     tokens: tuple[str, ...] = field(default=("emulator-token",), repr=False)
@@ -67,11 +78,11 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse a misspelt switch, which would otherwise quietly act as its default."""
-        for name, choices in CHOICES.items():
+        for name, choices in (CHOICES | STATISTIC_CHOICES).items():
             if getattr(self, name) not in choices:
                 listed = " or ".join(repr(choice) for choice in choices)
                 raise ValueError(f"{name} must be {listed}, not {getattr(self, name)!r}")
 
     def switches(self) -> dict[str, object]:
         """Return the switches alone, name to value: they hold no credentials."""
-        return {name: getattr(self, name) for name in (*CHOICES, "list_lag_ms")}
+        return {name: getattr(self, name) for name in (*CHOICES, *STATISTIC_CHOICES, "list_lag_ms")}

@@ -51,6 +51,7 @@ _TILES: Final = {
     "report": "report requests",
     "clear": "clear requests",
     "list": "list requests",
+    "statistic": "statistic requests",
     "token": "token requests",
 }
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))

@@ -1,12 +1,13 @@
-"""The list API's question, and which rows answer it.
+"""The question of the list and of the statistic, and which rows answer it.
 
-In: the query string's parts, the JSON body and the time. Out: a `Query`, and from it one page of rows. It is
-pure and holds no row. Rules, all [sdk] (the request's and the body's models) unless marked:
+In: the query string's parts, the JSON body and the time. Out: a `Query`, the rows that match it, and one page of
+them. It is pure and holds no row. Rules, all [sdk] (the request's and the body's models) unless marked:
 
 - `type=active_alert` or `history_alert`; absent or anything else asks for everything; `limit` is 1,000 by
   default; `marker` starts at 0 and continues with `next_marker`, which the last page does not have;
 - `time_range` is needed: `<start>.<end>.<minutes>`, -1 to have a bound computed, minutes above 0 and at
   least (end - start) / 60,000 - 1; an end later than now is cut to now;
+- a marker is an offset into the list as it is now: what goes or comes between two pages moves the next one;
 - minutes * 60 / period <= 1440; the period is `step`, in milliseconds and at least a minute, and a minute
   where it is absent;
 - `metadata_relation`: AND all of them, OR one of them, NOT none of them; `sort` needs `order_by`;
@@ -53,11 +54,12 @@ class Relation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """One valid question; `start` and `end` are epoch milliseconds, both included."""
+    """One valid question; `start` and `end` are epoch milliseconds, both included, `step` is in milliseconds."""
 
     state: str | None
     start: int
     end: int
+    step: int
     limit: int
     offset: int
     search: str
@@ -79,19 +81,21 @@ class Page:
 
 
 def read_query(query: dict[str, str], body: object, now: int, *, first_value_only: bool) -> Query:
-    """Read a list request.
+    """Read a request of the list or of the statistic.
 
     Raises:
         ValueError: what is wrong with which field.
     """
     if not isinstance(body, dict):
         raise ValueError("body: must be a JSON object")  # noqa: TRY004 - one exception for every wrong request
-    start, end = _range(body.get("time_range"), body.get("step"), now)
+    step = _period(body.get("step"))
+    start, end = _range(body.get("time_range"), step, now)
     order_by, descending = _sort(body.get("sort"))
     return Query(
         state=_STATES.get(query.get("type", "")),
         start=start,
         end=end,
+        step=step,
         limit=_number(query, "limit", DEFAULT_LIMIT, min_value=1),
         offset=_number(query, "marker", 0, min_value=0),
         search=_text(body.get("search"), "search").casefold(),
@@ -101,10 +105,14 @@ def read_query(query: dict[str, str], body: object, now: int, *, first_value_onl
     )
 
 
-def answer(query: Query, rows: Iterable[Row], enterprise_project: str, at: int) -> Page:
-    """Make the list's answer from `rows` as a list that is as old as `at` (epoch milliseconds) shows them."""
-    seen = [row for row in rows if _matches(query, row, enterprise_project, at)]
-    seen.sort(key=lambda row: (*_sort_key(query.order_by, row), row.sn), reverse=query.descending)
+def matching(query: Query, rows: Iterable[Row], enterprise_project: str, at: int) -> list[Row]:
+    """Return those of `rows` that match, as an AOM that is as old as `at` (epoch milliseconds) shows them."""
+    return [row for row in rows if _matches(query, row, enterprise_project, at)]
+
+
+def answer(query: Query, rows: Iterable[Row], at: int) -> Page:
+    """Make the list's answer of the rows that match the query; `at` as for `matching`."""
+    seen = sorted(rows, key=lambda row: (*_sort_key(query.order_by, row), row.sn), reverse=query.descending)
     page = seen[query.offset : query.offset + query.limit]
     events = [row.listed(active=row.seen(at) == "active") for row in page]
     return Page(events=events, page_info=_page_info(query, len(page), len(seen)))
@@ -146,13 +154,13 @@ def _page_info(query: Query, on_page: int, in_all: int) -> dict[str, object]:
     return info
 
 
-def _range(value: object, step: object, now: int) -> tuple[int, int]:
+def _range(value: object, period: int, now: int) -> tuple[int, int]:
     matched = _RANGE.fullmatch(value) if isinstance(value, str) else None
     if matched is None:
         raise ValueError("time_range: must be <start ms>.<end ms>.<minutes>, -1 for a computed start or end")
     start, end, minutes = (int(part) for part in matched.groups())
     span = minutes * MINUTE_MS
-    _check_period(minutes, step)
+    _check_minutes(minutes, period)
     if end == -1:
         end = now if start == -1 else start + span
     start = end - span if start == -1 else start
@@ -161,10 +169,14 @@ def _range(value: object, step: object, now: int) -> tuple[int, int]:
     return start, min(end, now)
 
 
-def _check_period(minutes: int, step: object) -> None:
+def _period(step: object) -> int:
     period = MINUTE_MS if step is None else step
     if not isinstance(period, int) or isinstance(period, bool) or period < MINUTE_MS:
         raise ValueError(f"step: must be an integer of at least {MINUTE_MS} milliseconds")
+    return period
+
+
+def _check_minutes(minutes: int, period: int) -> None:
     if minutes < 1:
         raise ValueError("time_range: the minutes must be above 0")
     if minutes * MINUTE_MS > MAX_PERIODS * period:

@@ -126,6 +126,7 @@ class Emulator:
             "report",
             "clear",
             "list",
+            "statistic",
             "token",
             "unknown",
             "events_reported",
@@ -153,6 +154,7 @@ class Emulator:
         for method in ("PUT", "POST"):
             route(method, "/v2/{project_id}/push/events", self._api.push)
         route("POST", "/v2/{project_id}/events", self._api.events)
+        route("POST", "/v2/{project_id}/events/statistic", self._api.statistic)
         route("*", "/{anything:.*}", self._api.unknown)
         return application
 

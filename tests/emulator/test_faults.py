@@ -149,7 +149,7 @@ BAD_ORDERS = {
     "no object": (5, "A fault must be a JSON object."),
     "no kind": ({"on": "any"}, "A fault must have exactly one of status, latency_ms, outage"),
     "two kinds": ({"status": 500, "hang": True}, "A fault must have exactly one of status"),
-    "on": ({"on": "push", "status": 500}, "on must be one of any, token, report, clear, list."),
+    "on": ({"on": "push", "status": 500}, "on must be one of any, token, report, clear, list, statistic."),
     "count": ({"count": 0, "status": 500}, "count must be a whole number from 1"),
     "status": ({"status": "503"}, "status must be a whole number from 200 to 599."),
     "low status": ({"status": 100}, "status must be a whole number from 200 to 599."),

@@ -67,6 +67,40 @@ async def test_the_sdk_reports_lists_and_clears(sdk):
         assert it.state()["violations_total"] == 0
 
 
+async def test_the_sdk_counts_as_many_as_it_lists(sdk):
+    """The SDK's client reads the statistic, by severity and in all, and it agrees with the client's own list."""
+    async with cloud(clock=system_now) as it:
+        client, now = client_of(sdk, it), system_now()
+        events = [
+            sdk.EventModel(starts_at=now - age, metadata=metadata(f"n{age}", event_severity=severity))
+            for age, severity in ((1, "Critical"), (2, "Minor"), (3 * MINUTE, "Minor"))
+        ]
+        await asyncio.to_thread(client.push_events, sdk.PushEventsRequest(body=sdk.EventList(events=events)))
+        query = {"time_range": "-1.-1.5", "step": MINUTE}
+        request = sdk.CountEventsRequest(type="active_alert", body=sdk.EventQueryParam(**query))
+        counted = await asyncio.to_thread(client.count_events, request)
+        request = sdk.ListEventsRequest(type="active_alert", body=sdk.EventQueryParam2(**query))
+        listed = (await asyncio.to_thread(client.list_events, request)).events
+        assert counted.summary == {"Critical": 1, "Minor": 2}
+        assert sum(counted.summary.values()) == len(listed)
+        values = {series.event_severity: series.values for series in counted.series}
+        assert {severity: sum(numbers) for severity, numbers in values.items()} == counted.summary
+        assert {len(numbers) for numbers in values.values()} == {len(counted.timestamps)}
+        assert counted.step == MINUTE
+
+
+async def test_the_sdk_reads_a_statistic_without_a_summary(sdk):
+    """The SDK's client has no summary where AOM sends none, and the series still count."""
+    async with cloud(clock=system_now, statistic_summary=False) as it:
+        client = client_of(sdk, it)
+        event = sdk.EventModel(starts_at=system_now(), metadata=metadata())
+        await asyncio.to_thread(client.push_events, sdk.PushEventsRequest(body=sdk.EventList(events=[event])))
+        request = sdk.CountEventsRequest(type="active_alert", body=sdk.EventQueryParam(time_range="-1.-1.5"))
+        counted = await asyncio.to_thread(client.count_events, request)
+        assert counted.summary is None
+        assert [(series.event_severity, sum(series.values)) for series in counted.series] == [("Major", 1)]
+
+
 async def test_a_wrong_secret_key_is_refused(sdk):
     """The SDK's client with a wrong secret key gets the gateway's 401, and nothing is stored."""
     from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException  # noqa: PLC0415 - as the fixture

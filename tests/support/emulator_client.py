@@ -62,6 +62,13 @@ class Cloud:
         answer = await self.list(query, **request)
         return [event["metadata"]["event_name"] for event in answer["events"]]
 
+    async def count(self, query="type=active_alert", project="p1", headers=None, **body):
+        body = {"time_range": "-1.-1.1440", **body}
+        path = f"/v2/{project}/events/statistic?{query}"
+        status, answer = await self.json("POST", path, json=body, headers=headers)
+        assert status == 200, answer
+        return answer
+
     async def arm(self, *faults):
         status, answer = await self.json("POST", "/emulator/faults", json=list(faults))
         assert status == 200, answer
