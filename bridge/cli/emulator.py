@@ -15,7 +15,7 @@ from typing import Any
 from bridge.cli.options import Commands, add_command, parse_address
 from bridge.cli.signals import run_until_stopped
 from bridge.cli.terminal import say
-from bridge.emulator import CHOICES, STATISTIC_CHOICES, Emulator, Options
+from bridge.emulator import CHOICES, KINDS, OPERATIONS, STATISTIC_CHOICES, Emulator, Options
 from bridge.errors import BridgeError, of_listening
 
 _DEFAULT_ADDRESS = "127.0.0.1:9877"
@@ -38,11 +38,21 @@ SWITCHES = {
 
 _SPELLED = {"True": "yes", "False": "no"}
 
+_ORDERS = """faults, by POST /emulator/faults {"KIND": VALUE, "on": OPERATION, "count": TIMES}; DELETE removes all:
+%s
+  OPERATION is one of %s
+
+other orders:
+  POST /emulator/alarms/PROJECT    put in alarms of other programs: a report's body, past all faults and credentials
+  DELETE /emulator/alarms/PROJECT?KEY=VALUE    clear alarms by hand, as in the console: by metadata, or by id
+  POST /emulator/reset    forget everything"""
+
 _HINT = """AOM and IAM emulator: {url}
   page          {url}/
   state         {url}/emulator/state
   faults        curl {url}/emulator/faults -d '{{"on": "report", "status": 503, "count": 2}}'
                 curl -X DELETE {url}/emulator/faults
+  by hand       curl -X DELETE '{url}/emulator/alarms/{project}?event_name=NAME'    clears as the console does
   IAM           domain, user and password: emulator; AK/SK: emulator-ak, emulator-sk
 A target for the bridge's configuration:
   targets:
@@ -56,6 +66,11 @@ Ctrl-C ends it."""
 def register(commands: Commands) -> None:
     """Add the command."""
     emulator = add_command(commands, "emulator", _run, "run an emulator of AOM and IAM on loopback")
+    emulator.formatter_class = argparse.RawDescriptionHelpFormatter
+    emulator.epilog = _ORDERS % (
+        "\n".join(f"  {kind:<15}{text}" for kind, text in KINDS.items()),
+        ", ".join(OPERATIONS),
+    )
     emulator.add_argument(
         "--listen-address", default=_DEFAULT_ADDRESS, metavar="ADDRESS", help=f"default: {_DEFAULT_ADDRESS}"
     )

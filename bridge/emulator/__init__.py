@@ -5,7 +5,8 @@ answers, faults on order, a state to assert on and a page to look at. It imports
 else of `bridge`, so that no mistake of the bridge can hide in both, and it keeps everything in memory only.
 """
 
+from bridge.emulator.faults import KINDS, OPERATIONS
 from bridge.emulator.options import CHOICES, STATISTIC_CHOICES, Options
 from bridge.emulator.server import Emulator
 
-__all__ = ["CHOICES", "STATISTIC_CHOICES", "Emulator", "Options"]
+__all__ = ["CHOICES", "KINDS", "OPERATIONS", "STATISTIC_CHOICES", "Emulator", "Options"]

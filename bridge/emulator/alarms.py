@@ -7,7 +7,8 @@ metadata without walking through all it holds. Rules:
 - identical alarms are one alarm [um], identical within a project and an enterprise project; a repeated
   report renews annotations and arrival and keeps the first start; after a clear it opens a new alarm;
 - `timeout` clears an alarm without a request, after 5 days where none is given [seed] ([cn] says 15);
-- a clear names an alarm by its id [seed]; an alarm that is cleared already counts as not held.
+- a clear names an alarm by its id [seed]; an alarm that is cleared already counts as not held;
+- people clear alarms in the console, too; nothing tells the reporter.
 
 With `same_alarm="id"` a report without an id is an alarm of its own. With `timeout_from="starts_at"` a
 repeated report's timeout counts from the start that is kept.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import heapq
 import secrets
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.emulator.options import Options
@@ -54,15 +55,10 @@ class Alarms:
         self.events: list[Row] = []
         self.by_timeout = 0
 
-    def report(self, scope: ProjectScope, events: Iterable[Event], now: int) -> None:
-        """Open an alarm for each event, or renew the one that is active already."""
+    def report(self, scope: ProjectScope, events: Iterable[Event], now: int) -> list[Row]:
+        """Open an alarm for each event, or renew the one that is active already; return each event's row."""
         self.expire(now)
-        for event in events:
-            known = self._open.get(self._identity(scope, event))
-            if known is None:
-                self._store(self._row(scope, event, now))
-            else:
-                self._renew(known, event, now)
+        return [self._opened(scope, event, now) for event in events]
 
     def unknown(self, scope: ProjectScope, events: Iterable[Event], now: int) -> list[str]:
         """Return the ids among `events` that no active alarm has."""
@@ -77,6 +73,15 @@ class Alarms:
             self._close(row, now)
         return len(named)
 
+    def clear_by_hand(self, project: str, named: Mapping[str, str], now: int) -> int:
+        """Clear the project's active alarms with all of this metadata (`id`: AOM's id), and count them."""
+        self.expire(now)
+        rows = [row for row in self.active.values() if row.project == project and _is_named(row, named)]
+        for row in rows:
+            row.ends_at = now
+            self._close(row, now)
+        return len(rows)
+
     def expire(self, now: int) -> None:
         """Clear the alarms whose deadline has passed; their end is the deadline."""
         while self._deadlines and self._deadlines[0][0] <= now:
@@ -90,6 +95,15 @@ class Alarms:
     def find(self, project: str, required: Sequence[tuple[str, tuple[str, ...]]]) -> list[Row]:
         """Return the project's rows that may have the `required` metadata (key, values)."""
         return self._index.find(project, required)
+
+    def _opened(self, scope: ProjectScope, event: Event, now: int) -> Row:
+        known = self._open.get(self._identity(scope, event))
+        if known is not None:
+            self._renew(known, event, now)
+            return known
+        row = self._row(scope, event, now)
+        self._store(row)
+        return row
 
     def _identity(self, scope: ProjectScope, event: Event) -> Hashable:
         if event.metadata["event_type"] == "event":
@@ -168,6 +182,10 @@ class Alarms:
             named.remove(row)
         if not named:
             self._by_id.pop((_scope(row), row.id), None)
+
+
+def _is_named(row: Row, named: Mapping[str, str]) -> bool:
+    return all((row.id if key == "id" else row.metadata.get(key)) == value for key, value in named.items())
 
 
 def _scope(row: Row) -> ProjectScope:

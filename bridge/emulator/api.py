@@ -23,6 +23,7 @@ from aiohttp import web
 from bridge.emulator.access import Access, Received
 from bridge.emulator.alarms import Alarms, ProjectScope
 from bridge.emulator.answers import PARSE_FAILED, RefusedError, json_response, no_such_api, refused, usual
+from bridge.emulator.distortion import distorted
 from bridge.emulator.faults import Faults, Operation
 from bridge.emulator.interference import interfered
 from bridge.emulator.journal import Entry, Journal
@@ -152,7 +153,7 @@ class Api:
     def _list(self, received: Received, entry: Entry, scope: ProjectScope) -> web.Response:
         at = self._now() - self._options.list_lag_ms
         query, rows = self._found(received, scope, "list", at)
-        page = list_answer(query, rows, at)
+        page = distorted(list_answer(query, rows, at), query, self._memory.faults.distorting())
         entry.events = len(page.events)
         return json_response(page)
 

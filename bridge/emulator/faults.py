@@ -3,7 +3,8 @@
 In: decoded JSON orders. Out: for each request the faults that hit it, in the order they were armed. It knows
 no transport: what a fault does to a connection is in `interference`. The kinds: statuses
 of the gateway and of AOM [seed][gw], tokens that die early [iam], an event that AOM never takes [seed], and
-a network that closes, resets or swallows.
+a network that closes, resets or swallows. `repeat_marker` and `listed_ids` are what a client of the list must survive,
+though no page documents them.
 """
 
 from __future__ import annotations
@@ -18,18 +19,40 @@ from bridge.emulator.answers import RefusedError, usual
 
 Operation = Literal["token", "report", "clear", "list", "statistic"]
 
-KINDS: Final = ("status", "latency_ms", "outage", "reset", "hang", "half", "expire_tokens", "poison")
+KINDS: Final = {
+    "status": "answer with this HTTP status; with headers, error_code, error_msg if wanted",
+    "latency_ms": "process and answer so much later, or when the faults are removed, even if the client has gone",
+    "outage": "close the connection; with after: process the request first",
+    "reset": "reset the connection; with after: process the request first",
+    "hang": "answer only when the faults are removed",
+    "half": "break off in the middle of the answer; with after: process the request first",
+    "expire_tokens": "end every token from IAM, once and at once",
+    "poison": "refuse every push of which an event holds this text",
+    "repeat_marker": "name as a list's next marker the one that was asked for",
+    "listed_ids": "list ids as null, or 300 characters long; with holding: those of entries that hold this text",
+}
+"""Each kind of fault, and what it does."""
+
+OPERATIONS: Final = ("any", "token", "report", "clear", "list", "statistic")
+"""What a fault may be armed for; without a word on it, for any."""
+
+LONG_ID: Final = 300
+LISTED_IDS: Final = ("null", "long")
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
-_ON: Final = ("any", "token", "report", "clear", "list", "statistic")
-_TRUE_ONLY: Final = ("outage", "reset", "hang", "half", "expire_tokens")
+_TRUE_ONLY: Final = ("outage", "reset", "hang", "half", "expire_tokens", "repeat_marker")
+_WITHIN: Final = ("poison", "repeat_marker", "listed_ids")
+_ON_LISTS: Final = ("repeat_marker", "listed_ids")
 _WITH_STATUS: Final = ("headers", "error_code", "error_msg")
 _WITH_BREAK: Final = ("outage", "reset", "half")
 
 
 @dataclass(kw_only=True, slots=True)
 class Fault:
-    """One armed fault; `left` is None for one that stays until removed, `after` breaks after processing."""
+    """One armed fault; `left` is None for one that stays until removed, `after` breaks after processing.
+
+    `holding` names the entries of a list that it changes: those whose JSON holds this text, all if it is empty.
+    """
 
     kind: str
     on: str = "any"
@@ -38,6 +61,8 @@ class Fault:
     status: int = 0
     latency_ms: int = 0
     poison: str = ""
+    listed_ids: str = ""
+    holding: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     refusal: RefusedError | None = None
     hits: int = 0
@@ -77,7 +102,7 @@ class Faults:
     def hitting(self, operation: Operation) -> Iterator[Fault]:
         """Yield the faults that hit this request; each counts when it is taken."""
         for fault in list(self._armed):
-            if fault.kind != "poison" and fault.touches(operation):
+            if fault.kind not in _WITHIN and fault.touches(operation):
                 fault.strike()
                 yield fault
         self._forget_spent()
@@ -90,6 +115,14 @@ class Faults:
                 self._forget_spent()
                 return True
         return False
+
+    def distorting(self) -> Iterator[Fault]:
+        """Yield the faults that change a list's answer; each counts when it is taken."""
+        for fault in list(self._armed):
+            if fault.kind in _ON_LISTS and fault.touches("list"):
+                fault.strike()
+                yield fault
+        self._forget_spent()
 
     def shown(self) -> list[dict[str, object]]:
         """Return the faults that are still armed."""
@@ -122,8 +155,9 @@ def _fault(order: object) -> Fault:
         raise ValueError("A fault must be a JSON object.")  # noqa: TRY004 - one exception for every wrong order
     kind = _kind(order)
     _check_keys(order, kind)
-    if order.get("on", "any") not in _ON:
-        raise ValueError(f"on must be one of {', '.join(_ON)}.")
+    choices = ("any", "list") if kind in _ON_LISTS else OPERATIONS
+    if order.get("on", "any") not in choices:
+        raise ValueError(f"on must be one of {', '.join(choices)}.")
     fault = Fault(kind=kind, on=order.get("on", "any"), order=order)
     fault.left = None if "count" not in order else _whole(order, "count", 1, 1_000_000)
     fault.after = _flag(order, "after") if "after" in order else False
@@ -142,6 +176,7 @@ def _check_keys(order: dict[str, object], kind: str) -> None:
     allowed = {"on", "count", kind}
     allowed |= set(_WITH_STATUS) if kind == "status" else set()
     allowed |= {"after"} if kind in _WITH_BREAK else set()
+    allowed |= {"holding"} if kind == "listed_ids" else set()
     for key in order:
         if key not in allowed:
             raise ValueError(f"{key} is unknown with {kind}; the choices are {', '.join(sorted(allowed))}.")
@@ -161,6 +196,15 @@ def _fill(fault: Fault, order: dict[str, object]) -> None:
         fault.poison = _text(order, "poison") or ""
         if not fault.poison:
             raise ValueError("poison must be a text that is not empty.")
+    if fault.kind == "listed_ids":
+        fault.listed_ids, fault.holding = _choice(order, "listed_ids", LISTED_IDS), _text(order, "holding") or ""
+
+
+def _choice(order: dict[str, object], name: str, choices: tuple[str, ...]) -> str:
+    value = _text(order, name)
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}.")
+    return str(value)
 
 
 def _whole(order: dict[str, object], name: str, min_value: int, max_value: int) -> int:

@@ -5,7 +5,8 @@ asks for no credentials. Nothing is kept on disk. Beside the emulated
 API (`api`) it serves:
 
 - `GET /` the page, `GET /emulator/healthy`, `GET /emulator/state[?limit=N]`;
-- `POST`, `GET` and `DELETE /emulator/faults`, `POST /emulator/reset`.
+- `POST`, `GET` and `DELETE /emulator/faults`, `POST /emulator/reset`;
+- `POST` and `DELETE /emulator/alarms/{project_id}`: alarms of others put in, alarms cleared by hand.
 
 Rules: a token of up to 40,960 characters [cn] must pass in a request's headers; a body of up to 12 MB
 passes [gw], so aiohttp's own limits are above both and it is the emulated gateway that refuses.
@@ -23,6 +24,7 @@ from bridge.emulator.access import Access
 from bridge.emulator.alarms import Alarms
 from bridge.emulator.answers import json_response
 from bridge.emulator.api import Api, Memory
+from bridge.emulator.by_hand import ByHand
 from bridge.emulator.faults import Faults, read_faults
 from bridge.emulator.journal import Journal
 from bridge.emulator.options import Options
@@ -58,6 +60,7 @@ class Emulator:
         self._runner: web.AppRunner | None = None
         self._memory = _memory(options)
         self._api = Api(options, now, self._memory)
+        self._by_hand = ByHand(now, self._memory)
 
     @property
     def url(self) -> str:
@@ -150,6 +153,8 @@ class Emulator:
         route("POST", "/emulator/faults", self._arm)
         route("GET", "/emulator/faults", self._show_faults)
         route("DELETE", "/emulator/faults", self._disarm)
+        route("POST", "/emulator/alarms/{project_id}", self._by_hand.put_in)
+        route("DELETE", "/emulator/alarms/{project_id}", self._by_hand.clear)
         route("POST", "/v3/auth/tokens", self._api.token)
         for method in ("PUT", "POST"):
             route(method, "/v2/{project_id}/push/events", self._api.push)

@@ -17,6 +17,7 @@ from webhooks import alert, payload, post
 
 from bridge.cli.main import REGISTRY
 from bridge.config import load
+from bridge.emulator import CHOICES, KINDS, OPERATIONS, STATISTIC_CHOICES
 
 pytestmark = pytest.mark.real
 
@@ -281,6 +282,14 @@ async def test_the_emulator_command_serves_what_it_prints(tmp_path):
 
             await until(holds_it)
         assert process.terminate() == 0
+
+
+async def test_the_help_of_the_emulator_names_every_switch_and_fault():
+    """What can be switched and ordered is found without reading code."""
+    code, out, _ = await run(*bridge_command("emulator", "--help"))
+    assert code == 0
+    switches = {f"--{name.replace('_', '-')}" for name in (*CHOICES, *STATISTIC_CHOICES, "list_lag_ms")}
+    assert [name for name in (*switches, *KINDS, *OPERATIONS, "/emulator/alarms/") if name not in out] == []
 
 
 async def test_the_demo_ends_right_without_a_terminal():

@@ -163,6 +163,12 @@ BAD_ORDERS = {
     "after status": ({"status": 500, "after": True}, "after is unknown with status; the choices are count"),
     "misspelt": ({"status": 500, "times": 3}, "times is unknown with status; the choices are count, error"),
     "poison": ({"poison": ""}, "poison must be a text that is not empty."),
+    "marker": ({"repeat_marker": False}, "repeat_marker must be true."),
+    "marker on": ({"repeat_marker": True, "on": "report"}, "on must be one of any, list."),
+    "ids": ({"listed_ids": "none"}, "listed_ids must be one of null, long."),
+    "null ids": ({"listed_ids": None}, "listed_ids must be one of null, long."),
+    "holding": ({"listed_ids": "long", "holding": 1}, "holding must be a text."),
+    "holding alone": ({"repeat_marker": True, "holding": "a"}, "holding is unknown with repeat_marker"),
 }
 
 

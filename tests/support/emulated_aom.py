@@ -33,6 +33,25 @@ async def disarm(emulator):
         pass
 
 
+async def put_in(emulator, *events, project="p1", headers=None):
+    """Put in alarms of another program, past all faults; give them as a list shows them."""
+    url = f"{emulator.url}/emulator/alarms/{project}"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, json={"events": events}, headers=headers) as response,
+    ):
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+
+async def clear_by_hand(emulator, project="p1", **named):
+    """Clear active alarms as in the console, by metadata or `id`; give how many."""
+    url = f"{emulator.url}/emulator/alarms/{project}"
+    async with aiohttp.ClientSession() as session, session.delete(url, params=named) as response:
+        assert response.status == 200, await response.text()
+        return (await response.json())["cleared"]
+
+
 def by_name(events):
     """Give events by their name."""
     return {event["metadata"]["event_name"]: event for event in events}

@@ -69,6 +69,17 @@ class Cloud:
         assert status == 200, answer
         return answer
 
+    async def put_in(self, *events, project="p1", **request):
+        path = f"/emulator/alarms/{project}"
+        status, answer = await self.json("POST", path, json={"events": events}, **request)
+        assert status == 200, answer
+        return answer
+
+    async def clear_by_hand(self, project="p1", **named):
+        status, answer = await self.json("DELETE", f"/emulator/alarms/{project}", params=named)
+        assert status == 200, answer
+        return answer["cleared"]
+
     async def arm(self, *faults):
         status, answer = await self.json("POST", "/emulator/faults", json=list(faults))
         assert status == 200, answer
