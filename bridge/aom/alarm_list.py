@@ -1,4 +1,4 @@
-"""Look-ups in AOM's list of alarms: the query that the bridge sends, and the pages that AOM returns; pure.
+"""Look-ups in AOM's list of alarms: the query that the bridge sends, and what AOM returns, pages or counts; pure.
 
 The answer to a report has no id, and a clear needs AOM's id; so the id is looked up by the metadata that makes each
 of the bridge's alarms unique. Facts: AOM API reference, "Querying Events and Alarms" (`metadata_relation`,
@@ -7,6 +7,7 @@ of the bridge's alarms unique. Facts: AOM API reference, "Querying Events and Al
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -23,7 +24,10 @@ ListKind = Literal["active_alert", "history_alert"]
 
 
 class ListedAlarm(msgspec.Struct, frozen=True):
-    """An alarm in AOM's list; an ``id`` that is missing there is empty, a missing time is 0."""
+    """An alarm in AOM's list; an ``id`` that is missing there is empty, a missing time is 0.
+
+    ``metadata``: empty unless the query asks for it.
+    """
 
     id: str
     source: str
@@ -31,6 +35,7 @@ class ListedAlarm(msgspec.Struct, frozen=True):
     starts_at: Millis
     ends_at: Millis = 0
     arrives_at: Millis = 0
+    metadata: Mapping[str, str] = {}
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -46,18 +51,24 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """Which alarms to look up: those of one source with these fingerprints, started or arrived in this time."""
+    """Which alarms to look up: those of one source with these fingerprints, started or arrived in this time.
+
+    ``fingerprints``: none for all alarms of the source. ``with_metadata``: whether the metadata of hits is wanted.
+    """
 
     source: str
     fingerprints: tuple[str, ...]
     since: Millis
     until: Millis
+    with_metadata: bool = False
 
     def body(self) -> dict[str, Any]:
         """Return the request's body; AOM allows at most 1,440 steps of whole minutes in the time range."""
         minutes = max(1, -(-(self.until - self.since) // MINUTE))
         step = max(MINUTE, -(-minutes // _MAX_STEPS) * MINUTE)
-        relations = [(SOURCE_KEY, [self.source]), (FINGERPRINT_KEY, list(self.fingerprints))]
+        relations = [(SOURCE_KEY, [self.source])]
+        if self.fingerprints:
+            relations.append((FINGERPRINT_KEY, list(self.fingerprints)))
         return {
             "time_range": f"{self.since}.{self.until}.{minutes}",
             "step": step,
@@ -69,9 +80,14 @@ class Query(msgspec.Struct, frozen=True):
         """Return path and query of one page, relative to the project's URL."""
         return f"/events?type={kind}&limit={_PAGE_SIZE}&marker={quote(marker, safe='')}"
 
+    @staticmethod
+    def count_path(kind: ListKind) -> str:
+        """Return path and query of the count of these alarms, relative to the project's URL."""
+        return f"/events/statistic?type={kind}"
+
     def wants(self, hit: ListedAlarm) -> bool:
         """Return whether a hit is what was asked for: if AOM ignores the filter, no other alarm may be cleared."""
-        return hit.source == self.source and hit.fingerprint in self.fingerprints
+        return hit.source == self.source and (not self.fingerprints or hit.fingerprint in self.fingerprints)
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -107,8 +123,38 @@ class _Page(msgspec.Struct):
 _event_decoder = msgspec.json.Decoder(_Event)
 
 
-def read_page(answer: bytes) -> Page:
+class _Series(msgspec.Struct):
+    values: list[int] = []
+
+
+class _Counts(msgspec.Struct):
+    summary: dict[str, int] | None = None
+    series: list[_Series] | None = None
+
+
+def read_count(answer: bytes) -> int:
+    """Return how many alarms a count has found, of every severity; older pages know no summary.
+
+    Raises:
+        ValueError: the answer is no count.
+    """
+    try:
+        counts = msgspec.json.decode(answer, type=_Counts)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"not a count of alarms: {error}") from None
+    if counts.summary is not None:
+        return sum(counts.summary.values())
+    if counts.series is None:
+        raise ValueError("not a count of alarms: neither summary nor series")
+    return sum(sum(one.values) for one in counts.series)
+
+
+def read_page(answer: bytes, *, with_metadata: bool = False) -> Page:
     """Read one page of a list; entries that are not alarms of a bridge are left out, whatever their form.
+
+    Args:
+        answer: the page.
+        with_metadata: whether the metadata of alarms is wanted.
 
     Raises:
         ValueError: the answer is not a page of a list; treated as an empty page it would lose clears.
@@ -120,12 +166,13 @@ def read_page(answer: bytes) -> Page:
     if page.events is None and page.older is None and page.page_info is None:
         raise ValueError("not a page of a list: neither events nor page_info")
     entries = page.events or page.older or []
-    alarms = [alarm for alarm in map(_listed_alarm, entries) if alarm is not None]
+    read = (_listed_alarm(entry, with_metadata=with_metadata) for entry in entries)
+    alarms = [alarm for alarm in read if alarm is not None]
     next_marker = page.page_info.next_marker if page.page_info else None
     return Page(alarms, not entries, "" if next_marker is None else str(next_marker))
 
 
-def _listed_alarm(entry: msgspec.Raw) -> ListedAlarm | None:
+def _listed_alarm(entry: msgspec.Raw, *, with_metadata: bool) -> ListedAlarm | None:
     """Read one entry; None if it is not a bridge's: an entry of another program must not make the page unreadable."""
     try:
         event = _event_decoder.decode(entry)
@@ -141,6 +188,7 @@ def _listed_alarm(entry: msgspec.Raw) -> ListedAlarm | None:
         starts_at=_time(event.starts_at),
         ends_at=_time(event.ends_at),
         arrives_at=_time(event.arrives_at),
+        metadata={name: str(value) for name, value in metadata.items()} if with_metadata else {},
     )
 
 

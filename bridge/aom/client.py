@@ -20,7 +20,7 @@ from aiohttp_retry import ExponentialRetry, RetryClient
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
-from bridge.aom.alarm_list import ListedAlarm, Listing, ListKind, Query, read_page
+from bridge.aom.alarm_list import ListedAlarm, Listing, ListKind, Query, read_count, read_page
 from bridge.aom.answer import TooLongError, read_answer
 from bridge.aom.auth import Credentials, credentials
 from bridge.aom.auth.grant import MAX_SKEW, Call, CredentialError, RequestAuth
@@ -97,6 +97,19 @@ class _RateLimitedSession:
         return response
 
 
+@dataclass(slots=True)
+class Sight:
+    """What a client's requests have shown of its target.
+
+    Attributes:
+        listed_at: when AOM answered a look-up or a count last.
+        skew: how far our clock is ahead of AOM's or its gateway's, by the last answer that tells.
+    """
+
+    listed_at: Millis | None = None
+    skew: Millis | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Connection:
     """What a client has once it is started.
@@ -120,6 +133,9 @@ class AomClient:
         settings: the target's settings.
         clock: returns the time.
         attempt_timeout: milliseconds that one attempt may take; with the quick retries up to `_ATTEMPTS` times this.
+
+    Attributes:
+        sight: what its requests have shown.
     """
 
     def __init__(self, name: str, settings: TargetSettings, clock: Clock, attempt_timeout: Millis) -> None:
@@ -129,6 +145,7 @@ class AomClient:
         self._attempt_timeout = attempt_timeout
         self._encoder = msgspec.json.Encoder()
         self._started: _Connection | None = None
+        self.sight = Sight()
 
     @property
     def credentials(self) -> Credentials:
@@ -213,17 +230,29 @@ class AomClient:
         outcome, _ = await self._send("PUT", f"/push/events{query}", body, deadline)
         return outcome
 
-    async def find(self, query: Query, deadline: Millis, kind: ListKind = "active_alert") -> Listing:
+    async def count(self, query: Query, deadline: Millis, kind: ListKind = "active_alert") -> tuple[Outcome, int]:
+        """Return how many alarms one of AOM's lists has for a query; where the outcome is no acceptance, 0."""
+        outcome, answer = await self._send("POST", query.count_path(kind), self._encoder.encode(query.body()), deadline)
+        if not outcome.accepted:
+            return outcome, 0
+        try:
+            return outcome, read_count(answer)
+        except ValueError as error:
+            return Outcome("unavailable", status=outcome.status, message=str(error)[:500]), 0
+
+    async def find(
+        self, query: Query, deadline: Millis, kind: ListKind = "active_alert", max_pages: int = MAX_PAGES
+    ) -> Listing:
         """Look up alarms on all pages of one of AOM's lists; only hits with the metadata of the query are returned."""
         alarms: list[ListedAlarm] = []
         marker = "0"
         body = self._encoder.encode(query.body())
-        for _ in range(MAX_PAGES):
+        for _ in range(max_pages):
             outcome, answer = await self._send("POST", query.path(marker, kind), body, deadline)
             if not outcome.accepted:
                 return Listing(outcome, alarms)
             try:
-                page = read_page(answer)
+                page = read_page(answer, with_metadata=query.with_metadata)
             except ValueError as error:
                 return Listing(Outcome("unavailable", status=outcome.status, message=str(error)[:500]), alarms)
             alarms += [hit for hit in page.alarms if query.wants(hit)]
@@ -248,6 +277,8 @@ class AomClient:
                 outcome, answer = await self._request(method, path, body, grant, deadline, doubt)
         except CredentialError as error:
             outcome, answer = error.outcome, b""
+        if method == "POST" and outcome.accepted:
+            self.sight.listed_at = self._clock()
         in_doubt = method == "PUT" and (outcome.in_doubt or doubt.is_left)
         return msgspec.structs.replace(outcome, in_doubt=in_doubt), answer
 
@@ -272,6 +303,8 @@ class AomClient:
             ) as response:
                 answer = await read_answer(response)
                 now = self._clock()
+                date = parse_http_date(response.headers.get("Date"))
+                self.sight.skew = self.sight.skew if date is None else now - date
                 return self._outcome(response, answer, grant, now), answer
         except _TooLateError:
             return Outcome("not_sent", message="the lease leaves no time for an attempt"), b""

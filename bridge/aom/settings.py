@@ -12,7 +12,7 @@ from yarl import URL
 
 from bridge.aom import regions
 from bridge.aom.auth import AuthSettings
-from bridge.clock import DAY, MINUTE, Millis, format_duration
+from bridge.clock import DAY, MINUTE, SECOND, Millis, format_duration
 from bridge.event import MAX_TIMEOUT, MIN_TIMEOUT
 from bridge.typed_yaml.scalars import DurationField, SecretField
 from bridge.typed_yaml.secret_files import missing_files
@@ -33,6 +33,9 @@ class TargetSettings:
 
     ``reassert_after``: a repeat is reported again when AOM's last acceptance is older; 0s is every repeat.
     ``lookup_wait``: for that long an alarm that the list does not show counts as a lag of the list.
+    ``audit``: how often AOM's own list is compared with the ledger; 0s is never. ``audit_adopt``: alarms that AOM holds
+    and the ledger does not know are taken over, or cleared if they do not fire. ``cleared_elsewhere``: what is done
+    about an open alarm that AOM no longer holds.
     ``enterprise_project_header``: older deployments of AOM read the other one, which is spelt so.
     """
 
@@ -47,6 +50,9 @@ class TargetSettings:
     clear_by: Literal["lookup", "id"] = "lookup"
     lookup_wait: DurationField = 2 * MINUTE
     rate_limit: float = 20
+    audit: DurationField = 10 * MINUTE
+    audit_adopt: bool = False
+    cleared_elsewhere: Literal["report", "accept"] = "report"
     ca_file: Path | None = None
     proxy_url: SecretField | None = None  # an address of a proxy may contain a password
 
@@ -64,6 +70,8 @@ class TargetSettings:
             problems.append(("proxy_url", "it is not a web address. Fix: such as http://proxy.example:3128."))
         if not MIN_TIMEOUT <= self.alarm_timeout <= MAX_TIMEOUT:
             problems.append(("alarm_timeout", "AOM takes 1m to 15d. Fix: a duration between, such as 5d."))
+        if 0 < self.audit < SECOND:
+            problems.append(("audit", "it must be at least 1s. Fix: a longer duration, or 0s for never."))
         if self.rate_limit < _MIN_RATE:
             problems.append(("rate_limit", "it must be at least 0.1. Fix: requests per second, such as 20."))
         return problems + self._iam_problems()

@@ -24,7 +24,7 @@ from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
-from bridge.reconcile import Ping, Reconciler
+from bridge.reconcile import Auditor, Ping, Reconciler
 from bridge.web import Handlers, WebOptions, WebServer
 from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, LandingPage, MetricsHandler
 from bridge.web.handlers.admin import Admin
@@ -72,6 +72,7 @@ class App:
         mapper = settings.mapper()
         self.ledger = Ledger(settings.store, reassert_after(settings), clock, AlertmanagerReader(mapper), writer)
         delivery = Delivery(delivered(settings), self.ledger.due, metrics, clock)
+        auditor = Auditor(settings.audit_settings, delivery.clients, self.ledger, metrics=metrics, clock=clock)
         reconciler = Reconciler(
             settings.by_source,
             settings.heartbeat_config,
@@ -79,6 +80,7 @@ class App:
             metrics=metrics,
             clock=clock,
             alarm_timeout=settings.alarm_timeout,
+            may_raise=auditor.may_raise,
         )
         intake = Intake(mapper, self.ledger, metrics)
         webhook = Webhook(settings.all_sources, intake, settings.web, metrics=metrics, clock=clock)
@@ -87,7 +89,7 @@ class App:
         ping = Ping(
             settings.ping, settings.by_source, self.ledger.open_alarms, delivery.trouble, metrics=metrics, clock=clock
         )
-        self._opening = Opening(self.ledger, (delivery, reconciler, ping), self._log_ready)
+        self._opening = Opening(self.ledger, (delivery, auditor, reconciler, ping), self._log_ready)
         self._is_listening = False
         self._web = WebServer(*address, web_options or WebOptions(), metrics)
         self._handlers: tuple[Handlers, ...] = (
@@ -106,6 +108,7 @@ class App:
             admin=admin,
             delivery=delivery,
             reconciler=reconciler,
+            auditor=auditor,
             ping=ping,
             config_view=config_view,
             metrics=metrics,

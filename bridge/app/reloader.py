@@ -26,7 +26,7 @@ from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
-from bridge.reconcile import Ping, Reconciler
+from bridge.reconcile import Auditor, Ping, Reconciler
 from bridge.web.handlers import ConfigView
 from bridge.web.handlers.admin import Admin
 
@@ -47,6 +47,7 @@ class Parts:
     admin: Admin
     delivery: Delivery
     reconciler: Reconciler
+    auditor: Auditor
     ping: Ping
     config_view: ConfigView
     metrics: Metrics
@@ -136,6 +137,7 @@ class Reloader:
         self.settings = settings
         parts.config_view.reconfigure(shown)
         await parts.reconciler.reconfigure(settings.by_source, settings.heartbeat_config, settings.alarm_timeout)
+        await parts.auditor.reconfigure(settings.audit_settings)
         parts.ping.reconfigure(settings.ping, settings.by_source)
         self._preset_metrics()  # of a source with other settings, the gauges were removed
         await parts.delivery.reconfigure(delivered(settings), ready)
@@ -190,7 +192,13 @@ class Reloader:
         settings, metrics = self.settings, self._parts.metrics
         rules = {rule.name: rule.drop for rule in settings.mapping.rules}
         heartbeats = [one.name for one in settings.heartbeats]
-        metrics.preset(settings.targets, {DEFAULTS_RULE: False, **rules}, settings.by_source, heartbeats)
+        metrics.preset(
+            settings.targets,
+            {DEFAULTS_RULE: False, **rules},
+            settings.by_source,
+            heartbeats,
+            settings.audit_settings.every_source,
+        )
         metrics.max_open.set(settings.store.max_open)
 
 

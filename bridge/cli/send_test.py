@@ -22,6 +22,7 @@ from yarl import URL
 
 from bridge import config, event, log
 from bridge.aom import AomClient, ListedAlarm, ListKind, Outcome, Query, TargetSettings
+from bridge.aom.fixes import outcome_failure
 from bridge.cli.options import Commands, add_command, add_config_file
 from bridge.cli.terminal import say
 from bridge.clock import HOUR, MINUTE, SECOND, Clock, Millis, format_duration, system_clock
@@ -39,16 +40,6 @@ _DEADLINE: Millis = MINUTE
 _POLL_SECONDS = 0.5
 _CLOCK_PRECISION: Millis = 2 * SECOND
 """A peer tells its time in whole seconds."""
-
-_FIXES = {
-    "forbidden": "give the user the IAM action {action} in this project, and in its enterprise project",
-    "not_found": "AOM does not know project_id, or endpoint and region are wrong; the console shows the project's id"
-    " under My Credentials",
-    "rate_limited": "another program uses up the rate limit of this account; try again, and lower rate_limit",
-    "timeout": "a firewall may drop the response; or a proxy is needed: proxy_url",
-    "connection": "the connection was broken off, by a firewall for example; or a proxy is needed: proxy_url",
-    "refused": "AOM refuses the alarm that every bridge sends: please open an issue with this line",
-}
 
 
 def register(commands: Commands) -> None:
@@ -341,8 +332,5 @@ class SendTest:
 
     def _check(self, outcome: Outcome, action: str) -> None:
         if not outcome.accepted:
-            fix = _FIXES.get(outcome.reason, "AOM or IAM has a fault; try again later").format(action=action)
-            if outcome.reason == "unauthorized":
-                fix = self._settings.auth.hint
-            what, _, own = outcome.detail.partition(". Fix: ")
-            raise _FailedError(what, own.rstrip(".") or fix)
+            failure = outcome_failure(outcome, action, self._settings.auth.hint)
+            raise _FailedError(failure.what, failure.fix)

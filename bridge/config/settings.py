@@ -18,7 +18,7 @@ from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
 from bridge.notification import HEARTBEATS
 from bridge.receiving.settings import WebSettings
-from bridge.reconcile import HeartbeatConfig, HeartbeatSettings, PingSettings
+from bridge.reconcile import AuditSettings, HeartbeatConfig, HeartbeatSettings, PingSettings
 from bridge.reconcile.settings import UNKNOWN_GROUP_VALUES, AlertmanagerSettings
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
@@ -47,6 +47,11 @@ class Settings:
     def heartbeat_config(self) -> HeartbeatConfig:
         """What the watch of heartbeats needs of the whole file."""
         return HeartbeatConfig(self.heartbeats, self.all_sources, self.default_target, self._timeouts)
+
+    @property
+    def audit_settings(self) -> AuditSettings:
+        """What the audits of AOM's list need of the whole file."""
+        return AuditSettings(self.targets, self.all_sources, self.by_source)
 
     @property
     def _timeouts(self) -> dict[str, Millis]:

@@ -15,7 +15,7 @@ from bridge.delivery.result import DeliveryResult, ResultKind
 from bridge.delivery.sender import Sender
 from bridge.delivery.settings import DeliverySettings
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger import Action, Claim, DueAlarms, Settlement
+from bridge.ledger import GHOST, Action, Claim, DueAlarms, Settlement
 from bridge.ledger.alarm import Phase
 from bridge.ledger.decisions import Cleared, Confirming, Decision, Refused, Reported, Rescheduled
 from bridge.log import logger
@@ -176,7 +176,9 @@ class Settler:
     def _observe_delivery(self, claim: Claim, now: Millis) -> None:
         alarm = claim.alarm
         _log.debug("alarm sent", target=self._target, action=claim.action, id=alarm.id, fingerprint=alarm.fingerprint)
-        if claim.action == "clear":
+        if alarm.reason == GHOST:
+            received, began = None, None  # it was resolved and cleared long ago
+        elif claim.action == "clear":
             received, began = alarm.resolved_at, alarm.ends_at
         else:
             is_first = alarm.reported_at is None

@@ -6,8 +6,10 @@ from bridge.ledger.alarm import (
     API_ENDINGS,
     API_OPENINGS,
     EFFECTS,
+    ENDINGS_BY_HAND,
     STATES,
     Action,
+    Adopted,
     Alarm,
     AlertContext,
     ArrivedAlert,
@@ -22,12 +24,15 @@ from bridge.ledger.alarm import (
     unpack_ids,
     unpack_starts,
 )
+from bridge.ledger.audited import GHOST
+from bridge.ledger.audits import Audits
 from bridge.ledger.due_alarms import DueAlarms
 from bridge.ledger.heartbeats import Heartbeats
 from bridge.ledger.incoming import IncomingNotification, NotificationReader, ParsedAlerts
 from bridge.ledger.ledger import Ledger
 from bridge.ledger.offline import OfflineLedger, OfflineSource
 from bridge.ledger.open_alarms import OpenAlarms
+from bridge.ledger.operations.audited import AuditChange, OpenAtTarget
 from bridge.ledger.operations.claims import Settlement
 from bridge.ledger.operations.edits import EDITS, Edit, Edited, MapAnew
 from bridge.ledger.operations.heartbeats import SwitchRow
@@ -51,15 +56,20 @@ __all__ = [
     "API_OPENINGS",
     "EDITS",
     "EFFECTS",
+    "ENDINGS_BY_HAND",
+    "GHOST",
     "STATES",
     "AbandonedError",
     "Action",
+    "Adopted",
     "Alarm",
     "AlarmFilter",
     "AlarmRecords",
     "AlarmView",
     "AlertContext",
     "ArrivedAlert",
+    "AuditChange",
+    "Audits",
     "Cause",
     "Claim",
     "DueAlarms",
@@ -82,6 +92,7 @@ __all__ = [
     "OfflineLedger",
     "OfflineSource",
     "OpenAlarms",
+    "OpenAtTarget",
     "ParsedAlerts",
     "PutReceipt",
     "Settlement",

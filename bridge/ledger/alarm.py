@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -36,13 +37,17 @@ again. ``unseen``: AOM accepted the alarm, but its list does not contain it.
 """
 
 
-Cause = Literal["missing", "remapped", "vanished", "unrouted", "silenced", "operator", "heartbeat"]
+Cause = Literal[
+    "missing", "remapped", "vanished", "unrouted", "silenced", "operator", "heartbeat", "adopted", "elsewhere"
+]
 """What opened or ended an alarm, if not a webhook.
 
 By what Alertmanager's API shows: ``missing``: its alert fires, and no webhook told of it. ``remapped``: the same, and
 earlier rules dropped it. ``vanished``: no peer lists its alert. ``unrouted``: its alert goes to none of the receivers
 that send to the bridge. ``silenced``: its alert is suppressed. Else: ``operator``: a command. ``heartbeat``: a
-heartbeat was missing or came back, or the alert has become a sign of one.
+heartbeat was missing or came back, or the alert has become a sign of one. By what AOM's list shows: ``adopted``: AOM
+held the alarm open, and the ledger did not know it. ``elsewhere``: AOM no longer held it, and `cleared_elsewhere`
+accepts that.
 """
 
 API_OPENINGS: tuple[Cause, ...] = ("missing", "remapped")
@@ -50,6 +55,9 @@ API_OPENINGS: tuple[Cause, ...] = ("missing", "remapped")
 
 API_ENDINGS: tuple[Cause, ...] = ("vanished", "unrouted", "silenced")
 """The causes for which Alertmanager does not know that the alarm was ended: its own resolve may still come."""
+
+ENDINGS_BY_HAND: tuple[Cause, ...] = ("operator", "elsewhere")
+"""The causes for which people have ended an alarm whose alert may fire: that it is listed does not raise it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,8 @@ def action_of(state: State) -> Action:
 
 
 _ID_LENGTH = 32
+OWN_ID = re.compile(rf"[0-9a-f]{{{_ID_LENGTH}}}(-[0-9]+)?")
+"""The bridge's own ids: `alarm_id`, or that with a number."""
 
 
 class Alarm(msgspec.Struct, frozen=True, array_like=True):
@@ -228,11 +238,22 @@ class MappedAlert(msgspec.Struct, frozen=True, array_like=True):
     contents: StoredContents
 
 
+class Adopted(msgspec.Struct, frozen=True, array_like=True):
+    """An alarm that AOM holds open, and that the ledger takes over without a report, as AOM's list shows it."""
+
+    target: str
+    id: str
+    starts_at: Millis
+    arrives_at: Millis
+    metadata: Mapping[str, str]
+
+
 class IncomingAlert(msgspec.Struct, frozen=True, array_like=True):
     """One alert as a put takes it in; it can be sent to another process.
 
     ``mapped`` is None if a rule drops the alert, or while the alert is not mapped yet (``is_mapped`` is False).
     ``cause``: why it is put, if it is not of a webhook. ``sign``: it is a sign of a heartbeat and no alarm.
+    ``adopted``: AOM holds its alarm already.
     """
 
     source: str
@@ -244,6 +265,7 @@ class IncomingAlert(msgspec.Struct, frozen=True, array_like=True):
     is_mapped: bool
     cause: Cause | None = None
     sign: Sign | None = None
+    adopted: Adopted | None = None
 
     @property
     def key(self) -> Key:

@@ -6,6 +6,8 @@ is at that time. A decision says what happened, and must not say which column ch
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from bridge.clock import Millis
@@ -102,6 +104,19 @@ class DoubtPulledBack(msgspec.Struct, frozen=True, tag=True):
     """The time of a doubt is in the future, because a clock has stepped back; it is set to now."""
 
 
+class Haunted(msgspec.Struct, frozen=True, tag=True):
+    """AOM's list shows an alarm open that is finished: its clear is due again, and is confirmed by the list."""
+
+
+class ClearedElsewhere(msgspec.Struct, frozen=True, tag=True):
+    """AOM's list no longer shows an alarm that is open.
+
+    ``then``: ``report`` it again now; ``wait`` for the next firing of its alert, which reports it; or ``finish`` it.
+    """
+
+    then: Literal["report", "wait", "finish"]
+
+
 Decision = (
     Reported
     | Cleared
@@ -113,4 +128,6 @@ Decision = (
     | Doubtful
     | DoubtCleared
     | DoubtPulledBack
+    | Haunted
+    | ClearedElsewhere
 )

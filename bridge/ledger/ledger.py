@@ -21,6 +21,7 @@ from bridge.clock import SECOND, Clock, Millis
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
 from bridge.ledger import trace
 from bridge.ledger.alarm import STATES, Alarm, Effect, PutReceipt, State
+from bridge.ledger.audits import Audits
 from bridge.ledger.core import Core
 from bridge.ledger.due_alarms import DueAlarms
 from bridge.ledger.heartbeats import Heartbeats
@@ -65,6 +66,7 @@ class Ledger:
         records: for listing, showing and editing alarms.
         open_alarms: those without an end, to be compared with Alertmanager.
         heartbeats: when each switch of a heartbeat has shown a sign.
+        audits: the alarms that AOM should hold, to be compared with its list.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Ledger:
         self.records = AlarmRecords(core)
         self.open_alarms = OpenAlarms(core)
         self.heartbeats = Heartbeats(core)
+        self.audits = Audits(core)
         self._group = GroupCommit(self._commit, core.remaining, transactions.can_begin, can_overlap=writer is not None)
         self._on_expired: list[Callable[[Sequence[Alarm]], None]] = []
         self._rare_repeats = RareRepeats()

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from bridge.clock import HOUR, ZERO_TIME, Millis
-from bridge.ledger import doubts
+from bridge.ledger import audited, doubts, steps
 from bridge.ledger.alarm import (
     API_ENDINGS,
     STATES,
@@ -31,11 +31,13 @@ from bridge.ledger.alarm import (
 )
 from bridge.ledger.decisions import (
     Cleared,
+    ClearedElsewhere,
     Confirming,
     Decision,
     DoubtCleared,
     Doubtful,
     DoubtPulledBack,
+    Haunted,
     Refused,
     Reported,
     Requeued,
@@ -125,9 +127,9 @@ def born(
         starts = left_starts(last)
         alarm = replace(alarm, doubt_at=last.doubt_at, earlier_ids=left_ids(last), earlier_starts=starts)
     if incoming.status == "firing":
-        return alarm
+        return alarm if incoming.adopted is None else audited.adopted(alarm, incoming.adopted)
     orphan = replace(alarm, state="clear_due", ends_at=end_of(incoming, now), resolved_at=now)
-    return orphan if orphan.event_type == "alarm" else _finish(orphan, "cleared", now)
+    return orphan if orphan.event_type == "alarm" else steps.finish(orphan, "cleared", now)
 
 
 def repeat(last: Alarm, incoming: IncomingAlert, *, reassert_after: Millis, now: Millis) -> Alarm:
@@ -140,7 +142,7 @@ def repeat(last: Alarm, incoming: IncomingAlert, *, reassert_after: Millis, now:
     if not last.is_open:
         return _mapped_anew(alarm, incoming.mapped, now)
     if last.state == "reported" and not last.refresh_due and _refresh_needed(alarm, reassert_after, now):
-        return _due(alarm, now, refresh_due=True)
+        return steps.due(alarm, now, refresh_due=True)
     return alarm
 
 
@@ -152,8 +154,8 @@ def resolved(last: Alarm, incoming: IncomingAlert, now: Millis) -> Alarm:
     if last.reported_at is None and last.doubt_at is None:
         return alarm  # rejected, and AOM never took it: nothing to clear
     if last.event_type == "event":
-        return _finish(alarm, "cleared", now)
-    return _due(alarm, now, state="clear_due", refresh_due=False, finished_at=None)
+        return steps.finish(alarm, "cleared", now)
+    return steps.due(alarm, now, state="clear_due", refresh_due=False, finished_at=None)
 
 
 def confirmed(last: Alarm, incoming: IncomingAlert, now: Millis) -> Alarm:
@@ -168,7 +170,7 @@ def apply(alarm: Alarm, decision: Decision, now: Millis) -> Alarm:
 
 def _reported(alarm: Alarm, decision: Reported, now: Millis) -> Alarm:
     settled = replace(
-        told(_freed(alarm), decision.sent_start, in_doubt=decision.in_doubt, now=now),
+        told(steps.freed(alarm), decision.sent_start, in_doubt=decision.in_doubt, now=now),
         first_reported_at=alarm.first_reported_at or now,
         reported_at=now,
         reported_starts_at=decision.sent_starts_at,
@@ -177,17 +179,17 @@ def _reported(alarm: Alarm, decision: Reported, now: Millis) -> Alarm:
     if alarm.ends_at is not None:
         return _clear_next(settled, now)
     if alarm.starts_at != decision.sent_starts_at and alarm.event_type == "alarm":
-        return _due(settled, now, state="reported", refresh_due=True)
+        return steps.due(settled, now, state="reported", refresh_due=True)
     return replace(settled, state="reported")
 
 
 def _cleared(alarm: Alarm, decision: Cleared, now: Millis) -> Alarm:
     named = named_ids(alarm, decision.named)
-    settled = replace(_freed(alarm), reason=decision.reason, doubt_at=decision.doubt_at, named_ids=named)
+    settled = replace(steps.freed(alarm), reason=decision.reason, doubt_at=decision.doubt_at, named_ids=named)
     if not decision.named and decision.doubt_at is None:
         # AOM no longer holds it: later clears need not name these ids.
         settled = replace(settled, named_ids=None, earlier_ids=None)
-    return _finish(settled, "cleared", now)
+    return steps.finish(settled, "cleared", now)
 
 
 def succeeding(alarm: Alarm, before: Alarm, now: Millis) -> Alarm:
@@ -200,12 +202,12 @@ def succeeding(alarm: Alarm, before: Alarm, now: Millis) -> Alarm:
 
 def _refused(alarm: Alarm, decision: Refused, now: Millis) -> Alarm:
     """An alarm that AOM holds stays open when AOM refuses a re-report."""
-    settled = replace(_freed(alarm), reason=decision.reason, detail=decision.detail)
+    settled = replace(steps.freed(alarm), reason=decision.reason, detail=decision.detail)
     was_told = alarm.reported_at is not None or alarm.doubt_at is not None
     if decision.action == "report" and alarm.ends_at is not None and was_told:
         return _clear_next(settled, now)
     if decision.action == "clear" or alarm.reported_at is None:
-        return _finish(settled, "rejected", now)
+        return steps.finish(settled, "rejected", now)
     return replace(settled, state="reported", refresh_due=False)
 
 
@@ -234,7 +236,7 @@ def _requeued(alarm: Alarm, decision: Requeued, now: Millis) -> Alarm:
     if alarm.state != "rejected":
         return alarm
     state = "report_due" if decision.action == "report" else "clear_due"
-    again = _due(replace(alarm, finished_at=None), now, state=state)
+    again = steps.due(replace(alarm, finished_at=None), now, state=state)
     return replace(again, due_at=decision.due_at, phase="paused", reason="paused")
 
 
@@ -257,7 +259,7 @@ def doubtful(last: Alarm, doubt_at: Millis, now: Millis) -> Alarm:
         reason = phase
     # A clear in flight may have been sent before that report: its claim is cancelled, and the clear is due again.
     again = replace(doubted, claimed_by=None, phase=phase, reason=reason)
-    return _due(again, now, state="clear_due", finished_at=None)
+    return steps.due(again, now, state="clear_due", finished_at=None)
 
 
 def expired(alarm: Alarm, now: Millis) -> Alarm:
@@ -266,14 +268,14 @@ def expired(alarm: Alarm, now: Millis) -> Alarm:
     heard_at = max(alarm.last_seen, alarm.reported_at or 0)
     if not is_waiting or now - heard_at < alarm.timeout + EXPIRY_GRACE:
         return alarm
-    return _finish(alarm, "expired", now)
+    return steps.finish(alarm, "expired", now)
 
 
 def retried(alarm: Alarm, mapped: MappedAlert | None, now: Millis) -> Alarm:
     """Return a rejected alarm after an operator retried it: its report, mapped again; without ``mapped`` its clear."""
-    freed = replace(_without_reason(alarm), finished_at=None, claimed_by=None)
+    freed = replace(steps.without_reason(alarm), finished_at=None, claimed_by=None)
     if alarm.reported_at is not None or mapped is None:
-        return _due(freed, now, state="clear_due")
+        return steps.due(freed, now, state="clear_due")
     return _mapped_anew(replace(freed, digest=""), mapped, now)
 
 
@@ -284,14 +286,14 @@ def cleared_by_operator(alarm: Alarm, now: Millis) -> Alarm:
     if alarm.state == "report_due":
         return alarm
     if alarm.event_type == "event":
-        return _finish(alarm, "cleared", now)
-    return _due(_without_reason(alarm), now, state="clear_due", refresh_due=False, finished_at=None)
+        return steps.finish(alarm, "cleared", now)
+    return steps.due(steps.without_reason(alarm), now, state="clear_due", refresh_due=False, finished_at=None)
 
 
 def discarded(alarm: Alarm, now: Millis) -> Alarm:
     """Return an alarm after an operator discarded it: finished, and nothing is sent to AOM."""
     ends_at = now if alarm.ends_at is None else alarm.ends_at
-    return _finish(replace(alarm, ends_at=ends_at, ended_by="operator"), "discarded", now)
+    return steps.finish(replace(alarm, ends_at=ends_at, ended_by="operator"), "discarded", now)
 
 
 def may_be_held(alarm: Alarm) -> bool:
@@ -329,8 +331,8 @@ def _mapped_anew(alarm: Alarm, mapped: MappedAlert | None, now: Millis) -> Alarm
     """Make a rejected alarm due again, but only if its event has changed."""
     if mapped is None or mapped.digest == alarm.digest:
         return alarm
-    return _due(
-        _without_reason(alarm),
+    return steps.due(
+        steps.without_reason(alarm),
         now,
         state="report_due",
         finished_at=None,
@@ -343,32 +345,14 @@ def _mapped_anew(alarm: Alarm, mapped: MappedAlert | None, now: Millis) -> Alarm
     )
 
 
-def _due(alarm: Alarm, now: Millis, **changes: Any) -> Alarm:  # noqa: ANN401 - values of any fields of Alarm
-    if alarm.claimed_by is None:
-        changes.update(due_since=now, due_at=now, attempts=0)
-    return replace(alarm, **changes)
-
-
-def _freed(alarm: Alarm) -> Alarm:
-    return replace(_without_reason(alarm), claimed_by=None, due_since=None, due_at=None, attempts=0)
-
-
-def _without_reason(alarm: Alarm) -> Alarm:
-    return replace(alarm, phase=None, reason=None, detail=None)
-
-
 def _clear_next(alarm: Alarm, now: Millis) -> Alarm:
     if alarm.event_type == "event":
-        return _finish(alarm, "cleared", now)
-    return _due(alarm, now, state="clear_due", refresh_due=False)
-
-
-def _finish(alarm: Alarm, state: str, now: Millis) -> Alarm:
-    return replace(alarm, state=state, finished_at=now, refresh_due=False, due_since=None, due_at=None, claimed_by=None)
+        return steps.finish(alarm, "cleared", now)
+    return steps.due(alarm, now, state="clear_due", refresh_due=False)
 
 
 def _unreadable(alarm: Alarm, decision: Unreadable, now: Millis) -> Alarm:
-    return _finish(replace(alarm, reason="unreadable", detail=decision.detail), "rejected", now)
+    return steps.finish(replace(alarm, reason="unreadable", detail=decision.detail), "rejected", now)
 
 
 _BY_DECISION: dict[type, Callable[[Alarm, Any, Millis], Alarm]] = {
@@ -382,4 +366,6 @@ _BY_DECISION: dict[type, Callable[[Alarm, Any, Millis], Alarm]] = {
     Doubtful: lambda alarm, decision, now: doubtful(alarm, decision.doubt_at, now),
     DoubtCleared: lambda alarm, decision, _now: doubts.cleared(alarm, decision.before),
     DoubtPulledBack: lambda alarm, _decision, now: doubts.pulled_back(alarm, now),
+    Haunted: lambda alarm, _decision, now: audited.haunted(alarm, now),
+    ClearedElsewhere: lambda alarm, decision, now: audited.cleared_elsewhere(alarm, decision.then, now),
 }

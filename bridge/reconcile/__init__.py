@@ -5,14 +5,16 @@
 Every interval `source` asks each peer (`peer`, `round`), works out what the answers prove (`coverage`, `tracks`), and
 which alarms differ and when that is certain (`rules`); all of this but the asking is pure (`comparison`). What is due
 is ended or raised by the ledger's own rules. What in the peers' own configuration loses alerts (`routing`, `lint`,
-`swallowing`) is told beside it. Nothing here sees a webhook or calls AOM.
-`heartbeats` raises an alarm of the bridge's own when an alert that always fires stops.
+`swallowing`) is told beside it. Nothing here sees a webhook.
+`heartbeats` raises an alarm of the bridge's own when an alert that always fires stops. `audit` compares AOM's own list
+with the ledger.
 
 A round of 100,000 alerts must not hold up webhooks, so its long steps run on threads. Values of which there is one for
 each alert have ``gc=False``: a pass of the garbage collector over them would block every thread. They cannot be part of
 a cycle, which it alone could free.
 """
 
+from bridge.reconcile.audit import Auditor, AuditSettings
 from bridge.reconcile.heartbeats import STATES as HEARTBEAT_STATES
 from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatSettings
 from bridge.reconcile.notices import NOTICE_KINDS
@@ -30,6 +32,8 @@ __all__ = [
     "NOTICE_KINDS",
     "OUTCOMES_OF_ROUNDS",
     "AlertmanagerSettings",
+    "AuditSettings",
+    "Auditor",
     "HeartbeatConfig",
     "HeartbeatSettings",
     "Ping",

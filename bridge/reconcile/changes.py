@@ -12,7 +12,17 @@ from collections.abc import Collection, Mapping, Sequence
 from msgspec.structs import replace
 
 from bridge.clock import SECOND, Clock, Millis
-from bridge.ledger import API_ENDINGS, Cause, Effect, EndedAlarm, HeldAlarm, Knowledge, ListedChange, OpenAlarms
+from bridge.ledger import (
+    API_ENDINGS,
+    ENDINGS_BY_HAND,
+    Cause,
+    Effect,
+    EndedAlarm,
+    HeldAlarm,
+    Knowledge,
+    ListedChange,
+    OpenAlarms,
+)
 from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.reconcile.comparison import Comparison
@@ -44,7 +54,7 @@ def is_settled(alarm: EndedAlarm, updated_at: Millis) -> bool:
         updated_at: when the alert was posted last.
     """
     if alarm.ended_by is not None:
-        return alarm.ended_by == "operator"
+        return alarm.ended_by in ENDINGS_BY_HAND
     return alarm.ends_at is not None and alarm.ends_at > updated_at
 
 
@@ -181,14 +191,14 @@ class SourceChanges:
 
     def _is_settled(self, alarm: EndedAlarm, updated_at: Millis) -> bool:
         """Say whether the end of an alert's last alarm says more than the list."""
-        if alarm.ended_by != "operator":
+        if alarm.ended_by not in ENDINGS_BY_HAND:
             return is_settled(alarm, updated_at)
         if alarm.seq not in self._forgiven:
             self._overruled[alarm.fingerprint] = alarm.seq
         return alarm.seq not in self._forgiven
 
     def _forgive(self, comparison: Comparison) -> None:
-        """Let alerts be raised again whose alarm an operator has ended, once no peer has listed them."""
+        """Let alerts be raised again whose alarm people have ended, once no peer has listed them."""
         if comparison.memory.coverage.since is not None:
             self._dropped &= comparison.shown.keys()
             self._dropped_before &= comparison.shown.keys()

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from bridge.clock import Clock, Millis
 from bridge.ledger import Ledger
 from bridge.metrics import Metrics
 from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatWatch
 from bridge.reconcile.settings import AlertmanagerSettings
-from bridge.reconcile.source import SourceInStep
+from bridge.reconcile.source import Holds, SourceInStep
 
 _MAX_HOST_CHARACTERS = 40
 
@@ -30,6 +30,7 @@ class Reconciler:
         metrics: where rounds and differences are counted.
         clock: the time.
         alarm_timeout: the shortest of all targets.
+        may_raise: says whether alerts may be raised that only the API shows.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Reconciler:
         metrics: Metrics,
         clock: Clock,
         alarm_timeout: Millis,
+        may_raise: Callable[[], Awaitable[bool]],
     ) -> None:
+        self._may_raise = may_raise
         self._settings = dict(settings)
         self._ledger = ledger.open_alarms
         self._metrics = metrics
@@ -88,7 +91,7 @@ class Reconciler:
             metrics=self._metrics,
             clock=self._clock,
             holder=self._holder,
-            watch=self._watch,
+            holds=Holds(self._watch, self._may_raise),
             alarm_timeout=self._alarm_timeout,
         )
         self._sources[name] = source

@@ -37,7 +37,7 @@ Wait = Literal["coverage", "webhook", "heartbeat"]
 MIN_UNKNOWN_VALIDITY: Millis = HOUR
 """The validity of an alert's post where it is not known, at least."""
 
-_VALIDITY_PART = 1.25
+VALIDITY_PART = 1.25
 _MIN_ROUNDS = 2
 _MIN_BRAKED = 5
 _PEER_WAIT: Millis = 15 * SECOND
@@ -159,7 +159,7 @@ class Rules:
 
     def wait(self, fingerprint: str) -> Millis:
         """Return for how long every peer must have been the same before the absence of an alert counts."""
-        return max(self._policy.settle, int(_VALIDITY_PART * self.validity(fingerprint)))
+        return max(self._policy.settle, int(VALIDITY_PART * self.validity(fingerprint)))
 
     def _vanished(self, alarm: HeldAlarm, track: Track, since: Millis) -> Difference | None:
         if not self._policy.clears_vanished:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
+import msgspec
 from msgspec.structs import replace
 
 from bridge.clock import SECOND, Clock, Millis, format_duration
@@ -41,6 +42,17 @@ _MIN_LEASE: Millis = 15 * SECOND
 _log = logger("reconcile")
 
 
+class Holds(msgspec.Struct, frozen=True):
+    """What holds back changes.
+
+    ``watch``: takes the signs of heartbeats, and tells which clears wait for one. ``may_raise``: says whether alerts
+    may be raised that only the API shows.
+    """
+
+    watch: HeartbeatWatch
+    may_raise: Callable[[], Awaitable[bool]]
+
+
 class SourceInStep:
     """One source and its Alertmanager.
 
@@ -51,7 +63,7 @@ class SourceInStep:
         metrics: where rounds and differences are counted.
         clock: the time.
         holder: the name of this bridge among those on the same ledger.
-        watch: takes the signs of heartbeats, and tells which clears wait for one.
+        holds: what holds back changes.
         alarm_timeout: the shortest of all targets.
     """
 
@@ -64,16 +76,17 @@ class SourceInStep:
         metrics: Metrics,
         clock: Clock,
         holder: str,
-        watch: HeartbeatWatch,
+        holds: Holds,
         alarm_timeout: Millis,
     ) -> None:
+        self._may_raise = holds.may_raise
         self._source = source
         self._settings = settings
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
         self._holder = holder
-        self._watch = watch
+        self._watch = holds.watch
         self._telling = Telling(source, metrics)
         self._alarm_timeout = alarm_timeout
         self._peers = Peers(settings, clock)
@@ -163,7 +176,7 @@ class SourceInStep:
         self._telling.round(comparison)
         await self._learn(comparison.learned, comparison.longest_validity)
         await self._learn(await self._changes.end(comparison, held, self._knowledge or {}))
-        missing = await self._changes.raise_missing(comparison, held)
+        missing = await self._changes.raise_missing(comparison, held) if await self._may_raise() else []
         await self._store_differences(comparison, missing)
         await self._changes.repeat(comparison, {name: held[name] for name in repeats if name in comparison.shown})
         await asyncio.to_thread(self._peers.forget_all_but, comparison.shown.keys())

@@ -14,6 +14,7 @@ KEPT = {
     "lookups": "a counter: what was looked up for the target remains true",
     "expired": "a counter: what expired remains true",
     "due_ahead": "a counter: what was due too late remains true",
+    "audits": "a counter: the audits that were made remain true",
 }
 """Metrics that keep the series of a target that was removed, and why."""
 
@@ -22,7 +23,7 @@ KEPT = {
 def metrics():
     """The metrics of a bridge with two targets, one rule that drops and one that does not."""
     made = Metrics("1", "3", LABEL_SETS)
-    made.preset(("stays", "goes"), {"defaults": False, "noise": True}, ("default",), ("main",))
+    made.preset(("stays", "goes"), {"defaults": False, "noise": True}, ("default",), ("main",), ("default",))
     return made
 
 

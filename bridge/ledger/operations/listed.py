@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
-from bridge.ledger.alarm import Cause, IncomingAlert, State
+from bridge.ledger.alarm import Adopted, Cause, IncomingAlert, State
 from bridge.ledger.incoming import IncomingNotification, NotificationReader, OpenedNotification, ParsedAlerts
 from bridge.ledger.operations.put import Put, PutParameters, PutResult, Refusal
 from bridge.ledger.storage import rows
@@ -95,7 +95,8 @@ class ListedChange(msgspec.Struct, frozen=True):
 
     ``seq``, ``last_seen`` and ``state``: of its newest alarm when that was decided; None if it had none. ``ends_at``:
     when it ended; None: it fires, and ``bodies`` are notifications of it, the first that no rule drops counts; or
-    ``alerts`` are put one after another, which are mapped already. ``cause``: None for a repeat.
+    ``alerts`` are put one after another, which are mapped already. ``cause``: None for a repeat. ``adopted``: AOM holds
+    its alarm already.
     """
 
     cause: Cause | None
@@ -106,6 +107,7 @@ class ListedChange(msgspec.Struct, frozen=True):
     ends_at: Millis | None = None
     bodies: tuple[bytes, ...] = ()
     alerts: tuple[IncomingAlert, ...] = ()
+    adopted: Adopted | None = None
 
 
 def held(connection: Connection, source: str) -> list[HeldAlarm]:
@@ -284,7 +286,24 @@ def _incoming(source: str, change: ListedChange, starts_at: Millis, reader: Noti
         )
         return [ended]
     alerts = [_mapped(source, body, reader) for body in change.bodies]
-    return [replace(next((alert for alert in alerts if alert.mapped is not None), alerts[0]), cause=change.cause)]
+    first = replace(next((alert for alert in alerts if alert.mapped is not None), alerts[0]), cause=change.cause)
+    return [first if change.adopted is None else _adopted(first, change.adopted)]
+
+
+def _adopted(alert: IncomingAlert, adopted: Adopted) -> IncomingAlert:
+    """Return an alert with the metadata under which AOM holds its alarm: others would be another alarm there."""
+    if alert.mapped is None:
+        return alert
+    contents = alert.mapped.contents
+    event = msgspec.json.decode(contents.event)
+    event["metadata"] = adopted.metadata
+    mapped = replace(
+        alert.mapped,
+        target=adopted.target,
+        severity=adopted.metadata.get("event_severity", alert.mapped.severity),
+        contents=replace(contents, event=msgspec.json.encode(event)),
+    )
+    return replace(alert, mapped=mapped, adopted=adopted)
 
 
 def _mapped(source: str, body: bytes, reader: NotificationReader) -> IncomingAlert:

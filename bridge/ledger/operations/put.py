@@ -8,7 +8,6 @@ so that each row is written once. If the transaction fails, `put_one_by_one` tak
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ from bridge.clock import Millis
 from bridge.errors import BridgeError, LedgerFullError, LedgerUnavailableError, PayloadError
 from bridge.ledger import transitions
 from bridge.ledger.alarm import (
+    OWN_ID,
     Action,
     Alarm,
     Effect,
@@ -314,14 +314,17 @@ class Put:
         self._set(self._rows, alarm.seq, alarm)
 
     def _free_id(self, incoming: IncomingAlert) -> str:
+        held = incoming.adopted.id if incoming.adopted else ""
+        if OWN_ID.fullmatch(held) and not self._is_used(held):
+            return held
         first = alarm_id(incoming.key, incoming.starts_at)
         if first not in self._ids:
             return first
-        number = self._numbers[first] = next_free(self._numbers.get(first, 1), partial(self._is_used, first))
+        known = self._numbers.get(first, 1)
+        number = self._numbers[first] = next_free(known, lambda number: self._is_used(f"{first}-{number}"))
         return f"{first}-{number}"
 
-    def _is_used(self, first: str, number: int) -> bool:
-        own_id = f"{first}-{number}"
+    def _is_used(self, own_id: str) -> bool:
         return own_id in self._ids or bool(rows.past_ids(self._connection, [own_id]))
 
     def _write(self, result: PutResult) -> None:

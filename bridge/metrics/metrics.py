@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
@@ -19,58 +18,13 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from bridge.metrics.label_sets import LabelSets
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series beside each counter doubles every scrape and answers no question
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DELIVERY_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600)
 _BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelSets:
-    """The closed sets of words that labels take."""
-
-    codes: Sequence[str]
-    """HTTP status codes of responses to webhooks."""
-
-    effects: Mapping[str, Sequence[str]]
-    """What the ledger does with an alert, by the alert's status."""
-
-    states: Sequence[str]
-    """States of an alarm."""
-
-    actions: Sequence[str]
-    """What is sent to AOM: report and clear."""
-
-    severities: Sequence[str]
-    """AOM's severities."""
-
-    outcomes: Sequence[str]
-    """Outcomes of a request to AOM."""
-
-    rejections: Sequence[str]
-    """Outcomes with which AOM rejects an alarm permanently."""
-
-    refusals: Sequence[str]
-    """Reasons for which a request is refused before a handler sees it."""
-
-    round_outcomes: Sequence[str]
-    """Outcomes of a round in which the peers of a source are asked."""
-
-    differences: Sequence[str]
-    """Kinds of differences between the ledger and Alertmanager."""
-
-    reconciliations: Sequence[str]
-    """Causes for which an alarm is ended or raised by what Alertmanager shows."""
-
-    notices: Sequence[str]
-    """Kinds of notices about a source's Alertmanager."""
-
-    braked: Sequence[str]
-    """What the brake holds back: clears and raises."""
-
-    heartbeat_states: Sequence[str]
-    """States of a heartbeat's switch."""
 
 
 class _Configured(Enum):
@@ -80,10 +34,11 @@ class _Configured(Enum):
     RULES = "rules"
     DROPPING_RULES = "rules that drop"
     SOURCES = "sources with an Alertmanager"
+    EVERY_SOURCE = "every source"
     HEARTBEATS = "heartbeats"
 
 
-_TARGETS, _RULES, _DROPPING_RULES, _SOURCES, _HEARTBEATS = _Configured
+_TARGETS, _RULES, _DROPPING_RULES, _SOURCES, _EVERY_SOURCE, _HEARTBEATS = _Configured
 _Labels = Mapping[str, Sequence[str] | _Configured]
 _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
 
@@ -104,6 +59,7 @@ class Metrics:
         self._define_ledger(sets)
         self._define_delivery(sets)
         self._define_reconcile(sets)
+        self._define_audit(sets)
         self._define_heartbeats(sets)
         self._define_mapping()
         self._define_web(sets)
@@ -211,13 +167,15 @@ class Metrics:
         )
         self.differences = self._gauge(
             "aom_bridge_differences",
-            "Alerts whose alarm is not what Alertmanager says and whose time to be changed is up, by kind.",
+            "Alerts whose alarm is not what Alertmanager or AOM's list says, and whose time to change is up, by kind.",
             {"source": _SOURCES, "kind": sets.differences},
+            {"source": _EVERY_SOURCE, "kind": sets.audit_differences},
         )
         self.reconciled = self._counter(
             "aom_bridge_reconciled_total",
-            "Alarms that were ended or raised by what Alertmanager shows, by the kind of the difference.",
+            "Alarms that were changed by what Alertmanager or AOM's list shows, by the kind of the difference.",
             {"source": _SOURCES, "kind": sets.reconciliations},
+            {"source": _EVERY_SOURCE, "kind": sets.audit_changes},
         )
         self.braked = self._gauge(
             "aom_bridge_reconcile_braked",
@@ -238,6 +196,23 @@ class Metrics:
             "aom_bridge_alertmanager_notices",
             "What an operator should know about a source's Alertmanager, by kind; the log and `diff` say it in words.",
             {"source": _SOURCES, "kind": sets.notices},
+        )
+
+    def _define_audit(self, sets: LabelSets) -> None:
+        self.audits = self._counter(
+            "aom_bridge_audits_total",
+            "Comparisons of AOM's own list with the ledger, by whether the list could be read.",
+            {"target": _TARGETS, "outcome": sets.audit_outcomes},
+        )
+        self.audit_braked = self._gauge(
+            "aom_bridge_audit_braked",
+            "Alarms whose change waits because many differ from AOM's list at once.",
+            {"target": _TARGETS},
+        )
+        self.target_up = self._gauge(
+            "aom_bridge_target_up",
+            "Whether a check of a target has worked when it was tried last.",
+            {"target": _TARGETS, "check": sets.target_checks},
         )
 
     def _define_heartbeats(self, sets: LabelSets) -> None:
@@ -314,6 +289,7 @@ class Metrics:
         rules: Mapping[str, bool],
         sources: Iterable[str] = (),
         heartbeats: Iterable[str] = (),
+        every_source: Iterable[str] = (),
     ) -> None:
         """Create every series of every closed label set at 0; series that exist keep their values.
 
@@ -322,12 +298,14 @@ class Metrics:
             rules: for the name of each rule, whether it drops alerts.
             sources: the names of the sources that are compared with an Alertmanager.
             heartbeats: the names of the heartbeats.
+            every_source: the names of all sources.
         """
         configured: dict[_Configured, Sequence[str]] = {
             _TARGETS: tuple(targets),
             _RULES: tuple(rules),
             _DROPPING_RULES: tuple(name for name, drops in rules.items() if drops),
             _SOURCES: tuple(sources),
+            _EVERY_SOURCE: tuple(every_source),
             _HEARTBEATS: tuple(heartbeats),
         }
         for metric, labels in self._presets:
