@@ -1,8 +1,8 @@
-"""The command `aom-bridge diff`: Alertmanager and the ledger side by side, and what will be done about each difference.
+"""The command `aom-bridge diff`: Alertmanager, the ledger and AOM side by side, and what will be done about each alert.
 
-In: the command line, the configuration, the peers of each source, `store.url`. Out: a table or JSON, and an exit code:
-0 nothing differs whose time is up, 1 something does, or no running bridge will do anything about it, 2 a peer or the
-ledger could not be asked. It changes nothing.
+In: the command line, the configuration, the peers of each source, `store.url`, AOM's own list of each target. Out: a
+table or JSON, and an exit code: 0 nothing differs whose time is up, 1 something does, or no running bridge will do
+anything about it, 2 a peer, the ledger or AOM could not be asked. It changes nothing.
 """
 
 from __future__ import annotations
@@ -10,19 +10,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from bridge import config
+from bridge.aom.fixes import outcome_failure
 from bridge.cli.options import Commands, add_command, add_config_file
 from bridge.cli.terminal import complain, pretty, printable, say
 from bridge.clock import format_rfc3339, system_clock
-from bridge.ledger import OfflineLedger
+from bridge.config import Settings
+from bridge.ledger import Key, OfflineLedger
+from bridge.notification import Labels
 from bridge.receiving.parsed_notification import AlertmanagerReader
+from bridge.reconcile.audit.judge import Action, Finding
+from bridge.reconcile.audit.once import AomLook, look_once
 from bridge.reconcile.heartbeats import name_of, of_all
 from bridge.reconcile.heartbeats.states import Verdict
 from bridge.reconcile.look import Differing, Look, look
@@ -34,12 +40,38 @@ _WAITS = {
     "webhook": "waits for its webhook",
     "heartbeat": "waits because a heartbeat is late, or was until now: the alert may be absent for the same reason",
 }
+_AFTER_AUDIT: Mapping[Action, str] = {
+    "clear": "cleared after a second look",
+    "sweep": "all but one cleared after a second look",
+    "report": "reported again after a second look",
+    "wait": "reported again by its next firing",
+    "finish": "ended here after a second look",
+    "adopt": "taken over after a second look",
+    "end": "cleared after a second look",
+    "tell": "left alone: another bridge may have reported it",
+}
 _UNKNOWN = "no running bridge has told yet"
+_COLUMNS = ("SOURCE", "ALERT", "FINGERPRINT", "ALERTMANAGER", "LEDGER", "AOM", "DIFFERENCE", "SINCE", "NEXT")
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """One alert that differs; ``aom``: whether AOM holds its alarm open; None: AOM was not asked."""
+
+    source: str
+    fingerprint: str
+    labels: Labels
+    alertmanager: str | None
+    ledger: str | None
+    aom: str | None
+    difference: str
+    since: str | None
+    next: str
+    is_due: bool
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    text = "show where Alertmanager and the ledger differ, and what will be done about it"
+    text = "show where Alertmanager, the ledger and AOM differ, and what will be done about it"
     command = add_command(commands, "diff", _run, text)
     add_config_file(command)
     command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
@@ -47,41 +79,112 @@ def register(commands: Commands) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True).settings
-    if not settings.by_source:
-        complain("aom-bridge: no Alertmanager is configured. Fix: alertmanagers: [{urls: [http://HOST:9093]}].")
-        return 2
-    switches = settings.heartbeat_config.switches
-    ledger, reader = OfflineLedger(settings.store.url), AlertmanagerReader(settings.mapper())
-    looks = {
-        name: asyncio.run(
-            look(
-                alertmanager,
-                name,
-                ledger,
-                reader,
-                system_clock,
-                partial(switches.find, name),
-                alarm_timeout=settings.alarm_timeout,
-            )
-        )
-        for name, alertmanager in settings.by_source.items()
+    ledger = OfflineLedger(settings.store.url)
+    looks = {name: asyncio.run(_look(settings, name, ledger)) for name in settings.by_source}
+    audited = [name for name, target in settings.targets.items() if target.audit]
+    aom = {
+        name: asyncio.run(look_once(name, settings.audit_settings.of(name), ledger, system_clock)) for name in audited
     }
-    rows = [(name, one, each) for name, one in looks.items() for each in one.differing]
+    rows = [*_of_alertmanager(looks, aom), *_of_aom(looks, aom, ledger)]
+    is_complete = all(one.is_complete for one in looks.values()) and all(one.look for one in aom.values())
     if arguments.output == "json":
-        say(*pretty([_as_json(*row) for row in rows]))
+        say(*pretty([_as_json(row) for row in rows]))
     elif rows:
         _print_table(rows)
-    elif all(one.is_complete for one in looks.values()):
+    elif is_complete:
         say("nothing differs")
-    complain(*_late_heartbeats(of_all(settings.heartbeats, ledger.switches(), system_clock())))
+    complain(*_notes(settings, ledger, looks, aom))
+    if not is_complete:
+        return 2
+    return 1 if any(row.is_due for row in rows) else 0
+
+
+async def _look(settings: Settings, name: str, ledger: OfflineLedger) -> Look:
+    reader = AlertmanagerReader(settings.mapper())
+    switch_of = partial(settings.heartbeat_config.switches.find, name)
+    alertmanager = settings.by_source[name]
+    return await look(alertmanager, name, ledger, reader, system_clock, switch_of, alarm_timeout=settings.alarm_timeout)
+
+
+def _of_alertmanager(looks: Mapping[str, Look], aom: Mapping[str, AomLook]) -> Iterator[_Row]:
+    """Yield the alerts whose alarm is not what Alertmanager says."""
+    for source, one in looks.items():
+        for each in one.differing:
+            yield _Row(
+                source=source,
+                fingerprint=each.fingerprint,
+                labels=each.labels,
+                alertmanager=each.alertmanager,
+                ledger=each.alarm.state if each.alarm else None,
+                aom=_at_aom((source, each.fingerprint), aom),
+                difference=each.kind,
+                since=format_rfc3339(each.known.since) if each.known else None,
+                next=_next(each),
+                is_due=_is_due(one, each),
+            )
+
+
+def _of_aom(looks: Mapping[str, Look], aom: Mapping[str, AomLook], ledger: OfflineLedger) -> Iterator[_Row]:
+    """Yield the alerts whose alarm in AOM is not what the ledger says."""
+    for one in aom.values():
+        seqs = [finding.noted[0] for finding in one.findings if finding.noted]
+        labels = ledger.labels(seqs) if seqs else {}
+        for finding in one.findings:
+            source, fingerprint = finding.key
+            yield _Row(
+                source=source,
+                fingerprint=fingerprint,
+                labels=labels.get(finding.noted[0], {}) if finding.noted else {},
+                alertmanager=_at_alertmanager(finding.key, one, looks),
+                ledger=finding.noted[2] if finding.noted else None,
+                aom="open" if finding.entry else "not open",
+                difference=finding.kind,
+                since=None,
+                next=_AFTER_AUDIT[finding.action] if one.is_audited or finding.action == "tell" else _UNKNOWN,
+                is_due=not one.is_audited or _stays(finding, one),
+            )
+
+
+def _stays(finding: Finding, one: AomLook) -> bool:
+    """Say whether nothing will be done about an alarm of another bridge whose alert does not fire."""
+    view = one.look.api.get(finding.key[0]) if one.look else None
+    return finding.action == "tell" and view is not None and finding.key[1] not in view.shown
+
+
+def _at_aom(key: Key, aom: Mapping[str, AomLook]) -> str | None:
+    looks = [one.look for one in aom.values() if one.look is not None]
+    if any(key in one.entries for one in looks):
+        return "open"
+    return "not open" if looks else None
+
+
+def _at_alertmanager(key: Key, one: AomLook, looks: Mapping[str, Look]) -> str | None:
+    view = one.look.api.get(key[0]) if one.look else None
+    if view is None or key[0] not in looks:
+        return None
+    return "absent" if key[1] not in view.shown else "firing" if key[1] in view.active else "suppressed"
+
+
+def _notes(
+    settings: Settings, ledger: OfflineLedger, looks: Mapping[str, Look], aom: Mapping[str, AomLook]
+) -> Iterator[str]:
+    """Yield what else an operator should know."""
+    if not looks:
+        fix = "Fix: alertmanagers: [{urls: [http://HOST:9093]}]."
+        yield f"aom-bridge: no Alertmanager is configured, so only the ledger and AOM are compared. {fix}"
     for name, one in looks.items():
-        complain(*(f"aom-bridge: source {name}: {notice.subject}: {notice.text}" for notice in one.notices))
+        yield from (f"aom-bridge: source {name}: {notice.subject}: {notice.text}" for notice in one.notices)
         if one.differing and not one.is_compared:
             text = "no running bridge compares it with its Alertmanager, so nothing will be done about what differs."
-            complain(f"aom-bridge: source {name}: {text} Fix: start aom-bridge serve with this configuration.")
-    if not all(one.is_complete for one in looks.values()):
-        return 2
-    return 1 if any(_is_due(*row) for row in rows) else 0
+            yield f"aom-bridge: source {name}: {text} Fix: start aom-bridge serve with this configuration."
+    for name, of_target in aom.items():
+        if of_target.look is None:
+            hint = settings.targets[name].auth.hint
+            yield f"aom-bridge: target {name}: {outcome_failure(of_target.outcome, 'aom:alarm:list', hint)}"
+        elif of_target.findings and not of_target.is_audited:
+            text = "no running bridge compares AOM's list with the ledger, so nothing will be done about what differs."
+            yield f"aom-bridge: target {name}: {text} Fix: start aom-bridge serve with this configuration."
+    yield from _late_heartbeats(of_all(settings.heartbeats, ledger.switches(), system_clock()))
 
 
 def _late_heartbeats(verdicts: Iterable[Verdict]) -> Iterator[str]:
@@ -92,25 +195,14 @@ def _late_heartbeats(verdicts: Iterable[Verdict]) -> Iterator[str]:
             yield f"aom-bridge: heartbeat {name_of(one.sign)} is {one.state}: {since}"
 
 
-def _is_due(_source: str, one: Look, each: Differing) -> bool:
+def _is_due(one: Look, each: Differing) -> bool:
     if each.known is None or not one.is_compared:
         return not one.is_compared
     return each.known.due_at is not None and each.known.due_at <= one.at
 
 
-def _as_json(source: str, one: Look, each: Differing) -> dict[str, Any]:
-    row = {
-        "source": source,
-        "fingerprint": each.fingerprint,
-        "labels": each.labels,
-        "alertmanager": each.alertmanager,
-        "ledger": each.alarm.state if each.alarm else None,
-        "difference": each.kind,
-        "since": format_rfc3339(each.known.since) if each.known else None,
-        "next": _next(each),
-        "is_due": _is_due(source, one, each),
-    }
-    return {name: value for name, value in row.items() if value is not None}
+def _as_json(row: _Row) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(row).items() if value is not None}
 
 
 def _next(each: Differing) -> str:
@@ -122,20 +214,21 @@ def _next(each: Differing) -> str:
     return f"{_ACTIONS[each.kind]} at {format_rfc3339(each.known.due_at)}"
 
 
-def _print_table(rows: Sequence[tuple[str, Look, Differing]]) -> None:
+def _print_table(rows: Sequence[_Row]) -> None:
     table = Table(box=None, pad_edge=False, header_style="")
-    for heading in ("SOURCE", "ALERT", "FINGERPRINT", "ALERTMANAGER", "LEDGER", "DIFFERENCE", "SINCE", "NEXT"):
+    for heading in _COLUMNS:
         table.add_column(heading, overflow="fold", no_wrap=heading in ("FINGERPRINT", "SINCE"))
-    for source, _, each in rows:
+    for row in rows:
         table.add_row(
-            printable(source),
-            printable(each.labels.get("alertname", "")[:_MAX_CELL_CHARACTERS]),
-            each.fingerprint,
-            each.alertmanager,
-            each.alarm.state if each.alarm else "-",
-            each.kind,
-            format_rfc3339(each.known.since) if each.known else "-",
-            _next(each),
+            printable(row.source),
+            printable(row.labels.get("alertname", "")[:_MAX_CELL_CHARACTERS]),
+            printable(row.fingerprint),
+            row.alertmanager or "-",
+            row.ledger or "-",
+            row.aom or "-",
+            row.difference,
+            row.since or "-",
+            row.next,
         )
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False, markup=False).print(table)

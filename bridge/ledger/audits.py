@@ -12,12 +12,8 @@ from bridge.clock import Millis
 from bridge.ledger.alarm import Alarm, Key
 from bridge.ledger.core import Core
 from bridge.ledger.operations import audited, listed
-from bridge.ledger.operations.audited import AuditChange, OpenAtTarget
+from bridge.ledger.operations.audited import AuditChange, OpenAtTarget, lead_name
 
-_LEAD = "audit:{}"
-"""What the lead of a target is called among those of sources, whose names have no colon."""
-
-_MAX_NAME = 64
 _MAX_AT_ONCE = 500
 """Alarms of one transaction: a webhook waits until it ends."""
 
@@ -76,8 +72,3 @@ class Audits:
         """Return when the last audit of each of these targets ended, where there was one."""
         known = await self._core.read(listed.covered)
         return {target: known[lead_name(target)] for target in targets if lead_name(target) in known}
-
-
-def lead_name(target: str) -> str:
-    """Return what the lead of a target is called."""
-    return _LEAD.format(target)[:_MAX_NAME]

@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from bridge.clock import Clock, system_clock
+from bridge.clock import Clock, Millis, system_clock
 from bridge.ledger import trace
-from bridge.ledger.operations import heartbeats, listed, queries
+from bridge.ledger.alarm import Alarm, Key
+from bridge.ledger.operations import audited, heartbeats, listed, queries
+from bridge.ledger.operations.audited import OpenAtTarget, lead_name
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.operations.heartbeats import SwitchRow
 from bridge.ledger.operations.listed import EndedAlarm, HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
@@ -101,6 +103,27 @@ class OfflineLedger:
         """Return the newest alarm of each of these alerts, where there is one; raises as `source`."""
         with looking_at(self._url) as connection:
             return listed.ended(connection, source, fingerprints)
+
+    def open_at(self, target: str) -> Sequence[OpenAtTarget]:
+        """Return the open alarms of a target that AOM should hold; raises as `source`."""
+        with looking_at(self._url) as connection:
+            return audited.open_at(connection, target)
+
+    def newest_of(self, keys: Collection[Key]) -> dict[Key, Alarm]:
+        """Return the newest alarm of each of these alerts, where there is one; raises as `source`."""
+        with looking_at(self._url) as connection:
+            return audited.newest(connection, keys)
+
+    def created_at(self) -> Millis:
+        """Return since when this ledger knows of alarms; raises as `source`."""
+        with looking_at(self._url) as connection:
+            known = audited.created_at(connection)
+        return self._clock() if known is None else known
+
+    def is_audited(self, target: str) -> bool:
+        """Say whether a running bridge compares AOM's list of a target with the ledger; raises as `source`."""
+        with looking_at(self._url) as connection:
+            return listed.is_led(connection, lead_name(target), self._clock())
 
     def switches(self) -> Sequence[SwitchRow]:
         """Return every switch of a heartbeat that has shown a sign; raises as `source`."""

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from audits import clear_by_hand, listed, push, report_late
 from bridge_rig import running, settings_text
+from emulated_aom import arm, cloud
 from http_server import serving_routes
 from process import bridge_command, run
 from stand_in_peer import StandInPeer
@@ -17,11 +19,11 @@ pytestmark = pytest.mark.real
 NO_DIFFERENCE = 0, "nothing differs\n", ""
 
 
-async def diff(folder, url, *options, more=""):
-    """Run the command on a ledger; give its exit code and what it prints."""
+async def diff(folder, url, *options, more="", aom="http://aom.example", target="audit: 0s"):
+    """Run the command on a ledger; give its exit code and what it prints. By default AOM is not asked."""
     file = folder / "bridge.yaml"
-    more += f"\nalertmanagers: [{{urls: ['{url}'], receivers: [aom]}}]"
-    file.write_text(settings_text("http://aom.example", folder / "l.db", more=more))
+    more += f"\nalertmanagers: [{{urls: ['{url}'], receivers: [aom]}}]" if url else ""
+    file.write_text(settings_text(aom, folder / "l.db", more=more, target=target))
     return await run(*bridge_command("diff", f"--config.file={file}", *options))
 
 
@@ -111,10 +113,56 @@ async def test_a_late_heartbeat_is_told(tmp_path):
     assert "heartbeat main is missing: no sign of it has ever come" in err
 
 
-async def test_a_configuration_without_an_alertmanager_says_what_to_add(tmp_path):
-    """There is nothing to compare with."""
-    file = tmp_path / "bridge.yaml"
-    file.write_text(settings_text("http://aom.example", tmp_path / "l.db"))
-    code, _, err = await run(*bridge_command("diff", f"--config.file={file}"))
+async def test_without_an_alertmanager_the_ledger_and_aom_are_compared(tmp_path):
+    """What to add is said."""
+    async with running(tmp_path / "l.db", target="audit: 0s") as rig:
+        await rig.send(alert("Held"))
+        await until(lambda: rig.active() == ["Held"])
+        code, out, err = await diff(tmp_path, "", aom=rig.emulator.url, target="")
+        assert (code, out) == NO_DIFFERENCE[:2]
+        assert "Fix: alertmanagers:" in err
+
+
+async def test_aom_is_the_third_side(tmp_path):
+    """An alarm that AOM holds though it is over, one that it lacks, and one of another bridge."""
+    peer = StandInPeer("Lacking")
+    async with serving_routes(*peer.routes()) as url, running(tmp_path / "l.db", target="audit: 0s") as rig:
+        await rig.send(alert("Ghost"), alert("Lacking"))
+        await until(lambda: rig.active() == ["Ghost", "Lacking"])
+        await rig.send(resolved(alert("Ghost"), after=70_000))
+        await until(lambda: rig.cleared() == ["Ghost"])
+        held = listed(rig, "Lacking")
+        metadata = {**held["metadata"], "event_name": "Foreign", "alert_fingerprint": "ab" * 8}
+        await push(rig, {"starts_at": held["starts_at"], "timeout": 86_400_000, "metadata": metadata})
+        await report_late(rig, "Ghost")
+        await clear_by_hand(rig, "Lacking")
+        target = "lookup_wait: 1s"
+        await until(lambda: _finds(tmp_path, url, rig.emulator.url, target, 3))
+        code, out, err = await diff(tmp_path, url, "-o", "json", aom=rig.emulator.url, target=target)
+    assert code == 1
+    assert "no running bridge compares AOM's list" in err
+    found = {row["difference"]: row for row in json.loads(out)}
+    sides = {name: (row["alertmanager"], row.get("ledger"), row["aom"]) for name, row in found.items()}
+    assert sides == {
+        "ghost": ("absent", "cleared", "open"),
+        "cleared_elsewhere": ("firing", "reported", "not open"),
+        "foreign": ("absent", None, "open"),
+    }
+    assert found["ghost"]["labels"]["alertname"] == "Ghost"
+
+
+async def _finds(folder, url, aom, target, count):
+    _, out, _ = await diff(folder, url, "-o", "json", aom=aom, target=target)
+    return len(json.loads(out)) == count
+
+
+async def test_an_aom_that_cannot_be_asked_is_named_with_the_fix(tmp_path):
+    """Then not everything is known, and the exit code says so."""
+    async with running(tmp_path / "l.db"):
+        pass
+    async with serving_routes(*StandInPeer().routes()) as url, cloud() as aom:
+        await arm(aom, {"on": "list", "status": 403})
+        code, _, err = await diff(tmp_path, url, aom=aom.url, target="")
     assert code == 2
-    assert "Fix: alertmanagers:" in err
+    assert "target default: " in err
+    assert "Fix: give the user the IAM action aom:alarm:list" in err

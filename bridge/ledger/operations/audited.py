@@ -22,6 +22,10 @@ from bridge.ledger.storage import rows
 from bridge.ledger.storage.schema import alarms, counters
 
 _CREATED_AT = "created_at"
+_LEAD = "audit:{}"
+"""What the lead of a target is called among those of sources, whose names have no colon."""
+
+_MAX_NAME = 64
 
 
 class OpenAtTarget(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -95,12 +99,21 @@ def apply(connection: Connection, changes: Sequence[AuditChange], now: Millis) -
     return results, AlarmCounts.of(changed)
 
 
+def lead_name(target: str) -> str:
+    """Return what the lead of a target is called."""
+    return _LEAD.format(target)[:_MAX_NAME]
+
+
+def created_at(connection: Connection) -> Millis | None:
+    """Return since when this ledger knows of alarms; None: no bridge has used it yet."""
+    return connection.execute(sa.select(counters.c.value).where(counters.c.name == _CREATED_AT)).scalar()
+
+
 def ensure_created_at(connection: Connection, now: Millis) -> Millis:
     """Return since when this ledger knows of alarms; a new one begins now."""
-    known = sa.select(counters.c.value).where(counters.c.name == _CREATED_AT)
-    value = connection.execute(known).scalar()
+    value = created_at(connection)
     if value is None:
         first = connection.execute(sa.select(alarms.c.received_at).order_by(alarms.c.seq).limit(1)).scalar()
         value = now if first is None else min(first, now)
         connection.execute(sa.insert(counters), {"name": _CREATED_AT, "value": value})
-    return int(value)
+    return value

@@ -40,6 +40,10 @@ class AuditSettings(msgspec.Struct, frozen=True):
         """The sources of every alarm that the bridge may have reported: its own alarms included."""
         return (*self.sources, HEARTBEATS)
 
+    def of(self, target: str) -> TargetAuditSettings:
+        """Return what it says for one target."""
+        return TargetAuditSettings(self.targets[target], self.every_source, self.alertmanagers)
+
 
 class Auditor:
     """Audits every target.
@@ -87,7 +91,7 @@ class Auditor:
         """Use other settings; targets whose settings are the same go on."""
         self._settings = settings
         for name, audit in list(self._audits.items()):
-            if name not in settings.targets or audit.settings != self._of(name):
+            if name not in settings.targets or audit.settings != settings.of(name):
                 await self._stop(name)
         self._start_missing()
 
@@ -101,16 +105,12 @@ class Auditor:
     def _targets(self) -> Mapping[str, TargetSettings]:
         return self._settings.targets
 
-    def _of(self, name: str) -> TargetAuditSettings:
-        settings = self._settings
-        return TargetAuditSettings(settings.targets[name], settings.every_source, settings.alertmanagers)
-
     def _start_missing(self) -> None:
         for name, target in self._settings.targets.items():
             if target.audit and name not in self._audits:
                 self._audits[name] = TargetAudit(
                     name,
-                    self._of(name),
+                    self._settings.of(name),
                     partial(self._clients.get, name),
                     self._ledger,
                     telling=self._telling,

@@ -7,12 +7,13 @@ from being read. Nothing is decided here.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import msgspec
 
 from bridge.aom import AomClient, ListedAlarm, Outcome, Query
 from bridge.clock import DAY, MINUTE, Clock, Millis
-from bridge.ledger import Audits, Key, OpenAlarms
+from bridge.ledger import Alarm, Key, OpenAtTarget, SourceKnowledge
 from bridge.reconcile import coverage
 from bridge.reconcile.audit.judge import ApiView, Look
 from bridge.reconcile.coverage import Coverage, Round, started_at
@@ -41,6 +42,26 @@ class Lists(msgspec.Struct, frozen=True):
     is_complete: bool
 
 
+class AuditedLedger(Protocol):
+    """The alarms that a look compares; as `bridge.ledger.Audits`."""
+
+    async def open_at(self, target: str, /) -> list[OpenAtTarget]:
+        """Return the open alarms of a target that AOM should hold."""
+
+    async def newest(self, keys: Collection[Key], /) -> dict[Key, Alarm]:
+        """Return the newest alarm of each of these alerts."""
+
+    async def created_at(self) -> Millis:
+        """Return since when the ledger knows of alarms."""
+
+
+class KnownSources(Protocol):
+    """What is known of sources; as `bridge.ledger.OpenAlarms`."""
+
+    async def source_knowledge(self, source: str, /) -> SourceKnowledge:
+        """Return what is known of a source."""
+
+
 class Looking:
     """Looks at one target.
 
@@ -51,7 +72,7 @@ class Looking:
         clock: the time.
     """
 
-    def __init__(self, target: str, audits: Audits, open_alarms: OpenAlarms, clock: Clock) -> None:
+    def __init__(self, target: str, audits: AuditedLedger, open_alarms: KnownSources, clock: Clock) -> None:
         self._target = target
         self._audits = audits
         self._open_alarms = open_alarms

@@ -47,6 +47,11 @@ class AuditSettings(msgspec.Struct, frozen=True):
     alertmanagers: Mapping[str, AlertmanagerSettings]
 
 
+def policy_of(target: TargetSettings) -> Policy:
+    """Return the settings of a target that decide."""
+    return Policy(target.lookup_wait, target.audit_adopt, accepts=target.cleared_elsewhere == "accept")
+
+
 class TargetAudit:
     """The audit of one target.
 
@@ -78,15 +83,14 @@ class TargetAudit:
         self._telling = telling
         self._clock = clock
         self._holder = holder
-        target = settings.target
-        self._policy = Policy(target.lookup_wait, target.audit_adopt, accepts=target.cleared_elsewhere == "accept")
+        self._policy = policy_of(settings.target)
         self._looking = Looking(name, ledger.audits, ledger.open_alarms, clock)
         self._memory = AuditMemory()
         self._ghosts: Counter[int] = Counter()
         self._number = 0
         self._listed_at: Millis = 0
         self._ended_at: Millis | None = None
-        self._pause = target.audit
+        self._pause = settings.target.audit
         self._task: asyncio.Task[None] | None = None
         self._unavailable = ThrottledLine(partial(_log.error, "AOM's list cannot be compared without the ledger"))
 
