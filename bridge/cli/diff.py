@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,8 +29,7 @@ from bridge.notification import Labels
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.reconcile.audit.judge import Action, Finding
 from bridge.reconcile.audit.once import AomLook, look_once
-from bridge.reconcile.heartbeats import name_of, of_all
-from bridge.reconcile.heartbeats.states import Verdict
+from bridge.reconcile.heartbeats import late_text, of_all
 from bridge.reconcile.look import Differing, Look, look
 
 _MAX_CELL_CHARACTERS = 60
@@ -184,15 +183,8 @@ def _notes(
         elif of_target.findings and not of_target.is_audited:
             text = "no running bridge compares AOM's list with the ledger, so nothing will be done about what differs."
             yield f"aom-bridge: target {name}: {text} Fix: start aom-bridge serve with this configuration."
-    yield from _late_heartbeats(of_all(settings.heartbeats, ledger.switches(), system_clock()))
-
-
-def _late_heartbeats(verdicts: Iterable[Verdict]) -> Iterator[str]:
-    """Yield a line for each switch that is late or missing: clears of absent alerts may wait for it."""
-    for one in verdicts:
-        since = f"its last sign came at {format_rfc3339(one.since)}" if one.row else "no sign of it has ever come"
-        if one.is_late:
-            yield f"aom-bridge: heartbeat {name_of(one.sign)} is {one.state}: {since}"
+    verdicts = of_all(settings.heartbeats, ledger.switches(), system_clock())
+    yield from (f"aom-bridge: {late_text(one)}" for one in verdicts if one.is_late)
 
 
 def _is_due(one: Look, each: Differing) -> bool:

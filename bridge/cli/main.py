@@ -26,6 +26,7 @@ from bridge.cli import (
     rule_tests,
     send_test,
     serve,
+    status,
 )
 from bridge.cli.options import Commands
 from bridge.cli.terminal import complain
@@ -43,6 +44,7 @@ REGISTRY: tuple[Callable[[Commands], None], ...] = (
     send_test.register,
     alarms.register,
     diff.register,
+    status.register,
     ledger.register,
 )
 """The commands in the order of the help."""

@@ -45,6 +45,7 @@ from bridge.ledger.operations.listed import (
     SourceKnowledge,
 )
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
+from bridge.ledger.operations.status import LedgerStatus, TargetStatus
 from bridge.ledger.records import AlarmRecords
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.writer.client import WriterProcess
@@ -85,6 +86,7 @@ __all__ = [
     "Knowledge",
     "Ledger",
     "LedgerSettings",
+    "LedgerStatus",
     "ListedChange",
     "ListedDifference",
     "MapAnew",
@@ -99,6 +101,7 @@ __all__ = [
     "SourceKnowledge",
     "State",
     "SwitchRow",
+    "TargetStatus",
     "WriterProcess",
     "alarm_id",
     "decisions",

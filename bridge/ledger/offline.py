@@ -13,12 +13,13 @@ import msgspec
 from bridge.clock import Clock, Millis, system_clock
 from bridge.ledger import trace
 from bridge.ledger.alarm import Alarm, Key
-from bridge.ledger.operations import audited, heartbeats, listed, queries
+from bridge.ledger.operations import audited, heartbeats, listed, queries, status
 from bridge.ledger.operations.audited import OpenAtTarget, lead_name
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.operations.heartbeats import SwitchRow
 from bridge.ledger.operations.listed import EndedAlarm, HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
+from bridge.ledger.operations.status import LedgerStatus
 from bridge.ledger.storage.database import editing, looking_at
 from bridge.notification import Labels
 
@@ -124,6 +125,11 @@ class OfflineLedger:
         """Say whether a running bridge compares AOM's list of a target with the ledger; raises as `source`."""
         with looking_at(self._url) as connection:
             return listed.is_led(connection, lead_name(target), self._clock())
+
+    def status(self, targets: Sequence[str], sources: Sequence[str]) -> LedgerStatus:
+        """Return what the whole ledger says of these targets and sources; raises as `source`."""
+        with looking_at(self._url) as connection:
+            return status.status(connection, targets, sources, self._clock())
 
     def switches(self) -> Sequence[SwitchRow]:
         """Return every switch of a heartbeat that has shown a sign; raises as `source`."""

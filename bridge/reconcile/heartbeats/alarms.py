@@ -67,6 +67,12 @@ def name_of(sign: Sign) -> str:
     return "/".join([sign.heartbeat, *(f"{name}={value}" for name, value in sign.by.items())])
 
 
+def late_text(verdict: Verdict) -> str:
+    """Return what an operator is told of a switch that is late or missing."""
+    since = f"its last sign came at {format_rfc3339(verdict.since)}" if verdict.row else "no sign of it has ever come"
+    return f"heartbeat {name_of(verdict.sign)} is {verdict.state}: {since}"
+
+
 def recovery_text(verdict: Verdict, missing_since: Millis) -> str:
     """Return the text for a switch that has shown a sign again."""
     back = format_rfc3339(verdict.since)

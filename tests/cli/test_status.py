@@ -1,0 +1,88 @@
+"""`aom-bridge status`: whether AOM is in step, in one sentence, then targets and sources."""
+
+import json
+
+import pytest
+from bridge_rig import running, settings_text
+from process import bridge_command, run
+from waiting import until
+from webhooks import alert
+
+from bridge.clock import MINUTE, SECOND
+from bridge.ledger import LedgerStatus, TargetStatus
+from bridge.ledger.operations.status import SourceStatus, WaitingAlarm
+from bridge.web.status import sentence, sentences
+
+T0 = 1_800_000_000_000
+
+
+def target(*, waiting=0, oldest=None, accepted=T0 - 4 * SECOND, **states):
+    """Give what the ledger says of a target."""
+    return TargetStatus(states, waiting, oldest, accepted, None)
+
+
+def waits(seconds, *, next_try=20, reason="unavailable", detail="503 busy"):
+    """Give an alarm that has waited for so long."""
+    return WaitingAlarm("report_due", T0 - seconds * SECOND, T0 + next_try * SECOND, 3, reason, detail)
+
+
+def said(one, *, source=None, intervals=None, late=()):
+    """Give the sentence for one target and one source."""
+    sources = {"default": source or SourceStatus(130, None, {})}
+    status = LedgerStatus(T0, {"default": one}, sources, [])
+    return sentence(status, list(sentences(status, intervals or {}, late)))
+
+
+def test_in_step_is_one_sentence():
+    """With what is open, and how fresh AOM's last acceptance is."""
+    assert said(target(reported=130)) == "AOM is in step: 130 alarms open, the last one taken 4s ago"
+    assert said(target(accepted=None), source=SourceStatus(0, None, {})) == "AOM is in step: 0 alarms open"
+
+
+def test_what_waits_says_since_when_why_and_until_when():
+    """An alarm that has just come waits for nothing."""
+    text = "12 alarms wait for target default for 3m: unavailable: 503 busy; next try in 20s"
+    assert said(target(waiting=12, oldest=waits(180))) == text
+    assert said(target(waiting=1, oldest=waits(1))).startswith("AOM is in step")
+
+
+@pytest.mark.parametrize(
+    ("covered_at", "words"), [(None, "has answered yet"), (T0 - 6 * MINUTE, "has answered for 6m"), (T0, "in step")]
+)
+def test_a_peer_that_does_not_answer_is_said(covered_at, words):
+    """Nothing is cleared by absence meanwhile."""
+    source = SourceStatus(1, covered_at, {})
+    assert words in said(target(), source=source, intervals={"default": 30 * SECOND})
+
+
+def test_the_worst_comes_first():
+    """What waits for AOM before what AOM has refused, peers, heartbeats and differences."""
+    sources = {"default": SourceStatus(1, None, {"vanished": 2})}
+    one = target(waiting=1, oldest=waits(60), rejected=1)
+    found = list(sentences(LedgerStatus(T0, {"a": one}, sources, []), {"default": SECOND}, ["heartbeat main is late"]))
+    words = ["1 alarm waits for target a", "AOM has refused 1 alarm", "not every Alertmanager", "heartbeat", "2 alarms"]
+    assert [any(text.startswith(word) for text in found[index : index + 1]) for index, word in enumerate(words)] == [
+        True
+    ] * 5
+
+
+@pytest.mark.real
+async def test_the_command_reads_the_ledger_beside_the_bridge(tmp_path):
+    """The exit code is 0 in step and 1 otherwise; JSON has every figure."""
+    file = tmp_path / "bridge.yaml"
+    async with running(tmp_path / "l.db") as rig:
+        file.write_text(settings_text(rig.emulator.url, tmp_path / "l.db"))
+        await rig.send(alert("One"))
+        await until(lambda: rig.count("reported") == 1)
+        code, out, _ = await run(*bridge_command("status", f"--config.file={file}"))
+        assert code == 0
+        assert out.startswith("AOM is in step: 1 alarm open, the last one taken ")
+        assert "1 reported" in out
+        await rig.arm({"on": "report", "status": 400})
+        await rig.send(alert("Bad"))
+        await until(lambda: rig.count("rejected") == 1)
+        code, out, _ = await run(*bridge_command("status", f"--config.file={file}", "-o", "json"))
+    assert code == 1
+    status = json.loads(out)
+    assert status["sentence"].startswith("AOM has refused 1 alarm of target default")
+    assert status["targets"]["default"]["states"] == {"rejected": 1, "reported": 1}
