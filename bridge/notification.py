@@ -26,6 +26,9 @@ Labels = dict[str, str]
 HEARTBEATS = "aom-bridge-heartbeats"
 """The source of the alarms that the bridge raises when a heartbeat is missing."""
 
+CANARY = "aom-bridge-canary"
+"""The source of the alarm that the bridge sends to see that the whole chain works."""
+
 HEARTBEAT_MISSING = "HeartbeatMissing"
 """The name of these alarms."""
 

@@ -24,7 +24,7 @@ from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
-from bridge.reconcile import Auditor, Ping, Reconciler
+from bridge.reconcile import Auditor, Canary, Ping, Reconciler
 from bridge.web import Handlers, WebOptions, WebServer
 from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, LandingPage, MetricsHandler
 from bridge.web.handlers.admin import Admin
@@ -89,7 +89,8 @@ class App:
         ping = Ping(
             settings.ping, settings.by_source, self.ledger.open_alarms, delivery.trouble, metrics=metrics, clock=clock
         )
-        self._opening = Opening(self.ledger, (delivery, auditor, reconciler, ping), self._log_ready)
+        canary = Canary(settings.canary, self.ledger, delivery.clients, metrics=metrics, clock=clock)
+        self._opening = Opening(self.ledger, (delivery, auditor, reconciler, ping, canary), self._log_ready)
         self._is_listening = False
         self._web = WebServer(*address, web_options or WebOptions(), metrics)
         self._handlers: tuple[Handlers, ...] = (
@@ -110,6 +111,7 @@ class App:
             reconciler=reconciler,
             auditor=auditor,
             ping=ping,
+            canary=canary,
             config_view=config_view,
             metrics=metrics,
             is_ledger_open=lambda: self._opening.is_done,

@@ -26,7 +26,7 @@ from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
-from bridge.reconcile import Auditor, Ping, Reconciler
+from bridge.reconcile import Auditor, Canary, Ping, Reconciler
 from bridge.web.handlers import ConfigView
 from bridge.web.handlers.admin import Admin
 
@@ -49,6 +49,7 @@ class Parts:
     reconciler: Reconciler
     auditor: Auditor
     ping: Ping
+    canary: Canary
     config_view: ConfigView
     metrics: Metrics
     is_ledger_open: Callable[[], bool]
@@ -139,6 +140,7 @@ class Reloader:
         await parts.reconciler.reconfigure(settings.by_source, settings.heartbeat_config, settings.alarm_timeout)
         await parts.auditor.reconfigure(settings.audit_settings)
         parts.ping.reconfigure(settings.ping, settings.by_source)
+        parts.canary.reconfigure(settings.canary)
         self._preset_metrics()  # of a source with other settings, the gauges were removed
         await parts.delivery.reconfigure(delivered(settings), ready)
         for name in before.targets.keys() - settings.targets.keys():

@@ -1,7 +1,7 @@
 """The command `aom-bridge status`: whether AOM is in step, in one sentence, then each target and source in a table.
 
 In: the command line, the configuration, `store.url`. Out: text or JSON, and an exit code: 0 in step, 1 not. It reads
-the ledger beside the running bridge, and asks nobody.
+the ledger beside the running bridge, and makes no request.
 """
 
 from __future__ import annotations

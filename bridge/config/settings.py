@@ -16,9 +16,9 @@ from bridge.clock import Millis
 from bridge.delivery.settings import DeliverySettings
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
-from bridge.notification import HEARTBEATS
+from bridge.notification import CANARY, HEARTBEATS
 from bridge.receiving.settings import WebSettings
-from bridge.reconcile import AuditSettings, HeartbeatConfig, HeartbeatSettings, PingSettings
+from bridge.reconcile import AuditSettings, CanarySettings, HeartbeatConfig, HeartbeatSettings, PingSettings
 from bridge.reconcile.settings import UNKNOWN_GROUP_VALUES, AlertmanagerSettings
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
@@ -42,6 +42,7 @@ class Settings:
     alertmanagers: tuple[AlertmanagerSettings, ...] = ()
     heartbeats: tuple[HeartbeatSettings, ...] = ()
     ping: PingSettings = field(default_factory=PingSettings)
+    canary: CanarySettings = field(default_factory=CanarySettings)
 
     @property
     def heartbeat_config(self) -> HeartbeatConfig:
@@ -51,7 +52,8 @@ class Settings:
     @property
     def audit_settings(self) -> AuditSettings:
         """What the audits of AOM's list need of the whole file."""
-        return AuditSettings(self.targets, self.all_sources, self.by_source)
+        own = (HEARTBEATS, CANARY) if self.canary.interval else (HEARTBEATS,)
+        return AuditSettings(self.targets, self.all_sources, self.by_source, own)
 
     @property
     def _timeouts(self) -> dict[str, Millis]:
@@ -85,7 +87,7 @@ class Settings:
         """Return the problems between the sections: pairs of the path and the sentence."""
         problems = []
         for path, name in [("source", self.source), *((f"sources[{i}]", name) for i, name in enumerate(self.sources))]:
-            if name == HEARTBEATS:
+            if name in (HEARTBEATS, CANARY):
                 problems.append((path, f"{name} is the source of the bridge's own alarms. Fix: another name."))
             if not _SOURCE.fullmatch(name):
                 problems.append((path, f"{name!r} is not a name. Fix: 1 to 64 of A-Z a-z 0-9 _ . and -."))

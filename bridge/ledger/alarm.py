@@ -38,7 +38,7 @@ again. ``unseen``: AOM accepted the alarm, but its list does not contain it.
 
 
 Cause = Literal[
-    "missing", "remapped", "vanished", "unrouted", "silenced", "operator", "heartbeat", "adopted", "elsewhere"
+    "missing", "remapped", "vanished", "unrouted", "silenced", "operator", "heartbeat", "adopted", "elsewhere", "canary"
 ]
 """What opened or ended an alarm, if not a webhook.
 
@@ -47,7 +47,7 @@ earlier rules dropped it. ``vanished``: no peer lists its alert. ``unrouted``: i
 that send to the bridge. ``silenced``: its alert is suppressed. Else: ``operator``: a command. ``heartbeat``: a
 heartbeat was missing or came back, or the alert has become a sign of one. By what AOM's list shows: ``adopted``: AOM
 held the alarm open, and the ledger did not know it. ``elsewhere``: AOM no longer held it, and `cleared_elsewhere`
-accepts that.
+accepts that. ``canary``: it is an alarm of the bridge's own, which shows that the whole chain works.
 """
 
 API_OPENINGS: tuple[Cause, ...] = ("missing", "remapped")

@@ -216,6 +216,16 @@ class Metrics:
         )
 
     def _define_heartbeats(self, sets: LabelSets) -> None:
+        self.canary_success = self._gauge(
+            "aom_bridge_canary_success", "Whether the last canary has come through the whole chain; 0 before the first."
+        )
+        self.canary_seconds = self._gauge(
+            "aom_bridge_canary_seconds",
+            "How long the last canary took from its firing until AOM's list no longer had it.",
+        )
+        self.canary_at = self._gauge(
+            "aom_bridge_canary_timestamp_seconds", "When a canary has come through last; 0 before the first."
+        )
         self.last_ping = self._gauge(
             "aom_bridge_last_ping_timestamp_seconds", "When the address of `ping` was called last; 0 before that."
         )

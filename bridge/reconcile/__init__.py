@@ -7,7 +7,7 @@ which alarms differ and when that is certain (`rules`); all of this but the aski
 is ended or raised by the ledger's own rules. What in the peers' own configuration loses alerts (`routing`, `lint`,
 `swallowing`) is told beside it. Nothing here sees a webhook.
 `heartbeats` raises an alarm of the bridge's own when an alert that always fires stops. `audit` compares AOM's own list
-with the ledger.
+with the ledger, and `canary` sends an alarm of the bridge's own through the whole chain.
 
 A round of 100,000 alerts must not hold up webhooks, so its long steps run on threads. Values of which there is one for
 each alert have ``gc=False``: a pass of the garbage collector over them would block every thread. They cannot be part of
@@ -15,6 +15,7 @@ a cycle, which it alone could free.
 """
 
 from bridge.reconcile.audit import Auditor, AuditSettings
+from bridge.reconcile.canary import Canary, CanarySettings
 from bridge.reconcile.heartbeats import STATES as HEARTBEAT_STATES
 from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatSettings
 from bridge.reconcile.notices import NOTICE_KINDS
@@ -34,6 +35,8 @@ __all__ = [
     "AlertmanagerSettings",
     "AuditSettings",
     "Auditor",
+    "Canary",
+    "CanarySettings",
     "HeartbeatConfig",
     "HeartbeatSettings",
     "Ping",

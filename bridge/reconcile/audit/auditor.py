@@ -18,7 +18,6 @@ from bridge.aom import AomClient, TargetSettings
 from bridge.clock import Clock
 from bridge.ledger import Ledger
 from bridge.metrics import Metrics
-from bridge.notification import HEARTBEATS
 from bridge.reconcile.audit.target_audit import AuditSettings as TargetAuditSettings
 from bridge.reconcile.audit.target_audit import TargetAudit
 from bridge.reconcile.audit.target_checks import TargetChecks
@@ -29,16 +28,20 @@ _MAX_HOST_CHARACTERS = 40
 
 
 class AuditSettings(msgspec.Struct, frozen=True):
-    """What the configuration says: the targets, every source, and the Alertmanager of each source that names one."""
+    """What the configuration says: the targets, every source, and the Alertmanager of each source that names one.
+
+    ``own``: the sources of the bridge's own alarms.
+    """
 
     targets: Mapping[str, TargetSettings]
     sources: tuple[str, ...]
     alertmanagers: Mapping[str, AlertmanagerSettings]
+    own: tuple[str, ...]
 
     @property
     def every_source(self) -> tuple[str, ...]:
         """The sources of every alarm that the bridge may have reported: its own alarms included."""
-        return (*self.sources, HEARTBEATS)
+        return (*self.sources, *self.own)
 
     def of(self, target: str) -> TargetAuditSettings:
         """Return what it says for one target."""

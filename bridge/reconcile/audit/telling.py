@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from bridge.aom import Outcome
 from bridge.log import logger
 from bridge.metrics import Metrics
-from bridge.notification import HEARTBEATS
+from bridge.notification import CANARY, HEARTBEATS
 from bridge.reconcile.audit.judge import Action, Finding, FindingKind
 from bridge.reconcile.audit.memory import AuditMemory
 
@@ -88,7 +88,7 @@ class AuditTelling:
         self._show({one.key[0] for one in found})
         self._metrics.audit_braked.labels(target).set(len(memory.braked))
         self._once(target, "braked", _BRAKED if memory.braked else "", len(memory.braked))
-        foreign = Counter(one.key[0] for one in due if one.action == "tell" and one.key[0] != HEARTBEATS)
+        foreign = Counter(one.key[0] for one in due if one.action == "tell" and one.key[0] not in (HEARTBEATS, CANARY))
         for source, count in foreign.items():
             self._once(target, f"foreign {source}", _FOREIGN, count, source=source)
 
