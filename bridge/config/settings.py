@@ -134,7 +134,7 @@ class Settings:
 
     def doubts(self) -> Problems:
         """Return valid but probably unintended combinations: pairs of the path and the sentence."""
-        doubts = []
+        doubts = self._audit_doubts()
         for index, rule in enumerate(self.mapping.rules):
             target = self.targets.get(rule.target or self.default_target)
             if rule.timeout is not None and target is not None and target.reassert_after * 2 > rule.timeout:
@@ -143,6 +143,16 @@ class Settings:
             if name in UNKNOWN_GROUP_VALUES:
                 text = f"Alertmanager's API does not tell group.{name}: an alert whose webhook was lost is mapped"
                 doubts.append((f"mapping.{key}", f"{text} without it. Fix: labels, annotations or group.group_labels."))
+        return doubts
+
+    def _audit_doubts(self) -> Problems:
+        doubts: Problems = []
+        for name, target in self.targets.items():
+            if target.audit_adopt and not target.audit:
+                doubts.append((f"targets.{name}.audit_adopt", "it does nothing with audit: 0s. Fix: audit: 10m."))
+            elif target.audit_adopt and set(self.by_source) != set(self.all_sources):
+                text = "alarms of a source without alertmanagers are not taken over: nothing tells whether they fire"
+                doubts.append((f"targets.{name}.audit_adopt", f"{text}. Fix: alertmanagers for every source."))
         return doubts
 
 

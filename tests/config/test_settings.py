@@ -479,3 +479,18 @@ def test_any_bytes_are_read_or_refused(raw):
 def test_any_yaml_is_read_or_refused(tree):
     """Any YAML, of our words or others, loads or raises ConfigError, and nothing else."""
     either_way(yaml.safe_dump(tree, allow_unicode=True).encode())
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "words"),
+    [
+        ("audit_adopt: true", "", "Fix: alertmanagers for every source."),
+        ("audit_adopt: true, audit: 0s", "", "it does nothing with audit: 0s"),
+        ("audit_adopt: true", "alertmanagers: [{urls: ['http://am:9093']}]", None),
+    ],
+)
+def test_taking_over_where_nothing_tells_what_fires_is_doubted(target, more, words):
+    """What AOM holds is taken over only if Alertmanager shows that it fires."""
+    text = f"targets: {{t: {{region: cn-north-4, project_id: p1, auth: {{token: {{value: t}}}}, {target}}}}}\n{more}"
+    doubts = [problem.text for problem in load("f", {}, raw=text.encode()).doubts]
+    assert doubts == [] if words is None else words in doubts[0]
