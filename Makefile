@@ -34,7 +34,8 @@ unit: $(VENV)/.dev $(VENV)/.tools  ## pytest, with the real Alertmanager
 REHEARSALS := $(addprefix tests/, \
   end_to_end/test_rehearsal.py end_to_end/test_simulation.py end_to_end/test_alertmanager.py ledger/test_ledger_model.py \
   delivery/test_id_lookup.py app/test_reloader.py shipping/test_openapi.py security/test_fuzz.py \
-  end_to_end/test_heartbeats_restarts.py end_to_end/test_heartbeats_by_label.py)
+  end_to_end/test_heartbeats_restarts.py end_to_end/test_heartbeats_by_label.py \
+  end_to_end/test_lost_ledger.py)
 
 # The modules that are run with each newer Alertmanager, too.
 IN_STEP := $(wildcard tests/end_to_end/test_in_step_*.py)

@@ -52,9 +52,9 @@ class Held:
         await self.serve_with(f"alertmanagers: [{settings}]\n{rules}")
         self.cluster.configure(self.url, config, **config_options)
 
-    async def serve_with(self, sections):
-        """Start the bridge with these sections of its configuration."""
-        serve = serving(self.folder, self.aom.url, more=sections, target="lookup_wait: 1s")
+    async def serve_with(self, sections, target=""):
+        """Start the bridge with these sections of its configuration, and more settings of its target."""
+        serve = serving(self.folder, self.aom.url, more=sections, target=f"lookup_wait: 1s\n{target}")
         self.bridge, self.url = await self.stack.enter_async_context(serve)
 
     async def front_of(self, *peers, **options):
