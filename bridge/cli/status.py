@@ -77,6 +77,7 @@ def _sources(settings: Settings, status: LedgerStatus) -> Sequence[Sequence[str]
             ", ".join(f"{count} {kind}" for kind, count in sorted(one.differences.items())) or "-",
         )
         for name, one in status.sources.items()
+        if name in settings.all_sources or one.open
     ]
 
 

@@ -53,11 +53,11 @@ def _waiting(name: str, target: TargetStatus, now: Millis) -> Iterator[str]:
     oldest = target.oldest
     if oldest is None or now - oldest.due_since < _MAX_WAIT:
         return
-    why = ": ".join(part for part in (oldest.reason, oldest.detail) if part)
+    why = oldest.detail or oldest.reason or ""
     next_try = f"; next try in {_span(oldest.due_at - now)}" if oldest.due_at > now else ""
     verb = "waits" if target.waiting == 1 else "wait"
     since = f"for {_span(now - oldest.due_since)}"
-    yield f"{_alarms(target.waiting)} {verb} for target {name} {since}{': ' * bool(why)}{why}{next_try}"
+    yield f"{_alarms(target.waiting)} {verb} for target {name} {since}{next_try}{': ' * bool(why)}{why}"
 
 
 def _silent(name: str, status: LedgerStatus, most: Millis) -> Iterator[str]:

@@ -41,7 +41,7 @@ def test_in_step_is_one_sentence():
 
 def test_what_waits_says_since_when_why_and_until_when():
     """An alarm that has just come waits for nothing."""
-    text = "12 alarms wait for target default for 3m: unavailable: 503 busy; next try in 20s"
+    text = "12 alarms wait for target default for 3m; next try in 20s: 503 busy"
     assert said(target(waiting=12, oldest=waits(180))) == text
     assert said(target(waiting=1, oldest=waits(1))).startswith("AOM is in step")
 
