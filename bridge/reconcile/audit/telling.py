@@ -6,7 +6,7 @@ In: outcomes, findings, and what was done about them. Out: counters, gauges and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Literal, get_args
 
 from bridge.aom import Outcome
@@ -65,6 +65,7 @@ class AuditTelling:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._differences: dict[str, Counter[tuple[str, FindingKind]]] = {}
+        self._sources: set[str] = set()
         self._told: set[tuple[str, str]] = set()
         self._troubled: dict[str, AuditOutcome] = {}
 
@@ -85,7 +86,7 @@ class AuditTelling:
     def findings(self, target: str, found: Collection[Finding], due: Collection[Finding], memory: AuditMemory) -> None:
         """Tell what a look has shown."""
         self._differences[target] = Counter((one.key[0], one.kind) for one in due if one.kind in SHOWN_KINDS)
-        self._show({one.key[0] for one in found})
+        self._show()
         self._metrics.audit_braked.labels(target).set(len(memory.braked))
         self._once(target, "braked", _BRAKED if memory.braked else "", len(memory.braked))
         foreign = Counter(one.key[0] for one in due if one.action == "tell" and one.key[0] not in (HEARTBEATS, CANARY))
@@ -101,16 +102,14 @@ class AuditTelling:
     def forget(self, target: str) -> None:
         """Forget a target, which another bridge audits now, or which is gone."""
         if self._differences.pop(target, None):
-            self._show(())
+            self._show()
 
-    def _show(self, sources: Collection[str]) -> None:
+    def _show(self) -> None:
         total: Counter[tuple[str, FindingKind]] = sum(self._differences.values(), Counter())
-        for source in {*sources, *(source for source, _ in total), *self._sources()}:
+        self._sources.update(source for source, _ in total)
+        for source in self._sources:
             for kind in SHOWN_KINDS:
                 self._metrics.differences.labels(source, kind).set(total[source, kind])
-
-    def _sources(self) -> Sequence[str]:
-        return [source for each in self._differences.values() for source, _ in each]
 
     def _once(self, target: str, fact: str, text: str, alarms: int, **fields: str) -> None:
         """Say a fact once, and again when it has been over in between."""

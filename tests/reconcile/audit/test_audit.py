@@ -171,3 +171,16 @@ async def test_a_lost_ledger_heals_and_nothing_blinks(tmp_path, peer, clear_by):
             await again.send(resolved(alert("Stays"), after=90_000))
             await until(lambda: again.active() == ["New"])
             assert again.aom()["violations"] == []
+
+
+async def test_a_difference_that_is_over_is_no_longer_shown(tmp_path):
+    """Its gauge goes back to 0, though nothing else differs."""
+    async with audited(tmp_path / "l.db") as rig:
+        await rig.send(alert("Own"))
+        await until(lambda: rig.active() == ["Own"])
+        event = listed(rig, "Own")
+        metadata = {**event["metadata"], "event_name": "Foreign", "alert_fingerprint": "0123456789abcdef"}
+        await push(rig, {"starts_at": event["starts_at"], "timeout": 86_400_000, "metadata": metadata})
+        await until(lambda: differences_are(rig, "foreign", 1))
+        await clear_by_hand(rig, "Foreign")
+        await until(lambda: differences_are(rig, "foreign", 0))
