@@ -83,8 +83,8 @@ class AuditTelling:
         if outcome == "complete":
             _log.info("AOM's list can be read again", target=target)
 
-    def findings(self, target: str, found: Collection[Finding], due: Collection[Finding], memory: AuditMemory) -> None:
-        """Tell what a look has shown."""
+    def findings(self, target: str, due: Collection[Finding], memory: AuditMemory) -> None:
+        """Tell what looks have shown."""
         self._differences[target] = Counter((one.key[0], one.kind) for one in due if one.kind in SHOWN_KINDS)
         self._show()
         self._metrics.audit_braked.labels(target).set(len(memory.braked))
