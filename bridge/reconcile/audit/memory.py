@@ -20,7 +20,7 @@ class AuditMemory(msgspec.Struct, frozen=True):
     """What the looks at one target have shown.
 
     ``since``: when each finding was shown first, if each look since has shown it. ``braked``: the changes that wait
-    because they are many; ``braked_since``: since when there are no others.
+    because they are many, or have waited until this look; ``braked_since``: since when there are no others.
     """
 
     since: Mapping[Finding, Millis] = {}

@@ -152,7 +152,7 @@ class TargetAudit:
             self._memory, found, look.at, apart=self._policy.lookup_wait, open_now=len(look.open_alarms)
         )
         self._telling.findings(self._name, due, self._memory)
-        acting = [one for one in due if one.action != "tell" and one not in self._memory.braked]
+        acting = [one for one in due if one.action != "tell"]
         await self._act(look, await self._confirmed(client, acting))
         is_waiting = any(one.action != "tell" for one in found if one not in acting)
         self._pause = min(self._policy.lookup_wait, self.settings.target.audit) if is_waiting else self._usual_pause

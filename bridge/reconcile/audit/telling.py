@@ -87,8 +87,9 @@ class AuditTelling:
         """Tell what looks have shown."""
         self._differences[target] = Counter((one.key[0], one.kind) for one in due if one.kind in SHOWN_KINDS)
         self._show()
-        self._metrics.audit_braked.labels(target).set(len(memory.braked))
-        self._once(target, "braked", _BRAKED if memory.braked else "", len(memory.braked))
+        waiting = len(memory.braked.difference(due))
+        self._metrics.audit_braked.labels(target).set(waiting)
+        self._once(target, "braked", _BRAKED if waiting else "", waiting)
         foreign = Counter(one.key[0] for one in due if one.action == "tell" and one.key[0] not in (HEARTBEATS, CANARY))
         for source, count in foreign.items():
             self._once(target, f"foreign {source}", _FOREIGN, count, source=source)

@@ -91,6 +91,27 @@ async def test_an_alarm_that_was_cleared_in_the_console_is_reported_again_while_
         await until(lambda: rig.active() == [])
 
 
+async def test_many_alarms_that_were_cleared_at_once_are_reported_again_after_the_brake(tmp_path, peer, capfd):
+    """They wait until the same have been missing once more; then all of them go, and nothing is braked any longer."""
+    peer.names = {f"Fires{number}" for number in range(8)}
+    async with audited(tmp_path / "l.db", peer=peer) as rig:
+        await rig.send(*map(alert, sorted(peer.names)))
+        await until(lambda: rig.active() == sorted(peer.names))
+        for name in peer.names:
+            await clear_by_hand(rig, name)
+        await until(lambda: braked_are(rig, 8))
+        assert rig.active() == []
+        await until(lambda: rig.active() == sorted(peer.names))
+        await until(lambda: braked_are(rig, 0))
+        assert await reconciled(rig, "cleared_elsewhere") == 8
+    assert capfd.readouterr().out.count("they wait until another look shows the same") == 1
+
+
+async def braked_are(rig, count):
+    """Say whether the brake holds back so many changes now."""
+    return await rig.metric("aom_bridge_audit_braked", target="default") == count
+
+
 async def test_without_alertmanager_the_next_firing_reports_what_was_cleared_in_the_console(tmp_path):
     """However young AOM's last acceptance is."""
     one = alert("Fires")
