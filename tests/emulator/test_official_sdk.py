@@ -5,11 +5,9 @@ import time
 
 import pytest
 from emulator_client import MINUTE, cloud, metadata
+from official_sdk import SDK_WARNINGS, sdk_client
 
-pytestmark = pytest.mark.filterwarnings(
-    # The SDK's signer still asks datetime.utcnow for the time; nothing of ours can change that.
-    "ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore",
-)
+pytestmark = pytest.mark.filterwarnings(SDK_WARNINGS)
 
 
 def system_now():
@@ -23,14 +21,6 @@ def sdk():
     from huaweicloudsdkaom import v2  # noqa: PLC0415 - see the docstring
 
     return v2
-
-
-def client_of(sdk, it, secret_key="emulator-sk"):  # noqa: S107 - the emulator's published default
-    """Build the official client for project p1."""
-    from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - as the fixture
-
-    credentials = BasicCredentials("emulator-ak", secret_key, "p1")
-    return sdk.AomClient.new_builder().with_credentials(credentials).with_endpoint(it.emulator.url).build()
 
 
 def push(sdk, event, action=None):
@@ -50,7 +40,7 @@ def active(sdk):
 async def test_the_sdk_reports_lists_and_clears(sdk):
     """The SDK's client reports an alarm, finds it with its AOM id, and clears it by that id."""
     async with cloud(clock=system_now) as it:
-        client, now = client_of(sdk, it), system_now()
+        client, now = sdk_client(it.emulator.url), system_now()
         names = metadata("\u544a\u8b66 1/2")
         event = sdk.EventModel(starts_at=now, timeout=MINUTE, metadata=names, annotations={"message": "hot"})
         response = await asyncio.to_thread(client.push_events, push(sdk, event))
@@ -70,7 +60,7 @@ async def test_the_sdk_reports_lists_and_clears(sdk):
 async def test_the_sdk_counts_as_many_as_it_lists(sdk):
     """The SDK's client reads the statistic, by severity and in all, and it agrees with the client's own list."""
     async with cloud(clock=system_now) as it:
-        client, now = client_of(sdk, it), system_now()
+        client, now = sdk_client(it.emulator.url), system_now()
         events = [
             sdk.EventModel(starts_at=now - age, metadata=metadata(f"n{age}", event_severity=severity))
             for age, severity in ((1, "Critical"), (2, "Minor"), (3 * MINUTE, "Minor"))
@@ -92,7 +82,7 @@ async def test_the_sdk_counts_as_many_as_it_lists(sdk):
 async def test_the_sdk_reads_a_statistic_without_a_summary(sdk):
     """The SDK's client has no summary where AOM sends none, and the series still count."""
     async with cloud(clock=system_now, statistic_summary=False) as it:
-        client = client_of(sdk, it)
+        client = sdk_client(it.emulator.url)
         event = sdk.EventModel(starts_at=system_now(), metadata=metadata())
         await asyncio.to_thread(client.push_events, sdk.PushEventsRequest(body=sdk.EventList(events=[event])))
         request = sdk.CountEventsRequest(type="active_alert", body=sdk.EventQueryParam(time_range="-1.-1.5"))
@@ -108,7 +98,7 @@ async def test_a_wrong_secret_key_is_refused(sdk):
     async with cloud(clock=system_now) as it:
         event = sdk.EventModel(starts_at=system_now(), metadata=metadata())
         with pytest.raises(ClientRequestException) as caught:
-            await asyncio.to_thread(client_of(sdk, it, "wrong").push_events, push(sdk, event))
+            await asyncio.to_thread(sdk_client(it.emulator.url, "wrong").push_events, push(sdk, event))
         assert (caught.value.status_code, caught.value.error_code) == (401, "APIGW.0301")
         assert it.state()["active"] == []
 
@@ -120,5 +110,5 @@ async def test_the_sdk_understands_a_refusal(sdk):
     async with cloud(clock=system_now) as it:
         event = sdk.EventModel(starts_at=system_now(), metadata=metadata(extra=""))
         with pytest.raises(ClientRequestException) as caught:
-            await asyncio.to_thread(client_of(sdk, it).push_events, push(sdk, event))
+            await asyncio.to_thread(sdk_client(it.emulator.url).push_events, push(sdk, event))
         assert (caught.value.error_code, caught.value.error_msg) == ("AOM.0400", "parse eventParam failed")

@@ -2,8 +2,11 @@
 
 import io
 import json
+from contextlib import asynccontextmanager
 
 from bridge_rig import running
+from emulated_aom import cloud
+from official_sdk import open_by_sdk
 from waiting import until
 
 QUICK = "lookup_wait: 1s\naudit: 1s"
@@ -11,10 +14,30 @@ STEP = "{{urls: ['{url}'], receivers: [aom], interval: 1s, settle: 1s, missing_a
 HEADERS = {"X-Auth-Token": "emulator-token", "Content-Type": "application/json"}
 
 
-def audited(ledger, *, peer=None, target="", **options):
-    """Run a bridge with quick audits; ``peer``: the Alertmanager of its source."""
-    more = "" if peer is None else f"alertmanagers: [{STEP.format(url=peer.url)}]"
-    return running(ledger, target=f"{QUICK}\n{target}", more=more, **options)
+@asynccontextmanager
+async def audited(ledger, *, peer=None, target="", emulator=None, options=None, **more):
+    """Run a bridge with quick audits; ``peer``: the Alertmanager of its source.
+
+    In the end the official SDK's client must see what the bridge has left open, unless the emulator is another one's.
+    """
+    peers = "" if peer is None else f"alertmanagers: [{STEP.format(url=peer.url)}]"
+    config = {"target": f"{QUICK}\n{target}", "more": peers, **more}
+    if emulator is not None:
+        async with running(ledger, emulator=emulator, **config) as rig:
+            yield rig
+        return
+    async with cloud(**(options or {})) as own:
+        async with running(ledger, emulator=own, **config) as rig:
+            yield rig
+        await _agrees(own)
+
+
+async def _agrees(emulator):
+    """Compare what AOM holds open with what its API shows to a client that others have written."""
+    snapshot = emulator.snapshot()
+    left = sorted(one["id"] for one in snapshot["active"])
+    shown = [] if snapshot["options"]["list_lag_ms"] else left
+    assert await open_by_sdk(emulator.url) == (shown, len(shown))
 
 
 async def push(rig, *events, clears=False):

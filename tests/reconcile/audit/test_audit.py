@@ -3,9 +3,12 @@
 import pytest
 from audits import audited, audits, clear_by_hand, differences, listed, push, reconciled, report_late, rows
 from http_server import serving_routes
+from official_sdk import SDK_WARNINGS
 from stand_in_peer import StandInPeer
 from waiting import until
 from webhooks import alert, resolved
+
+pytestmark = pytest.mark.filterwarnings(SDK_WARNINGS)
 
 
 @pytest.fixture
