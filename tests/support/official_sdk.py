@@ -24,8 +24,13 @@ async def open_by_sdk(url):
 
     client = sdk_client(url)
     query = {"time_range": f"-1.-1.{_DAYS * 1_440}", "step": _DAYS * _MINUTE}
-    request = v2.ListEventsRequest(type="active_alert", limit=1_000, marker="0", body=v2.EventQueryParam2(**query))
-    listed = await asyncio.to_thread(client.list_events, request)
+    ids, marker = [], "0"
+    while marker:
+        body = v2.EventQueryParam2(**query)
+        request = v2.ListEventsRequest(type="active_alert", limit=1_000, marker=marker, body=body)
+        page = await asyncio.to_thread(client.list_events, request)
+        ids += [one.id for one in page.events]
+        marker = page.page_info.next_marker
     request = v2.CountEventsRequest(type="active_alert", body=v2.EventQueryParam(**query))
     counted = await asyncio.to_thread(client.count_events, request)
-    return sorted(one.id for one in listed.events), sum(counted.summary.values())
+    return sorted(ids), sum(counted.summary.values())
