@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
-from bridge.aom import AomClient, Query, TargetSettings
+from bridge.aom import AomClient, Outcome, Query, TargetSettings
 from bridge.aom.auth.grant import MAX_SKEW
 from bridge.aom.fixes import outcome_failure
 from bridge.clock import MINUTE, SECOND, Clock, Millis, format_duration
@@ -27,6 +27,21 @@ _NOBODY = "0" * 16
 """The fingerprint of no alert: the list is asked for nothing, and answers whether it may be asked."""
 
 _log = logger("targets")
+
+
+class _Trouble(NamedTuple):
+    """What does not work; ``text`` has the fix, and what differs each time: AOM's trace, seconds.
+
+    ``fact``: what it is, the same as long as it lasts.
+    """
+
+    fact: str
+    text: str
+
+    @classmethod
+    def of(cls, outcome: Outcome, action: str, hint: str) -> _Trouble:
+        """Return the trouble of a request that AOM or IAM has not accepted."""
+        return cls(f"{outcome.reason} {outcome.status} {outcome.code}", str(outcome_failure(outcome, action, hint)))
 
 
 class TargetChecks:
@@ -54,7 +69,7 @@ class TargetChecks:
         self._source = source
         self._metrics = metrics
         self._clock = clock
-        self._troubles: dict[str, dict[Check, str]] = {}
+        self._facts: dict[str, dict[Check, str]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -82,29 +97,29 @@ class TargetChecks:
         troubles = await self._tried(settings, client)
         for check in CHECKS:
             self._metrics.target_up.labels(name, check).set(check not in troubles)
-        before = self._troubles.get(name)
-        self._troubles[name] = troubles
-        for check, text in troubles.items():
-            if before is None or before.get(check) != text:
+        before = self._facts.get(name)
+        self._facts[name] = {check: trouble.fact for check, trouble in troubles.items()}
+        for check, (fact, text) in troubles.items():
+            if before is None or before.get(check) != fact:
                 _log.warning(f"the target does not work: {text}", target=name, check=check)
         if not troubles and before != {}:
             _log.info("the target works: credentials, AOM's list and the clock", target=name)
 
-    async def _tried(self, settings: TargetSettings, client: AomClient) -> dict[Check, str]:
+    async def _tried(self, settings: TargetSettings, client: AomClient) -> dict[Check, _Trouble]:
         """Return what does not work, with the fix."""
         listed_at, now = client.sight.listed_at, self._clock()
         if listed_at is None or not 0 <= now - listed_at < EACH:
             outcome = await client.authenticate()
             if not outcome.accepted:
-                return {"credentials": str(outcome_failure(outcome, "", settings.auth.hint))}
+                return {"credentials": _Trouble.of(outcome, "", settings.auth.hint)}
             query = Query(self._source, (_NOBODY,), max(0, now - MINUTE), now)
             outcome = (await client.find(query, now + _DEADLINE)).outcome
             if not outcome.accepted:
                 check: Check = "credentials" if outcome.reason == "unauthorized" else "list"
-                return {check: str(outcome_failure(outcome, "aom:alarm:list", settings.auth.hint))}
+                return {check: _Trouble.of(outcome, "aom:alarm:list", settings.auth.hint)}
         skew = client.sight.skew or 0
         if abs(skew) < MAX_SKEW:
             return {}
         which = "ahead of" if skew > 0 else "behind"
         text = f"our clock is {format_duration(abs(skew) // SECOND * SECOND)} {which} AOM's"
-        return {"clock": f"{text}. Fix: synchronize the clock (NTP)."}
+        return {"clock": _Trouble(which, f"{text}. Fix: synchronize the clock (NTP).")}
