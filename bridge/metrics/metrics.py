@@ -216,6 +216,9 @@ class Metrics:
         )
 
     def _define_heartbeats(self, sets: LabelSets) -> None:
+        self.canary_interval = self._gauge(
+            "aom_bridge_canary_interval_seconds", "How often a canary is sent (canary.interval); 0: never."
+        )
         self.canary_success = self._gauge(
             "aom_bridge_canary_success", "Whether the last canary has come through the whole chain; 0 before the first."
         )

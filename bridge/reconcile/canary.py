@@ -96,10 +96,13 @@ class Canary:
     def reconfigure(self, settings: CanarySettings) -> None:
         """Use other settings, from the next alarm on."""
         self._settings = settings
+        if not settings.interval:
+            self._metrics.canary_interval.set(0)
 
     async def _run(self) -> None:
         while True:
             interval = self._settings.interval
+            self._metrics.canary_interval.set(interval / 1000)
             try:
                 if interval and await self._ledger.open_alarms.lead(CANARY, self._holder, interval + _LIMIT):
                     await self._send()

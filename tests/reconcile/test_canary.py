@@ -11,6 +11,7 @@ async def test_the_canary_goes_through_the_whole_chain_and_is_cleared(tmp_path):
     async with running(tmp_path / "l.db", more=CANARY) as rig:
         await until(lambda: has_come(rig, 2))
         assert await rig.metric("aom_bridge_canary_success") == 1
+        assert await rig.metric("aom_bridge_canary_interval_seconds") == 1
         assert 0 < await rig.metric("aom_bridge_canary_seconds") < 60
         event = rig.aom()["history"][0]
         assert event["metadata"]["alert_source"] == "aom-bridge-canary"
@@ -50,5 +51,6 @@ def _read(rig, capfd):
 async def test_without_the_section_no_canary_is_sent(tmp_path):
     """It is off by default."""
     async with running(tmp_path / "l.db") as rig:
+        assert await rig.metric("aom_bridge_canary_interval_seconds") == 0
         assert await rig.metric("aom_bridge_canary_timestamp_seconds") == 0
         assert rig.aom()["counts"]["report"] == 0
