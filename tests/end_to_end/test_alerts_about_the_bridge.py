@@ -13,14 +13,14 @@ import pytest
 from aiohttp import web
 from aom_client import PASSWORD
 from bridge_rig import settings_text
-from emulated_aom import arm, cloud, disarm
+from emulated_aom import arm, cloud, disarm, put_in
 from http_server import serving_routes
 from process import bridge_command, free_port, started
 from programs import need
 from prometheus_rules import ALERTS, RULES
 from waiting import until
 from web_clients import OTHER, TOKEN, bearer
-from webhooks import alert, payload
+from webhooks import alert, payload, resolved
 
 from bridge.clock import format_rfc3339, system_clock
 
@@ -33,10 +33,15 @@ scrape_configs:
     static_configs: [{{targets: ["127.0.0.1:{port}", "127.0.0.1:1"]}}]
 """
 MORE = """
-mapping: {rules: [{name: broken, match: [alertname=Broken], set: {resource_id: '{{ labels.nope }}'}}]}
+mapping:
+  rules:
+    - {name: broken, match: [alertname=Broken], set: {resource_id: '{{ labels.nope }}'}}
+    - {name: no-canary, match: [alertname=AomBridgeCanary], drop: true}
 sources: [compared]
 alertmanagers: [{urls: ["%s"], source: compared, interval: 1s, settle: 1s, missing_after: 1s}]
 """
+AUDITED = "lookup_wait: 3s\naudit: 1s"
+NOT_LISTED = ({"on": "list", "status": 403}, {"on": "statistic", "status": 403})
 ALERTMANAGER = "route: {receiver: aom}\nreceivers: [{name: aom, webhook_configs: [{url: <secret>}]}]\n"
 
 
@@ -76,18 +81,25 @@ class Rehearsal:
         self.port, self.prometheus = free_port(), free_port()
         self.seen = set()
 
+    def write_settings(self, more=""):
+        """Write the bridge's configuration: small limits, quick audits."""
+        more = MORE % self.peer_url + more
+        auth = PASSWORD.replace("%s", self.aom.url)
+        text = settings_text(self.aom.url, self.folder / "l.db", auth=auth, target=AUDITED, more=more)
+        (self.folder / "bridge.yaml").write_text(text.replace('store: {url: "', 'store: {max_open: 8, url: "'))
+
     def write(self):
         """Write all files: rules with `for` and the longest thresholds shortened, small limits, one token."""
-        text = settings_text(
-            self.aom.url, self.folder / "l.db", auth=PASSWORD.replace("%s", self.aom.url), more=MORE % self.peer_url
-        )
-        (self.folder / "bridge.yaml").write_text(text.replace('store: {url: "', 'store: {max_open: 8, url: "'))
+        self.write_settings()
         (self.folder / "web.yml").write_text("bearer_tokens_file: tokens.yml\n")
         (self.folder / "tokens.yml").write_text(f"one: {TOKEN}\n")
         rules = re.sub(r"for: \d+m", "for: 0s", RULES.read_text()).replace("> 300", "> 1")
         rules = rules.replace("(aom_bridge_reconcile_rounds_total[15m])", "(aom_bridge_reconcile_rounds_total[2s])")
+        rules = rules.replace(
+            '(aom_bridge_audits_total{outcome="complete"}[1h])', '(aom_bridge_audits_total{outcome="complete"}[3s])'
+        )
         # Each round's metrics stay until the next one, also of a difference that is mended at once.
-        rules = re.sub(r"(alert: AomBridge(?:Differences|RoundsStopped)\n.*\n *for:) 0s", r"\1 3s", rules)
+        rules = re.sub(r"(alert: AomBridge(?:Differences|RoundsStopped)\n(?:.*\n)*? *for:) 0s", r"\1 3s", rules)
         (self.folder / "rules.yaml").write_text(rules)
         (self.folder / "prometheus.yml").write_text(PROMETHEUS.format(token=TOKEN, port=self.port))
 
@@ -167,6 +179,7 @@ async def test_every_alert_fires_when_its_trouble_is_there(tmp_path):
             f"--storage.tsdb.path={tmp_path}/tsdb",
             f"--web.listen-address=127.0.0.1:{it.prometheus}",
         ]
+        await arm(aom, *NOT_LISTED)
         with started(tmp_path / "prometheus.log", *prometheus):
             with started(log, *bridge_command(*serve, f"--web.listen-address=127.0.0.1:{it.port}")) as bridge:
                 await until(lambda: "msg=ready" in bridge.output)
@@ -177,12 +190,18 @@ async def test_every_alert_fires_when_its_trouble_is_there(tmp_path):
 
 async def provoke(it, bridge):
     """Make every trouble but the bridge's own end."""
+    await provoke_an_unreadable_list(it, bridge)
     assert await it.send(alert("A")) == 200
     await until(lambda: len(it.aom.snapshot()["active"]) == 1)
     await it.fires("AomBridgeTokenExpiring")
     await it.fires("AomBridgeInstanceDown")
     assert "AomBridgeDeliveryDelayed" not in it.seen
+    await provoke_differences_from_aoms_list(it)
     await provoke_out_of_step(it)
+    assert "AomBridgeCanaryFailing" not in it.seen
+    it.write_settings("canary: {interval: 1s}\n")
+    bridge.process.send_signal(signal.SIGHUP)
+    await it.fires("AomBridgeCanaryFailing")
     await it.fires("AomBridgeMappingFallbacks", lambda: it.send(alert("Broken")))
     await it.fires("AomBridgeWebhooksRefused", lambda: it.ask("/webhook", b"{"))
     await it.fires("AomBridgeGuessing", lambda: it.ask("/metrics", token=OTHER, method="GET"))
@@ -208,6 +227,39 @@ async def provoke(it, bridge):
     await it.fires("AomBridgeConfigReloadFailed")
     await until(lambda: len(it.aom.snapshot()["active"]) >= 4)
     await it.fires("AomBridgeAlarmsExpired", lambda: asyncio.to_thread(it.age))
+
+
+async def provoke_an_unreadable_list(it, bridge):
+    """Start where AOM's list may not be read; the target is tried once, so the first of these alerts stays."""
+    await until(lambda: "the target does not work" in bridge.output)
+    it.seen.discard("AomBridgeTargetDown")  # until that first time no check has worked
+    await it.fires("AomBridgeTargetDown")
+    await it.fires("AomBridgeAuditsFailing")
+    await disarm(it.aom)
+    await it.is_quiet("AomBridgeAuditsFailing")
+
+
+async def provoke_differences_from_aoms_list(it):
+    """Let another bridge use the source, and let AOM apply the reports of many alarms once more after their clears."""
+    metadata = it.aom.snapshot()["active"][0]["metadata"]
+    names = [f"H{number}" for number in range(6)]
+    for three in (names[:3], names[3:]):  # more at once would fill the ledger
+        alerts = [alert(name) for name in three]
+        assert await it.send(*alerts) == 200
+        await until(lambda three=three: it.active() >= set(three))
+        assert await it.send(*map(resolved, alerts)) == 200
+        await until(lambda three=three: it.active().isdisjoint(three))
+    assert not it.seen & {"AomBridgeForeignAlarms", "AomBridgeAuditBraked"}
+    await put_in(it.aom, reported_again({"metadata": {**metadata, "alert_fingerprint": "0" * 16}}))
+    await it.fires("AomBridgeForeignAlarms")
+    await put_in(it.aom, *(reported_again(one) for one in it.aom.snapshot()["history"]))
+    await it.fires("AomBridgeAuditBraked")
+
+
+def reported_again(event):
+    """Give the report of an alarm that another bridge sends, or that AOM applies late."""
+    starts_at = event.get("starts_at", system_clock())
+    return {"starts_at": starts_at, "timeout": 86_400_000, "metadata": event["metadata"], "annotations": {}}
 
 
 async def provoke_out_of_step(it):
