@@ -39,6 +39,8 @@ _OPENINGS = {
     "missing": "raised: no webhook",
     "remapped": "raised: no longer dropped",
     "heartbeat": "raised: no sign of it",
+    "adopted": "taken over from AOM",
+    "canary": "sent on order",
 }
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import get_args
 
 import aiohttp
 import pytest
@@ -13,7 +14,7 @@ from waiting import until
 from webhooks import alert, payload
 
 from bridge.emulator import Emulator, Options
-from bridge.ledger import STATES
+from bridge.ledger import STATES, Cause
 
 DESCRIPTION = yaml.safe_load((ROOT / "bridge/web/handlers/openapi.yaml").read_text())
 EXAMPLES = 1_000 if os.environ.get("AOM_BRIDGE_REHEARSAL") == "full" else 30
@@ -29,6 +30,12 @@ async def test_the_description_lists_each_route_and_each_state(rig):
     described = {(method, path) for path, methods in DESCRIPTION["paths"].items() for method in methods}
     assert described == served
     assert tuple(DESCRIPTION["components"]["schemas"]["State"]["enum"]) == tuple(STATES)
+
+
+def test_the_description_has_each_cause():
+    """Whatever opens or ends an alarm is a word that the description names."""
+    alarm = DESCRIPTION["components"]["schemas"]["Alarm"]["properties"]
+    assert {*alarm["opened_by"]["enum"], *alarm["ended_by"]["enum"]} == set(get_args(Cause))
 
 
 async def test_the_description_is_served(tmp_path):
