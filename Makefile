@@ -4,7 +4,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 4
 
-.PHONY: help demo test quick lint types imports unit rehearsal audit bench schema lock clean
+# Of `make endurance`.
+SECONDS  ?= 600
+SEED     ?= 1
+DATABASE ?= sqlite
+
+.PHONY: help demo test quick lint types imports unit rehearsal endurance audit bench schema lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
@@ -46,6 +51,9 @@ rehearsal: $(VENV)/.dev $(VENV)/.alertmanagers  ## crashes, the simulation, the 
 	  test -x $$program || continue; echo "in step with $$program"; \
 	  AOM_BRIDGE_ALERTMANAGER=$$program $(BIN)/pytest -n $(JOBS) --dist loadfile $(IN_STEP) $(ARGS) || exit 1; \
 	done
+
+endurance: $(VENV)/.dev  ## everything at random for SECONDS=600, with SEED=1 and DATABASE=sqlite or postgresql
+	PYTHONPATH=tests/support $(BIN)/python tests/support/endurance.py --seed=$(SEED) --seconds=$(SECONDS) --database=$(DATABASE)
 
 audit: $(VENV)/.dev  ## known vulnerabilities of what is pinned; fails where nothing could be looked up
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock

@@ -184,6 +184,7 @@ STARTERS = {
     "postgres": {"postgres_server", "pgbouncer"},
     "many_alerts": {"alertmanager"},
     "rehearsal": {"rehearse"},
+    "endurance": {"endure"},
 }
 """What of `tests/support/` starts a process or needs a real program, by its module."""
 TEST_MODULES = sorted(TESTS.rglob("test_*.py"))
