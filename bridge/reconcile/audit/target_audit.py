@@ -180,6 +180,8 @@ class TargetAudit:
         if await self._ledger.audits.doubted_since(self._name, self._listed_at):
             return True
         outcome, count = await self._looking.count(client, self.settings.sources)
+        if outcome.needs_operator:
+            return True  # the right to list may come without that to count, and the list's own answer is told
         if not outcome.accepted:
             self._telling.outcome(self._name, "failed", outcome)
             return False

@@ -169,6 +169,19 @@ async def test_a_list_that_shows_nothing_of_ours_decides_nothing(tmp_path, capfd
     assert "shows nothing of what AOM has accepted" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("status", [403, 404])
+async def test_where_alarms_may_not_be_counted_the_list_is_read_at_each_audit(tmp_path, capfd, status):
+    """The right to list may come without that to count, and a region may not know counts; nothing is said of it."""
+    async with audited(tmp_path / "l.db") as rig:
+        await rig.arm({"on": "statistic", "status": status, "error_code": "APIGW.0302"})
+        await rig.send(alert("Held"))
+        await until(lambda: rig.active() == ["Held"])
+        await audits(rig, 7)
+        assert rig.aom()["counts"]["statistic"] >= 5
+        await rig.disarm()
+    assert "AOM's list can" not in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("clear_by", ["lookup", "id"])
 async def test_a_lost_ledger_heals_and_nothing_blinks(tmp_path, peer, clear_by):
     """What AOM holds and still fires is taken over; what does not fire is cleared; what is missing is raised."""
