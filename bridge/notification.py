@@ -29,6 +29,9 @@ HEARTBEATS = "aom-bridge-heartbeats"
 CANARY = "aom-bridge-canary"
 """The source of the alarm that the bridge sends to see that the whole chain works."""
 
+OWN_SOURCES = (HEARTBEATS, CANARY)
+"""The sources of the bridge's own alarms; no Alertmanager has them."""
+
 HEARTBEAT_MISSING = "HeartbeatMissing"
 """The name of these alarms."""
 

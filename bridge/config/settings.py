@@ -16,7 +16,7 @@ from bridge.clock import Millis
 from bridge.delivery.settings import DeliverySettings
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings
-from bridge.notification import CANARY, HEARTBEATS
+from bridge.notification import CANARY, HEARTBEATS, OWN_SOURCES
 from bridge.receiving.settings import WebSettings
 from bridge.reconcile import AuditSettings, CanarySettings, HeartbeatConfig, HeartbeatSettings, PingSettings
 from bridge.reconcile.settings import UNKNOWN_GROUP_VALUES, AlertmanagerSettings
@@ -87,7 +87,7 @@ class Settings:
         """Return the problems between the sections: pairs of the path and the sentence."""
         problems = []
         for path, name in [("source", self.source), *((f"sources[{i}]", name) for i, name in enumerate(self.sources))]:
-            if name in (HEARTBEATS, CANARY):
+            if name in OWN_SOURCES:
                 problems.append((path, f"{name} is the source of the bridge's own alarms. Fix: another name."))
             if not _SOURCE.fullmatch(name):
                 problems.append((path, f"{name!r} is not a name. Fix: 1 to 64 of A-Z a-z 0-9 _ . and -."))

@@ -110,6 +110,7 @@ class Canary:
                 self._metrics.canary_success.set(0)
                 _log.error("the canary cannot be sent", reason=str(error))
             except Exception:  # noqa: BLE001 - whatever it was, the next one may do better
+                self._metrics.canary_success.set(0)
                 _log.exception("unexpected error while the canary was sent; retrying")
             await asyncio.sleep((interval or _OFF_PAUSE) / 1000)
 

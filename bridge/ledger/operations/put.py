@@ -208,9 +208,9 @@ class Put:
         keys = sorted({incoming.key for incoming in alerts})
         self._before = rows.last_alarms(self._connection, keys)
         self._last = dict(self._before)
-        again = [incoming for incoming in alerts if incoming.key in self._before]
-        self._ids = rows.past_ids(self._connection, [alarm_id(incoming.key, incoming.starts_at) for incoming in again])
-        self._ids.update(alarm.id for alarm in self._before.values())
+        again = [alarm_id(one.key, one.starts_at) for one in alerts if one.key in self._before]
+        used = rows.used_ids(self._connection, [one.adopted.id for one in alerts if one.adopted])
+        self._ids = rows.past_ids(self._connection, again) | used | {alarm.id for alarm in self._before.values()}
 
     def _notification(
         self, notification: OpenedNotification, alerts: Sequence[IncomingAlert]
@@ -315,7 +315,7 @@ class Put:
 
     def _free_id(self, incoming: IncomingAlert) -> str:
         held = incoming.adopted.id if incoming.adopted else ""
-        if OWN_ID.fullmatch(held) and not self._is_used(held):
+        if OWN_ID.fullmatch(held) and held not in self._ids:
             return held
         first = alarm_id(incoming.key, incoming.starts_at)
         if first not in self._ids:

@@ -21,7 +21,7 @@ from bridge.clock import Millis
 from bridge.event import Event, Mapped
 from bridge.ledger.alarm import Alarm, AlertContext, Key, MappedAlert, State, StoredContents
 from bridge.ledger.storage.schema import alarms, contents, counters
-from bridge.ledger.storage.statements import InStatement, Row, RowsStatement, Statement, listed
+from bridge.ledger.storage.statements import InStatement, Row, RowsStatement, Statement, chunks, listed
 
 _columns = [alarms.c[name] for name in Alarm.__struct_fields__]
 _fixed = ("seq", "id", "source", "fingerprint", "received_at")
@@ -308,6 +308,12 @@ def _newest_alarms(connection: Connection, keys: Iterable[Key]) -> Iterator[Row]
         by_source.setdefault(source, []).append(fingerprint)
     for source, fingerprints in by_source.items():
         yield from _newest.run(connection, fingerprints, source)
+
+
+def used_ids(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Return which of these ids an alarm has; it reads the whole table, since ids of newest alarms are not indexed."""
+    found = (sa.select(alarms.c.id).where(alarms.c.id.in_(chunk)) for chunk in chunks(ids))
+    return {one for query in found for one in connection.execute(query).scalars()}
 
 
 def past_ids(connection: Connection, ids: Sequence[str]) -> set[str]:

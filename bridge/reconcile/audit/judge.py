@@ -7,7 +7,7 @@ its pages may shift while they are read: `bridge.reconcile.audit.memory` says wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from bridge.aom import ListedAlarm
 from bridge.clock import Millis
 from bridge.ledger import Alarm, Key, OpenAtTarget, State, unpack_ids
+from bridge.notification import OWN_SOURCES
 from bridge.reconcile.answers import ListedAlert
 
 FindingKind = Literal["ghost", "foreign", "duplicate", "cleared_elsewhere", "unknown"]
@@ -95,6 +96,12 @@ class Finding(msgspec.Struct, frozen=True):
     noted: tuple[int, Millis, State] | None
     entry: tuple[str, Millis] | None
 
+    @property
+    def identity(self) -> Hashable:
+        """What makes it the same finding at another look: a repeat of the alert changes nothing."""
+        alarm = None if self.noted is None else (self.noted[0], self.noted[2])
+        return self.kind, self.action, self.key, alarm, self.entry
+
 
 def findings(look: Look, policy: Policy, ghosts: Mapping[int, int]) -> list[Finding]:
     """Return what differs.
@@ -131,8 +138,8 @@ def _known(look: Look, ghosts: Mapping[int, int], last: Alarm, entry: ListedAlar
     """Return what follows from an entry whose alert has no open alarm at this target."""
     noted = (last.seq, last.last_seen, last.state)
     foreign = Finding("foreign", "tell", last.key, noted, _named(entry))
-    if last.target != look.target:
-        return foreign
+    if last.target != look.target:  # two targets may lead to one project, and an alert may have moved
+        return foreign if last.finished_at is not None else None
     is_firing = last.ends_at is None and last.state == "rejected"
     if last.finished_at is None or is_firing or last.state == "discarded":
         return None  # its clear is on the way, its alert fires, or an operator wanted AOM to keep it
@@ -177,7 +184,8 @@ def _absent(look: Look, policy: Policy, alarm: OpenAtTarget) -> Iterator[Finding
     if alarm.state != "reported" or alarm.due_at is not None or look.at - told_at < policy.lookup_wait:
         return
     view = look.api.get(alarm.source)
-    action: Action = "wait" if view is None else "report"
+    is_known_to_fire = alarm.source in OWN_SOURCES  # the bridge itself raises and ends them
+    action: Action = "wait" if view is None and not is_known_to_fire else "report"
     if policy.accepts:
         action = "finish"
     elif view is not None and alarm.fingerprint not in view.active:

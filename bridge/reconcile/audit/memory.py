@@ -5,7 +5,7 @@ In: the findings of each look. Out: those to act on, and the memory for the next
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import msgspec
 
@@ -23,8 +23,8 @@ class AuditMemory(msgspec.Struct, frozen=True):
     because they are many, or have waited until this look; ``braked_since``: since when there are no others.
     """
 
-    since: Mapping[Finding, Millis] = {}
-    braked: frozenset[Finding] = frozenset()
+    since: Mapping[Hashable, Millis] = {}
+    braked: frozenset[Hashable] = frozenset()
     braked_since: Millis = 0
 
 
@@ -40,12 +40,12 @@ def after(
         apart: the least time between two looks that prove a finding.
         open_now: how many alarms are open.
     """
-    since = {one: before.since.get(one, at) for one in found}
-    due = [one for one, first in since.items() if at - first >= apart]
-    changes = frozenset(one for one in due if one.action in CHANGES_AOM)
+    since = {one.identity: before.since.get(one.identity, at) for one in found}
+    due = [one for one in found if at - since[one.identity] >= apart]
+    changes = frozenset(one.identity for one in due if one.action in CHANGES_AOM)
     if len(changes) <= max(_MIN_BRAKED, _PART * open_now):
         return AuditMemory(since), due
     braked_since = before.braked_since if before.braked and changes <= before.braked else at
     memory = AuditMemory(since, changes, braked_since)
     # The same set must stand for as long again before all of it goes.
-    return memory, due if at - braked_since >= apart else [one for one in due if one not in changes]
+    return memory, due if at - braked_since >= apart else [one for one in due if one.identity not in changes]

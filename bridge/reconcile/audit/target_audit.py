@@ -192,9 +192,11 @@ class TargetAudit:
 
     async def _confirmed(self, client: AomClient, due: Sequence[Finding]) -> list[Finding]:
         """Return those of these findings that still hold when AOM is asked for an absent alarm alone."""
-        absent = [one for one in due if one.kind == "cleared_elsewhere"][:_MAX_ASKED_ALONE]
-        shown = {one for one in absent if await self._looking.is_shown(client, one.key) is not False}
-        return [one for one in due if one not in shown]
+        absent = [one for one in due if one.kind == "cleared_elsewhere"]
+        others = [one for one in due if one.kind != "cleared_elsewhere"]
+        # The others of many wait for the next look.
+        asked = [(one, await self._looking.is_shown(client, one.key)) for one in absent[:_MAX_ASKED_ALONE]]
+        return [*others, *(one for one, is_shown in asked if is_shown is False)]
 
     async def _act(self, look: Look, due: Sequence[Finding]) -> None:
         """Put what follows from findings into the ledger."""

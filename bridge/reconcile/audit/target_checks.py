@@ -97,6 +97,8 @@ class TargetChecks:
         troubles = await self._tried(settings, client)
         for check in CHECKS:
             self._metrics.target_up.labels(name, check).set(check not in troubles)
+            if check in troubles:
+                break  # what comes after it was not tried
         before = self._facts.get(name)
         self._facts[name] = {check: trouble.fact for check, trouble in troubles.items()}
         for check, (fact, text) in troubles.items():

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from bridge.aom import Outcome
 from bridge.log import logger
 from bridge.metrics import Metrics
-from bridge.notification import CANARY, HEARTBEATS
+from bridge.notification import OWN_SOURCES
 from bridge.reconcile.audit.judge import Action, Finding, FindingKind
 from bridge.reconcile.audit.memory import AuditMemory
 
@@ -80,6 +80,8 @@ class AuditTelling:
             _log.warning("AOM's list cannot be read", target=target, detail="" if answer is None else answer.detail)
         if outcome == "blind":
             _log.error(_BLIND, target=target)
+        if outcome == "incomplete":
+            _log.warning("AOM's list was cut off before its end; what it did not show proves nothing", target=target)
         if outcome == "complete":
             _log.info("AOM's list can be read again", target=target)
 
@@ -87,12 +89,13 @@ class AuditTelling:
         """Tell what looks have shown."""
         self._differences[target] = Counter((one.key[0], one.kind) for one in due if one.kind in SHOWN_KINDS)
         self._show()
-        waiting = len(memory.braked.difference(due))
+        waiting = len(memory.braked.difference(one.identity for one in due))
         self._metrics.audit_braked.labels(target).set(waiting)
         self._once(target, "braked", _BRAKED if waiting else "", waiting)
-        foreign = Counter(one.key[0] for one in due if one.action == "tell" and one.key[0] not in (HEARTBEATS, CANARY))
-        for source, count in foreign.items():
-            self._once(target, f"foreign {source}", _FOREIGN, count, source=source)
+        foreign = Counter(one.key[0] for one in due if one.action == "tell" and one.key[0] not in OWN_SOURCES)
+        for source in self._sources:
+            text = _FOREIGN if foreign[source] else ""
+            self._once(target, f"foreign {source}", text, foreign[source], source=source)
 
     def acted(self, target: str, finding: Finding) -> None:
         """Tell what was done about a finding."""
@@ -102,6 +105,7 @@ class AuditTelling:
 
     def forget(self, target: str) -> None:
         """Forget a target, which another bridge audits now, or which is gone."""
+        self._metrics.audit_braked.labels(target).set(0)
         if self._differences.pop(target, None):
             self._show()
 
