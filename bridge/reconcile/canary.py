@@ -35,7 +35,6 @@ _LIMIT: Millis = 5 * MINUTE
 _MAX_AGE: Millis = 30 * SECOND
 _POLL: Millis = SECOND
 _MIN_INTERVAL: Millis = SECOND
-_OFF_PAUSE: Millis = 15 * SECOND
 
 _log = logger("canary")
 
@@ -79,6 +78,7 @@ class Canary:
         self._metrics = metrics
         self._clock = clock
         self._holder = secrets.token_hex(8)
+        self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -94,13 +94,16 @@ class Canary:
                 await self._ledger.open_alarms.give_up(CANARY, self._holder)
 
     def reconfigure(self, settings: CanarySettings) -> None:
-        """Use other settings, from the next alarm on."""
-        self._settings = settings
+        """Use other settings, from now on."""
+        has_changed, self._settings = settings != self._settings, settings
+        if has_changed:
+            self._changed.set()
         if not settings.interval:
             self._metrics.canary_interval.set(0)
 
     async def _run(self) -> None:
         while True:
+            self._changed.clear()
             interval = self._settings.interval
             self._metrics.canary_interval.set(interval / 1000)
             try:
@@ -112,7 +115,8 @@ class Canary:
             except Exception:  # noqa: BLE001 - whatever it was, the next one may do better
                 self._metrics.canary_success.set(0)
                 _log.exception("unexpected error while the canary was sent; retrying")
-            await asyncio.sleep((interval or _OFF_PAUSE) / 1000)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), interval / 1000 if interval else None)
 
     async def _send(self) -> None:
         """Send one alarm through the chain, and show how that went."""

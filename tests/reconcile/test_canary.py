@@ -1,6 +1,7 @@
 """A whole bridge that sends an alarm of its own through the chain, and measures it."""
 
 from bridge_rig import running
+from reloading import reloading
 from waiting import until
 
 CANARY = "canary: {interval: 1s}"
@@ -46,6 +47,14 @@ def _read(rig, capfd):
     """Give everything that was printed until now."""
     rig.printed = getattr(rig, "printed", "") + capfd.readouterr().out
     return rig.printed
+
+
+async def test_a_reload_that_orders_a_canary_counts_at_once(tmp_path):
+    """Also where none was ordered before."""
+    async with reloading(tmp_path) as rig:
+        rig.write(more="canary: {interval: 1h}")
+        assert (await rig.reload())[0] == 200
+        await until(lambda: has_come(rig, 1))
 
 
 async def test_without_the_section_no_canary_is_sent(tmp_path):

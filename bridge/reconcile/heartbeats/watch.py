@@ -175,13 +175,13 @@ class HeartbeatWatch:
 
     async def _run(self) -> None:
         while True:
+            self._changed.clear()
             try:
                 await self._look()
             except LedgerUnavailableError as error:
                 self._unavailable.add(error=str(error))
             except Exception:  # noqa: BLE001 - whatever it was, the next look may do better
                 _log.exception("unexpected error while heartbeats were watched; retrying")
-            self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), self._pause() / 1000)
 
