@@ -16,6 +16,9 @@ _KNOWN_AFTER = timedelta(seconds=8)
 _SHOWN_AFTER = timedelta(seconds=5)
 """How long a bridge must have run and an alert have fired, for the bridge to know how long its posts are valid."""
 
+_ESTABLISHED_AFTER = timedelta(seconds=25)
+"""How long an alert must have fired, and every bridge have run, for no clear of before to be on the way any more."""
+
 _POLL = 0.2
 _MAX_LINES = 80
 
@@ -30,6 +33,8 @@ class Alert:
         self.kept = None  # while it is suppressed: whether its alarm is open; None: unknown
         self.was_shown = False  # whether a bridge knows the validity of its posts
         self.wrong_since, self.held = None, 0
+        self.wanted_since = None  # since when it fires for the bridge and is not suppressed
+        self.cleared_by_hand_at = datetime.now(UTC)
         self.lines = []
 
 
@@ -46,6 +51,7 @@ class Story:
         self.alerts = {one.name: one for one in alerts}
         self.figures = Counter()
         self.wrong_for = []
+        self.blinked = []
         self._began = datetime.now(UTC)
         self._lines = []
         self._watching = None
@@ -123,9 +129,10 @@ class Story:
     def _is_steady(alert):
         return alert.wrong_since is None and datetime.now(UTC) - alert.changed_at > _KNOWN_AFTER
 
-    def forget_kept(self, name):
-        """Let both be right while an alert is suppressed."""
-        self.alerts[name].kept = None
+    def cleared_by_hand(self, alert):
+        """Note that people clear an alarm now: it comes back, but not while it is suppressed."""
+        alert.kept, alert.cleared_by_hand_at = None, datetime.now(UTC)
+        self.tell("people clear its alarm, if there is one", alert.name)
 
     def ledger_lost(self):
         """No bridge knows any more how long an alert's posts are valid."""
@@ -166,14 +173,26 @@ class Story:
         up = [one.up_since for one in self._world.bridges if one.up_since is not None]
         is_shown = bool(up) and now - max(min(up), self._world.killed_at) > self._world.takes_over_after
         for alert in self.alerts.values():
-            self._held(alert, len(open_alarms.get(alert.name, ())))
+            self._held(alert, len(open_alarms.get(alert.name, ())), now)
             alert.was_shown |= is_shown and alert.is_firing and now - alert.changed_at > _SHOWN_AFTER
             self._judge(alert, now)
 
-    def _held(self, alert, held):
+    def _held(self, alert, held, now):
         if held != alert.held:
             self.tell(f"AOM holds {held}", alert.name)
+        if self.wanted(alert) is not True:
+            alert.wanted_since = None
+        elif alert.wanted_since is None:
+            alert.wanted_since = now
+        if alert.held and not held and self._is_established(alert, now):
+            self.happened("cleared though it fires", "AOM HOLDS NONE THOUGH IT FIRES", alert.name)
+            self.blinked.append(alert)
         alert.held = held
+
+    def _is_established(self, alert, now):
+        """Say whether nothing explains that an alarm is cleared."""
+        begins = (alert.changed_at, alert.cleared_by_hand_at, alert.wanted_since or now, self._world.killed_at)
+        return now - max(begins) > _ESTABLISHED_AFTER
 
     def _judge(self, alert, now):
         if self._is_right(alert):

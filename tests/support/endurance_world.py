@@ -13,6 +13,7 @@ import aiohttp
 from cluster import CONFIG, VALIDITY, Cluster
 from emulated_aom import arm, clear_by_hand, cloud, disarm
 from many_alerts import metrics
+from peer_proxies import front_of
 from process import bridge_command, children, free_port, started
 from rehearsal import CONFIG as BRIDGE_CONFIG
 from waiting import until
@@ -23,7 +24,9 @@ THERE = CONFIG.replace("repeat_interval: 1h}}", f"repeat_interval: 1h, {ROUTE}}}
 """The routes as they are, and with a route that takes the alerts of a team away from the bridge."""
 
 AUDITED = "audit: 2s\n    audit_adopt: true"
-IN_STEP = "alertmanagers: [{{urls: [{urls}], interval: 1s, settle: 1s, missing_after: 4s}}]\n"
+IN_STEP = "alertmanagers: [{{urls: [{urls}], interval: 1s, settle: 1s, missing_after: 4s, receivers: [aom]}}]\n"
+"""The receiver is named: what a lost ledger had learnt of it comes back with the next webhook only."""
+
 RECONCILED = "aom_bridge_reconciled_total"
 
 MISSING_AFTER = 4.0
@@ -144,14 +147,16 @@ class World:
         folder: for configurations, logs and storage.
         ledger: of the bridges.
         replicas: how many bridges share it.
+        ahead: how far the clock of the second peer is ahead, as the bridges see it.
+        list_lag_ms: how long AOM's list stays behind.
 
     Attributes:
         down: the peer that is down.
         takes_over_after: how long after a kill another bridge asks the peers at the latest.
     """
 
-    def __init__(self, folder, ledger, replicas=1):
-        self.folder, self.ledger = folder, ledger
+    def __init__(self, folder, ledger, *, replicas=1, ahead=timedelta(0), list_lag_ms=0):
+        self.ledger, self._ahead, self._list_lag_ms = ledger, ahead, list_lag_ms
         self.cluster = Cluster(folder)
         self.bridges = [Bridge(folder, number) for number in range(replicas)]
         self.aom, self.down, self.is_moved = None, None, False
@@ -161,8 +166,10 @@ class World:
 
     async def start(self):
         """Start AOM, the bridges and the peers."""
-        self.aom = await self._stack.enter_async_context(cloud())
-        urls = ", ".join(f'"{url}"' for url in self.cluster.urls)
+        self.aom = await self._stack.enter_async_context(cloud(list_lag_ms=self._list_lag_ms))
+        first, second = self.cluster.peers
+        front = await self._stack.enter_async_context(front_of(second, ahead=self._ahead))
+        urls = f'"{first.url}", "{front.url}"'
         text = BRIDGE_CONFIG.format(aom=self.aom.url, ledger=self.ledger.url, target=AUDITED)
         for one in self.bridges:
             one.configure(text + IN_STEP.format(urls=urls))
