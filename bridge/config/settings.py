@@ -153,6 +153,9 @@ class Settings:
             elif target.audit_adopt and set(self.by_source) != set(self.all_sources):
                 text = "alarms of a source without alertmanagers are not taken over: nothing tells whether they fire"
                 doubts.append((f"targets.{name}.audit_adopt", f"{text}. Fix: alertmanagers for every source."))
+            elif target.audit_adopt and not all(one.receivers for one in self.alertmanagers):
+                text = "a lost ledger has forgotten the receivers, too: until a webhook names one, nothing is raised"
+                doubts.append((f"targets.{name}.audit_adopt", f"{text}. Fix: receivers in alertmanagers."))
         return doubts
 
 

@@ -486,7 +486,8 @@ def test_any_yaml_is_read_or_refused(tree):
     [
         ("audit_adopt: true", "", "Fix: alertmanagers for every source."),
         ("audit_adopt: true, audit: 0s", "", "it does nothing with audit: 0s"),
-        ("audit_adopt: true", "alertmanagers: [{urls: ['http://am:9093']}]", None),
+        ("audit_adopt: true", "alertmanagers: [{urls: ['http://am:9093']}]", "Fix: receivers in alertmanagers."),
+        ("audit_adopt: true", "alertmanagers: [{urls: ['http://am:9093'], receivers: [aom]}]", None),
     ],
 )
 def test_taking_over_where_nothing_tells_what_fires_is_doubted(target, more, words):
