@@ -191,11 +191,13 @@ class Acts:
 
     async def start_peer(self):
         await self.world.start_peer()
+        self.story.inhibitions_restarted()
         self.story.tell("the peer is there again")
 
     async def move(self):
         self.story.note_suppression()
         await self.world.move(away=not self.world.is_moved)
+        self.story.inhibitions_restarted()
         self.story.note_suppression()
         where = "elsewhere" if self.world.is_moved else "to the bridge again"
         self.story.happened("moved", f"the alerts of the team go {where}")
@@ -244,6 +246,7 @@ class Endurance:
         """Make everything whole, and wait until AOM agrees and stays so."""
         self.story.happened("quiet moments", "everything is made whole")
         await self.world.make_whole()
+        self.story.inhibitions_restarted()
         self.story.tell("all is whole")
         began = now = right_since = time.monotonic()
         while now - right_since < STAYS_SECONDS:

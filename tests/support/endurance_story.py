@@ -125,6 +125,12 @@ class Story:
             elif not self.is_suppressed(alert):
                 alert.kept = alert.held > 0 if self._is_steady(alert) else None
 
+    def inhibitions_restarted(self):
+        """Note that Alertmanager may notify what is inhibited: it sends groups before it knows its inhibitors again."""
+        for alert in self.alerts.values():
+            if self.is_suppressed(alert) and alert.silence is None and not alert.kept:
+                alert.kept = None
+
     @staticmethod
     def _is_steady(alert):
         return alert.wrong_since is None and datetime.now(UTC) - alert.changed_at > _KNOWN_AFTER
