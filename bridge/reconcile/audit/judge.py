@@ -160,7 +160,8 @@ def _is_of_another(last: Alarm, entry: ListedAlarm, ghosts: Mapping[int, int]) -
     """Say whether another bridge reports the alarm, since it came again after it was cleared as a ghost."""
     if ghosts.get(last.seq, 0) >= _MAX_GHOSTS or len(unpack_ids(last.named_ids)) >= _MAX_NAMED:
         return True
-    return last.opened_by == "adopted" and entry.arrives_at > (last.finished_at or 0)
+    was_ended_unknown = last.opened_by == "adopted" and last.reported_at is None
+    return was_ended_unknown and entry.arrives_at > (last.finished_at or 0)
 
 
 def _unknown(look: Look, policy: Policy, key: Key, entry: ListedAlarm) -> Finding | None:

@@ -105,6 +105,8 @@ def test_an_adopted_alarm_that_comes_again_after_its_end_is_another_bridges():
     adopted = row(opened_by="adopted")
     assert said(entry(arrived=T0 - HOUR), rows=[adopted]) == GHOST
     assert said(entry(arrived=T0 - HOUR + 1), rows=[adopted]) == FOREIGN
+    taken_over = row(opened_by="adopted", reported_at=T0 - 2 * HOUR)
+    assert said(entry(arrived=T0 - HOUR + 1), rows=[taken_over]) == GHOST  # its own report may have come late
     assert said(entry(arrived=T0 - HOUR + 1), rows=[row()]) == GHOST
 
 
