@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 4
+JOBS   ?= 6
 
 # Of `make endurance`.
 SECONDS  ?= 600
@@ -40,6 +40,7 @@ REHEARSALS := $(addprefix tests/, \
   end_to_end/test_rehearsal.py end_to_end/test_simulation.py end_to_end/test_alertmanager.py ledger/test_ledger_model.py \
   delivery/test_id_lookup.py app/test_reloader.py shipping/test_openapi.py security/test_fuzz.py \
   end_to_end/test_heartbeats_restarts.py end_to_end/test_heartbeats_by_label.py \
+  end_to_end/test_heartbeats_settings.py \
   end_to_end/test_lost_ledger.py)
 
 # The modules that are run with each newer Alertmanager, too.

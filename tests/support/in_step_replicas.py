@@ -53,7 +53,7 @@ class Pair(Held):
         """Give who leads, and until when."""
         columns = (sources.c.leader, sources.c.leader_until)
         with looking_at(self.database) as connection:
-            return connection.execute(sa.select(*columns)).first() or (None, None)
+            return connection.execute(sa.select(*columns).where(sources.c.source == "default")).first() or (None, None)
 
     def rows(self):
         """Give the ledger's rows, the oldest first."""
