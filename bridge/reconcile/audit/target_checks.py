@@ -23,7 +23,7 @@ CHECKS: tuple[Check, ...] = get_args(Check)
 
 EACH: Millis = 5 * MINUTE
 _DEADLINE: Millis = 30 * SECOND
-_NOBODY = "0" * 16
+_NO_ALERT = "0" * 16
 """The fingerprint of no alert: the list is asked for nothing, and answers whether it may be asked."""
 
 _log = logger("targets")
@@ -114,7 +114,7 @@ class TargetChecks:
             outcome = await client.authenticate()
             if not outcome.accepted:
                 return {"credentials": _Trouble.of(outcome, "", settings.auth.hint)}
-            query = Query(self._source, (_NOBODY,), max(0, now - MINUTE), now)
+            query = Query(self._source, (_NO_ALERT,), max(0, now - MINUTE), now)
             outcome = (await client.find(query, now + _DEADLINE)).outcome
             if not outcome.accepted:
                 check: Check = "credentials" if outcome.reason == "unauthorized" else "list"
