@@ -21,7 +21,7 @@ Operation = Literal["token", "report", "clear", "list", "statistic"]
 
 KINDS: Final = {
     "status": "answer with this HTTP status; with headers, error_code, error_msg if wanted",
-    "latency_ms": "process and answer so much later, or when the faults are removed, even if the client has gone",
+    "latency_ms": "process and answer so much later, or when the faults are removed, though the client may have closed",
     "outage": "close the connection; with after: process the request first",
     "reset": "reset the connection; with after: process the request first",
     "hang": "answer only when the faults are removed",

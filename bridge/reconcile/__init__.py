@@ -5,7 +5,7 @@
 Every interval `source` asks each peer (`peer`, `round`), works out what the answers prove (`coverage`, `tracks`), and
 which alarms differ and when that is certain (`rules`); all of this but the asking is pure (`comparison`). What is due
 is ended or raised by the ledger's own rules. What in the peers' own configuration loses alerts (`routing`, `lint`,
-`swallowing`) is told beside it. Nothing here sees a webhook.
+`swallowing`) is told beside it. No module here receives a webhook.
 `heartbeats` raises an alarm of the bridge's own when an alert that always fires stops. `audit` compares AOM's own list
 with the ledger, and `canary` sends an alarm of the bridge's own through the whole chain.
 

@@ -93,4 +93,4 @@ def need_ipv6():
     except OSError:
         if os.environ.get("CI"):
             pytest.fail("::1 cannot be used here")
-        pytest.skip("::1 cannot be used here")
+        pytest.skip("::1 cannot be used here")  # some machines have no IPv6; CI fails instead, above

@@ -2,7 +2,7 @@
 
     AOM's list, the ledger, Alertmanager's API ──▶ look ──▶ judge ──▶ memory ──▶ changes in the ledger
 
-`look` reads what there is, `judge` says what differs (pure), `memory` which differences two looks have shown (pure),
+`looking` reads what there is, `judge` says what differs (pure), `memory` which differences two looks have shown (pure),
 `changes` what is put into the ledger, and `target_audit` does it again and again. It pushes nothing itself: what is to
 be cleared or reported becomes due in the ledger, and delivery sends it.
 """

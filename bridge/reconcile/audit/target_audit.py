@@ -155,14 +155,12 @@ class TargetAudit:
         acting = [one for one in due if one.action != "tell"]
         await self._act(look, await self._confirmed(client, acting))
         is_waiting = any(one.action != "tell" for one in found if one not in acting)
-        self._pause = min(self._policy.lookup_wait, self.settings.target.audit) if is_waiting else self._usual_pause
+        self._pause = (
+            min(self._policy.lookup_wait, self.settings.target.audit) if is_waiting else self.settings.target.audit
+        )
         if look.is_complete and not any(one.action == "adopt" for one in found if one not in acting):
             self._ended_at = self._clock()
             await self._leads()
-
-    @property
-    def _usual_pause(self) -> Millis:
-        return self.settings.target.audit
 
     async def _until_idle(self) -> None:
         """Wait while alarms are due for the target, for as long as until the next audit at most."""
@@ -181,7 +179,7 @@ class TargetAudit:
             return True
         outcome, count = await self._looking.count(client, self.settings.sources)
         if outcome.needs_operator:
-            return True  # the right to list may come without that to count, and the list's own answer is told
+            return True  # a user may have the right to list and not the right to count
         if not outcome.accepted:
             self._telling.outcome(self._name, "failed", outcome)
             return False

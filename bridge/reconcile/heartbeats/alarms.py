@@ -68,7 +68,7 @@ def name_of(sign: Sign) -> str:
 
 
 def late_text(verdict: Verdict) -> str:
-    """Return what an operator is told of a switch that is late or missing."""
+    """Return the text about a switch that is late or missing, for the command line."""
     since = f"its last sign came at {format_rfc3339(verdict.since)}" if verdict.row else "no sign of it has ever come"
     return f"heartbeat {name_of(verdict.sign)} is {verdict.state}: {since}"
 
