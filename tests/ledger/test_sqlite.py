@@ -235,6 +235,7 @@ LANDED = {
     "0004_phase.py": "990a103826a134c8b6e107f71899cb3ae491cfad4d71606cd0098ce5fbdb6991",
     "0005_listed.py": "4f79fef0d3adaaf43f32a1b6a8cc23fe400373e177c18d0e2d2c9852db5cff97",
     "0006_heartbeats.py": "99cdd36f476f72286cfecb2408287503b615af9f23256340bee75a2951fb1b07",
+    "0007_steps.py": "2e255950e4447416ac06fb6246afd7a20b96fea8f904fa8fe2fb9e145fee446a",
 }
 """A migration that has landed is never edited: ledgers that it has made would bear its number with another schema."""
 

@@ -114,6 +114,22 @@ changes = Table(
 )
 """Edits by the command line that no bridge has logged yet."""
 
+steps = Table(
+    "ledger_steps",
+    metadata,
+    Column("seq", _SEQ, primary_key=True),
+    Column("alarm", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("who", String(255)),
+    Column("origin", String(255)),
+    Column("text", Text, nullable=False),
+    Index("steps_of_alarm", "alarm"),
+)
+"""What happened to an alarm and does not show in its row: changes by hand, and AOM's refusals; ``alarm`` is its number.
+
+``who`` and ``origin``: who made a change by hand, and from where; both are NULL for what AOM did."""
+
 listed = Table(
     "ledger_listed",
     metadata,
