@@ -1,7 +1,7 @@
 """Logs in the format of Prometheus's components: one line for each event, logfmt or JSON, on standard error.
 
 A module gets its logger from `logger(component)` and logs constant text with key-value pairs. Secrets are never logged:
-a value that holds one is a `bridge.secret.Secret`, whose ``repr`` is ``<secret>``.
+a value that holds one is a `bridge.typed_yaml.secret.Secret`, whose ``repr`` is ``<secret>``.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import io
 import ssl
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import aiohttp
@@ -58,14 +59,43 @@ class _Doubt:
         self.is_left = self.is_left or not isinstance(error, _NEVER_SENT)
 
 
+@dataclass(slots=True)
+class Sight:
+    """What a client's requests have shown of its target.
+
+    Attributes:
+        listed_at: when AOM answered a look-up or a count last.
+        skew: how far our clock is ahead of AOM's or its gateway's, by the last answer that tells.
+        requested_at: when the requests of the last minute were sent.
+    """
+
+    listed_at: Millis | None = None
+    skew: Millis | None = None
+    requested_at: deque[Millis] = field(default_factory=deque)
+
+    def note_request(self, now: Millis) -> None:
+        """Note that a request is sent."""
+        self.requested_at.append(now)
+        self.requests(now)
+
+    def requests(self, now: Millis) -> int:
+        """Return the number of requests within the last minute."""
+        while self.requested_at and not 0 <= now - self.requested_at[0] < MINUTE:
+            self.requested_at.popleft()
+        return len(self.requested_at)
+
+
 class _RateLimitedSession:
     """Applies the rate limit to each attempt of a request, quick retries included.
 
     It also records the doubt of each attempt, since aiohttp-retry returns only the answer of the last one.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, limiter: AsyncLimiter, clock: Clock, timeout: Millis) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, limiter: AsyncLimiter, sight: Sight, clock: Clock, timeout: Millis
+    ) -> None:
         self._session = session
+        self._sight = sight
         self._limiter = limiter
         self._clock = clock
         self._timeout = timeout
@@ -86,6 +116,7 @@ class _RateLimitedSession:
         now = self._clock()
         if now + self._timeout > deadline:
             raise _TooLateError
+        self._sight.note_request(now)
         target = URL(url)
         headers = grant.headers(Call(method, target, headers, body), now)
         try:
@@ -95,19 +126,6 @@ class _RateLimitedSession:
             raise
         doubt.is_left = doubt.is_left or response.status in (502, 504)
         return response
-
-
-@dataclass(slots=True)
-class Sight:
-    """What a client's requests have shown of its target.
-
-    Attributes:
-        listed_at: when AOM answered a look-up or a count last.
-        skew: how far our clock is ahead of AOM's or its gateway's, by the last answer that tells.
-    """
-
-    listed_at: Millis | None = None
-    skew: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +198,7 @@ class AomClient:
         session._retry_connection = False  # noqa: SLF001 - aiohttp has no public switch for it; a test fails if this one disappears
         # The bucket holds one second's requests, so unused capacity is kept for one second only.
         limiter = AsyncLimiter(max(1.0, settings.rate_limit), max(1.0, 1 / settings.rate_limit))
-        rate_limited = _RateLimitedSession(session, limiter, self._clock, self._attempt_timeout)
+        rate_limited = _RateLimitedSession(session, limiter, self.sight, self._clock, self._attempt_timeout)
         self._started = _Connection(
             session,
             RetryClient(cast("aiohttp.ClientSession", rate_limited), retry_options=_quick_retries()),

@@ -15,19 +15,23 @@ from bridge import __version__
 from bridge.app.label_sets import LABEL_SETS
 from bridge.app.opening import Opening
 from bridge.app.reloader import Parts, Reloader, delivered, reassert_after
+from bridge.app.sights import Replica
 from bridge.clock import SECOND, Clock, Millis, SharedClock, system_clock
 from bridge.config import Settings
 from bridge.delivery.targets import Delivery
 from bridge.ledger import ACTIONS, Alarm, Ledger, WriterProcess
 from bridge.log import logger
-from bridge.metrics import Metrics
+from bridge.metrics import History, Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
 from bridge.reconcile import Auditor, Canary, Ping, Reconciler
 from bridge.web import Handlers, WebOptions, WebServer
-from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, LandingPage, MetricsHandler
+from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, MetricsHandler
 from bridge.web.handlers.admin import Admin
+from bridge.web.overviews import Overviews
+from bridge.web.pages.overview import OverviewPage
+from bridge.web.pages.page import Footer, Pages
 
 _MAX_REQUEST_SHUTDOWN_TIME: Millis = SECOND
 """How long webhooks in progress may take at the shutdown; a commit takes far less, and Alertmanager retries."""
@@ -100,7 +104,6 @@ class App:
             AlarmsApi(self.ledger.records),
             config_view,
             admin,
-            LandingPage(__version__),
         )
         self.parts = Parts(
             ledger=self.ledger,
@@ -117,7 +120,19 @@ class App:
             is_ledger_open=lambda: self._opening.is_done,
         )
         self._reloader = Reloader(file, settings, self.parts, clock, is_watching=watch)
+        self._history = History(metrics, self._waiting, clock)
+        self._handlers += self._pages(Replica(lambda: self._reloader.settings, self.parts, self._history, clock), clock)
         self._running = AsyncExitStack()
+
+    def _pages(self, replica: Replica, clock: Clock) -> tuple[Handlers, ...]:
+        """Return the handlers of the pages."""
+        pages = Pages(Footer(replica.name, __version__), clock)
+        overviews = Overviews(self.ledger.records, replica.names, replica.sights, clock)
+        return (OverviewPage(pages, overviews),)
+
+    def _waiting(self) -> int:
+        targets = self._reloader.settings.targets
+        return sum(self.ledger.due.waiting(target, action) for target in targets for action in ACTIONS)
 
     @property
     def url(self) -> str:
@@ -150,6 +165,7 @@ class App:
             for start, stop in (
                 (self._opening.start, self._opening.stop),
                 (self._reloader.start, self._reloader.stop),
+                (self._history.start, self._history.stop),
                 (self._listen, self._web.stop),
             ):
                 await start()
@@ -173,7 +189,7 @@ class App:
             **({"admin_address": self.admin_url} if self.admin_url != self.url else {}),
             targets=",".join(targets),
             ledger=self.ledger.location,
-            waiting=sum(self.ledger.due.waiting(target, action) for target in targets for action in ACTIONS),
+            waiting=self._waiting(),
             version=__version__,
         )
 

@@ -22,7 +22,7 @@ from bridge.clock import SECOND, Millis, format_duration
 from bridge.config import Settings
 from bridge.ledger import LedgerStatus, OfflineLedger
 from bridge.reconcile.heartbeats import late_text, of_all
-from bridge.web.status import sentence, sentences
+from bridge.web.status import Trouble, in_step, troubles
 
 
 def register(commands: Commands) -> None:
@@ -38,21 +38,23 @@ def _run(arguments: argparse.Namespace) -> int:
     every_source = settings.audit_settings.every_source
     status = OfflineLedger(settings.store.url).status(list(settings.targets), every_source)
     wrong = _wrong(settings, status)
+    first = wrong[0] if wrong else in_step(status)
     if arguments.output == "json":
-        say(*pretty({"sentence": sentence(status, wrong), "wrong": wrong, **msgspec.to_builtins(status)}))
+        texts = [one.text() for one in wrong]
+        say(*pretty({"sentence": first.text(), "wrong": texts, **msgspec.to_builtins(status)}))
     else:
-        say(sentence(status, wrong), *(f"also: {text}" for text in wrong[1:]), "")
+        say(first.text(), *(f"also: {one.text()}" for one in wrong[1:]), "")
         _print(("TARGET", "STATES", "WAITING", "LAST ACCEPTED", "LAST AUDIT"), _targets(status))
         say("")
         _print(("SOURCE", "OPEN", "PEERS ANSWERED", "DIFFERENCES"), _sources(settings, status))
     return 1 if wrong else 0
 
 
-def _wrong(settings: Settings, status: LedgerStatus) -> list[str]:
+def _wrong(settings: Settings, status: LedgerStatus) -> list[Trouble]:
     verdicts = of_all(settings.heartbeats, status.switches, status.at)
     late = [late_text(one) for one in verdicts if one.is_late]
     intervals = {name: one.interval for name, one in settings.by_source.items()}
-    return list(sentences(status, intervals, late))
+    return troubles(status, intervals, late)
 
 
 def _targets(status: LedgerStatus) -> Sequence[Sequence[str]]:

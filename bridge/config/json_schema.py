@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from bridge.config import Settings
 from bridge.mapping.matcher import Matchers
 from bridge.mapping.template import Template
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 
 Json = dict[str, Any]
 _VARIABLE: Json = {"type": "string", "pattern": r"\$\{"}

@@ -4,7 +4,7 @@ In: `Options` and a clock. Out: an HTTP server; by default it listens on loopbac
 asks for no credentials. Nothing is kept on disk. Beside the emulated
 API (`api`) it serves:
 
-- `GET /` the page, `GET /emulator/healthy`, `GET /emulator/state[?limit=N]`;
+- `GET /` the page with its stylesheet and icon, `GET /emulator/healthy`, `GET /emulator/state[?limit=N]`;
 - `POST`, `GET` and `DELETE /emulator/faults`, `POST /emulator/reset`;
 - `POST` and `DELETE /emulator/alarms/{project_id}`: alarms of others put in, alarms cleared by hand.
 
@@ -28,10 +28,11 @@ from bridge.emulator.by_hand import ByHand
 from bridge.emulator.faults import Faults, read_faults
 from bridge.emulator.journal import Journal
 from bridge.emulator.options import Options
-from bridge.emulator.page import page
+from bridge.emulator.page import REFRESH_S, page
 from bridge.emulator.rows import Row
 from bridge.emulator.validation import read_json
 from bridge.emulator.visitors import visitors
+from bridge.html import asset, asset_names
 
 _MAX_HEADER_BYTES: Final = 65_536
 _MAX_READ_BYTES: Final = 64 * 1024 * 1024
@@ -147,6 +148,8 @@ class Emulator:
         application = web.Application(client_max_size=_MAX_READ_BYTES, middlewares=[visitors(self._options.host)])
         route = application.router.add_route
         route("GET", "/", self._show_page)
+        for name in asset_names():
+            route("GET", f"/{name}", self._asset)
         route("GET", "/emulator/healthy", self._healthy)
         route("GET", "/emulator/state", self._state)
         route("POST", "/emulator/reset", self._reset)
@@ -165,7 +168,12 @@ class Emulator:
 
     async def _show_page(self, _request: web.Request) -> web.Response:
         html = page(self.snapshot(), self._memory.faults.shown(), self._now())
-        return web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store", "Refresh": str(REFRESH_S)}
+        return web.Response(text=html, content_type="text/html", headers=headers)
+
+    async def _asset(self, request: web.Request) -> web.Response:
+        body, content_type = asset(request.path[1:])
+        return web.Response(body=body, content_type=content_type)
 
     async def _healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="healthy\n")

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from bridge.ledger.core import Core
-from bridge.ledger.operations import queries
+from bridge.ledger.operations import queries, status
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
+from bridge.ledger.operations.status import LedgerStatus
 
 
 class AlarmRecords:
@@ -40,6 +41,11 @@ class AlarmRecords:
             LedgerUnavailableError: the ledger does not answer.
         """
         return await self._core.read(lambda connection: queries.show(connection, name))
+
+    async def status(self, targets: Sequence[str], sources: Sequence[str]) -> LedgerStatus:
+        """Return what the whole ledger says of these targets and sources."""
+        now = self._core.clock()
+        return await self._core.read(lambda connection: status.status(connection, targets, sources, now))
 
     async def edit(self, edit: Edit, names: Sequence[str | int], map_anew: MapAnew) -> Sequence[Edited]:
         """Retry, clear or discard alarms, each named as for `show`, or by its number.

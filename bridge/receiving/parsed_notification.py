@@ -17,6 +17,7 @@ from bridge.event import Mapped
 from bridge.ledger import ArrivedAlert, Effect, ParsedAlerts
 from bridge.mapping import Fallback, Mapper
 from bridge.notification import Alert, Group, Labels, Notification, Status, parse
+from bridge.receiving.recent import cut
 from bridge.receiving.replica_labels import ReplicaSighting, sightings
 
 _MIN_ALERT_BYTES = 60
@@ -34,7 +35,8 @@ class IntakeReport(msgspec.Struct, array_like=True):
     ``statuses``: of its alerts, in their order. ``matched`` and ``dropped``: the number of alerts by rule.
     ``left_out``: the names of the labels and annotations that did not fit into AOM's limits, and ``fallbacks``: each
     with its alert's fingerprint. ``replicas``: the alerts that have the label of a Prometheus replica. ``effects``: how
-    many alerts of each status had each effect on the ledger; known once they are committed.
+    many alerts of each status had each effect on the ledger; known once they are committed. ``group``: the beginning of
+    its group's key.
     """
 
     receiver: str
@@ -46,6 +48,7 @@ class IntakeReport(msgspec.Struct, array_like=True):
     fallbacks: list[tuple[str, Fallback]] = []
     replicas: list[ReplicaSighting] = []
     effects: dict[Status, dict[Effect, int]] = {}
+    group: str = ""
 
     def add_effects(self, effects: Sequence[Effect]) -> None:
         """Add what the put made of each alert, in their order."""
@@ -108,6 +111,7 @@ class ParsedNotification:
             notification.truncated_alerts,
             statuses,
             replicas=sightings(notification.alerts),
+            group=cut(notification.group.group_key),
         )
 
     def arrival(self, alert: Alert) -> ArrivedAlert:

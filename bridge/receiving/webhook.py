@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from aiohttp import web
 
-from bridge.clock import Clock
+from bridge.clock import Clock, Millis
 from bridge.errors import LedgerUnavailableError, PayloadError
 from bridge.ledger import AbandonedError
 from bridge.log import ThrottledLine, logger
@@ -23,6 +23,8 @@ from bridge.rate_limit import PeerRateLimiter
 from bridge.receiving.disconnects import is_connected
 from bridge.receiving.intake import Intake
 from bridge.receiving.large_body import TooManyAlertsError
+from bridge.receiving.parsed_notification import IntakeReport
+from bridge.receiving.recent import RecentWebhook, RecentWebhooks, cut
 from bridge.receiving.request_body import Bodies, Body, BodyError
 from bridge.receiving.settings import WebSettings
 
@@ -31,6 +33,13 @@ CODES = ("200", "400", "401", "403", "404", "408", "413", "500", "503")
 _PATH_OF_SOURCE = "/webhook/{source}"
 
 _log = logger("webhook")
+
+
+class _Answered(NamedTuple):
+    """An answer, and what it says of the notification if it was kept."""
+
+    response: web.Response
+    report: IntakeReport | None = None
 
 
 class Webhook:
@@ -42,6 +51,9 @@ class Webhook:
         settings: the limits for bodies.
         metrics: where requests and alerts are counted.
         clock: the time.
+
+    Attributes:
+        recent: the newest webhooks that were answered.
     """
 
     right: Literal["webhook"] = "webhook"
@@ -59,6 +71,7 @@ class Webhook:
         self._intake = intake
         self._metrics = metrics
         self._clock = clock
+        self.recent = RecentWebhooks()
         self._bodies = Bodies(settings.max_body, settings.max_body_in_flight)
         self._log_limiter = PeerRateLimiter(lambda: clock() / 1000)
         self._refused = ThrottledLine(partial(_log.error, "notification refused"))
@@ -75,18 +88,27 @@ class Webhook:
         ]
 
     async def receive(self, request: web.Request) -> web.Response:
-        """Answer one webhook and count the answer."""
-        begun, status = self._clock(), 500
-        try:
-            response = await self._receive(request)
-            status = response.status
-        finally:
-            self._requests_by_status(str(status)).inc()
-            self._metrics.webhook_seconds.observe((self._clock() - begun) / 1000)
-        return response
-
-    async def _receive(self, request: web.Request) -> web.Response:
+        """Answer one webhook, count the answer and remember it."""
+        begun, answered = self._clock(), _answer(500, "internal error; see the bridge's log")
         source = request.match_info.get("source", self._sources[0])
+        try:
+            answered = await self._receive(request, source)
+        finally:
+            took = self._clock() - begun
+            self._requests_by_status(str(answered.response.status)).inc()
+            self._metrics.webhook_seconds.observe(took / 1000)
+            self._remember(request, source, answered, took)
+        return answered.response
+
+    def _remember(self, request: web.Request, source: str, answered: _Answered, took: Millis) -> None:
+        response, report = answered
+        kept = {} if report is None else _kept(report)
+        text, peer = cut((response.text or "").strip()), request.remote or ""
+        self.recent.note(
+            RecentWebhook(self._clock(), cut(source), peer, status=response.status, took=took, text=text, **kept)
+        )
+
+    async def _receive(self, request: web.Request, source: str) -> _Answered:
         if source not in self._sources:
             known = ", ".join(self._sources)
             self._complain(request, "webhook for an unknown source", source=source[:64])
@@ -96,13 +118,13 @@ class Webhook:
             return await self._read(request, source, body)
         except BodyError as error:
             self._complain(request, "body refused", source=source, status=error.status, error=str(error))
-            response = _answer(error.status, str(error))
-            response.force_close()
-            return response
+            answered = _answer(error.status, str(error))
+            answered.response.force_close()
+            return answered
         finally:
             body.close()
 
-    async def _read(self, request: web.Request, source: str, body: Body) -> web.Response:
+    async def _read(self, request: web.Request, source: str, body: Body) -> _Answered:
         try:
             report = await self._intake.keep(source, await body.read(request), partial(is_connected, request))
         except TooManyAlertsError as error:
@@ -117,7 +139,7 @@ class Webhook:
         except LedgerUnavailableError as error:
             self._refused.add(source=source, error=str(error))
             return _answer(503, f"nothing was kept: {error}")
-        return _answer(200, "kept: " + (_summary(report.totals()) or "no alerts"))
+        return _answer(200, "kept: " + (_summary(report.totals()) or "no alerts"), report)
 
     def _complain(self, request: web.Request, text: str, **more: object) -> None:
         """Log a bad request, rate-limited for each peer; the metric of its answer counts every one."""
@@ -129,5 +151,11 @@ def _summary(totals: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {effect}" for effect, count in totals.items())
 
 
-def _answer(status: int, sentence: str) -> web.Response:
-    return web.Response(status=status, text=sentence + "\n")
+def _answer(status: int, sentence: str, report: IntakeReport | None = None) -> _Answered:
+    return _Answered(web.Response(status=status, text=sentence + "\n"), report)
+
+
+def _kept(report: IntakeReport) -> dict[str, Any]:
+    """Return what is remembered of a notification that was kept."""
+    names = {"receiver": cut(report.receiver), "group": report.group}
+    return {**names, "alerts": len(report.statuses), "effects": report.totals()}

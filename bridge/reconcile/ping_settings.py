@@ -8,8 +8,8 @@ from pathlib import Path
 from yarl import URL
 
 from bridge.clock import MINUTE, SECOND, Millis
-from bridge.secret import Secret
 from bridge.typed_yaml.scalars import DurationField, SecretField
+from bridge.typed_yaml.secret import Secret
 from bridge.typed_yaml.secret_files import missing_files, read_secret, secret_problems
 from bridge.typed_yaml.section import Problems
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from bridge.clock import Clock, Millis
 from bridge.ledger import Ledger
 from bridge.metrics import Metrics
 from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatWatch
+from bridge.reconcile.seen import SourceSeen, SwitchSeen, switches_seen
 from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.reconcile.source import Holds, SourceInStep
 
@@ -55,6 +56,14 @@ class Reconciler:
         self._watch = HeartbeatWatch(
             heartbeats, ledger.heartbeats, ledger.open_alarms, metrics=metrics, clock=clock, holder=self._holder
         )
+
+    def sources_seen(self) -> Mapping[str, SourceSeen]:
+        """Return what the last round of each source has shown."""
+        return {name: source.seen for name, source in self._sources.items()}
+
+    def switches_seen(self) -> Sequence[SwitchSeen]:
+        """Return how every switch of a heartbeat is, the worst first."""
+        return switches_seen(self._watch.verdicts)
 
     async def start(self) -> None:
         """Begin to watch, and the rounds of every source."""

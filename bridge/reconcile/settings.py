@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 from yarl import URL
 
 from bridge.clock import MINUTE, SECOND, Millis
-from bridge.secret import Secret
 from bridge.typed_yaml.scalars import DurationField, Scalar, SecretField, parse_duration
+from bridge.typed_yaml.secret import Secret
 from bridge.typed_yaml.secret_files import missing_files, read_secret, secret_problems
 from bridge.typed_yaml.section import Problems
 

@@ -27,6 +27,7 @@ from bridge.reconcile.heartbeats import HeartbeatWatch
 from bridge.reconcile.peer import Wanted
 from bridge.reconcile.round import Peers
 from bridge.reconcile.rules import Difference
+from bridge.reconcile.seen import SourceSeen
 from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.reconcile.telling import Telling
 from bridge.reconcile.tracks import expected_ends
@@ -65,6 +66,9 @@ class SourceInStep:
         holder: the name of this bridge among those on the same ledger.
         holds: what holds back changes.
         alarm_timeout: the shortest of all targets.
+
+    Attributes:
+        seen: what the last round has shown, for people.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class SourceInStep:
         holds: Holds,
         alarm_timeout: Millis,
     ) -> None:
+        self.seen = SourceSeen()
         self._may_raise = holds.may_raise
         self._source = source
         self._settings = settings
@@ -151,6 +156,7 @@ class SourceInStep:
         leads = await self._ledger.lead(self._source, self._holder, lease, self._covered_at)
         if not leads and self._led_at:
             self._metrics.clear_source(self._source)
+            self.seen = SourceSeen()
         if not leads or now - self._led_at > lease / 1000:
             self._memory, self._knowledge = Memory(), None
         self._led_at = now
@@ -174,6 +180,7 @@ class SourceInStep:
         memory, self._memory = self._memory, comparison.memory
         await self._count_expired(expected_ends(memory.tracks, held))
         self._telling.round(comparison)
+        self.seen = SourceSeen.of(comparison)
         await self._learn(comparison.learned, comparison.longest_validity)
         await self._learn(await self._changes.end(comparison, held, self._knowledge or {}))
         missing = await self._changes.raise_missing(comparison, held) if await self._may_raise() else []

@@ -18,12 +18,12 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 
-from bridge.secret import Secret
 from bridge.typed_yaml import hints as nodehints
 from bridge.typed_yaml.document import compose, problem_at
 from bridge.typed_yaml.field_type import FieldType
 from bridge.typed_yaml.mistakes import called, invisible
 from bridge.typed_yaml.problems import ConfigError, suggest
+from bridge.typed_yaml.secret import Secret
 from bridge.typed_yaml.section import HasDoubts, HasMissing, HasProblems, Section
 from bridge.typed_yaml.values import MISSING, PLAIN, UNFIT, Missing, ValueReader
 

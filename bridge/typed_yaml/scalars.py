@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND, Millis
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")))
 _DURATION_UNITS = (365 * DAY, 7 * DAY, DAY, HOUR, MINUTE, SECOND, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bridge.errors import of_file
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 from bridge.typed_yaml.section import Problems
 
 _MAX_FILE_BYTES = 1 << 20

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import bcrypt
 
 from bridge.rate_limit import PeerRateLimiter
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 from bridge.web.policy import Policy
 
 _MAX_WAITING = 64

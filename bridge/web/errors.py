@@ -18,7 +18,8 @@ from bridge.rate_limit import PeerRateLimiter
 from bridge.web.responses import failure
 
 SAFE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "deny",
     "Referrer-Policy": "no-referrer",

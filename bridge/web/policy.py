@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.errors import of_file
-from bridge.secret import Secret
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
 from bridge.typed_yaml.reader import Reader
+from bridge.typed_yaml.secret import Secret
 from bridge.web.settings import DEFAULT_RIGHTS, Right, TlsSettings, TokenField, WebConfigSettings
 from bridge.web.tls import Pem, TlsError, server_context
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Literal
 
-from bridge.secret import Secret
 from bridge.typed_yaml.scalars import Scalar, SecretField
+from bridge.typed_yaml.secret import Secret
 from bridge.typed_yaml.section import Problems
 
 Right = Literal["webhook", "status", "admin"]

@@ -1,81 +1,114 @@
 """Says in one sentence whether AOM is in step, and if not, what is worst; pure.
 
-In: what the ledger says, and what the configuration says of sources and heartbeats. Out: a sentence in plain words, the
-worst thing first. The command `aom-bridge status` prints it.
+In: what the ledger says, and what the configuration says of sources and heartbeats. Out: `Trouble`s, the worst first,
+which each language can write. The status page shows them, and the command `aom-bridge status` prints them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
 
-from bridge.clock import MINUTE, SECOND, Millis, format_duration
+import msgspec
+
+from bridge.clock import MINUTE, SECOND, Millis
 from bridge.ledger import LedgerStatus, TargetStatus
+from bridge.web.languages import ENGLISH, Key, Language, Span, language
 
 _MAX_WAIT: Millis = 10 * SECOND
 """An alarm that is sent at once waits for less."""
 
 _MAX_AGE: Millis = 2 * MINUTE
 _ROUNDS = 3
+Level = Literal["good", "warn", "bad"]
 
 
-def sentences(status: LedgerStatus, intervals: Mapping[str, Millis], late_heartbeats: Sequence[str]) -> Iterator[str]:
-    """Yield what is wrong, the worst first; nothing if AOM is in step.
+class Trouble(msgspec.Struct, frozen=True):
+    """One sentence about the whole: what is wrong and what to do, or that nothing is.
+
+    ``key`` and ``values``: of the text. ``level``: how bad it is. ``runbook``: the page of `docs/runbooks` that says
+    more. ``state`` and ``target``: the alarms that it is about, as `/alarms` lists them.
+    """
+
+    key: str
+    values: Mapping[str, object]
+    level: Level
+    runbook: str = ""
+    state: str = ""
+    target: str = ""
+
+    def text(self, written: Language | None = None) -> str:
+        """Return the sentence; in English without a language."""
+        return (written or language(ENGLISH)).text(self.key, **self.values)
+
+    @classmethod
+    def of_check(cls, target: str, check: str, text: str) -> Trouble:
+        """Return the trouble of a check of a target that fails; ``text``: why, with the fix."""
+        return cls("status_check", {"target": target, "check": check, "text": text}, "bad", "AomBridgeTargetDown")
+
+
+def troubles(
+    status: LedgerStatus,
+    intervals: Mapping[str, Millis],
+    late_heartbeats: Sequence[str],
+    silent_peers: Mapping[str, str] = MappingProxyType({}),
+) -> list[Trouble]:
+    """Return what is wrong, the worst first; nothing if AOM is in step.
 
     Args:
         status: what the ledger says.
         intervals: how often the peers of each source are asked that has an Alertmanager.
         late_heartbeats: what is wrong with heartbeats, in words.
+        silent_peers: by source, the address of a peer that gave no valid answer in the last round.
     """
+    return list(_troubles(status, intervals, late_heartbeats, silent_peers))
+
+
+def in_step(status: LedgerStatus) -> Trouble:
+    """Return the sentence for a bridge with which nothing is wrong."""
+    count = sum(source.open for source in status.sources.values())
+    accepted_at = max((one.accepted_at or 0 for one in status.targets.values()), default=0)
+    if not accepted_at:
+        return Trouble("status_in_step", {"count": count}, "good")
+    values = {"count": count, "age": Span(max(status.at - accepted_at, 0))}
+    return Trouble("status_in_step_since", values, "good")
+
+
+def _troubles(
+    status: LedgerStatus, intervals: Mapping[str, Millis], late: Sequence[str], silent: Mapping[str, str]
+) -> Iterator[Trouble]:
     for name, target in status.targets.items():
         yield from _waiting(name, target, status.at)
     for name, target in status.targets.items():
         if rejected := target.states.get("rejected", 0):
-            yield f"AOM has refused {_alarms(rejected)} of target {name}: aom-bridge alarms list --state rejected"
+            values = {"count": rejected, "target": name}
+            yield Trouble("status_rejected", values, "bad", "AomBridgeAlarmsRejected", "rejected", name)
     for name, interval in intervals.items():
-        yield from _silent(name, status, max(_MAX_AGE, _ROUNDS * interval))
-    yield from late_heartbeats
+        yield from _silent(name, status, max(_MAX_AGE, _ROUNDS * interval), silent.get(name, ""))
+    for text in late:
+        yield Trouble("status_heartbeat", {"text": text}, "warn", "HeartbeatMissing")
     for name, source in status.sources.items():
         for kind, count in source.differences.items():
-            yield f"{_alarms(count)} of source {name} should have changed by now ({kind}): aom-bridge diff"
+            values = {"count": count, "source": name, "kind": Key(f"difference_{kind}")}
+            yield Trouble("status_difference", values, "warn", "AomBridgeDifferences")
 
 
-def sentence(status: LedgerStatus, wrong: Sequence[str]) -> str:
-    """Return the one sentence; ``wrong``: what `sentences` has yielded."""
-    if wrong:
-        return wrong[0]
-    count = sum(source.open for source in status.sources.values())
-    accepted_at = max((one.accepted_at or 0 for one in status.targets.values()), default=0)
-    last = f", the last one taken {_ago(status.at - accepted_at)}" if accepted_at else ""
-    return f"AOM is in step: {_alarms(count)} open{last}"
-
-
-def _waiting(name: str, target: TargetStatus, now: Millis) -> Iterator[str]:
+def _waiting(name: str, target: TargetStatus, now: Millis) -> Iterator[Trouble]:
     oldest = target.oldest
     if oldest is None or now - oldest.due_since < _MAX_WAIT:
         return
+    values: dict[str, object] = {"count": target.waiting, "target": name, "age": Span(now - oldest.due_since)}
     why = oldest.detail or oldest.reason or ""
-    next_try = f"; next try in {_span(oldest.due_at - now)}" if oldest.due_at > now else ""
-    verb = "waits" if target.waiting == 1 else "wait"
-    since = f"for {_span(now - oldest.due_since)}"
-    yield f"{_alarms(target.waiting)} {verb} for target {name} {since}{next_try}{': ' * bool(why)}{why}"
+    key = "status_waiting" + "_why" * bool(why) + "_next" * (oldest.due_at > now)
+    values |= {"why": why, "next": Span(max(oldest.due_at - now, 0))}
+    yield Trouble(key, values, "bad", "AomBridgeTargetUnavailable", "waiting", name)
 
 
-def _silent(name: str, status: LedgerStatus, most: Millis) -> Iterator[str]:
+def _silent(name: str, status: LedgerStatus, most: Millis, peer: str) -> Iterator[Trouble]:
     covered_at = status.sources[name].covered_at
-    age = None if covered_at is None else status.at - covered_at
-    if age is None or age > most:
-        since = "yet" if age is None else f"for {_span(age)}"
-        what = "nothing is cleared by absence meanwhile: aom-bridge diff"
-        yield f"not every Alertmanager of source {name} has answered {since}; {what}"
-
-
-def _alarms(count: int) -> str:
-    return f"{count} alarm" if count == 1 else f"{count} alarms"
-
-
-def _ago(span: Millis) -> str:
-    return f"{_span(span)} ago"
-
-
-def _span(span: Millis) -> str:
-    return format_duration(max(span, 0) // SECOND * SECOND)
+    if covered_at is None:
+        yield Trouble("status_silent", {"source": name}, "warn", "AomBridgeNotCovered")
+    elif status.at - covered_at > most:
+        values = {"source": name, "age": Span(status.at - covered_at), "peer": peer}
+        yield Trouble("status_peer_silent" if peer else "status_silent_since", values, "warn", "AomBridgeNotCovered")

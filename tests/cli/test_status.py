@@ -11,7 +11,7 @@ from webhooks import alert
 from bridge.clock import MINUTE, SECOND
 from bridge.ledger import LedgerStatus, TargetStatus
 from bridge.ledger.operations.status import SourceStatus, WaitingAlarm
-from bridge.web.status import sentence, sentences
+from bridge.web.status import in_step, troubles
 
 T0 = 1_800_000_000_000
 
@@ -30,24 +30,25 @@ def said(one, *, source=None, intervals=None, late=()):
     """Give the sentence for one target and one source."""
     sources = {"default": source or SourceStatus(130, None, {})}
     status = LedgerStatus(T0, {"default": one}, sources, [])
-    return sentence(status, list(sentences(status, intervals or {}, late)))
+    wrong = troubles(status, intervals or {}, late)
+    return (wrong[0] if wrong else in_step(status)).text()
 
 
 def test_in_step_is_one_sentence():
     """With what is open, and how fresh AOM's last acceptance is."""
-    assert said(target(reported=130)) == "AOM is in step: 130 alarms open, the last one taken 4s ago"
+    assert said(target(reported=130)) == "AOM is in step: 130 alarms open, the last one taken 4 s ago"
     assert said(target(accepted=None), source=SourceStatus(0, None, {})) == "AOM is in step: 0 alarms open"
 
 
 def test_what_waits_says_since_when_why_and_until_when():
     """An alarm that has just come waits for nothing."""
-    text = "12 alarms wait for target default for 3m; next try in 20s: 503 busy"
+    text = "12 alarms wait for target default since 3 min: 503 busy; next try in 20 s"
     assert said(target(waiting=12, oldest=waits(180))) == text
     assert said(target(waiting=1, oldest=waits(1))).startswith("AOM is in step")
 
 
 @pytest.mark.parametrize(
-    ("covered_at", "words"), [(None, "has answered yet"), (T0 - 6 * MINUTE, "has answered for 6m"), (T0, "in step")]
+    ("covered_at", "words"), [(None, "has answered yet"), (T0 - 6 * MINUTE, "has answered for 6 min"), (T0, "in step")]
 )
 def test_a_peer_that_does_not_answer_is_said(covered_at, words):
     """Nothing is cleared by absence meanwhile."""
@@ -59,7 +60,8 @@ def test_the_worst_comes_first():
     """What waits for AOM before what AOM has refused, peers, heartbeats and differences."""
     sources = {"default": SourceStatus(1, None, {"vanished": 2})}
     one = target(waiting=1, oldest=waits(60), rejected=1)
-    found = list(sentences(LedgerStatus(T0, {"a": one}, sources, []), {"default": SECOND}, ["heartbeat main is late"]))
+    status = LedgerStatus(T0, {"a": one}, sources, [])
+    found = [one.text() for one in troubles(status, {"default": SECOND}, ["heartbeat main is late"])]
     words = ["1 alarm waits for target a", "AOM has refused 1 alarm", "not every Alertmanager", "heartbeat", "2 alarms"]
     assert [any(text.startswith(word) for text in found[index : index + 1]) for index, word in enumerate(words)] == [
         True

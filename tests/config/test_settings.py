@@ -12,8 +12,8 @@ from paths import DATA
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.config import ConfigError, Settings, load
 from bridge.mapping import MappingSettings
-from bridge.secret import Secret
 from bridge.typed_yaml.document import MAX_FILE_BYTES
+from bridge.typed_yaml.secret import Secret
 
 CONFIG = DATA / "config"
 BAD = sorted((CONFIG / "bad").glob("*.yaml"))

@@ -14,7 +14,7 @@ from http_server import serving_routes
 from bridge.clock import system_clock
 from bridge.reconcile.peer import Address, PeerClient, PeerError, Wanted
 from bridge.reconcile.settings import AlertmanagerSettings, AuthorizationSettings, BasicAuthSettings, TlsConfigSettings
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 
 STATUS = {
     "cluster": {"name": "one", "status": "ready", "peers": [{"name": "one", "address": "10.0.0.1:9094"}]},

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge import log
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 
 FORMATS = ["logfmt", "json"]
 FIRST_KEYS = ["ts", "level", "component", "msg"]

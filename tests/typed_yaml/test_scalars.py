@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
-from bridge.secret import Secret
 from bridge.typed_yaml.scalars import parse_duration, parse_size
+from bridge.typed_yaml.secret import Secret
 
 DURATIONS = {
     "0": 0,

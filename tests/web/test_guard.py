@@ -25,7 +25,7 @@ from web_clients import (
     own_address,
 )
 
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 from bridge.web.accounts import Accounts, TooManyGuessesError
 from bridge.web.policy import Policy
 

@@ -151,15 +151,6 @@ async def test_a_ledger_that_cannot_commit_answers_503_and_keeps_nothing(tmp_pat
         assert await rig.post(body) == (200, "kept: 1 new\n")
 
 
-async def test_the_landing_page_leads_on(rig):
-    """`/` names the links of the bridge, and each of them answers 200."""
-    status, text = await rig.get("/")
-    assert status == 200
-    for link in ("metrics", "-/healthy", "-/ready"):
-        assert f'href="{link}"' in text
-        assert (await rig.get(f"/{link}"))[0] == 200
-
-
 async def test_open_alarms_and_their_delay_are_shown(rig):
     """How many alarms are open by severity, how old alerts were when AOM took them, when it last did, and our size."""
     one, two = alert("A"), alert("B", severity="warning")

@@ -17,7 +17,7 @@ from yarl import URL
 
 from bridge.aom.outcome import Outcome
 from bridge.clock import MINUTE, SECOND, Millis
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 
 MAX_SKEW: Millis = 15 * MINUTE
 """The gateway refuses a signature whose date is further off."""

@@ -18,7 +18,7 @@ from bridge.aom.auth.renewing import Obtained, RenewingCredentials, renew_at
 from bridge.aom.auth.settings import PasswordSettings
 from bridge.aom.outcome import Outcome, Reason, failure_text, read_outcome
 from bridge.clock import HOUR, Millis, parse_rfc3339
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 
 MAX_TOKEN_BYTES = 64 * 1024
 """Maximum size of a header with a token; aiohttp's own limit is 8,190."""

@@ -25,7 +25,7 @@ from bridge.aom.outcome import Outcome
 from bridge.aom.regions import address
 from bridge.clock import MINUTE, SECOND, Millis
 from bridge.errors import of_connection
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 
 _LOOK_AGAIN: Millis = 5 * MINUTE
 """When keys without an expiry are read again: a profile file may have been changed."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.secret import Secret
 from bridge.typed_yaml.scalars import SecretField
+from bridge.typed_yaml.secret import Secret
 from bridge.typed_yaml.secret_files import missing_files, read_secret, secret_problems
 from bridge.typed_yaml.section import Problems
 

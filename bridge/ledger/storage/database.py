@@ -21,7 +21,7 @@ from bridge.ledger.storage.files import Identity
 from bridge.ledger.storage.migrate import check_version
 from bridge.ledger.storage.postgres import PostgresDatabase
 from bridge.ledger.storage.sqlite import SqliteDatabase, read_only_engine
-from bridge.secret import Secret
+from bridge.typed_yaml.secret import Secret
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from bridge.ledger import Ledger
 from bridge.metrics import Metrics
 from bridge.reconcile.audit.target_audit import AuditSettings as TargetAuditSettings
 from bridge.reconcile.audit.target_audit import TargetAudit
-from bridge.reconcile.audit.target_checks import TargetChecks
+from bridge.reconcile.audit.target_checks import Check, TargetChecks
 from bridge.reconcile.audit.telling import AuditTelling
 from bridge.reconcile.settings import AlertmanagerSettings
 
@@ -77,6 +77,10 @@ class Auditor:
         self._audits: dict[str, TargetAudit] = {}
         self._checks = TargetChecks(self._targets, clients, settings.sources[0], metrics=metrics, clock=clock)
         self._has_adopted = False
+
+    def checks(self) -> Mapping[str, Mapping[Check, str]]:
+        """Return what was tried last at each target: what does not work with the fix, or the empty text if it works."""
+        return self._checks.results
 
     async def start(self) -> None:
         """Begin the audits."""

@@ -53,6 +53,9 @@ class TargetChecks:
         source: of the question that AOM's list is asked.
         metrics: where results are shown.
         clock: the time.
+
+    Attributes:
+        results: what was tried last at each target: what does not work with the fix, or the empty text if it works.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class TargetChecks:
         self._metrics = metrics
         self._clock = clock
         self._facts: dict[str, dict[Check, str]] = {}
+        self.results: dict[str, dict[Check, str]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -95,7 +99,9 @@ class TargetChecks:
 
     async def _check(self, name: str, settings: TargetSettings, client: AomClient) -> None:
         troubles = await self._tried(settings, client)
+        self.results[name] = results = {}
         for check in CHECKS:
+            results[check] = troubles[check].text if check in troubles else ""
             self._metrics.target_up.labels(name, check).set(check not in troubles)
             if check in troubles:
                 break  # what comes after it was not tried

@@ -9,7 +9,7 @@ alarms into the ledger.
 
 from bridge.reconcile.heartbeats.alarms import late_text
 from bridge.reconcile.heartbeats.settings import HeartbeatSettings
-from bridge.reconcile.heartbeats.states import STATES, of_all
+from bridge.reconcile.heartbeats.states import STATES, Verdict, of_all
 from bridge.reconcile.heartbeats.watch import HeartbeatConfig, HeartbeatWatch
 
-__all__ = ["STATES", "HeartbeatConfig", "HeartbeatSettings", "HeartbeatWatch", "late_text", "of_all"]
+__all__ = ["STATES", "HeartbeatConfig", "HeartbeatSettings", "HeartbeatWatch", "Verdict", "late_text", "of_all"]

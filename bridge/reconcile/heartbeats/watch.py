@@ -97,6 +97,11 @@ class HeartbeatWatch:
         self._task: asyncio.Task[None] | None = None
         self._unavailable = ThrottledLine(partial(_log.error, "heartbeats cannot be watched without the ledger"))
 
+    @property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """The verdict of every switch, by its fingerprint, as of the last look."""
+        return self._verdicts
+
     async def start(self) -> None:
         """Begin to watch; without heartbeats it only ends the alarms of earlier ones."""
         self._expect()

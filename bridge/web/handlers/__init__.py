@@ -3,8 +3,7 @@
 from bridge.web.handlers.alarm_json import as_json
 from bridge.web.handlers.alarms import AlarmsApi
 from bridge.web.handlers.config import ConfigView
-from bridge.web.handlers.landing import LandingPage
 from bridge.web.handlers.metrics import MetricsHandler
 from bridge.web.handlers.probes import HealthHandlers
 
-__all__ = ["AlarmsApi", "ConfigView", "HealthHandlers", "LandingPage", "MetricsHandler", "as_json"]
+__all__ = ["AlarmsApi", "ConfigView", "HealthHandlers", "MetricsHandler", "as_json"]
