@@ -15,13 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge import config
+from bridge.cli.caller import caller
 from bridge.cli.options import Commands, add_command, add_config_file, add_group
 from bridge.cli.terminal import complain, pretty, printable, say
+from bridge.cli.timeline import timeline_lines
 from bridge.clock import format_rfc3339
 from bridge.errors import BridgeError, UnknownAlarmError
 from bridge.event import Mapped
 from bridge.ledger import STATES, AlarmFilter, AlarmView, AlertContext, Edit, Edited, MapAnew, OfflineLedger
-from bridge.web.handlers import as_json
+from bridge.web.handlers import as_json, detail_as_json
 
 _MAX_CELL_CHARACTERS = 60
 """What the table shows of a name or resource."""
@@ -55,7 +57,7 @@ def register(commands: Commands) -> None:
     listing.add_argument(
         "--limit", type=int, default=_DEFAULT_LIMIT, help=f"maximum number of alarms; default: {_DEFAULT_LIMIT}"
     )
-    show = add_command(actions, "show", _show, "show all fields of one alarm")
+    show = add_command(actions, "show", _show, "show all fields of one alarm, and what happened to it")
     add_config_file(show)
     show.add_argument("id", metavar="ID", help=_ID_HELP)
     for command in (listing, show):
@@ -90,16 +92,17 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.config_file, allow_unset=True).settings
     try:
-        view = OfflineLedger(settings.store.url).show(arguments.id)
+        detail = OfflineLedger(settings.store.url).show(arguments.id)
     except UnknownAlarmError as error:
         complain(f"aom-bridge: {arguments.id}: {error}")
         return 1
     if arguments.output == "json":
-        say(*pretty(as_json(view)))
+        say(*pretty(detail_as_json(detail)))
         return 0
-    for name, value in as_json(view).items():
+    for name, value in as_json(detail.view).items():
         first, *others = [value] if isinstance(value, str) else pretty(value)
         say(f"{name}: {first}", *others)
+    say("timeline:", *timeline_lines(detail))
     return 0
 
 
@@ -145,7 +148,7 @@ def _results(edit: Edit, arguments: argparse.Namespace, ledger: OfflineLedger, m
     if not getattr(arguments, "all", False):
         if not arguments.ids:
             raise BridgeError("no alarm is named. Fix: give ids, or --all for every rejected alarm.")
-        return ledger.edit(edit, arguments.ids, map_anew)
+        return ledger.edit(edit, arguments.ids, map_anew, caller())
     if arguments.ids:
         raise BridgeError("both ids and --all are given. Fix: one of the two.")
-    return ledger.retry_all(arguments.target, arguments.source, map_anew)
+    return ledger.retry_all(arguments.target, arguments.source, map_anew, caller())

@@ -142,6 +142,7 @@ class Settler:
             in_doubt=outcome.in_doubt and claim.action == "report",
             sent_start=result.sent_start,
             named=result.named,
+            refused=claim.action if outcome.refuses_events else None,
         )
 
     def _wait(self, result: DeliveryResult, now: Millis) -> Millis:

@@ -28,6 +28,7 @@ from bridge.ledger.audited import GHOST
 from bridge.ledger.audits import Audits
 from bridge.ledger.due_alarms import DueAlarms
 from bridge.ledger.heartbeats import Heartbeats
+from bridge.ledger.history import By, Step, StepKind
 from bridge.ledger.incoming import IncomingNotification, NotificationReader, ParsedAlerts
 from bridge.ledger.ledger import Ledger
 from bridge.ledger.offline import OfflineLedger, OfflineSource
@@ -36,6 +37,7 @@ from bridge.ledger.operations.audited import AuditChange, OpenAtTarget
 from bridge.ledger.operations.claims import Settlement
 from bridge.ledger.operations.edits import EDITS, Edit, Edited, MapAnew
 from bridge.ledger.operations.heartbeats import SwitchRow
+from bridge.ledger.operations.history import AlarmDetail
 from bridge.ledger.operations.listed import (
     EndedAlarm,
     HeldAlarm,
@@ -48,6 +50,7 @@ from bridge.ledger.operations.queries import AlarmFilter, AlarmView
 from bridge.ledger.operations.status import LedgerStatus, TargetStatus
 from bridge.ledger.records import AlarmRecords
 from bridge.ledger.settings import LedgerSettings
+from bridge.ledger.timeline import TimelineEntry, TimelineKind, timeline_of
 from bridge.ledger.writer.client import WriterProcess
 from bridge.ledger.writer.group_commit import AbandonedError
 
@@ -64,6 +67,7 @@ __all__ = [
     "Action",
     "Adopted",
     "Alarm",
+    "AlarmDetail",
     "AlarmFilter",
     "AlarmRecords",
     "AlarmView",
@@ -71,6 +75,7 @@ __all__ = [
     "ArrivedAlert",
     "AuditChange",
     "Audits",
+    "By",
     "Cause",
     "Claim",
     "DueAlarms",
@@ -100,11 +105,16 @@ __all__ = [
     "Settlement",
     "SourceKnowledge",
     "State",
+    "Step",
+    "StepKind",
     "SwitchRow",
     "TargetStatus",
+    "TimelineEntry",
+    "TimelineKind",
     "WriterProcess",
     "alarm_id",
     "decisions",
+    "timeline_of",
     "unpack_ids",
     "unpack_starts",
 ]

@@ -13,11 +13,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.clock import Millis
 from bridge.errors import LedgerStartError
-from bridge.ledger import trace
 from bridge.ledger.operations import claims
 from bridge.ledger.refusals import of_database
 from bridge.ledger.storage.database import Database, address, database
-from bridge.ledger.storage.schema import alarms, contents, counters, differences, heartbeats, listed, sources
+from bridge.ledger.storage.schema import (
+    alarms,
+    changes,
+    contents,
+    counters,
+    differences,
+    heartbeats,
+    listed,
+    sources,
+    steps,
+)
 
 _ROWS_AT_ONCE = 500
 
@@ -55,7 +64,8 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
             count = _copy_table(reading, writing, alarms)
             for table in (contents, listed, sources, differences, heartbeats):
                 _copy_table(reading, writing, table)
-            trace.copy(reading, writing)
+            for table in (changes, steps):
+                _copy_table(reading, writing, table, is_numbered_again=True)
             writing.execute(sa.delete(counters))
             _copy_table(reading, writing, counters)
             claims.release(writing, None, now)
@@ -79,9 +89,11 @@ def _check_empty(connection: Connection, location: str) -> None:
         raise LedgerStartError(f"the ledger at {location} holds alarms already. Fix: copy into an empty database.")
 
 
-def _copy_table(reading: Connection, writing: Connection, table: sa.Table) -> int:
-    count = 0
-    with reading.execute(sa.select(table).execution_options(yield_per=_ROWS_AT_ONCE)) as result:
+def _copy_table(reading: Connection, writing: Connection, table: sa.Table, *, is_numbered_again: bool = False) -> int:
+    """Copy the rows of a table; ``is_numbered_again``: the other database numbers them, and knows the next one."""
+    columns = [column for column in table.c if not (is_numbered_again and column.primary_key)]
+    query, count = sa.select(*columns).order_by(*table.primary_key), 0
+    with reading.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)) as result:
         for rows in result.mappings().partitions():
             writing.execute(sa.insert(table), [dict(row) for row in rows])
             count += len(rows)

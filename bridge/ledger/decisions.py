@@ -51,7 +51,8 @@ class Rescheduled(msgspec.Struct, frozen=True, tag=True):
 
     ``reason`` and ``detail``: why, for people; ``phase``: the same for the next attempt; ``in_doubt``: AOM may have
     accepted the report that was sent, or may apply it later; ``sent_start``: the start that the report carried;
-    ``named``: the ids that the clear named.
+    ``named``: the ids that the clear named; ``refused``: the action that AOM refused because of its content; None: it
+    did not.
     """
 
     due_at: Millis
@@ -61,6 +62,7 @@ class Rescheduled(msgspec.Struct, frozen=True, tag=True):
     in_doubt: bool = False
     sent_start: Millis | None = None
     named: tuple[str, ...] = ()
+    refused: Action | None = None
 
 
 class Confirming(msgspec.Struct, frozen=True, tag=True):

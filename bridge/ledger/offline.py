@@ -1,7 +1,7 @@
 """Lists, shows and edits alarms from the command line, whether or not a bridge is running on the ledger.
 
-In: `store.url`. Out: `AlarmView`s, and the result of each edit. A running bridge notices the edits within a second, and
-logs them. It must not be used by the bridge itself.
+In: `store.url`. Out: `AlarmView`s, one alarm with its history, and the result of each edit. A running bridge notices
+the edits within a second, and logs them. It must not be used by the bridge itself.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import msgspec
 from bridge.clock import Clock, Millis, system_clock
 from bridge.ledger import trace
 from bridge.ledger.alarm import Alarm, Key
-from bridge.ledger.operations import audited, heartbeats, listed, queries, status
+from bridge.ledger.history import By
+from bridge.ledger.operations import audited, heartbeats, history, listed, queries, status
 from bridge.ledger.operations.audited import OpenAtTarget, lead_name
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.operations.heartbeats import SwitchRow
+from bridge.ledger.operations.history import AlarmDetail
 from bridge.ledger.operations.listed import EndedAlarm, HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
 from bridge.ledger.operations.status import LedgerStatus
@@ -75,15 +77,15 @@ class OfflineLedger:
                 before = views[-1].alarm.seq
                 remaining = None if remaining is None else remaining - len(views)
 
-    def show(self, name: str) -> AlarmView:
-        """Return one alarm, named by its id, a prefix of it, or its alert's fingerprint.
+    def show(self, name: str) -> AlarmDetail:
+        """Return one alarm and its history, named by its id, a prefix of it, or its alert's fingerprint.
 
         Raises:
             UnknownAlarmError: no alarm has this name, or several have.
             LedgerUnavailableError: there is no ledger, or it cannot be read.
         """
         with looking_at(self._url) as connection:
-            return queries.show(connection, name)
+            return history.show(connection, name)
 
     def source(self, name: str) -> OfflineSource:
         """Return what the ledger holds of one source for the comparison with its Alertmanager.
@@ -141,7 +143,7 @@ class OfflineLedger:
         with looking_at(self._url) as connection:
             return {view.alarm.seq: view.context.alert.labels for view in queries.of_seqs(connection, seqs)}
 
-    def edit(self, edit: Edit, names: Sequence[str], map_anew: MapAnew) -> Sequence[Edited]:
+    def edit(self, edit: Edit, names: Sequence[str], map_anew: MapAnew, by: By) -> Sequence[Edited]:
         """Retry, clear or discard alarms, each named as for `show`.
 
         Raises:
@@ -150,11 +152,11 @@ class OfflineLedger:
         """
         with editing(self._url) as engine, engine.begin() as connection:
             now = self._clock()
-            results = Editor(connection, map_anew, now).run(edit, names)
-            trace.keep(connection, edit, results, now, is_of_all=False)
+            results = Editor(connection, map_anew, by, now).run(edit, names)
+            trace.keep(connection, edit, results, by, now, is_of_all=False)
         return results
 
-    def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew) -> Iterator[Edited]:
+    def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew, by: By) -> Iterator[Edited]:
         """Retry every rejected alarm, of one target or source if given; yield each once it is committed."""
         after = 0
         with editing(self._url) as engine:
@@ -165,7 +167,7 @@ class OfflineLedger:
                     return
                 with engine.begin() as connection:
                     now = self._clock()
-                    results = Editor(connection, map_anew, now).run("retry", seqs)
-                    trace.keep(connection, "retry", results, now, is_of_all=True)
+                    results = Editor(connection, map_anew, by, now).run("retry", seqs)
+                    trace.keep(connection, "retry", results, by, now, is_of_all=True)
                 yield from results
                 after = seqs[-1]

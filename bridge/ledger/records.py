@@ -1,6 +1,7 @@
 """The ledger as the web API sees it: lists, shows and edits alarms while the bridge runs.
 
-In: filters, names of alarms, edits. Out: `AlarmView`s and, for each edit, a sentence that says what was done.
+In: filters, names of alarms, edits. Out: `AlarmView`s, one alarm with its history, and, for each edit, a sentence that
+says what was done.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from bridge.ledger.core import Core
-from bridge.ledger.operations import queries, status
+from bridge.ledger.history import By
+from bridge.ledger.operations import history, queries, status
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.history import AlarmDetail
 from bridge.ledger.operations.queries import AlarmFilter, AlarmView
 from bridge.ledger.operations.status import LedgerStatus
 
@@ -33,37 +36,37 @@ class AlarmRecords:
         """
         return await self._core.read(lambda connection: queries.listing(connection, chosen))
 
-    async def show(self, name: str) -> AlarmView:
-        """Return one alarm, named by its id, a prefix of it, or its alert's fingerprint.
+    async def show(self, name: str) -> AlarmDetail:
+        """Return one alarm and its history, named by its id, a prefix of it, or its alert's fingerprint.
 
         Raises:
             UnknownAlarmError: no alarm has this name, or several have.
             LedgerUnavailableError: the ledger does not answer.
         """
-        return await self._core.read(lambda connection: queries.show(connection, name))
+        return await self._core.read(lambda connection: history.show(connection, name))
 
     async def status(self, targets: Sequence[str], sources: Sequence[str]) -> LedgerStatus:
         """Return what the whole ledger says of these targets and sources."""
         now = self._core.clock()
         return await self._core.read(lambda connection: status.status(connection, targets, sources, now))
 
-    async def edit(self, edit: Edit, names: Sequence[str | int], map_anew: MapAnew) -> Sequence[Edited]:
+    async def edit(self, edit: Edit, names: Sequence[str | int], map_anew: MapAnew, by: By) -> Sequence[Edited]:
         """Retry, clear or discard alarms, each named as for `show`, or by its number.
 
         Raises:
             LedgerUnavailableError: the ledger cannot commit now; nothing was changed.
         """
         now = self._core.clock()
-        results = await self._core.write(lambda connection: Editor(connection, map_anew, now).run(edit, names))
+        results = await self._core.write(lambda connection: Editor(connection, map_anew, by, now).run(edit, names))
         await self._core.recount()
         self._core.notify_due()
         return results
 
-    async def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew) -> Sequence[Edited]:
+    async def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew, by: By) -> Sequence[Edited]:
         """Retry every rejected alarm, of one target or source if given."""
         results: Sequence[Edited] = []
         after = 0
         while seqs := await self._core.read(partial(rejected, target=target, source=source, after=after)):
-            results = [*results, *await self.edit("retry", seqs, map_anew)]
+            results = [*results, *await self.edit("retry", seqs, map_anew, by)]
             after = seqs[-1]
         return results

@@ -6,34 +6,34 @@ is deleted only after its line was written, so that no line is lost.
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis, format_rfc3339
+from bridge.ledger.history import By, stored_name
 from bridge.ledger.operations.edits import Edit, Edited
 from bridge.ledger.storage.schema import changes
 from bridge.log import logger
 
-_MAX_WHO_CHARACTERS = 255
 _MAX_LOGGED_AT_ONCE = 1_000
 """The maximum number of edits logged in one transaction, for which other writes wait."""
 
 _log = logger("ledger")
 
 
-def keep(connection: Connection, edit: Edit, results: Sequence[Edited], now: Millis, *, is_of_all: bool) -> None:
+def keep(
+    connection: Connection, edit: Edit, results: Sequence[Edited], by: By, now: Millis, *, is_of_all: bool
+) -> None:
     """Record who edited which alarms, or how many if all were requested; refused edits are not recorded."""
     done = [{"id": result.id, "text": result.text} for result in results if result.done]
     if done and is_of_all:
         done = [{"id": "", "text": f"{len(done)} alarm(s)"}]
     if done:
+        who = stored_name(by.who)
         connection.execute(
-            sa.insert(changes), [{**change, "changed_at": now, "who": _who(), "edit": edit} for change in done]
+            sa.insert(changes), [{**change, "changed_at": now, "who": who, "edit": edit} for change in done]
         )
 
 
@@ -55,22 +55,3 @@ def log_changes(connection: Connection) -> None:
             who=row.who,
             at=format_rfc3339(row.changed_at),
         )
-
-
-def copy(reading: Connection, writing: Connection) -> None:
-    """Copy edits that are not logged yet to another database, which numbers them again."""
-    columns = [column for column in changes.c if column is not changes.c.seq]
-    rows = reading.execute(sa.select(*columns).order_by(changes.c.seq)).mappings().all()
-    if rows:
-        writing.execute(sa.insert(changes), [dict(row) for row in rows])
-
-
-def _who() -> str:
-    """Return the user of this process, with the user of sudo if it was used, and the machine."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # the user of a container often has no name
-        user = f"uid {os.getuid()}"
-    behind = os.environ.get("SUDO_USER")
-    name = f"{behind} as {user}" if behind else user
-    return f"{name}@{socket.gethostname()}"[:_MAX_WHO_CHARACTERS]

@@ -1,7 +1,7 @@
 """The ledger as it is compared with AOM's list: decisions about alarms, its own age, and who leads."""
 
 import pytest
-from ledger_driver import T0, LedgerDriver
+from ledger_driver import BY, T0, LedgerDriver
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.ledger import AuditChange
@@ -154,7 +154,7 @@ async def test_an_alarm_whose_clear_was_refused_is_cleared_as_a_ghost(driver):
 async def test_what_was_discarded_is_open_or_is_an_event_is_no_ghost(driver):
     """An operator wanted AOM to keep it; its alert fires; AOM has nothing to clear."""
     await driver.fire("a")
-    await driver.ledger.records.edit("discard", ["a"], lambda *_: None)
+    await driver.ledger.records.edit("discard", ["a"], lambda *_: None, BY)
     await reported(driver, "b")
     await driver.fire("c")
     await driver.fire("e", kind="event")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 from bridge_rig import running
-from ledger_driver import T0, LedgerDriver
+from ledger_driver import BY, T0, LedgerDriver
 from process import bridge_command, run, serving
 from replica_process import post, replica
 from waiting import until
@@ -13,7 +13,7 @@ from webhooks import alert, resolved
 
 from bridge.emulator import Emulator, Options
 from bridge.errors import LedgerStartError
-from bridge.ledger import Edited, trace
+from bridge.ledger import Edited, OfflineLedger, trace
 from bridge.ledger.backup import back_up
 from bridge.ledger.copy import copy
 from bridge.ledger.operations import queries
@@ -60,7 +60,7 @@ def edited(url, *ids):
     """Keep the trace of changes by the command line; give what no log has a line of yet."""
     results = [Edited(own_id, done=True, text="t") for own_id in ids]
     with editing(url) as engine, engine.begin() as connection:
-        trace.keep(connection, "clear", results, T0, is_of_all=False)
+        trace.keep(connection, "clear", results, BY, T0, is_of_all=False)
         return list(connection.execute(sa.select(changes.c.id).order_by(changes.c.seq)).scalars())
 
 
@@ -74,6 +74,27 @@ async def test_the_trace_of_changes_is_copied(way, database, tmp_path):
     assert edited(here, "a", "b") == ["a", "b"]
     copy(here, there, T0)
     assert edited(there, "c") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("way", ["to PostgreSQL", "to SQLite"])
+async def test_the_history_of_each_alarm_is_copied(way, database, tmp_path):
+    """Its steps go along in their order, and those that follow come after them."""
+    file = f"sqlite:///{tmp_path}/l.db"
+    here, there = (file, database) if way == "to PostgreSQL" else (database, file)
+    async with LedgerDriver(here) as driver:
+        for name in ("a", "b"):
+            await driver.fire(name)
+        for what in ("clear", "discard"):
+            await driver.ledger.records.edit(what, ["a", "b"], lambda *_: None, BY)
+    before = OfflineLedger(here).show("a").steps
+    assert [step.kind for step in before] == ["clear", "discard"]
+    copy(here, there, T0)
+    assert OfflineLedger(there).show("a").steps == before
+    async with LedgerDriver(there) as driver:
+        await driver.fire("c")
+        await driver.ledger.records.edit("clear", ["c"], lambda *_: None, BY)
+        assert [step.kind for step in (await driver.ledger.records.show("c")).steps] == ["clear"]
+        assert (await driver.ledger.records.show("b")).steps == before
 
 
 async def test_the_bridge_goes_on_with_the_copy(database, tmp_path):
@@ -123,6 +144,7 @@ async def test_a_backup_beside_the_bridge_is_whole_and_can_be_restored(tmp_path)
     async with LedgerDriver(f"sqlite:///{file}") as driver:
         for number in range(300):
             await driver.fire(f"a{number}")
+        await driver.ledger.records.edit("clear", ["a0"], lambda *_: None, BY)
         assert await asyncio.to_thread(back_up, f"sqlite:///{file}", copied) == 300
         before, _ = shown(f"sqlite:///{file}")
         for number in range(300, 3_000):
@@ -134,6 +156,7 @@ async def test_a_backup_beside_the_bridge_is_whole_and_can_be_restored(tmp_path)
     copied.rename(file)
     async with LedgerDriver(f"sqlite:///{file}") as driver:
         assert shown(f"sqlite:///{file}")[0] == before
+        assert [step.kind for step in (await driver.ledger.records.show("a0")).steps] == ["clear"]
         await driver.fire("new")
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from emulated_aom import arm, cloud, disarm
-from ledger_driver import T0, LedgerDriver
+from ledger_driver import BY, T0, LedgerDriver
 from process import bridge_command, run, serving
 from waiting import until
 from webhooks import alert, post
@@ -40,7 +40,7 @@ async def rejected(driver, name="a"):
 
 async def edit(driver, what, own_id, map_anew=None):
     """Do one edit; give whether it was done, and the sentence."""
-    (result,) = await driver.ledger.records.edit(what, [own_id], map_anew or mapped())
+    (result,) = await driver.ledger.records.edit(what, [own_id], map_anew or mapped(), BY)
     return result.done, result.text
 
 
@@ -157,7 +157,7 @@ async def test_an_edit_takes_a_fingerprint(driver):
     await driver.deliver()
     await driver.fire("a", start=T0 + 9)
     (old, new) = await driver.rows()
-    (result,) = await driver.ledger.records.edit("clear", [old.fingerprint], mapped())
+    (result,) = await driver.ledger.records.edit("clear", [old.fingerprint], mapped(), BY)
     assert (result.id, result.done) == (new.id, True)
     await driver.fire("a", source="other")
     done, text = await edit(driver, "discard", old.fingerprint)
@@ -179,7 +179,7 @@ async def test_retry_all_takes_every_rejected_alarm(driver):
         await driver.fire(f"a{number}")
     for claim in await driver.claim(limit=1000):
         await driver.refuse(claim)
-    results = await driver.ledger.records.retry_all(None, None, mapped())
+    results = await driver.ledger.records.retry_all(None, None, mapped(), BY)
     assert [result.done for result in results] == [True] * 230
     assert driver.ledger.counts()["report_due", "default"] == 230
 
@@ -253,7 +253,7 @@ async def test_a_trace_is_told_once_and_in_its_order(driver, monkeypatch, capsys
     """However many changes wait for a log, each is one line, the oldest first, some in each transaction."""
     monkeypatch.setattr(trace, "_MAX_LOGGED_AT_ONCE", 2)
     results = [Edited(f"id{number}", done=number != 1, text="t") for number in range(4)]
-    keep = partial(trace.keep, edit="clear", now=T0, is_of_all=False)
+    keep = partial(trace.keep, edit="clear", by=BY, now=T0, is_of_all=False)
     await driver.ledger._core.write(lambda connection: keep(connection, results=results))
     await driver.ledger._core.write(lambda connection: keep(connection, results=results, is_of_all=True))
     while await driver.ledger._core.read(trace.is_unlogged):

@@ -4,7 +4,7 @@ import asyncio
 import pickle
 
 import pytest
-from ledger_driver import T0, LedgerDriver
+from ledger_driver import BY, T0, LedgerDriver
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.ledger import Knowledge, ListedChange, ListedDifference, SourceKnowledge
@@ -150,7 +150,7 @@ async def test_a_rejected_alarm_is_held_until_its_alert_ends(driver):
 async def test_what_an_operator_has_ended_says_so(driver):
     """It is not raised again while its alert is still listed."""
     await driver.fire("a")
-    await driver.ledger.records.edit("discard", ["a"], lambda *_: None)
+    await driver.ledger.records.edit("discard", ["a"], lambda *_: None, BY)
     ended = await driver.ledger.open_alarms.ended("s", ["a", "unknown"])
     assert {name: (one.state, one.ended_by) for name, one in ended.items()} == {"a": ("discarded", "operator")}
 

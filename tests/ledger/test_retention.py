@@ -2,12 +2,12 @@
 
 import pytest
 import sqlalchemy as sa
-from ledger_driver import REASSERT, T0, LedgerDriver
+from ledger_driver import BY, REASSERT, T0, LedgerDriver
 from structlog.testing import capture_logs
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.ledger.operations import purge
-from bridge.ledger.storage.schema import contents
+from bridge.ledger.storage.schema import contents, steps
 
 TIMEOUT = HOUR  # the driver's events end by themselves after this
 
@@ -179,3 +179,16 @@ async def test_a_repeat_that_comes_after_the_expiry_is_warned_of(driver):
     with capture_logs() as lines:
         assert await driver.fire("a") == "new"
     assert [line["since_last_firing"] for line in lines if "since_last_firing" in line] == ["2h"]
+
+
+async def test_the_history_of_a_purged_alarm_is_purged_with_it(driver):
+    """The steps of an alarm that is deleted go with it, and those of another one stay."""
+    for name in ("old", "young"):
+        await driver.fire(name)
+        await driver.ledger.records.edit("discard", [name], lambda *_: None, BY)
+        driver.now += 4 * DAY
+    driver.now = T0 + 7 * DAY + 1
+    await driver.ledger.upkeep()
+    (young,) = await driver.rows()
+    kept = await driver.ledger._core.read(lambda c: list(c.execute(sa.select(steps.c.alarm)).scalars()))
+    assert kept == [young.seq]

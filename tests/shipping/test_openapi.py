@@ -14,7 +14,7 @@ from waiting import until
 from webhooks import alert, payload
 
 from bridge.emulator import Emulator, Options
-from bridge.ledger import STATES, Cause
+from bridge.ledger import STATES, Cause, Step, StepKind, TimelineEntry, TimelineKind
 
 DESCRIPTION = yaml.safe_load((ROOT / "bridge/web/handlers/openapi.yaml").read_text())
 EXAMPLES = 1_000 if os.environ.get("AOM_BRIDGE_REHEARSAL") == "full" else 30
@@ -36,6 +36,16 @@ def test_the_description_has_each_cause():
     """Whatever opens or ends an alarm is a word that the description names."""
     alarm = DESCRIPTION["components"]["schemas"]["Alarm"]["properties"]
     assert {*alarm["opened_by"]["enum"], *alarm["ended_by"]["enum"]} == set(get_args(Cause))
+
+
+def test_the_description_has_each_kind_of_the_history():
+    """Whatever is in the history of an alarm has a kind that the description names, and values that it names."""
+    schemas = DESCRIPTION["components"]["schemas"]
+    assert schemas["Step"]["properties"]["kind"]["enum"] == list(get_args(StepKind))
+    assert set(schemas["Step"]["properties"]) == set(Step.__struct_fields__)
+    kinds = [kind for part in get_args(TimelineKind) for kind in get_args(part)]
+    assert schemas["TimelineEntry"]["properties"]["kind"]["enum"] == kinds
+    assert set(schemas["TimelineEntry"]["properties"]) == set(TimelineEntry.__struct_fields__)
 
 
 async def test_the_description_is_served(tmp_path):

@@ -9,6 +9,7 @@ from bridge.clock import HOUR, MINUTE
 from bridge.event import Event, Mapped
 from bridge.ledger import (
     ArrivedAlert,
+    By,
     IncomingNotification,
     Ledger,
     LedgerSettings,
@@ -24,6 +25,7 @@ from bridge.notification import Alert, Group
 T0 = 1_800_000_000_000
 GROUP = Group("aom", "{}", {}, {}, {}, "http://alertmanager.example:9093")
 REASSERT = 30 * MINUTE
+BY = By("oncall", "api 10.0.0.7")
 
 
 class ArrivalsReader:

@@ -18,6 +18,8 @@ from bridge.ledger import transitions
 from bridge.ledger.alarm import Alarm, Key, State
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.decisions import ClearedElsewhere, Doubtful, Haunted
+from bridge.ledger.history import Step, of_audit
+from bridge.ledger.operations import history
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.schema import alarms, counters
 
@@ -83,6 +85,7 @@ def apply(connection: Connection, changes: Sequence[AuditChange], now: Millis) -
     rows.lock_puts(connection)
     last = rows.last_alarms(connection, sorted({change.key for change in changes}))
     changed: list[tuple[Alarm, Alarm]] = []
+    told: list[tuple[int, Step]] = []
     results = []
     for change in changes:
         alarm = last.get(change.key)
@@ -95,8 +98,10 @@ def apply(connection: Connection, changes: Sequence[AuditChange], now: Millis) -
         results.append(after is not alarm)
         if alarm is not None and after is not None and after is not alarm:
             changed.append((alarm, after))
+            told.append((alarm.seq, of_audit(change.decision, now)))
             last[change.key] = after  # AOM may show several alarms of one alert, each of which has led to a decision
     rows.update(connection, changed)
+    history.add(connection, told)
     return results, AlarmCounts.of(changed)
 
 

@@ -20,6 +20,8 @@ from bridge.ledger import transitions
 from bridge.ledger.alarm import Action, Alarm, Claim, Key, Phase, action_of, due_states
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.decisions import Decision
+from bridge.ledger.history import of_decision
+from bridge.ledger.operations import history
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.rows import Due
 from bridge.ledger.storage.schema import alarms, contents
@@ -151,8 +153,15 @@ def settle(connection: Connection, *, holder: str, decisions: Sequence[tuple[int
     changes = [(row, transitions.apply(row, decision, now)) for row, decision in still_claimed]
     changes += _succeeding(connection, changes, heirs, by_seq, now)
     rows.update(connection, changes)
+    _tell(connection, still_claimed, now)
     due = {(after.target, action_of(after.state)) for _, after in changes if after.due_at is not None}
     return Settled({row.seq for row, _ in still_claimed}, due, AlarmCounts.of(changes))
+
+
+def _tell(connection: Connection, decided: Sequence[tuple[Alarm, Decision]], now: Millis) -> None:
+    """Add to the history of alarms what their rows will not show."""
+    told = [(row.seq, step) for row, decision in decided if (step := of_decision(row, decision, now)) is not None]
+    history.add(connection, told)
 
 
 def _succeeding(
@@ -190,6 +199,7 @@ def change_newest(
     decided = [(row, transitions.apply(row, decision, now)) for row in last.values() if seqs is None or row.seq in seqs]
     changes = [(before, after) for before, after in decided if before is not after]
     rows.update(connection, changes)
+    _tell(connection, [(before, decision) for before, _ in changes], now)
     return AlarmCounts.of(changes)
 
 

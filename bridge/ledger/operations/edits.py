@@ -1,8 +1,8 @@
 """Edits by an operator: retry, clear, discard; one transaction for several alarms.
 
-In: ids, prefixes of ids, fingerprints or the alarms' numbers, and the current mapping. Out: for each alarm a sentence
-that says what was done. It runs under the put lock, and must not let two alarms of one alert be delivered at the same
-time.
+In: ids, prefixes of ids, fingerprints or the alarms' numbers, the current mapping, and who edits. Out: for each alarm a
+sentence that says what was done, which its history keeps. It runs under the put lock, and must not let two alarms of
+one alert be delivered at the same time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from bridge.errors import UnknownAlarmError
 from bridge.event import Mapped
 from bridge.ledger import transitions
 from bridge.ledger.alarm import Alarm, AlertContext
-from bridge.ledger.operations import queries
+from bridge.ledger.history import By, Step, of_edit
+from bridge.ledger.operations import history, queries
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.schema import alarms
 
@@ -56,25 +57,29 @@ class Editor:
     Args:
         connection: the transaction.
         map_anew: maps an alert by the current rules.
+        by: who edits.
         now: the time.
     """
 
-    def __init__(self, connection: Connection, map_anew: MapAnew, now: Millis) -> None:
+    def __init__(self, connection: Connection, map_anew: MapAnew, by: By, now: Millis) -> None:
         self._connection = connection
         self._map_anew = map_anew
+        self._by = by
         self._now = now
         self._codec = rows.codec()
+        self._steps: list[tuple[int, Step]] = []
 
     def run(self, edit: Edit, names: Sequence[str | int]) -> list[Edited]:
         """Apply one kind of edit to several alarms, each named as for `queries.named`, or by its number."""
         rows.lock_puts(self._connection)
         change = {"retry": self._retry, "clear": self._clear, "discard": self._discard}[edit]
-        results = [self._edit(name, change) for name in names]
+        results = [self._edit(name, edit, change) for name in names]
         if any(result.done for result in results):
             rows.bump(self._connection, "edits")
+        history.add(self._connection, self._steps)
         return results
 
-    def _edit(self, name: str | int, change: Callable[[Alarm], tuple[Alarm, str]]) -> Edited:
+    def _edit(self, name: str | int, edit: Edit, change: Callable[[Alarm], tuple[Alarm, str]]) -> Edited:
         own_id = str(name)
         try:
             alarm = self._find(name)
@@ -83,6 +88,7 @@ class Editor:
         except _Refusal as refusal:
             return Edited(own_id, done=False, text=str(refusal), found=refusal.found)
         rows.update(self._connection, [(alarm, after)])
+        self._steps.append((alarm.seq, of_edit(edit, self._by, text, self._now)))
         return Edited(alarm.id, done=True, text=text)
 
     def _find(self, name: str | int) -> Alarm:

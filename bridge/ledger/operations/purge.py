@@ -16,6 +16,7 @@ from bridge.clock import Millis
 from bridge.ledger import transitions
 from bridge.ledger.alarm import Alarm
 from bridge.ledger.counts import AlarmCounts
+from bridge.ledger.operations import history
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.schema import alarms, contents, counters
 from bridge.ledger.storage.statements import chunks
@@ -77,6 +78,7 @@ def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -
     counts = Counter((state, target) for _, state, target in deleted)
     for seqs in chunks([row[0] for row in deleted]):
         connection.execute(sa.delete(contents).where(contents.c.seq.in_(seqs)))
+        history.purge(connection, seqs)
         connection.execute(sa.delete(alarms).where(alarms.c.seq.in_(seqs)))
     return AlarmCounts({key: -count for key, count in counts.items()})
 

@@ -1,9 +1,9 @@
 """The handlers of the bridge's own pages and of its API; all but `admin` only read."""
 
-from bridge.web.handlers.alarm_json import as_json
+from bridge.web.handlers.alarm_json import as_json, detail_as_json
 from bridge.web.handlers.alarms import AlarmsApi
 from bridge.web.handlers.config import ConfigView
 from bridge.web.handlers.metrics import MetricsHandler
 from bridge.web.handlers.probes import HealthHandlers
 
-__all__ = ["AlarmsApi", "ConfigView", "HealthHandlers", "MetricsHandler", "as_json"]
+__all__ = ["AlarmsApi", "ConfigView", "HealthHandlers", "MetricsHandler", "as_json", "detail_as_json"]

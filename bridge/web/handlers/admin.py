@@ -19,6 +19,7 @@ from bridge.event import Mapped
 from bridge.ledger import EDITS, AlarmRecords, AlertContext, Edit
 from bridge.log import logger
 from bridge.mapping import Mapper
+from bridge.web.caller import caller
 from bridge.web.responses import WHO, answer, failure
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -66,14 +67,17 @@ class Admin:
     async def retry_all(self, request: web.Request) -> web.Response:
         """Retry every rejected alarm, of one ``target`` or ``source`` where the query names it."""
         query = request.query
-        results = await self._records.retry_all(query.get("target"), query.get("source"), self._map_anew)
+        results = await self._records.retry_all(
+            query.get("target"), query.get("source"), self._map_anew, caller(request, "api")
+        )
         done = sum(result.done for result in results)
         _log.info("rejected alarms retried", done=done, refused=len(results) - done, **_caller(request))
         return answer([msgspec.to_builtins(result) for result in results])
 
     def _handler(self, edit: Edit) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            (result,) = await self._records.edit(edit, [request.match_info["id"]], self._map_anew)
+            by = caller(request, "api")
+            (result,) = await self._records.edit(edit, [request.match_info["id"]], self._map_anew, by)
             done = {"id": result.id, "done": result.done, "text": result.text}
             _log.info("alarm edited", edit=edit, **done, **_caller(request))
             if result.done:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from bridge.clock import format_duration, format_rfc3339
-from bridge.ledger import AlarmView
+from bridge.ledger import AlarmDetail, AlarmView, timeline_of
 
 _INTERNAL = (
     "seq",
@@ -33,6 +35,25 @@ def as_json(view: AlarmView) -> dict[str, Any]:
     event = {"metadata": view.event.metadata, "annotations": view.event.annotations}
     context = msgspec.to_builtins(view.context)
     return {**shown, "event": event, "labels": context["alert"]["labels"], "group": context["group"]}
+
+
+def detail_as_json(detail: AlarmDetail) -> dict[str, Any]:
+    """Return one alarm with the steps of its history and its timeline."""
+    entries = [
+        {
+            "at": format_rfc3339(entry.at),
+            "kind": entry.kind,
+            **({} if entry.after is None else {"after": format_duration(entry.after)}),
+            "values": _shown(entry.values),
+        }
+        for entry in timeline_of(detail.view.alarm, detail.steps)
+    ]
+    steps = [{**_shown(asdict(step)), "at": format_rfc3339(step.at)} for step in detail.steps]
+    return {**as_json(detail.view), "steps": steps, "timeline": entries}
+
+
+def _shown(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: _time_or_value(name, value) for name, value in values.items() if value is not None}
 
 
 def _time_or_value(name: str, value: object) -> object:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bridge.errors import LedgerUnavailableError, UnknownAlarmError
 from bridge.ledger import STATES, AlarmFilter, AlarmRecords
-from bridge.web.handlers.alarm_json import as_json
+from bridge.web.handlers.alarm_json import as_json, detail_as_json
 from bridge.web.responses import answer, failure
 
 _MAX_LISTED = 10_000
@@ -61,12 +61,12 @@ class AlarmsApi:
         return answer([as_json(view) for view in views])
 
     async def show(self, request: web.Request) -> web.Response:
-        """Answer with one alarm, named by its id, its fingerprint or the beginning of its id."""
+        """Answer with one alarm and its history, named by its id, its fingerprint or the beginning of its id."""
         own_id = request.match_info["id"]
         try:
-            view = await self._records.show(own_id)
+            detail = await self._records.show(own_id)
         except LedgerUnavailableError as error:
             return failure(str(error), 503)
         except UnknownAlarmError as error:
             return failure(str(error), 404)
-        return answer(as_json(view))
+        return answer(detail_as_json(detail))
