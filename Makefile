@@ -9,7 +9,7 @@ SECONDS  ?= 600
 SEED     ?= 1
 DATABASE ?= sqlite
 
-.PHONY: help demo test quick lint types imports unit rehearsal endurance audit bench schema lock clean
+.PHONY: help demo test quick lint types imports unit rehearsal endurance audit bench schema screenshots lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
@@ -64,6 +64,10 @@ bench: $(VENV)/.run  ## speed and memory beside a relay that keeps nothing; the 
 
 schema: $(VENV)/.run  ## config/schema.json anew, after a change of the settings
 	$(BIN)/python -m bridge.config.json_schema > config/schema.json
+
+screenshots: $(VENV)/.dev  ## docs/images anew, after a change of the web pages
+	PYTHONPATH=tests/support $(BIN)/python tests/support/screenshots.py --folder docs/images
+	@du -ch docs/images/*.webp
 
 lock: $(VENV)/.dev  ## pin the newest allowed dependencies, with hashes
 	$(BIN)/uv pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra build pyproject.toml -o requirements.lock

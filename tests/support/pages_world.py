@@ -15,7 +15,7 @@ from waiting import until
 from webhooks import alert, payload, resolved
 
 PAGES = {"overview": "{bridge}/", "emulator": "{emulator}/"}
-"""Each page for people and its address, as `PagesWorld.address` fills it in; tests go by it."""
+"""Each page for people and its address, as `PagesWorld.address` fills it in; tests and screenshots go by it."""
 
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = '"><img src=x onerror=alert(1)>'
