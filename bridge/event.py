@@ -11,6 +11,7 @@ annotations; `resource_provider` at most 64 characters, where AOM's alarm rules 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -49,6 +50,9 @@ MAX_KEY_CHARACTERS = 256
 MAX_ANNOTATION_CHARACTERS = 16_384
 MIN_TIMEOUT: Millis = MINUTE
 MAX_TIMEOUT: Millis = 15 * DAY
+
+ID_LENGTH = 32
+"""Characters of the bridge's id of an alarm."""
 
 _CUT_MARK = "…"
 _BREAKS = re.compile("\r\n|[\n\r\t\u0085\u2028\u2029]")
@@ -92,6 +96,12 @@ class AomEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout: Millis
     ends_at: Millis | None = None
     attach_rule: dict[str, Any] | None = None
+
+
+def alarm_id(alert: tuple[str, str], starts_at: Millis) -> str:
+    """Return the bridge's id of an alarm: the same for the same source and fingerprint, and start in milliseconds."""
+    text = "\0".join((*alert, str(starts_at)))
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
 
 def report(

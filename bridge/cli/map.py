@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from bridge import config
 from bridge.cli.options import Commands, add_command, add_config_file
@@ -18,19 +17,9 @@ from bridge.cli.terminal import pretty, say
 from bridge.clock import system_clock
 from bridge.config import Settings
 from bridge.errors import BridgeError, PayloadError, of_file
-from bridge.event import report
-from bridge.ledger import OfflineLedger, alarm_id
-from bridge.mapping import Mapper
-from bridge.mapping.explain import explain_fields
-from bridge.notification import Alert, Group, Notification, parse
-
-
-class _Item(NamedTuple):
-    """One alert to map."""
-
-    source: str
-    alert: Alert
-    group: Group
+from bridge.ledger import OfflineLedger
+from bridge.mapping.explain import Explanation, GroupedAlert, differences, explain
+from bridge.notification import Notification, parse
 
 
 def register(commands: Commands) -> None:
@@ -63,13 +52,13 @@ def _run(arguments: argparse.Namespace) -> int:
     for index, item in enumerate(items, 1):
         is_empty = False
         say(f"alert {index}: {item.alert.status} {item.alert.fingerprint} of {item.source}")
-        _show(settings, mapper, item)
+        _show(explain(settings.mapping, mapper, item, system_clock()))
     if is_empty:
         say("there is no alert")
     return 0
 
 
-def _items(arguments: argparse.Namespace, settings: Settings) -> Iterator[_Item]:
+def _items(arguments: argparse.Namespace, settings: Settings) -> Iterator[GroupedAlert]:
     if arguments.payload is None:
         yield from _stored(settings, arguments.last)
         return
@@ -77,77 +66,59 @@ def _items(arguments: argparse.Namespace, settings: Settings) -> Iterator[_Item]
     if notification.truncated_alerts:
         say(f"{notification.truncated_alerts} alert(s) were cut off by Alertmanager's max_alerts, and are lost")
     for alert in notification.alerts:
-        yield _Item(arguments.source or settings.source, alert, notification.group)
+        yield GroupedAlert(arguments.source or settings.source, alert, notification.group)
 
 
-def _stored(settings: Settings, last: int | None) -> Iterator[_Item]:
+def _stored(settings: Settings, last: int | None) -> Iterator[GroupedAlert]:
     """Yield the alerts in the ledger, the newest first: as many as ``last``, or all."""
     for view in OfflineLedger(settings.store.url).newest(last):
-        yield _Item(view.alarm.source, view.context.alert, view.context.group)
+        yield GroupedAlert(view.alarm.source, view.context.alert, view.context.group)
 
 
-def _show(settings: Settings, mapper: Mapper, item: _Item) -> None:
-    sign = mapper.switches.sign(item.source, item.alert.labels)
-    if sign is not None:
-        say(f"  a sign of heartbeat {sign.heartbeat}, and no alarm")
+def _show(explanation: Explanation) -> None:
+    if explanation.heartbeat is not None:
+        say(f"  a sign of heartbeat {explanation.heartbeat}, and no alarm")
         return
-    for name, failing in mapper.explain(item.alert, item.group):
-        say(f"  rule {name}: " + ("matches" if failing is None else f"no, for {failing} does not hold"))
-    for name, value in mapper.variables(item.source, item.alert, item.group).items():
+    for tried in explanation.rules:
+        holds = "matches" if tried.failing is None else f"no, for {tried.failing} does not hold"
+        say(f"  rule {tried.name}: {holds}")
+    for name, value in explanation.variables.items():
         say(f"  vars.{name} is {value}")
-    result = mapper.map(item.source, item.alert, item.group)
-    for fallback in result.fallbacks:
+    for fallback in explanation.fallbacks:
         say(f"  fallback of {fallback.field} in {fallback.rule}: {fallback.problem}")
-    if result.names_left_out:
-        names = ", ".join(result.names_left_out)
-        say(f"  left out for AOM's limits: {result.left_out} label(s) or annotation(s): {names}")
-    event = result.mapped.event
-    if event is None:
-        say(f"  dropped by {result.mapped.rule}")
+    left_out = explanation.names_left_out
+    if left_out:
+        say(f"  left out for AOM's limits: {len(left_out)} label(s) or annotation(s): {', '.join(left_out)}")
+    if explanation.is_dropped:
+        say(f"  dropped by {explanation.rule}")
         return
-    say(f"  mapped by {result.mapped.rule} for target {result.mapped.target}")
-    for field, origin in explain_fields(settings.mapping, item.alert, result).items():
-        say(f"  {field:<24} from {origin}")
-    if item.alert.status == "resolved":
+    say(f"  mapped by {explanation.rule} for target {explanation.target}")
+    _show_event(explanation)
+
+
+def _show_event(explanation: Explanation) -> None:
+    annotations = ((f"annotations.{each.name}", each.origin) for each in explanation.annotations)
+    for name, origin in (*((each.name, each.origin) for each in explanation.fields), *annotations):
+        say(f"  {name:<24} from {origin}")
+    if explanation.status == "resolved":
         say("  resolved: it clears the alarm that its firing opened, as reported then; a firing would be reported as")
-    now = system_clock()
-    own_id = alarm_id((item.source, item.alert.fingerprint), item.alert.starts_at)
-    entry = report(event, alarm_id=own_id, starts_at=item.alert.starts_at, now=now)
-    say(*(f"  {line}" for line in pretty(entry)))
+    say(*(f"  {line}" for line in pretty(explanation.report)))
 
 
-def _compare(items: Iterator[_Item], settings: Settings, other: Settings) -> int:
+def _compare(items: Iterator[GroupedAlert], settings: Settings, other: Settings) -> int:
     """Print for each alert what the other configuration would change; return 1 if it changes an alert."""
     mapper, changed_mapper = settings.mapper(), other.mapper()
     count = changed = 0
     for item in items:
         count += 1
-        lines = list(_changes(_flat(mapper, item), _flat(changed_mapper, item)))
-        if lines:
+        changes = differences(mapper, changed_mapper, item)
+        if changes:
             changed += 1
             name = item.alert.labels.get("alertname", "")
-            say(f"{item.alert.fingerprint} {name} of {item.source}", *(f"  {line}" for line in lines))
+            lines = (f"  {each.key}: {_quoted(each.old)} -> {_quoted(each.new)}" for each in changes)
+            say(f"{item.alert.fingerprint} {name} of {item.source}", *lines)
     say(f"{changed} of {count} alert(s) would become something else")
     return 1 if changed else 0
-
-
-def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    for key in dict.fromkeys((*old, *new)):
-        if old.get(key) != new.get(key):
-            yield f"{key}: {_quoted(old.get(key))} -> {_quoted(new.get(key))}"
-
-
-def _flat(mapper: Mapper, item: _Item) -> dict[str, str]:
-    sign = mapper.switches.sign(item.source, item.alert.labels)
-    if sign is not None:
-        return {"heartbeat": sign.heartbeat}
-    mapped = mapper.map(item.source, item.alert, item.group).mapped
-    flat = {"rule": mapped.rule}
-    if mapped.event is None:
-        return {**flat, "dropped": "yes"}
-    flat |= {"target": mapped.target, "timeout": str(mapped.event.timeout)}
-    flat |= mapped.event.metadata
-    return flat | {f"annotations.{name}": text for name, text in mapped.event.annotations.items()}
 
 
 def _quoted(value: str | None) -> str:

@@ -20,7 +20,6 @@ from bridge.ledger.alarm import (
     Key,
     PutReceipt,
     State,
-    alarm_id,
     unpack_ids,
     unpack_starts,
 )
@@ -112,7 +111,6 @@ __all__ = [
     "TimelineEntry",
     "TimelineKind",
     "WriterProcess",
-    "alarm_id",
     "decisions",
     "timeline_of",
     "unpack_ids",

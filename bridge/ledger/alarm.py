@@ -6,7 +6,6 @@ reads or writes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +16,7 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from bridge.clock import Millis
-from bridge.event import Event, Mapped
+from bridge.event import ID_LENGTH, Event, Mapped
 from bridge.notification import Alert, Group, Sign, Status
 
 State = Literal["report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded"]
@@ -105,8 +104,7 @@ def action_of(state: State) -> Action:
     return STATES[state].action or "report"
 
 
-_ID_LENGTH = 32
-OWN_ID = re.compile(rf"[0-9a-f]{{{_ID_LENGTH}}}(-[0-9]+)?")
+OWN_ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}(-[0-9]+)?")
 """The bridge's own ids: `alarm_id`, or that with a number."""
 
 
@@ -321,9 +319,3 @@ def unpack_starts(packed: str | None) -> tuple[Millis, ...]:
 def _packed(values: Iterable[str | Millis]) -> str | None:
     last = list(dict.fromkeys(values))[-_MAX_IDS:]
     return json.dumps(last) if last else None
-
-
-def alarm_id(key: Key, starts_at: Millis) -> str:
-    """Return the bridge's id of an alarm: the same for the same source, fingerprint and start in milliseconds."""
-    text = "\0".join((*key, str(starts_at)))
-    return hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]

@@ -6,8 +6,8 @@ import pytest
 from ledger_driver import REASSERT, T0, LedgerDriver
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
-from bridge.event import Event, Mapped
-from bridge.ledger import Adopted, ArrivedAlert, ListedChange, ParsedAlerts, alarm_id
+from bridge.event import Event, Mapped, alarm_id
+from bridge.ledger import Adopted, ArrivedAlert, ListedChange, ParsedAlerts
 from bridge.ledger.operations import queries
 from bridge.notification import Alert, Group
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from bridge.clock import Millis
 from bridge.errors import BridgeError, LedgerFullError, LedgerUnavailableError, PayloadError
+from bridge.event import alarm_id
 from bridge.ledger import transitions
 from bridge.ledger.alarm import (
     OWN_ID,
@@ -28,7 +29,6 @@ from bridge.ledger.alarm import (
     MappedAlert,
     StoredContents,
     action_of,
-    alarm_id,
 )
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.incoming import OpenedNotification
