@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from bridge.clock import DAY, MINUTE, Millis, format_rfc3339
+from bridge.clock import DAY, MINUTE, Millis, format_duration, format_rfc3339
 
 Severity = Literal["Critical", "Major", "Minor", "Info"]
 EventType = Literal["event", "alarm"]
@@ -259,3 +259,10 @@ def build_annotations(texts: Mapping[str, str]) -> tuple[dict[str, str], list[st
             continue
         annotations[_free_key(name, annotations)] = cleaned
     return annotations, left_out
+
+
+def reassert_doubt(timeout: Millis) -> str:
+    """Return why alarms with this timeout need more reports than `reassert_after` gives them."""
+    most = format_duration(timeout // 2)
+    text = f"AOM clears an alarm after {format_duration(timeout)}, maybe before a repeat is reported again"
+    return f"{text}. Fix: a reassert_after of at most {most}, or a longer timeout."

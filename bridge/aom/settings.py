@@ -12,8 +12,8 @@ from yarl import URL
 
 from bridge.aom import regions
 from bridge.aom.auth import AuthSettings
-from bridge.clock import DAY, MINUTE, SECOND, Millis, format_duration
-from bridge.event import MAX_TIMEOUT, MIN_TIMEOUT
+from bridge.clock import DAY, MINUTE, SECOND, Millis
+from bridge.event import MAX_TIMEOUT, MIN_TIMEOUT, reassert_doubt
 from bridge.typed_yaml.scalars import DurationField, SecretField
 from bridge.typed_yaml.secret_files import missing_files
 from bridge.typed_yaml.section import Problems
@@ -138,13 +138,6 @@ class TargetSettings:
         """The base address of IAM, without a slash at the end; only where `auth.password` is set."""
         own = self.auth.password.iam_endpoint if self.auth.password else ""
         return (own or regions.address("iam", self.region)).rstrip("/")
-
-
-def reassert_doubt(timeout: Millis) -> str:
-    """Return why alarms with this timeout need more reports than `reassert_after` gives them."""
-    most = format_duration(timeout // 2)
-    text = f"AOM clears an alarm after {format_duration(timeout)}, maybe before a repeat is reported again"
-    return f"{text}. Fix: a reassert_after of at most {most}, or a longer timeout."
 
 
 def _ca_problems(file: Path) -> list[str]:

@@ -11,18 +11,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bridge.aom.settings import TargetSettings, reassert_doubt
+from bridge.aom.settings import TargetSettings
 from bridge.clock import Millis
 from bridge.delivery.settings import DeliverySettings
 from bridge.ledger.settings import LedgerSettings
-from bridge.mapping import Mapper, MappingSettings
+from bridge.mapping import Mapper, MappingSettings, Surroundings, TargetTimes
 from bridge.notification import CANARY, HEARTBEATS, OWN_SOURCES
 from bridge.receiving.settings import WebSettings
 from bridge.reconcile import AuditSettings, CanarySettings, HeartbeatConfig, HeartbeatSettings, PingSettings
-from bridge.reconcile.settings import UNKNOWN_GROUP_VALUES, AlertmanagerSettings
+from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.typed_yaml.document import compose
 from bridge.typed_yaml.problems import ConfigError, Problem, read_file, suggest
-from bridge.typed_yaml.reader import Reader
+from bridge.typed_yaml.reader import Reader, SectionText
 from bridge.typed_yaml.section import Problems
 
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -56,6 +56,19 @@ class Settings:
         return AuditSettings(self.targets, self.all_sources, self.by_source, own)
 
     @property
+    def surroundings(self) -> Surroundings:
+        """What the mapping section needs of the whole file."""
+        return Surroundings(
+            targets={
+                name: TargetTimes(target.alarm_timeout, target.reassert_after) for name, target in self.targets.items()
+            },
+            default_target=self.default_target,
+            sources=self.all_sources,
+            heartbeats=tuple(one.switch for one in self.heartbeats),
+            has_alertmanagers=bool(self.alertmanagers),
+        )
+
+    @property
     def _timeouts(self) -> dict[str, Millis]:
         return {name: target.alarm_timeout for name, target in self.targets.items()}
 
@@ -81,7 +94,7 @@ class Settings:
 
     def mapper(self) -> Mapper:
         """Return the mapper for the rules."""
-        return Mapper(self.mapping, self._timeouts, self.default_target, self.heartbeat_config.switches)
+        return self.surroundings.mapper(self.mapping)
 
     def problems(self) -> Problems:
         """Return the problems between the sections: pairs of the path and the sentence."""
@@ -97,11 +110,7 @@ class Settings:
             problems.append(("targets", "there is none. Fix: describe one AOM project under targets.default."))
         elif len(self.targets) > 1 and "default" not in self.targets:
             problems.append(("targets", "of several targets one must be called default. Fix: rename the usual one."))
-        for index, rule in enumerate(self.mapping.rules):
-            if rule.target is not None and rule.target not in self.targets:
-                text = f"no target is called {rule.target!r}. Fix: {suggest(rule.target, self.targets)}"
-                problems.append((f"mapping.rules[{index}].target", text))
-        return problems
+        return problems + [(f"mapping.{key}", text) for key, text in self.surroundings.problems(self.mapping)]
 
     def _alertmanager_problems(self) -> Problems:
         problems: Problems = []
@@ -134,16 +143,8 @@ class Settings:
 
     def doubts(self) -> Problems:
         """Return valid but probably unintended combinations: pairs of the path and the sentence."""
-        doubts = self._audit_doubts()
-        for index, rule in enumerate(self.mapping.rules):
-            target = self.targets.get(rule.target or self.default_target)
-            if rule.timeout is not None and target is not None and target.reassert_after * 2 > rule.timeout:
-                doubts.append((f"mapping.rules[{index}].timeout", reassert_doubt(rule.timeout)))
-        for key, name in self.mapping.group_values_looked_at() if self.alertmanagers else ():
-            if name in UNKNOWN_GROUP_VALUES:
-                text = f"Alertmanager's API does not tell group.{name}: an alert whose webhook was lost is mapped"
-                doubts.append((f"mapping.{key}", f"{text} without it. Fix: labels, annotations or group.group_labels."))
-        return doubts
+        of_mapping = self.surroundings.doubts(self.mapping)
+        return self._audit_doubts() + [(f"mapping.{key}", text) for key, text in of_mapping]
 
     def _audit_doubts(self) -> Problems:
         doubts: Problems = []
@@ -168,12 +169,14 @@ class Loaded:
         missing: what does not exist now and may exist later: variables with ``allow_unset``, and files of secrets.
         doubts: settings that are valid but probably not intended.
         shown: the file as YAML, without its secrets.
+        mapping: its mapping section alone, which can be read again.
     """
 
     settings: Settings
     missing: list[Problem]
     doubts: list[Problem]
     shown: str
+    mapping: SectionText
 
 
 def load(
@@ -197,4 +200,5 @@ def load(
         raise ConfigError(file, reader.problems)
     # Unset variables are all replaced by the same word, and would make different rules look equal.
     doubts = [] if allow_unset and reader.missing else sorted(reader.doubts)
-    return Loaded(settings, sorted(reader.missing), doubts, reader.shown(node))
+    mapping = reader.section("mapping")
+    return Loaded(settings, sorted(reader.missing), doubts, reader.shown(node), mapping)

@@ -19,9 +19,6 @@ from bridge.typed_yaml.secret import Secret
 from bridge.typed_yaml.secret_files import missing_files, read_secret, secret_problems
 from bridge.typed_yaml.section import Problems
 
-UNKNOWN_GROUP_VALUES = ("common_labels", "common_annotations", "group_key", "external_url")
-"""What templates may look at in a webhook's group, and Alertmanager's API does not tell."""
-
 _MIN_TIME: Millis = SECOND
 _API_PATH = re.compile(r"/api(/v[0-9].*)?$")
 _PERCENTAGE = re.compile(r"(?P<percent>[0-9]{1,3}(\.[0-9]{1,3})?)%")

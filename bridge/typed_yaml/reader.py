@@ -19,7 +19,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 import yaml
 
 from bridge.typed_yaml import hints as nodehints
-from bridge.typed_yaml.document import compose, problem_at
+from bridge.typed_yaml import variables
+from bridge.typed_yaml.document import compose, is_nothing, problem_at
 from bridge.typed_yaml.field_type import FieldType
 from bridge.typed_yaml.mistakes import called, invisible
 from bridge.typed_yaml.problems import ConfigError, suggest
@@ -28,6 +29,7 @@ from bridge.typed_yaml.section import HasDoubts, HasMissing, HasProblems, Sectio
 from bridge.typed_yaml.values import MISSING, PLAIN, UNFIT, Missing, ValueReader
 
 T = TypeVar("T")
+_MAP, _TEXT = "tag:yaml.org,2002:map", "tag:yaml.org,2002:str"
 _INDEX = re.compile(r"\[([0-9]+)\]")
 _PASSWORD_IN_ADDRESS = re.compile(r"(://[^/\s:@]*:)\S*@")
 
@@ -43,6 +45,17 @@ def read_as(kind: type[T], raw: bytes, file: str) -> T:
     if reader.problems or not isinstance(value, kind):
         raise ConfigError(file, reader.problems)
     return value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SectionText:
+    """One section of a file as YAML that can be read again, below its key; without comments.
+
+    ``variables``: the values of the variables that it names, without those of which a secret of the file is made.
+    """
+
+    yaml: str
+    variables: Mapping[str, str]
 
 
 class Reader:
@@ -91,15 +104,34 @@ class Reader:
         """
         for secret, conceal in self._concealed:
             secret.value = conceal(secret.value)
-        text = str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True, width=1_000))
-        return _PASSWORD_IN_ADDRESS.sub(rf"\1{Secret('')!r}@", text)
+        return _serialized(node)
+
+    def section(self, key: str) -> SectionText:
+        """Return one section of the file that was read, which can be read again; to be called before `shown`."""
+        value = self._nodes.get(key) or yaml.MappingNode(_MAP, [])
+        if is_nothing(value):
+            value = yaml.MappingNode(_MAP, [])
+        text = _serialized(yaml.MappingNode(_MAP, [(yaml.ScalarNode(_TEXT, key), value)], flow_style=False))
+        return SectionText(text, self._values.of_variables(variables.names(text) - self._names_in_secrets()))
+
+    def doubt_at(self, path: str, text: str) -> None:
+        """Note a doubt as `note_at` notes a problem."""
+        self.doubts.append(problem_at(self._node_of(path), path, text))
+
+    def _names_in_secrets(self) -> set[str]:
+        addresses = (node.value for node in self._nodes.values() if isinstance(node, yaml.ScalarNode))
+        secrets = (*(node.value for node, _ in self._concealed), *filter(_PASSWORD_IN_ADDRESS.search, addresses))
+        return {name for text in secrets for name in variables.names(text)}
 
     def note_at(self, path: str, text: str) -> None:
         """Note a problem at the node of a path that was read, or at the nearest node above it."""
+        self.note(self._node_of(path), path, text)
+
+    def _node_of(self, path: str) -> yaml.Node:
         known = path
         while known not in self._nodes and known:
             known = known.rpartition(".")[0]
-        self.note(self._nodes[known], path, text)
+        return self._nodes[known]
 
     def _union(self, node: yaml.Node, kinds: tuple[Any, ...], path: str) -> Any:  # noqa: ANN401 - one of `kinds`, or `MISSING`
         members = [kind for kind in kinds if kind is not type(None)]
@@ -226,6 +258,11 @@ class Reader:
                 self.note(key_node, _join(path, key), f"the key is at line {line} already. Fix: remove one.")
             pairs[key] = (key_node, child)
         return pairs
+
+
+def _serialized(node: yaml.Node) -> str:
+    text = str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True, width=1_000))
+    return _PASSWORD_IN_ADDRESS.sub(rf"\1{Secret('')!r}@", text)
 
 
 def _fits(node: yaml.Node, kind: Any) -> bool:  # noqa: ANN401 - a type of the settings

@@ -7,7 +7,7 @@ look like mistakes are noted as doubts. It knows neither sections nor lists: `br
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -104,6 +104,11 @@ class ValueReader:
         if doubt:
             self.doubts.append(problem_at(node, path, doubt))
         return variables.broken_variable(text)
+
+    def of_variables(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the values of those of these variables that are set."""
+        env = self._env or {}
+        return {name: env[name] for name in names if name in env}
 
     def _expand(self, node: yaml.Node, text: str, path: str) -> str:
         if self._env is None:

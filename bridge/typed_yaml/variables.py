@@ -45,6 +45,11 @@ def expand(text: str, env: Mapping[str, str]) -> tuple[str, list[str]]:
     return _VARIABLE.sub(value, text), unset
 
 
+def names(text: str) -> set[str]:
+    """Return the names of the variables in a text."""
+    return {variable["name"] for variable in _VARIABLE.finditer(text) if variable["name"] is not None}
+
+
 def broken_variable(text: str) -> str | None:
     """Return the error message for a ``${`` that begins no supported variable."""
     without_variables = _VARIABLE.sub(lambda variable: variable["default"] or "", text)
