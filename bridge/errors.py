@@ -52,6 +52,10 @@ class UnknownAlarmError(BridgeError):
     """The given id matches no alarm, or more than one; the text lists the matching ones."""
 
 
+class CursorError(BridgeError):
+    """The given place in a list of alarms is not one that the same search has returned."""
+
+
 class Failure(NamedTuple):
     """What failed, and the fix; neither begins with a capital letter nor ends with a full stop."""
 

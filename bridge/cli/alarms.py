@@ -81,7 +81,7 @@ def _list(arguments: argparse.Namespace) -> int:
     chosen = AlarmFilter(
         states=arguments.state or (), target=arguments.target, source=arguments.source, limit=arguments.limit
     )
-    views = OfflineLedger(settings.store.url).list(chosen)
+    views = list(OfflineLedger(settings.store.url).each(chosen))
     if arguments.output == "json":
         say(*pretty([as_json(view) for view in views]))
     else:

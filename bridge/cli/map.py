@@ -17,7 +17,7 @@ from bridge.cli.terminal import pretty, say
 from bridge.clock import system_clock
 from bridge.config import Settings
 from bridge.errors import BridgeError, PayloadError, of_file
-from bridge.ledger import OfflineLedger
+from bridge.ledger import AlarmFilter, OfflineLedger
 from bridge.mapping.explain import Explanation, GroupedAlert, differences, explain
 from bridge.notification import Notification, parse
 
@@ -71,7 +71,7 @@ def _items(arguments: argparse.Namespace, settings: Settings) -> Iterator[Groupe
 
 def _stored(settings: Settings, last: int | None) -> Iterator[GroupedAlert]:
     """Yield the alerts in the ledger, the newest first: as many as ``last``, or all."""
-    for view in OfflineLedger(settings.store.url).newest(last):
+    for view in OfflineLedger(settings.store.url).each(AlarmFilter(limit=last or sys.maxsize)):
         yield GroupedAlert(view.alarm.source, view.context.alert, view.context.group)
 
 

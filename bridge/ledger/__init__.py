@@ -45,7 +45,9 @@ from bridge.ledger.operations.listed import (
     ListedDifference,
     SourceKnowledge,
 )
-from bridge.ledger.operations.queries import AlarmFilter, AlarmView
+from bridge.ledger.operations.queries import AlarmView
+from bridge.ledger.operations.search import AlarmPage
+from bridge.ledger.operations.search_filter import STATE_GROUPS, AlarmFilter
 from bridge.ledger.operations.status import LedgerStatus, TargetStatus
 from bridge.ledger.records import AlarmRecords
 from bridge.ledger.settings import LedgerSettings
@@ -62,12 +64,14 @@ __all__ = [
     "ENDINGS_BY_HAND",
     "GHOST",
     "STATES",
+    "STATE_GROUPS",
     "AbandonedError",
     "Action",
     "Adopted",
     "Alarm",
     "AlarmDetail",
     "AlarmFilter",
+    "AlarmPage",
     "AlarmRecords",
     "AlarmView",
     "AlertContext",

@@ -225,7 +225,7 @@ class StoredContents(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MappedAlert(msgspec.Struct, frozen=True, array_like=True):
-    """The mapping of an alert, as its row stores it; ``digest`` is a hash of the event with its annotations."""
+    """The mapping of an alert, as its rows store it; ``digest`` is a hash of the event with its annotations."""
 
     target: str
     rule: str
@@ -234,6 +234,8 @@ class MappedAlert(msgspec.Struct, frozen=True, array_like=True):
     timeout: Millis
     digest: str
     contents: StoredContents
+    event_name: str
+    resource: str
 
 
 class Adopted(msgspec.Struct, frozen=True, array_like=True):

@@ -24,6 +24,7 @@ from bridge.ledger.storage.schema import (
     differences,
     heartbeats,
     listed,
+    search,
     sources,
     steps,
 )
@@ -62,7 +63,7 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
         with source.reads.connect().execution_options(read_only=True) as reading, target.engine.begin() as writing:
             _check_empty(writing, target.location)
             count = _copy_table(reading, writing, alarms)
-            for table in (contents, listed, sources, differences, heartbeats):
+            for table in (contents, search, listed, sources, differences, heartbeats):
                 _copy_table(reading, writing, table)
             for table in (changes, steps):
                 _copy_table(reading, writing, table, is_numbered_again=True)

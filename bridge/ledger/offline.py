@@ -1,4 +1,4 @@
-"""Lists, shows and edits alarms from the command line, whether or not a bridge is running on the ledger.
+"""Searches, shows and edits alarms from the command line, whether or not a bridge is running on the ledger.
 
 In: `store.url`. Out: `AlarmView`s, one alarm with its history, and the result of each edit. A running bridge notices
 the edits within a second, and logs them. It must not be used by the bridge itself.
@@ -7,6 +7,7 @@ the edits within a second, and logs them. It must not be used by the bridge itse
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -20,7 +21,9 @@ from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, reject
 from bridge.ledger.operations.heartbeats import SwitchRow
 from bridge.ledger.operations.history import AlarmDetail
 from bridge.ledger.operations.listed import EndedAlarm, HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
-from bridge.ledger.operations.queries import AlarmFilter, AlarmView
+from bridge.ledger.operations.queries import AlarmView
+from bridge.ledger.operations.search import AlarmPage, Search
+from bridge.ledger.operations.search_filter import AlarmFilter
 from bridge.ledger.operations.status import LedgerStatus
 from bridge.ledger.storage.database import editing, looking_at
 from bridge.notification import Labels
@@ -55,27 +58,29 @@ class OfflineLedger:
         self._url = url
         self._clock = clock
 
-    def list(self, chosen: AlarmFilter) -> list[AlarmView]:
-        """Return alarms, the newest first.
+    def search(self, chosen: AlarmFilter, seconds: float = 1.0) -> AlarmPage:
+        """Return a page of alarms, found within this many seconds; the last step may take longer.
 
         Raises:
+            CursorError: ``chosen.after`` is not the end of a page in this order.
             LedgerUnavailableError: there is no ledger, or it cannot be read.
         """
+        searching = Search(chosen, seconds)
+        page = None
         with looking_at(self._url) as connection:
-            return queries.listing(connection, chosen)
+            while page is None:
+                page = searching.step(connection)
+        return page
 
-    def newest(self, limit: int | None) -> Iterator[AlarmView]:
-        """Yield up to ``limit`` alarms or all, the newest first; like `list`, but reads them in pages."""
-        before, remaining = None, limit
-        with looking_at(self._url) as connection:
-            while remaining is None or remaining > 0:
-                size = _PAGE if remaining is None else min(_PAGE, remaining)
-                views = queries.listing(connection, AlarmFilter(limit=size, before=before))
-                yield from views
-                if len(views) < size:
-                    return
-                before = views[-1].alarm.seq
-                remaining = None if remaining is None else remaining - len(views)
+    def each(self, chosen: AlarmFilter) -> Iterator[AlarmView]:
+        """Yield the alarms of all pages, up to ``chosen.limit``, however long it takes; raises as `search`."""
+        after, remaining = chosen.after, chosen.limit
+        while remaining > 0:
+            page = self.search(replace(chosen, after=after, limit=min(_PAGE, remaining)))
+            yield from page.views
+            if page.next is None:
+                return
+            after, remaining = page.next, remaining - len(page.views)
 
     def show(self, name: str) -> AlarmDetail:
         """Return one alarm and its history, named by its id, a prefix of it, or its alert's fingerprint.

@@ -1,4 +1,4 @@
-"""The ledger as the web API sees it: lists, shows and edits alarms while the bridge runs.
+"""The ledger as the web API sees it: searches, shows and edits alarms while the bridge runs.
 
 In: filters, names of alarms, edits. Out: `AlarmView`s, one alarm with its history, and, for each edit, a sentence that
 says what was done.
@@ -11,15 +11,16 @@ from functools import partial
 
 from bridge.ledger.core import Core
 from bridge.ledger.history import By
-from bridge.ledger.operations import history, queries, status
+from bridge.ledger.operations import history, status
 from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
 from bridge.ledger.operations.history import AlarmDetail
-from bridge.ledger.operations.queries import AlarmFilter, AlarmView
+from bridge.ledger.operations.search import AlarmPage, Search
+from bridge.ledger.operations.search_filter import AlarmFilter
 from bridge.ledger.operations.status import LedgerStatus
 
 
 class AlarmRecords:
-    """Lists, shows and edits alarms.
+    """Searches, shows and edits alarms.
 
     Args:
         core: the ledger's.
@@ -28,13 +29,22 @@ class AlarmRecords:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def list(self, chosen: AlarmFilter) -> list[AlarmView]:
-        """Return alarms, the newest first.
+    async def search(self, chosen: AlarmFilter, seconds: float = 1.0) -> AlarmPage:
+        """Return a page of alarms; other reads run between the steps of the search.
+
+        Args:
+            chosen: what is searched, and from where on.
+            seconds: how long at most; the last step may take longer.
 
         Raises:
+            CursorError: ``chosen.after`` is not the end of a page in this order.
             LedgerUnavailableError: the ledger does not answer.
         """
-        return await self._core.read(lambda connection: queries.listing(connection, chosen))
+        searching = Search(chosen, seconds)
+        page = None
+        while page is None:
+            page = await self._core.read(searching.step)
+        return page
 
     async def show(self, name: str) -> AlarmDetail:
         """Return one alarm and its history, named by its id, a prefix of it, or its alert's fingerprint.

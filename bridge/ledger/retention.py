@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from bridge.clock import Millis
 from bridge.ledger.alarm import Alarm
 from bridge.ledger.core import Core
-from bridge.ledger.operations import purge
+from bridge.ledger.operations import purge, search_fill
 from bridge.log import logger
 
 _PAUSE_SECONDS = 0.02
@@ -33,6 +33,7 @@ class Retention:
         self._core = core
         self._history = history
         self._looked_at = 0
+        self._searchable_to = 0
 
     async def step(self) -> Sequence[Alarm]:
         """Do one step; return the alarms that have expired.
@@ -43,10 +44,19 @@ class Retention:
         now = self._core.clock()
         seqs, self._looked_at = await self._core.read(lambda c: purge.expirable(c, self._looked_at, now))
         expired = await self._expire(seqs, now) if seqs else []
+        if self._core.database.is_shared:
+            await self._make_searchable()
         before = now - self._history
         if await self._core.read(lambda c: purge.is_purgeable(c, before)):
             await self._purge(before)
         return expired
+
+    async def _make_searchable(self) -> None:
+        """Mend what a replica of an earlier version adds while replicas are replaced one by one."""
+        seqs, last = await self._core.read(lambda c: search_fill.lacking(c, self._searchable_to))
+        if seqs:
+            await self._core.write(lambda c: search_fill.fill(c, seqs))
+        self._searchable_to = last
 
     async def _purge(self, before: Millis) -> None:
         while (changes := await self._core.write(lambda c: purge.purge(c, before))).states:

@@ -19,7 +19,7 @@ from bench.plan import Plan, Shape
 from bench.processes import Process, Sink
 from bench.start import prepare
 from bench.table import Findings, at_most, grid, number, spread
-from bridge.ledger.storage.schema import alarms, contents
+from bridge.ledger.storage.schema import alarms, contents, search
 
 _SEED = "known"
 _FEW = 1_000
@@ -87,7 +87,7 @@ def multiply(base: Path, into: Path, times: int) -> None:
         ledger.execute(f"PRAGMA {pragma}")
     ledger.execute("ATTACH ? AS base", (str(base),))
     ledger.execute("BEGIN")
-    for table in (alarms, contents):
+    for table in (alarms, contents, search):
         names = [column.name for column in table.columns]
         values = [_VALUES.get(name, f"one.{name}") for name in names]
         ledger.execute(f"DELETE FROM {table.name}")  # noqa: S608 - names of the ledger's own schema, here and below

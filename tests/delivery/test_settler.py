@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 from ledger_driver import T0, LedgerDriver
+from ledger_rows import listing
 
 from bridge.aom import Outcome
 from bridge.app.label_sets import LABEL_SETS
 from bridge.delivery.result import DeliveryResult
 from bridge.delivery.settings import DeliverySettings
 from bridge.delivery.settler import Settler
-from bridge.ledger.operations import queries
 from bridge.metrics import Metrics
 
 
@@ -48,7 +48,7 @@ async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(dr
             DeliveryResult(claims["hurried"], "accepted", outcome, named=("y",), doubt_at=T0 - 5),
         ]
     )
-    views = await driver.ledger._core.read(queries.listing)
+    views = await driver.ledger._core.read(listing)
     found = {
         (view.alarm.fingerprint, view.alarm.state): (view.alarm.doubt_at, view.alarm.earlier_ids) for view in views
     }

@@ -11,13 +11,13 @@ from aom_client import client
 from bridge_rig import running
 from emulated_aom import cloud
 from gateway import gateway, is_list, is_report
+from ledger_rows import listing
 from process import free_port
 from waiting import until
 from webhooks import alert, resolved
 
 from bridge.clock import format_rfc3339, system_clock
 from bridge.ledger import unpack_ids
-from bridge.ledger.operations import queries
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ async def behind(tmp_path, *, clock=system_clock, target="lookup_wait: 1s", **op
 
 async def alarms_of(rig):
     """Give the ledger's alarms, the newest first."""
-    return [view.alarm for view in await rig.app.ledger._core.read(queries.listing)]
+    return [view.alarm for view in await rig.app.ledger._core.read(listing)]
 
 
 def break_first(gate, how, *, is_meant=is_report):

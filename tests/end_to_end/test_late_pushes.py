@@ -8,13 +8,12 @@ import asyncio
 import pytest
 from bridge_rig import running
 from emulated_aom import arm, cloud, disarm
+from ledger_rows import listing
 from process import serving
 from waiting import until
 from webhooks import alert, post
 
 from bridge.clock import system_clock
-from bridge.ledger.operations import queries
-from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage.database import looking_at
 
 pytestmark = pytest.mark.slow
@@ -92,5 +91,5 @@ async def test_a_merged_alarm_is_not_taken_for_its_predecessor(tmp_path):
 def doubts(rig):
     """Give the doubt about the open alarm."""
     with looking_at(rig.app._reloader.settings.store.url) as connection:
-        (view,) = queries.listing(connection, AlarmFilter(states=["reported"]))
+        (view,) = [view for view in listing(connection) if view.alarm.state == "reported"]
     return view.alarm.doubt_at

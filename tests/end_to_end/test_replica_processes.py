@@ -6,13 +6,13 @@ import signal
 import aiohttp
 import pytest
 from emulated_aom import arm, by_name, cloud, disarm
+from ledger_rows import listing
 from postgres import pgbouncer
 from process import bridge_command, run
 from replica_process import LEASE_SECONDS, post, replica, write_settings
 from waiting import PATIENCE, until
 from webhooks import alert, resolved
 
-from bridge.ledger.operations import queries
 from bridge.ledger.storage.database import looking_at
 
 pytestmark = pytest.mark.real
@@ -27,7 +27,7 @@ async def get(url):
 def rows(database):
     """Give the ledger's rows, the oldest first."""
     with looking_at(database) as connection:
-        return [view.alarm for view in reversed(queries.listing(connection))]
+        return [view.alarm for view in reversed(listing(connection))]
 
 
 def active(aom):

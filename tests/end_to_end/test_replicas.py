@@ -11,6 +11,7 @@ import pytest
 from bridge_rig import running
 from emulated_aom import cloud
 from ledger_driver import T0, LedgerDriver
+from ledger_rows import listing
 from paths import ROOT
 from postgres import pgbouncer
 from waiting import PATIENCE, until
@@ -21,7 +22,6 @@ from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger import ACTIONS, Settlement
 from bridge.ledger.decisions import Cleared, Reported
 from bridge.ledger.operations import queries
-from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage.database import database as connect
 from bridge.ledger.storage.migrate import migrate
 from bridge.ledger.storage.postgres import _BEGIN
@@ -114,12 +114,7 @@ async def storm(one, two, *, alerts=200, rounds=8):
 
 async def check(workers, one, two, outcomes, firing):
     """Compare rows, deliveries and counts with what was put."""
-    rows = [
-        view.alarm
-        for view in await one.ledger._core.read(
-            lambda connection: queries.listing(connection, AlarmFilter(limit=100_000))
-        )
-    ]
+    rows = [view.alarm for view in await one.ledger._core.read(listing)]
     assert len(rows) == outcomes["new"] + outcomes["orphan"]
     assert {row.fingerprint for row in rows if row.is_open} == firing
     assert {row.state for row in rows} == {"reported", "cleared"}
@@ -275,6 +270,6 @@ async def test_a_replica_whose_clock_is_wrong_goes_by_the_databases(database, ca
         begun = system_clock()
         await rig.send(alert())
         await until(lambda: rig.active() == ["DiskFull"])
-        (view,) = await rig.app.ledger._core.read(queries.listing)
+        (view,) = await rig.app.ledger._core.read(listing)
         assert begun - SECOND <= view.alarm.received_at <= system_clock() + SECOND
     assert "the clock of this replica is wrong" in "".join(capfd.readouterr())

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from bridge_rig import running
 from ledger_driver import BY, T0, LedgerDriver
+from ledger_rows import listing
 from process import bridge_command, run, serving
 from replica_process import post, replica
 from waiting import until
@@ -17,7 +18,6 @@ from bridge.ledger import Edited, OfflineLedger, trace
 from bridge.ledger.backup import back_up
 from bridge.ledger.copy import copy
 from bridge.ledger.operations import queries
-from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage.database import editing, looking_at
 from bridge.ledger.storage.schema import changes
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 def shown(url):
     """Give all that a ledger holds."""
     with looking_at(url) as connection:
-        return queries.listing(connection, AlarmFilter(limit=10_000)), queries.edits(connection)
+        return listing(connection), queries.edits(connection)
 
 
 @pytest.mark.parametrize("way", ["to PostgreSQL", "to SQLite"])

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from ledger_driver import GROUP, READER, REASSERT, T0, ArrivalsReader, LedgerDriver, notification, opened
+from ledger_rows import listing
 
 from bridge.clock import HOUR, MINUTE
 from bridge.errors import LedgerFullError, LedgerStartError, LedgerUnavailableError, PayloadError, UnknownAlarmError
@@ -17,7 +18,6 @@ from bridge.ledger import AbandonedError, Alarm, ArrivedAlert, IncomingNotificat
 from bridge.ledger.incoming import ExpiredError, OpenedNotification
 from bridge.ledger.operations import queries
 from bridge.ledger.operations.put import Put, PutParameters, Refusal, next_free, put, put_one_by_one
-from bridge.ledger.operations.queries import AlarmFilter
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.database import database as connect
 from bridge.ledger.storage.schema import alarms, metadata
@@ -63,7 +63,7 @@ async def test_a_repeat_touches_last_seen_and_annotations_only(driver):
     await driver.deliver()
     driver.now += MINUTE
     assert await driver.fire(note="second") == "repeat"
-    (view,) = await driver.ledger._core.read(queries.listing)
+    (view,) = await driver.ledger._core.read(listing)
     assert view.alarm.last_seen == driver.now
     assert view.event.annotations == {"message": "second"}
     assert await driver.claim() == []
@@ -412,7 +412,7 @@ async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
         await driver.fire("b")
         with pytest.raises(LedgerFullError):
             await driver.put([driver.arrival("firing", "a", note="kept?"), driver.arrival("firing", "c")])
-        (view,) = await driver.ledger._core.read(lambda c: queries.listing(c, AlarmFilter(limit=1)))
+        (view,) = await driver.ledger._core.read(listing)
         assert view.event.annotations == {"message": "n"}
         assert await driver.fire("a") == "repeat"
         assert await driver.resolve("b", end=T0 + 1) == "resolved"
@@ -553,7 +553,7 @@ async def test_counts_are_those_of_the_rows(driver):
 async def test_a_row_keeps_the_alert_its_group_and_the_event(driver):
     """A row holds what a later retry needs: the alert with its group's context, and the event as mapped."""
     await driver.fire("a")
-    (view,) = await driver.ledger._core.read(queries.listing)
+    (view,) = await driver.ledger._core.read(listing)
     assert view.context.alert.labels == {"alertname": "a"}
     assert view.context.group == GROUP
     assert view.event.metadata["event_name"] == "a"
@@ -657,5 +657,5 @@ async def test_a_refused_notification_leaves_no_trace_in_its_transaction(place):
         )
         assert result.effects[0].kind == "full"
         assert result.effects[1] == ["new", "repeat"]
-        views = await driver.ledger._core.read(queries.listing)
+        views = await driver.ledger._core.read(listing)
         assert [view.event.annotations for view in views] == [{"message": "kept"}] * 2

@@ -236,6 +236,7 @@ LANDED = {
     "0005_listed.py": "4f79fef0d3adaaf43f32a1b6a8cc23fe400373e177c18d0e2d2c9852db5cff97",
     "0006_heartbeats.py": "99cdd36f476f72286cfecb2408287503b615af9f23256340bee75a2951fb1b07",
     "0007_steps.py": "2e255950e4447416ac06fb6246afd7a20b96fea8f904fa8fe2fb9e145fee446a",
+    "0008_search.py": "c7a959e297a5ad208f22981eb6b410c8d6c4292b5e2743297b0a3eeeafc35e58",
 }
 """A migration that has landed is never edited: ledgers that it has made would bear its number with another schema."""
 
@@ -269,7 +270,16 @@ def without_new_tables(connection):
     connection.execute("DROP INDEX alarms_rejected")
     for column in ("opened_by", "ended_by"):
         connection.execute(f"ALTER TABLE alarms DROP COLUMN {column}")
-    for table in ("ledger_listed", "ledger_sources", "ledger_differences", "ledger_heartbeats"):
+    for index in ("alarms_unfinished", "alarms_ended", "alarms_past"):
+        connection.execute(f"DROP INDEX {index}")
+    for table in (
+        "alarm_search",
+        "ledger_steps",
+        "ledger_listed",
+        "ledger_sources",
+        "ledger_differences",
+        "ledger_heartbeats",
+    ):
         connection.execute(f"DROP TABLE {table}")
 
 

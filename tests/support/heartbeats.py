@@ -15,13 +15,13 @@ import sqlalchemy as sa
 from cluster import LOOPBACK, Cluster
 from emulated_aom import cloud
 from in_step import LIMIT, Held
+from ledger_rows import listing
 from many_alerts import metrics
 from process import free_port, serving, started
 from programs import need
 from replica_process import replica
 from waiting import until
 
-from bridge.ledger.operations import queries
 from bridge.ledger.storage.database import looking_at
 from bridge.ledger.storage.schema import sources
 from bridge.notification import HEARTBEAT_MISSING, HEARTBEATS
@@ -280,7 +280,7 @@ class WatchedTwice(Watched):
     def rows(self):
         """Give the ledger's rows."""
         with looking_at(self.database) as connection:
-            return [view.alarm for view in queries.listing(connection)]
+            return [view.alarm for view in listing(connection)]
 
     def leader(self):
         """Give the name of the bridge that leads in watching heartbeats."""

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from cluster import Cluster
 from emulated_aom import cloud
 from in_step import LIMIT, SETTINGS, Held
+from ledger_rows import listing
 from many_alerts import metrics
 from proxies import gate
 from replica_process import replica
 from waiting import until
 
-from bridge.ledger.operations import queries
 from bridge.ledger.storage.database import looking_at
 from bridge.ledger.storage.schema import sources
 
@@ -58,7 +58,7 @@ class Pair(Held):
     def rows(self):
         """Give the ledger's rows, the oldest first."""
         with looking_at(self.database) as connection:
-            return [view.alarm for view in reversed(queries.listing(connection))]
+            return [view.alarm for view in reversed(listing(connection))]
 
     async def is_seen(self, *names):
         """Wait until AOM's open alarms are these, and the first bridge has seen their alerts listed."""

@@ -3,6 +3,7 @@
 import pickle
 from functools import partial
 
+from ledger_rows import listing
 from msgspec.structs import replace
 
 from bridge.clock import HOUR, MINUTE
@@ -19,7 +20,6 @@ from bridge.ledger import (
 )
 from bridge.ledger.decisions import Cleared, Refused, Reported, Rescheduled
 from bridge.ledger.incoming import OpenedNotification
-from bridge.ledger.operations import queries
 from bridge.notification import Alert, Group
 
 T0 = 1_800_000_000_000
@@ -144,7 +144,7 @@ class LedgerDriver:
         return [claim.action for claim in claims]
 
     async def rows(self):
-        views = await self.ledger._core.read(queries.listing)
+        views = await self.ledger._core.read(listing)
         return [view.alarm for view in reversed(views)]
 
     async def states(self):

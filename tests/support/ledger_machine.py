@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from ledger_driver import GROUP, READER, REASSERT, T0, known, notification
 from ledger_model import KINDS, Held, Model
+from ledger_rows import listing
 
 from bridge.clock import DAY, HOUR, MINUTE, SECOND
 from bridge.event import Event, Mapped
@@ -297,7 +298,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_rows_are_the_models(self):
         """No row is lost or too many, one is open at most, each is as the table says, and the counts are the rows'."""
-        views, counted = self.run(self.ledgers[0]._core.read(lambda c: (queries.listing(c), queries.counts(c))))
+        views, counted = self.run(self.ledgers[0]._core.read(lambda c: (listing(c), queries.counts(c))))
         rows = {name: [view.alarm for view in reversed(views) if view.alarm.fingerprint == name] for name in KINDS}
         for name, found in rows.items():
             seen = [(r.state, r.ends_at, r.refresh_due, r.claimed_by, r.doubt_at is not None) for r in found]
@@ -343,7 +344,7 @@ class PostgresMachine(LedgerMachine):
 
     def make(self):
         with psycopg.connect(self.place) as connection:
-            connection.execute("TRUNCATE alarms, alarm_contents")
+            connection.execute("TRUNCATE alarms, alarm_contents, alarm_search")
             connection.execute("UPDATE ledger_counters SET value = 0")
         return self.place
 

@@ -9,13 +9,13 @@ from unittest import mock
 
 import aiohttp
 from aiohttp.test_utils import make_mocked_request
+from ledger_rows import listing
 from multidict import CIMultiDict
 from virtual_time import Life
 
 from bridge.app import App
 from bridge.config import load
 from bridge.errors import LedgerUnavailableError
-from bridge.ledger.operations import queries
 
 PATIENCE_SECONDS = 10.0
 """How long Alertmanager waits for an answer."""
@@ -111,7 +111,7 @@ class Replica:
 
     async def rows(self, fingerprint):
         """Give an alert's rows, the oldest first."""
-        views = await self._app.ledger._core.read(queries.listing)
+        views = await self._app.ledger._core.read(listing)
         return [view.alarm for view in reversed(views) if view.alarm.fingerprint == fingerprint]
 
 

@@ -22,7 +22,7 @@ from bridge.ledger import transitions
 from bridge.ledger.alarm import Alarm, AlertContext
 from bridge.ledger.history import By, Step, of_edit
 from bridge.ledger.operations import history, queries
-from bridge.ledger.storage import rows
+from bridge.ledger.storage import rows, search_rows
 from bridge.ledger.storage.schema import alarms
 
 Edit = Literal["retry", "clear", "discard"]
@@ -121,10 +121,12 @@ class Editor:
         if mapped_alert is None:
             raise _Refusal(f"rule {mapped.rule!r} drops its alert now. Fix: discard it, or change the rule")
         rows.update_contents(self._connection, [(alarm.seq, self._codec.pack(mapped_alert.contents))])
+        after = transitions.retried(alarm, mapped_alert, self._now)
+        search_rows.update(self._connection, [(after, mapped_alert.event_name, mapped_alert.resource)])
         text = f"mapped anew by rule {mapped.rule!r} for target {mapped.target!r}, and its report is tried again"
         if alarm.ends_at is not None:
             text += "; its clear follows, for its alert has resolved"
-        return transitions.retried(alarm, mapped_alert, self._now), text
+        return after, text
 
     def _clear(self, alarm: Alarm) -> tuple[Alarm, str]:
         if alarm.claimed_by is not None and alarm.state == "clear_due":

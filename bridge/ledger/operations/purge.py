@@ -17,7 +17,7 @@ from bridge.ledger import transitions
 from bridge.ledger.alarm import Alarm
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.operations import history
-from bridge.ledger.storage import rows
+from bridge.ledger.storage import rows, search_rows
 from bridge.ledger.storage.schema import alarms, contents, counters
 from bridge.ledger.storage.statements import chunks
 
@@ -68,14 +68,15 @@ def purge(connection: Connection, before: Millis, limit: int = ROWS_PER_PURGE) -
     A rejected alarm whose alert still fires is not deleted, so that its repeats are not taken for new alarms.
     """
     query = (
-        sa.select(alarms.c.seq, alarms.c.state, alarms.c.target)
+        sa.select(alarms.c.seq, alarms.c.received_at, alarms.c.state, alarms.c.target)
         .where(alarms.c.finished_at < before, alarms.c.last_seen < before)
         .order_by(alarms.c.finished_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     deleted = connection.execute(query).all()
-    counts = Counter((state, target) for _, state, target in deleted)
+    counts = Counter((state, target) for *_, state, target in deleted)
+    search_rows.delete(connection, [(received_at, seq) for seq, received_at, *_ in deleted])
     for seqs in chunks([row[0] for row in deleted]):
         connection.execute(sa.delete(contents).where(contents.c.seq.in_(seqs)))
         history.purge(connection, seqs)

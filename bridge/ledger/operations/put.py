@@ -34,13 +34,14 @@ from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.incoming import OpenedNotification
 from bridge.ledger.operations import heartbeats
 from bridge.ledger.operations.heartbeats import SwitchRow
-from bridge.ledger.storage import rows
+from bridge.ledger.storage import rows, search_rows
 from bridge.ledger.storage.statements import chunks
 from bridge.notification import Sign
 
 _Lasts = dict[Key, Alarm]
 _Rows = dict[int, Alarm]
 _Contents = dict[int, StoredContents]
+_Names = dict[int, tuple[str, str]]
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 _CHECKED_EACH = 1_000
@@ -176,6 +177,7 @@ class Put:
         self._new: _Contents = {}
         self._annotated: _Contents = {}
         self._remapped: _Contents = {}
+        self._names: _Names = {}
         self._ids: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._signs: dict[str, SwitchRow] = {}
@@ -282,6 +284,7 @@ class Put:
                 self._repeated_rarely(last, self._now - max(last.last_seen, last.received_at))
             self._set_alarm(transitions.superseded(last, self._now))
         self._set(self._new, alarm.seq, mapped.contents)
+        self._set(self._names, alarm.seq, (mapped.event_name, mapped.resource))
         self._set_alarm(alarm)
 
     def _repeat(self, last: Alarm, incoming: IncomingAlert) -> None:
@@ -292,20 +295,22 @@ class Put:
         alarm = transitions.repeat(last, incoming, reassert_after=reassert_after, now=self._now)
         mapped = incoming.mapped
         if mapped is not None and mapped.digest != last.digest:
-            self._contents_changed(last, alarm, mapped.contents)
+            self._contents_changed(last, alarm, mapped)
             alarm = replace(alarm, digest=mapped.digest)
         self._set_alarm(alarm)
 
     def _repeated_rarely(self, last: Alarm, gap: Millis) -> None:
         self._rare[last.target] = max(gap, self._rare.get(last.target, 0))
 
-    def _contents_changed(self, last: Alarm, alarm: Alarm, stored: StoredContents) -> None:
+    def _contents_changed(self, last: Alarm, alarm: Alarm, mapped: MappedAlert) -> None:
+        stored = mapped.contents
         if last.seq in self._new:
             self._set(self._new, last.seq, replace(stored, event=self._new[last.seq].event))
         elif last.seq in self._remapped:
             self._set(self._remapped, last.seq, replace(stored, event=self._remapped[last.seq].event))
         elif last.state == "rejected" and alarm.state == "report_due":
             self._set(self._remapped, last.seq, stored)
+            self._set(self._names, last.seq, (mapped.event_name, mapped.resource))
         else:
             self._set(self._annotated, last.seq, stored)
 
@@ -335,6 +340,7 @@ class Put:
         for seqs in chunks(list(self._new)):
             self._check()
             rows.insert(self._connection, [(self._rows[seq], pack(self._new[seq])) for seq in seqs])
+            search_rows.insert(self._connection, [(self._rows[seq], *self._names[seq]) for seq in seqs])
         self._write_contents()
         heartbeats.store(self._connection, list(self._signs.values()))
         result.added = len(self._new)
@@ -352,6 +358,7 @@ class Put:
         for seq, blob in before.items():
             changed[seq] = replace(self._annotated[seq], event=self._codec.unpack(blob).event)
         rows.update_contents(self._connection, [(seq, self._codec.pack(stored)) for seq, stored in changed.items()])
+        search_rows.update(self._connection, [(self._rows[seq], *self._names[seq]) for seq in self._remapped])
 
 
 def _alerts_of(notification: OpenedNotification) -> list[IncomingAlert] | Refusal:

@@ -6,8 +6,7 @@ In: filters and names of alarms. Out: `AlarmView`s, counts and times. They must 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -35,28 +34,6 @@ class AlarmView(msgspec.Struct, frozen=True):
     alarm: Alarm
     event: Event
     context: AlertContext
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmFilter:
-    """Which alarms are listed.
-
-    Attributes:
-        states: only these; empty for all.
-        target: only those of this target.
-        source: only those of this source.
-        before: only those with smaller numbers (`Alarm.seq`).
-        limit: the maximum number of alarms.
-    """
-
-    states: Sequence[str] = ()
-    target: str | None = None
-    source: str | None = None
-    before: int | None = None
-    limit: int = 1_000
-
-
-ALL_ALARMS = AlarmFilter()
 
 
 def edits(connection: Connection) -> int:
@@ -95,21 +72,6 @@ def _next_due(connection: Connection, target: str, state: State) -> Millis | Non
     is_due = (alarms.c.target == target, alarms.c.state == state, alarms.c.due_at.is_not(None), ~is_behind_another)
     due_at = connection.execute(sa.select(alarms.c.due_at).where(*is_due).order_by(alarms.c.due_at).limit(1)).scalar()
     return None if due_at is None else int(due_at)
-
-
-def listing(connection: Connection, chosen: AlarmFilter = ALL_ALARMS) -> list[AlarmView]:
-    """Return alarms, the newest first."""
-    query = sa.select(*_columns, contents.c.kept).outerjoin(contents, contents.c.seq == alarms.c.seq)
-    query = query.order_by(alarms.c.seq.desc()).limit(chosen.limit)
-    if chosen.states:
-        query = query.where(alarms.c.state.in_(chosen.states))
-    if chosen.target is not None:
-        query = query.where(alarms.c.target == chosen.target)
-    if chosen.source is not None:
-        query = query.where(alarms.c.source == chosen.source)
-    if chosen.before is not None:
-        query = query.where(alarms.c.seq < chosen.before)
-    return _views(connection, query)
 
 
 def of_seqs(connection: Connection, seqs: Collection[int]) -> list[AlarmView]:

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection, Engine
 from bridge.clock import Millis
 from bridge.ledger.storage.files import Identity
 from bridge.ledger.storage.migrate import migrate
-from bridge.ledger.storage.schema import alarms, contents
+from bridge.ledger.storage.schema import alarms, contents, search
 
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; "
@@ -114,8 +114,8 @@ class PostgresDatabase:
 
     def size(self, connection: Connection) -> int:
         """Return the size of the ledger's tables with their indexes, in bytes."""
-        sizes = [sa.func.pg_total_relation_size(table.name) for table in (alarms, contents)]
-        return int(connection.execute(sa.select(sizes[0] + sizes[1])).scalar_one())
+        sizes = [sa.func.pg_total_relation_size(table.name) for table in (alarms, contents, search)]
+        return int(connection.execute(sa.select(sizes[0] + sizes[1] + sizes[2])).scalar_one())
 
     def trim(self, _connection: Connection) -> bool:
         """Do nothing: autovacuum makes the space of deleted rows available to later ones."""

@@ -231,6 +231,8 @@ class Codec:
             timeout=event.timeout,
             digest=hashlib.blake2b(frozen + annotations, digest_size=8).hexdigest(),
             contents=StoredContents(frozen, annotations, self._encoder.encode(context)),
+            event_name=event.metadata.get("event_name", ""),
+            resource=event.metadata.get("resource_id", ""),
         )
 
     def pack(self, stored: StoredContents) -> bytes:

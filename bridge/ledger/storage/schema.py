@@ -14,6 +14,7 @@ _OPEN = text("ends_at IS NULL AND finished_at IS NULL")
 _DUE = text("due_at IS NOT NULL")
 _DOUBTED = text("doubt_at IS NOT NULL")
 _FINISHED = text("finished_at IS NOT NULL")
+_UNFINISHED = text("finished_at IS NULL")
 _LAST = text("is_newest AND (ends_at IS NOT NULL OR finished_at IS NOT NULL)")
 _WAITED_FOR = text("finished_at IS NULL AND NOT is_newest")
 _PAST = text("NOT is_newest")
@@ -83,6 +84,11 @@ alarms = Table(
     Index("alarms_doubted", "target", "doubt_at", sqlite_where=_DOUBTED, postgresql_where=_DOUBTED),
     Index("alarms_finished", "finished_at", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
     Index("alarms_rejected", "source", sqlite_where=_REJECTED, postgresql_where=_REJECTED),
+    Index("alarms_unfinished", "received_at", "seq", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    Index("alarms_ended", "state", "target", "received_at", "seq", sqlite_where=_FINISHED, postgresql_where=_FINISHED),
+    Index(
+        "alarms_past", "source", "fingerprint", "received_at", "seq", sqlite_where=_PAST_SQLITE, postgresql_where=_PAST
+    ),
 )
 
 contents = Table(
@@ -92,6 +98,27 @@ contents = Table(
     Column("kept", LargeBinary, nullable=False),
 )
 """``kept``: the frozen event, the current annotations, the alert and its group; JSON, compressed by zstandard."""
+
+search = Table(
+    "alarm_search",
+    metadata,
+    Column("received_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", _SEQ, primary_key=True, autoincrement=False),
+    Column("source", String(64), nullable=False),
+    Column("target", String, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("name_hash", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("search_places", "source", "target", "severity", "received_at", "seq"),
+    Index("search_names", "name_hash", "received_at", "seq"),
+    sqlite_with_rowid=False,
+)
+"""By what people search alarms: one row for each, in the order in which the bridge took their alerts in.
+
+It is written once, with the alarm, and again only when the alarm is mapped again: an index on `alarms` would be written
+at each of its updates on PostgreSQL. A search reads 150 bytes for each alarm here, and a whole row with its contents is
+ten times as long. ``name_hash`` and ``text``: see `bridge.ledger.storage.search_rows`. An alarm that a replica of an
+earlier version has added gets its row from `bridge.ledger.operations.search_fill`."""
 
 counters = Table(
     "ledger_counters",

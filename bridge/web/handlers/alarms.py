@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from typing import Literal
 
@@ -10,7 +11,7 @@ import yaml
 from aiohttp import web
 
 from bridge.errors import LedgerUnavailableError, UnknownAlarmError
-from bridge.ledger import STATES, AlarmFilter, AlarmRecords
+from bridge.ledger import STATES, AlarmFilter, AlarmRecords, AlarmView
 from bridge.web.handlers.alarm_json import as_json, detail_as_json
 from bridge.web.responses import answer, failure
 
@@ -53,12 +54,20 @@ class AlarmsApi:
         if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MAX_LISTED):
             return failure(f"limit must be 1 to {_MAX_LISTED}", 400)
         try:
-            views = await self._records.list(
+            views = await self._all(
                 AlarmFilter(states=states, target=query.get("target"), source=query.get("source"), limit=int(limit))
             )
         except LedgerUnavailableError as error:
             return failure(str(error), 503)
         return answer([as_json(view) for view in views])
+
+    async def _all(self, chosen: AlarmFilter) -> list[AlarmView]:
+        page = await self._records.search(chosen)
+        views = page.views
+        while page.next is not None and len(views) < chosen.limit:
+            page = await self._records.search(replace(chosen, after=page.next, limit=chosen.limit - len(views)))
+            views += page.views
+        return views
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer with one alarm and its history, named by its id, its fingerprint or the beginning of its id."""
