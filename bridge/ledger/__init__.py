@@ -48,7 +48,7 @@ from bridge.ledger.operations.listed import (
 from bridge.ledger.operations.queries import AlarmView
 from bridge.ledger.operations.search import AlarmPage
 from bridge.ledger.operations.search_filter import STATE_GROUPS, AlarmFilter
-from bridge.ledger.operations.status import LedgerStatus, TargetStatus
+from bridge.ledger.operations.status import LedgerStatus, Stage, Stages, TargetStatus
 from bridge.ledger.records import AlarmRecords
 from bridge.ledger.settings import LedgerSettings
 from bridge.ledger.timeline import TimelineEntry, TimelineKind, timeline_of
@@ -107,6 +107,8 @@ __all__ = [
     "PutReceipt",
     "Settlement",
     "SourceKnowledge",
+    "Stage",
+    "Stages",
     "State",
     "Step",
     "StepKind",

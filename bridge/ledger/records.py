@@ -46,6 +46,15 @@ class AlarmRecords:
             page = await self._core.read(searching.step)
         return page
 
+    async def status(self, targets: Sequence[str], sources: Sequence[str]) -> LedgerStatus:
+        """Return what the ledger says of these targets and sources; finished alarms are counted in memory.
+
+        Raises:
+            LedgerUnavailableError: the ledger does not answer.
+        """
+        now, counts = self._core.clock(), dict(self._core.counts.states)
+        return await self._core.read(lambda connection: status.status(connection, targets, sources, now, counts))
+
     async def show(self, name: str) -> AlarmDetail:
         """Return one alarm and its history, named by its id, a prefix of it, or its alert's fingerprint.
 
@@ -54,11 +63,6 @@ class AlarmRecords:
             LedgerUnavailableError: the ledger does not answer.
         """
         return await self._core.read(lambda connection: history.show(connection, name))
-
-    async def status(self, targets: Sequence[str], sources: Sequence[str]) -> LedgerStatus:
-        """Return what the whole ledger says of these targets and sources."""
-        now = self._core.clock()
-        return await self._core.read(lambda connection: status.status(connection, targets, sources, now))
 
     async def edit(self, edit: Edit, names: Sequence[str | int], map_anew: MapAnew, by: By) -> Sequence[Edited]:
         """Retry, clear or discard alarms, each named as for `show`, or by its number.
