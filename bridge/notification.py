@@ -13,7 +13,7 @@ import codecs
 import contextlib
 import json
 import re
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -42,6 +42,7 @@ _FINGERPRINT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _MAX_EXCERPT_CHARACTERS = 80
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _QUOTED = re.compile(r"\\(.)")
+_NO_END = "0001-01-01T00:00:00Z"
 _VERSIONS = ("4", "1")
 """The payload versions of Alertmanager and of Grafana's own webhook."""
 
@@ -158,6 +159,37 @@ def parse(body: bytes) -> Notification:
     )
     alerts = tuple(_alert(index, wire) for index, wire in enumerate(payload.alerts))
     return Notification(group=group, alerts=alerts, truncated_alerts=payload.truncated_alerts or 0)
+
+
+def written(notification: Notification) -> bytes:
+    """Return the body of a webhook (payload v4) that `parse` reads as this notification."""
+    group = notification.group
+    is_firing = any(alert.status == "firing" for alert in notification.alerts)
+    payload = {
+        "version": "4",
+        "status": "firing" if is_firing else "resolved",
+        "receiver": group.receiver,
+        "groupLabels": group.group_labels,
+        "commonLabels": group.common_labels,
+        "commonAnnotations": group.common_annotations,
+        "externalURL": group.external_url,
+        "groupKey": group.group_key,
+        "truncatedAlerts": notification.truncated_alerts,
+        "alerts": [_written_alert(alert) for alert in notification.alerts],
+    }
+    return msgspec.json.encode(payload)
+
+
+def _written_alert(alert: Alert) -> dict[str, Any]:
+    return {
+        "status": alert.status,
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "startsAt": format_rfc3339(alert.starts_at),
+        "endsAt": _NO_END if alert.ends_at is None else format_rfc3339(alert.ends_at),
+        "generatorURL": alert.generator_url,
+        "fingerprint": alert.fingerprint,
+    }
 
 
 def fingerprint(labels: Labels) -> str:

@@ -14,10 +14,11 @@ from contextlib import AsyncExitStack
 from bridge import __version__
 from bridge.app.label_sets import LABEL_SETS
 from bridge.app.opening import Opening
-from bridge.app.reloader import Parts, Reloader, delivered, reassert_after
+from bridge.app.reloader import Parts, Reloader, delivered, reassert_after, running_rules
 from bridge.app.sights import Replica
+from bridge.app.trials import Trials
 from bridge.clock import SECOND, Clock, Millis, SharedClock, system_clock
-from bridge.config import Settings
+from bridge.config import Settings, Shown
 from bridge.delivery.targets import Delivery
 from bridge.ledger import ACTIONS, Alarm, Ledger, WriterProcess
 from bridge.log import logger
@@ -27,7 +28,7 @@ from bridge.receiving.parsed_notification import AlertmanagerReader
 from bridge.receiving.webhook import Webhook
 from bridge.reconcile import Auditor, Canary, Ping, Reconciler
 from bridge.web import Handlers, WebOptions, WebServer
-from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, MetricsHandler
+from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, MetricsHandler, PlaygroundApi
 from bridge.web.handlers.admin import Admin
 from bridge.web.overviews import Overviews
 from bridge.web.pages.overview import OverviewPage
@@ -49,7 +50,7 @@ class App:
         file: the configuration file, for a reload.
         watch: reload when the file changes.
         web_options: the options of the command line for the HTTP server.
-        shown: the configuration as YAML, without secrets.
+        shown: the configuration without its secrets.
         writer: the ledger writer process; None: this process writes alone.
 
     Attributes:
@@ -66,10 +67,10 @@ class App:
         file: str = "",
         watch: bool = False,
         web_options: WebOptions | None = None,
-        shown: str = "",
+        shown: Shown | None = None,
         writer: WriterProcess | None = None,
     ) -> None:
-        clock = SharedClock(clock)
+        clock, shown = SharedClock(clock), shown or Shown()
         metrics = Metrics(__version__, platform.python_version(), LABEL_SETS)
         if writer is not None:
             metrics.watch_writer(lambda: writer.pid)
@@ -88,7 +89,8 @@ class App:
         )
         intake = Intake(mapper, self.ledger, metrics)
         webhook = Webhook(settings.all_sources, intake, settings.web, metrics=metrics, clock=clock)
-        admin, config_view = Admin(self.ledger.records, mapper, self.reload), ConfigView(shown)
+        admin, config_view = Admin(self.ledger.records, mapper, self.reload), ConfigView(shown.yaml)
+        self._trials = Trials(running_rules(settings, shown), clock)
         self._metrics = metrics
         ping = Ping(
             settings.ping, settings.by_source, self.ledger.open_alarms, delivery.trouble, metrics=metrics, clock=clock
@@ -103,6 +105,7 @@ class App:
             MetricsHandler(metrics, self.ledger, delivery.clients, clock),
             AlarmsApi(self.ledger.records),
             config_view,
+            PlaygroundApi(self.ledger.records, self._trials.run),
             admin,
         )
         self.parts = Parts(
@@ -116,6 +119,7 @@ class App:
             ping=ping,
             canary=canary,
             config_view=config_view,
+            trials=self._trials,
             metrics=metrics,
             is_ledger_open=lambda: self._opening.is_done,
         )
@@ -166,6 +170,7 @@ class App:
                 (self._opening.start, self._opening.stop),
                 (self._reloader.start, self._reloader.stop),
                 (self._history.start, self._history.stop),
+                (self._trials.start, self._trials.stop),
                 (self._listen, self._web.stop),
             ):
                 await start()

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import config
+from bridge.app.trials import Trials
 from bridge.clock import Clock, Millis
-from bridge.config import Settings
+from bridge.config import Loaded, Settings, Shown
 from bridge.delivery.targets import Delivery, TargetsConfig
 from bridge.errors import BridgeError
 from bridge.file_watch import FileState, stat_files, watch
 from bridge.ledger import Ledger
 from bridge.log import logger
 from bridge.mapping import DEFAULTS_RULE, Mapper
+from bridge.mapping.playground.trial import RunningRules
 from bridge.metrics import Metrics
 from bridge.receiving.intake import Intake
 from bridge.receiving.parsed_notification import AlertmanagerReader
@@ -51,6 +53,7 @@ class Parts:
     ping: Ping
     canary: Canary
     config_view: ConfigView
+    trials: Trials
     metrics: Metrics
     is_ledger_open: Callable[[], bool]
 
@@ -99,7 +102,7 @@ class Reloader:
             try:
                 digest = await asyncio.to_thread(_hash, self._file)
                 loaded = await asyncio.to_thread(config.load, self._file)
-                await self._reconfigure(loaded.settings, loaded.shown)
+                await self._reconfigure(loaded)
             except config.ConfigError as error:
                 return self._failed(error.lines())
             except BridgeError as error:
@@ -113,13 +116,13 @@ class Reloader:
             _log.info("configuration reloaded", file=self._file)
             return []
 
-    async def _reconfigure(self, settings: Settings, shown: str) -> None:
-        """Reconfigure the parts; ``shown`` is the new configuration as YAML, without secrets.
+    async def _reconfigure(self, loaded: Loaded) -> None:
+        """Reconfigure the parts.
 
         Raises:
             BridgeError: the change is not possible while the bridge runs; nothing was changed; it names every reason.
         """
-        parts, before = self._parts, self.settings
+        parts, before, settings = self._parts, self.settings, loaded.settings
         if not parts.is_ledger_open():
             raise BridgeError("the ledger is not open, and may hold alarms of a removed target. Fix: reload later.")
         self._check(settings)
@@ -136,7 +139,8 @@ class Reloader:
                 await client.stop()
             raise
         self.settings = settings
-        parts.config_view.reconfigure(shown)
+        parts.config_view.reconfigure(loaded.shown.yaml)
+        parts.trials.reconfigure(running_rules(settings, loaded.shown))
         await parts.reconciler.reconfigure(settings.by_source, settings.heartbeat_config, settings.alarm_timeout)
         await parts.auditor.reconfigure(settings.audit_settings)
         parts.ping.reconfigure(settings.ping, settings.by_source)
@@ -202,6 +206,11 @@ class Reloader:
             settings.audit_settings.every_source,
         )
         metrics.max_open.set(settings.store.max_open)
+
+
+def running_rules(settings: Settings, shown: Shown) -> RunningRules:
+    """Return what a trial of other rules compares with."""
+    return RunningRules(settings.surroundings, shown.mapping.yaml, dict(shown.mapping.variables))
 
 
 def delivered(settings: Settings) -> TargetsConfig:

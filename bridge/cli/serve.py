@@ -75,7 +75,13 @@ def _run(arguments: argparse.Namespace) -> int:
     writer = WriterProcess(loaded.settings.store.url)
     try:
         app = App(
-            loaded.settings, address, file=file, watch=watch, web_options=options, shown=loaded.shown, writer=writer
+            loaded.settings,
+            address,
+            file=file,
+            watch=watch,
+            web_options=options,
+            shown=loaded.shown,
+            writer=writer,
         )
         return uvloop.run(run_until_stopped(app.start, app.stop, app.reload))
     finally:

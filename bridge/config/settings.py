@@ -161,6 +161,19 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A configuration as people may see it.
+
+    Attributes:
+        yaml: the file as YAML, without its secrets.
+        mapping: its mapping section alone, which can be read again.
+    """
+
+    yaml: str = ""
+    mapping: SectionText = field(default_factory=lambda: SectionText("mapping: {}\n", {}))
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """A configuration file that was loaded.
 
@@ -168,15 +181,13 @@ class Loaded:
         settings: the settings.
         missing: what does not exist now and may exist later: variables with ``allow_unset``, and files of secrets.
         doubts: settings that are valid but probably not intended.
-        shown: the file as YAML, without its secrets.
-        mapping: its mapping section alone, which can be read again.
+        shown: the file, without its secrets.
     """
 
     settings: Settings
     missing: list[Problem]
     doubts: list[Problem]
-    shown: str
-    mapping: SectionText
+    shown: Shown
 
 
 def load(
@@ -201,4 +212,4 @@ def load(
     # Unset variables are all replaced by the same word, and would make different rules look equal.
     doubts = [] if allow_unset and reader.missing else sorted(reader.doubts)
     mapping = reader.section("mapping")
-    return Loaded(settings, sorted(reader.missing), doubts, reader.shown(node), mapping)
+    return Loaded(settings, sorted(reader.missing), doubts, Shown(reader.shown(node), mapping))

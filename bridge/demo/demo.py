@@ -67,8 +67,8 @@ async def _start_servers(stack: AsyncExitStack) -> tuple[Emulator, App]:
     emulator = await _start_emulator()
     stack.push_async_callback(emulator.stop)
     env = {"DEMO_AOM": emulator.url, "DEMO_LEDGER": str(Path(folder) / "demo.db")}
-    settings = config.load("demo/bridge.yaml", env, raw=(files("bridge.demo") / "bridge.yaml").read_bytes()).settings
-    app = await _start_bridge(settings)
+    loaded = config.load("demo/bridge.yaml", env, raw=(files("bridge.demo") / "bridge.yaml").read_bytes())
+    app = await _start_bridge(loaded)
     stack.push_async_callback(app.stop)
     return emulator, app
 
@@ -84,12 +84,12 @@ async def _start_emulator() -> Emulator:
     raise BridgeError("no port on loopback is free for the emulator")
 
 
-async def _start_bridge(settings: config.Settings) -> App:
-    app = App(settings, (HOST, BRIDGE_PORT))
+async def _start_bridge(loaded: config.Loaded) -> App:
+    app = App(loaded.settings, (HOST, BRIDGE_PORT), shown=loaded.shown)
     try:
         await app.start()
     except BridgeError:
-        app = App(settings, (HOST, 0))
+        app = App(loaded.settings, (HOST, 0), shown=loaded.shown)
         await app.start()
     return app
 

@@ -6,35 +6,27 @@ it as they map any other.
 
 from __future__ import annotations
 
-import msgspec
-
-from bridge.clock import format_rfc3339
-from bridge.notification import Labels, quoted_receiver
+from bridge.notification import Alert, Group, Labels, Notification, quoted_receiver, written
 from bridge.reconcile.answers import ListedAlert
 
 
 def notification(alert: ListedAlert, receiver: str, group_labels: Labels) -> bytes:
     """Return a notification that this alert fires, for one receiver."""
-    common = {"labels": alert.labels, "annotations": alert.annotations}
-    payload = {
-        "version": "4",
-        "status": "firing",
-        "receiver": quoted_receiver(receiver),
-        "groupLabels": group_labels,
-        "commonLabels": alert.labels,
-        "commonAnnotations": alert.annotations,
-        "externalURL": "",
-        "groupKey": "",
-        "truncatedAlerts": 0,
-        "alerts": [
-            {
-                **common,
-                "status": "firing",
-                "startsAt": format_rfc3339(alert.starts_at),
-                "endsAt": "0001-01-01T00:00:00Z",
-                "generatorURL": alert.generator_url,
-                "fingerprint": alert.fingerprint,
-            }
-        ],
-    }
-    return msgspec.json.encode(payload)
+    group = Group(
+        receiver=quoted_receiver(receiver),
+        group_key="",
+        group_labels=group_labels,
+        common_labels=alert.labels,
+        common_annotations=alert.annotations,
+        external_url="",
+    )
+    firing = Alert(
+        fingerprint=alert.fingerprint,
+        status="firing",
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=alert.starts_at,
+        ends_at=None,
+        generator_url=alert.generator_url,
+    )
+    return written(Notification(group, (firing,), truncated_alerts=0))

@@ -41,6 +41,7 @@ ON_LOOPBACK = web.AppKey("on_loopback", bool)
 """Whether an application's listener can be reached from its own machine only."""
 
 _NAME_KINDS = ("DNS", "URI", "email", "IP Address")
+_READING = ("GET", "HEAD")
 _PROXY_HEADERS = ("forwarded", "via", "x-real-ip")
 
 _log = logger("web")
@@ -146,7 +147,9 @@ class Guard:
             if not self._is_admin_open and not _is_local(request):
                 text = "changes are accepted from loopback only. Fix: run aom-bridge alarms on the bridge's machine"
                 return self._refused(request, "not_loopback", text)
-        if right != "status" and _is_from_a_foreign_page(request, is_anonymous=name is None):
+        is_read = right == "status"
+        is_anonymous = name is None and not is_read  # a page with our address in its name may read all of it anyway
+        if not (is_read and request.method in _READING) and _is_from_a_foreign_page(request, is_anonymous=is_anonymous):
             return self._refused(request, "foreign_page", "a page of another site sent this request")
         return None
 

@@ -120,7 +120,7 @@ def test_one_that_cannot_be_read_is_the_only_mistake():
 
 def test_what_runs_shows_them():
     """The view of the configuration shows vars as they were written, with variables by their names."""
-    shown = load("f", {"CLUSTER": "x"}, raw=(TARGETS + VARS).encode()).shown
+    shown = load("f", {"CLUSTER": "x"}, raw=(TARGETS + VARS).encode()).shown.yaml
     assert yaml.safe_load(shown)["mapping"] == yaml.safe_load(VARS)["mapping"]
 
 

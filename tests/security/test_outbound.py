@@ -198,14 +198,14 @@ targets:
   default: {region: cn-north-4, project_id: '${P}', auth: {token: {value: s3cret}}, proxy_url: 'http://u:s3cret@x:1'}
 store: {url: 'postgresql://bridge:s3cr:et/@host/db'}  # s3cret
 """
-    shown = load("f.yaml", {"P": "s3cret"}, raw=text.encode()).shown
+    shown = load("f.yaml", {"P": "s3cret"}, raw=text.encode()).shown.yaml
     assert "s3cr" not in shown
     assert shown.count("<secret>") == 3
     assert "${P}" in shown
     near = (
         "targets: {d: {endpoint: 'https://u:s3cret@x', project_id: p, auth: {sdk: {}}}}\nstore: {url: 'sqlite:///l.db'}"
     )
-    shown = load("f.yaml", {}, raw=near.encode()).shown
+    shown = load("f.yaml", {}, raw=near.encode()).shown.yaml
     assert "s3cret" not in shown
     assert "sqlite:///l.db" in shown
 

@@ -110,9 +110,9 @@ async def running(
     emulator = emulator or Emulator(Options(port=0, **(options or {})), clock)
     if own:
         await emulator.start()
-    settings = load("test.yaml", {}, raw=settings_text(emulator.url, ledger, **config).encode()).settings
-    writer = WriterProcess(settings.store.url) if Rig.has_writer else None
-    app = App(settings, (address, 0), clock, web_options=web_options, writer=writer)
+    loaded = load("test.yaml", {}, raw=settings_text(emulator.url, ledger, **config).encode())
+    writer = WriterProcess(loaded.settings.store.url) if Rig.has_writer else None
+    app = App(loaded.settings, (address, 0), clock, web_options=web_options, shown=loaded.shown, writer=writer)
     try:
         await app.start()
         try:

@@ -37,7 +37,8 @@ async def reloading(folder, *, watch=False, **config):
     rig = Reloaded(None, emulator, None)
     rig.folder, rig.file = folder, folder / "bridge.yaml"
     rig.write(**{key: value.replace("%s", emulator.url) for key, value in config.items()})
-    rig.app = App(load(str(rig.file)).settings, ("127.0.0.1", 0), file=str(rig.file), watch=watch)
+    loaded = load(str(rig.file))
+    rig.app = App(loaded.settings, ("127.0.0.1", 0), file=str(rig.file), watch=watch, shown=loaded.shown)
     await rig.app.start()
     try:
         async with aiohttp.ClientSession() as rig.session:

@@ -68,6 +68,7 @@ async def test_every_route_asks_for_its_right(tmp_path):
             ("GET", "/"),
             ("GET", "/api/v1/alarms"),
             ("GET", "/api/v1/alarms/x"),
+            ("POST", "/api/v1/playground"),
             ADMIN,
             ("POST", "/api/v1/alarms/x/retry"),
             ("POST", "/api/v1/alarms/x/clear"),
@@ -257,6 +258,23 @@ async def test_no_page_of_another_site_raises_an_alarm(rig):
     assert await ask(rig, *WEBHOOK, headers={"Origin": "https://evil.example"}) == 403
     assert await ask(rig, *WEBHOOK, headers={"Sec-Fetch-Site": "cross-site"}) == 403
     assert await ask(rig, *WEBHOOK) == 200
+
+
+async def test_no_page_of_another_site_starts_a_trial(rig):
+    """What is posted and only reads costs time, so it is refused from foreign pages, too."""
+    trial = ("POST", "/api/v1/playground")
+    assert await ask(rig, *trial, headers={"Origin": "https://evil.example"}) == 403
+    assert await ask(rig, *trial, headers={"Sec-Fetch-Site": "cross-site"}) == 403
+    assert await ask(rig, *trial, headers={"Origin": f"http://127.0.0.1:{rig.app.port}"}) == 400
+
+
+async def test_a_trial_is_asked_for_at_any_name_of_an_open_bridge(tmp_path):
+    """Where everybody may read at any name, a page at that name may try rules; a page of another site may not."""
+    async with running(tmp_path / "open.db", address="0.0.0.0") as rig:  # noqa: S104 - as a bridge in a container
+        for origin, expected in (("http://bridge.example", 400), ("http://evil.example", 403)):
+            headers = {"Host": "bridge.example", "Origin": origin}
+            url = f"http://127.0.0.1:{rig.app.port}"
+            assert await ask(rig, "POST", "/api/v1/playground", headers=headers, url=url) == expected
 
 
 HOSTS = [

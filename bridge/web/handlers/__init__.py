@@ -4,6 +4,15 @@ from bridge.web.handlers.alarm_json import as_json, detail_as_json
 from bridge.web.handlers.alarms import AlarmsApi
 from bridge.web.handlers.config import ConfigView
 from bridge.web.handlers.metrics import MetricsHandler
+from bridge.web.handlers.playground import PlaygroundApi
 from bridge.web.handlers.probes import HealthHandlers
 
-__all__ = ["AlarmsApi", "ConfigView", "HealthHandlers", "MetricsHandler", "as_json", "detail_as_json"]
+__all__ = [
+    "AlarmsApi",
+    "ConfigView",
+    "HealthHandlers",
+    "MetricsHandler",
+    "PlaygroundApi",
+    "as_json",
+    "detail_as_json",
+]
