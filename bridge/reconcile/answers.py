@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain, islice
 from typing import Literal
 
 import msgspec
@@ -186,6 +187,23 @@ def read_alerts(body: bytes | bytearray, fingerprints: Fingerprints) -> Iterator
             yield [_listed(wire, names, fingerprints) for wire in _alerts.decode(piece)]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise _no_answer("list of alerts", error, body) from None
+
+
+def read_first_alerts(body: bytes | bytearray, number: int, *, is_whole: bool) -> list[ListedAlert]:
+    """Read the first alerts of the answer to ``GET /api/v2/alerts``.
+
+    Args:
+        body: the answer, or its beginning.
+        number: how many are read at most.
+        is_whole: whether it is the whole answer; if not, it is cut after its last whole alert.
+
+    Raises:
+        AnswerError: it is none.
+    """
+    if not is_whole:
+        cut = body.rfind(_ALERT_BEGIN)
+        body = body[: cut + 1] + b"]" if cut > 0 else b""
+    return list(islice(chain.from_iterable(read_alerts(body, Fingerprints())), number))
 
 
 def read_muting(body: bytes, receivers: Collection[str]) -> dict[str, bool]:

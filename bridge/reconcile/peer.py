@@ -28,6 +28,7 @@ from bridge.reconcile.answers import (
     ListedAlert,
     PeerStatus,
     read_alerts,
+    read_first_alerts,
     read_group_labels,
     read_muting,
     read_status,
@@ -39,6 +40,9 @@ T = TypeVar("T")
 
 MAX_BODY_BYTES = 1 << 30
 """The most bytes of one answer, decompressed: a million alerts."""
+
+_FIRST_BYTES = 2 << 20
+"""Of a list of which only the first alerts are read."""
 
 _CONNECT_SECONDS = 5.0
 _STATUS_SECONDS = 10.0
@@ -125,6 +129,14 @@ class PeerClient:
         status, _ = await _explained(self._status(address))
         return status
 
+    async def first_alerts(self, address: Address, number: int) -> list[ListedAlert]:
+        """Return the first alerts that a peer lists; the rest of its answer is not read.
+
+        Raises:
+            PeerError: it gave no valid answer.
+        """
+        return await _explained(self._first_alerts(address, number))
+
     async def group_labels(self, address: Address, fingerprints: Collection[str]) -> Mapping[tuple[str, str], Labels]:
         """Return the group labels of alerts, by receiver and fingerprint; of none if the peer does not answer."""
         try:
@@ -157,6 +169,10 @@ class PeerClient:
         body, _ = await self._get(address, "alerts")
         return await asyncio.to_thread(self._read, body, known)
 
+    async def _first_alerts(self, address: Address, number: int) -> list[ListedAlert]:
+        body, _ = await self._get(address, "alerts", first=_FIRST_BYTES)
+        return await asyncio.to_thread(read_first_alerts, body, number, is_whole=len(body) <= _FIRST_BYTES)
+
     async def _muting(self, address: Address, receivers: frozenset[str]) -> Mapping[str, bool]:
         body, _ = await self._get(address, "alerts/groups")
         return await asyncio.to_thread(read_muting, bytes(body), receivers)
@@ -170,7 +186,8 @@ class PeerClient:
                 alerts[alert.fingerprint] = kept
         return alerts
 
-    async def _get(self, address: Address, path: str) -> tuple[bytearray, Millis | None]:
+    async def _get(self, address: Address, path: str, first: int | None = None) -> tuple[bytearray, Millis | None]:
+        """Return an answer and its date; ``first``: stop after more than this number of bytes."""
         if self._session is None:
             raise RuntimeError("not started")
         async with self._session.get(
@@ -186,6 +203,8 @@ class PeerClient:
             body = bytearray()
             async for part in response.content.iter_any():
                 body += part
+                if first is not None and len(body) > first:
+                    break
                 if len(body) > MAX_BODY_BYTES:
                     raise PeerError(f"its answer is longer than {MAX_BODY_BYTES >> 20} MiB")
             return body, parse_http_date(response.headers.get("Date"))

@@ -11,11 +11,13 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from bridge.clock import Clock, Millis
+from bridge.errors import BridgeError
 from bridge.ledger import Ledger
 from bridge.metrics import Metrics
 from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatWatch
 from bridge.reconcile.seen import SourceSeen, SwitchSeen, switches_seen
 from bridge.reconcile.settings import AlertmanagerSettings
+from bridge.reconcile.shown_now import shown_now
 from bridge.reconcile.source import Holds, SourceInStep
 
 _MAX_HOST_CHARACTERS = 40
@@ -91,6 +93,17 @@ class Reconciler:
                 self._sources[name].reconfigure(alarm_timeout)
             else:
                 await self._start(name)
+
+    async def shown_now(self, name: str) -> str:
+        """Return the first alerts that the Alertmanager of a source shows now, as JSON.
+
+        Raises:
+            BridgeError: no peer has answered in time, or no settings name one; the text says what to do.
+        """
+        settings = self._settings.get(name)
+        if settings is None:
+            raise BridgeError(f"alertmanagers has no entry for source {name[:64]!r}. Fix: add one, or paste alerts.")
+        return await shown_now(settings, self._clock)
 
     async def _start(self, name: str) -> None:
         source = SourceInStep(

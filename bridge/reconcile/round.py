@@ -65,6 +65,24 @@ class Peers:
         }
         return Round(began_at, self._clock(), answers, failures)
 
+    async def first_alerts(self, number: int) -> list[ListedAlert]:
+        """Return the first alerts that a peer lists: the first peer that answers.
+
+        Raises:
+            PeerError: none does; the text is about the last one.
+        """
+        error = PeerError(f"{self._settings.dns}: the name cannot be resolved. Fix: correct dns.")
+        try:
+            addresses = await self._addresses()
+        except OSError:
+            addresses = []
+        for address in addresses:
+            try:
+                return await self._client.first_alerts(address, number)
+            except PeerError as failed:
+                error = PeerError(f"{address.url}: {failed}")
+        raise error
+
     async def group_labels(self, latest: Round, alerts: Mapping[str, ListedAlert]) -> Mapping[tuple[str, str], Labels]:
         """Return the group labels of alerts as the peers of a round show them, by receiver and fingerprint."""
         labels: dict[tuple[str, str], Labels] = {}

@@ -13,7 +13,7 @@ import msgspec
 
 from bridge.errors import PayloadError
 from bridge.mapping.explain import GroupedAlert
-from bridge.notification import Alert, Group, parse, quoted_receiver
+from bridge.notification import Alert, Group, Notification, parse, quoted_receiver, written
 
 _STATUSES = (b'"firing"', b'"resolved"')
 
@@ -48,6 +48,12 @@ def read_pasted(text: str, source: str) -> Pasted:
     notification = parse(body)
     alerts = tuple(GroupedAlert(source, alert, notification.group) for alert in notification.alerts)
     return Pasted(alerts, notification.truncated_alerts)
+
+
+def as_pasted(grouped: GroupedAlert) -> str:
+    """Return the text of a webhook with one alert, such as one that the ledger keeps."""
+    notification = Notification(grouped.group, (grouped.alert,), truncated_alerts=0)
+    return msgspec.json.format(written(notification), indent=2).decode() + "\n"
 
 
 def _listed(body: bytes) -> list[tuple[Alert, Group]]:

@@ -6,7 +6,7 @@ import pytest
 from webhooks import alert, payload, resolved
 
 from bridge.errors import PayloadError
-from bridge.mapping.playground.pasted import read_pasted
+from bridge.mapping.playground.pasted import as_pasted, read_pasted
 from bridge.notification import parse, written
 
 LISTED = {
@@ -79,6 +79,15 @@ def test_what_is_no_list_of_alerts_is_told_with_its_place(text, words):
     with pytest.raises(PayloadError) as caught:
         read_pasted(text, "eu")
     assert words in str(caught.value)
+
+
+def test_a_kept_alert_is_pasted_again_as_it_was():
+    """The text of an alert with its group is a webhook that is read as that alert, resolved or firing."""
+    for grouped in read_pasted(
+        json.dumps(payload(alert("A"), resolved(alert("B")), groupLabels={"a": "ü"})), "eu"
+    ).alerts:
+        assert read_pasted(as_pasted(grouped), "eu").alerts == (grouped,)
+        assert '\n      "labels": {\n' in as_pasted(grouped)
 
 
 def test_a_written_notification_is_read_again_as_it_was():
