@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bridge.clock import Millis
+from bridge.clock import Millis, format_rfc3339
 from bridge.ledger.alarm import Alarm
 from bridge.ledger.decisions import (
     ClearedElsewhere,
@@ -76,9 +76,17 @@ def of_decision(before: Alarm, decision: Decision, now: Millis) -> Step | None:
     return None if tell is None else tell(before, decision, now)
 
 
-def of_audit(decision: Decision, now: Millis) -> Step:
+def of_audit(before: Alarm, decision: Haunted | ClearedElsewhere | Doubtful, now: Millis) -> Step:
     """Return the step of a decision that follows from AOM's list."""
-    return Step(now, "audit", None, None, _OF_LIST[_of_list(decision)])
+    match decision:
+        case Haunted():
+            ended = f"{before.state} at {format_rfc3339(before.finished_at or now)}"
+            text = f"AOM's list showed it open although it was {ended}: its clear is due again"
+        case ClearedElsewhere():
+            text = f"AOM's list showed it no longer: {_IF_ABSENT[decision.then]}"
+        case Doubtful():
+            text = "AOM's list showed several alarms of its alert: all but one are cleared"
+    return Step(now, "audit", None, None, text)
 
 
 def _refused(_before: Alarm, decision: Refused, now: Millis) -> Step:
@@ -105,10 +113,6 @@ def _unreadable(_before: Alarm, decision: Unreadable, now: Millis) -> Step:
     return Step(now, "failed", None, None, f"it cannot be sent: {decision.detail}")
 
 
-def _of_list(decision: Decision) -> type | str:
-    return decision.then if isinstance(decision, ClearedElsewhere) else type(decision)
-
-
 _NOT_SENT = "not_sent"
 """The reason of a try in which nothing was sent: it says nothing about AOM, and is not the first failure."""
 
@@ -118,10 +122,8 @@ _OF_RESULT: dict[type, Callable[[Alarm, Any, Millis], Step | None]] = {
     Requeued: _requeued,
     Unreadable: _unreadable,
 }
-_OF_LIST: dict[type | str, str] = {
-    Haunted: "AOM's list showed it open although it had finished: its clear is due again",
-    Doubtful: "AOM's list showed several alarms of its alert: all but one are cleared",
-    "report": "AOM's list showed it no longer, and its alert fires: it is reported again",
-    "wait": "AOM's list showed it no longer: the next firing of its alert reports it again",
-    "finish": "AOM's list showed it no longer: it ended there, and so it ends here",
+_IF_ABSENT = {
+    "report": "its alert fires, and it is reported again",
+    "wait": "the next firing of its alert reports it again",
+    "finish": "it ended there, and so it ends here",
 }

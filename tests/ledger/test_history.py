@@ -247,11 +247,11 @@ async def test_the_newest_refusals_of_an_alarm_are_kept_and_all_changes_by_hand(
 @pytest.mark.parametrize(
     ("decision", "words"),
     [
-        (ClearedElsewhere("report"), "it is reported again"),
+        (ClearedElsewhere("report"), "its alert fires, and it is reported again"),
         (ClearedElsewhere("wait"), "the next firing of its alert reports it again"),
         (ClearedElsewhere("finish"), "it ended there, and so it ends here"),
         (Doubtful(T0), "all but one are cleared"),
-        (Haunted(), "its clear is due again"),
+        (Haunted(), "although it was cleared at 2027-01-15T08:00:00.000Z: its clear is due again"),
     ],
 )
 async def test_what_aoms_list_led_to_is_kept(driver, decision, words):

@@ -98,7 +98,7 @@ def apply(connection: Connection, changes: Sequence[AuditChange], now: Millis) -
         results.append(after is not alarm)
         if alarm is not None and after is not None and after is not alarm:
             changed.append((alarm, after))
-            told.append((alarm.seq, of_audit(change.decision, now)))
+            told.append((alarm.seq, of_audit(alarm, change.decision, now)))
             last[change.key] = after  # AOM may show several alarms of one alert, each of which has led to a decision
     rows.update(connection, changed)
     history.add(connection, told)
