@@ -241,7 +241,7 @@ async def test_the_process_can_neither_write_files_nor_start_others(monkeypatch)
     assert told["RLIMIT_FSIZE"] == told["RLIMIT_CORE"] == told["RLIMIT_NPROC"] == 0
     assert told["RLIMIT_AS"] == process.MAX_MEMORY_BYTES
     assert told["RLIMIT_CPU"] == process.MAX_CPU_SECONDS
-    assert told["nice"] == 19
+    assert (told["nice"], told["oom"]) == (19, 1000)
 
 
 async def limits_of(monkeypatch):
@@ -252,7 +252,8 @@ from bridge.mapping.playground.trial import TrialResult
 import bridge.mapping.playground.process as p
 def tried(*_):
     limits = {{name: resource.getrlimit(getattr(resource, name))[0] for name in {names!r}}}
-    return TrialResult(error=json.dumps(limits | {{"nice": os.nice(0)}}))
+    with open("/proc/self/oom_score_adj") as score:
+        return TrialResult(error=json.dumps(limits | {{"nice": os.nice(0), "oom": int(score.read())}}))
 p.tried = tried
 p.main()"""
     started_with(monkeypatch, code)
