@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import platform
 import resource
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 from bridge import __version__
 from bridge.app.label_sets import LABEL_SETS
 from bridge.app.opening import Opening
+from bridge.app.pages import page_handlers
 from bridge.app.reloader import Parts, Reloader, delivered, reassert_after, running_rules
 from bridge.app.sights import Replica
 from bridge.app.trials import Trials
@@ -30,8 +32,7 @@ from bridge.reconcile import Auditor, Canary, Ping, Reconciler
 from bridge.web import Handlers, WebOptions, WebServer
 from bridge.web.handlers import AlarmsApi, ConfigView, HealthHandlers, MetricsHandler, PlaygroundApi
 from bridge.web.handlers.admin import Admin
-from bridge.web.overviews import Overviews
-from bridge.web.pages.overview import OverviewPage
+from bridge.web.handlers.config import LoadedConfig
 from bridge.web.pages.page import Footer, Pages
 
 _MAX_REQUEST_SHUTDOWN_TIME: Millis = SECOND
@@ -89,7 +90,8 @@ class App:
         )
         intake = Intake(mapper, self.ledger, metrics)
         webhook = Webhook(settings.all_sources, intake, settings.web, metrics=metrics, clock=clock)
-        admin, config_view = Admin(self.ledger.records, mapper, self.reload), ConfigView(shown.yaml)
+        admin = Admin(self.ledger.records, mapper, self.reload)
+        config_view = ConfigView(LoadedConfig(file, shown.yaml, clock()))
         self._trials = Trials(running_rules(settings, shown), clock)
         self._metrics = metrics
         ping = Ping(
@@ -98,12 +100,19 @@ class App:
         canary = Canary(settings.canary, self.ledger, delivery.clients, metrics=metrics, clock=clock)
         self._opening = Opening(self.ledger, (delivery, auditor, reconciler, ping, canary), self._log_ready)
         self._is_listening = False
-        self._web = WebServer(*address, web_options or WebOptions(), metrics)
+        pages = Pages(Footer(socket.gethostname(), __version__), clock)
+        self._web = WebServer(
+            *address,
+            web_options or WebOptions(),
+            metrics,
+            error_page=pages.error,
+            on_refused_webhook=webhook.note_refused,
+        )
         self._handlers: tuple[Handlers, ...] = (
             webhook,
             HealthHandlers(self.ledger),
             MetricsHandler(metrics, self.ledger, delivery.clients, clock),
-            AlarmsApi(self.ledger.records),
+            AlarmsApi(self.ledger.records, clock),
             config_view,
             PlaygroundApi(self.ledger.records, self._trials.run),
             admin,
@@ -125,14 +134,9 @@ class App:
         )
         self._reloader = Reloader(file, settings, self.parts, clock, is_watching=watch)
         self._history = History(metrics, self._waiting, clock)
-        self._handlers += self._pages(Replica(lambda: self._reloader.settings, self.parts, self._history, clock), clock)
+        replica = Replica(lambda: self._reloader.settings, self.parts, self._history, clock)
+        self._handlers += page_handlers(pages, replica, clock)
         self._running = AsyncExitStack()
-
-    def _pages(self, replica: Replica, clock: Clock) -> tuple[Handlers, ...]:
-        """Return the handlers of the pages."""
-        pages = Pages(Footer(replica.name, __version__), clock)
-        overviews = Overviews(self.ledger.records, replica.names, replica.sights, clock)
-        return (OverviewPage(pages, overviews),)
 
     def _waiting(self) -> int:
         targets = self._reloader.settings.targets

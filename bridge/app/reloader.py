@@ -139,7 +139,7 @@ class Reloader:
                 await client.stop()
             raise
         self.settings = settings
-        parts.config_view.reconfigure(loaded.shown.yaml)
+        parts.config_view.reconfigure(loaded.shown.yaml, self._clock())
         parts.trials.reconfigure(running_rules(settings, loaded.shown))
         await parts.reconciler.reconfigure(settings.by_source, settings.heartbeat_config, settings.alarm_timeout)
         await parts.auditor.reconfigure(settings.audit_settings)
@@ -186,6 +186,7 @@ class Reloader:
 
     def _failed(self, lines: list[str]) -> list[str]:
         self._parts.metrics.config_successful.set(0)
+        self._parts.config_view.failed(lines)
         for line in lines:
             _log.error("configuration not reloaded; the old one stays", problem=line)
         return lines

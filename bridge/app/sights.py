@@ -7,7 +7,7 @@ of AOM, of Alertmanager or of the ledger here.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
@@ -19,6 +19,8 @@ from bridge.aom import AomClient, TargetSettings
 from bridge.app.reloader import Parts
 from bridge.clock import MINUTE, SECOND, Clock, Millis
 from bridge.config import Settings
+from bridge.ledger import AlarmView
+from bridge.mapping.explain import Explanation, GroupedAlert, explain
 from bridge.metrics import History
 from bridge.web.overview import (
     ActionSight,
@@ -46,11 +48,12 @@ class Replica:
 
     Attributes:
         name: the name of its machine.
+        parts: the parts of the bridge.
     """
 
     def __init__(self, settings: Callable[[], Settings], parts: Parts, history: History, clock: Clock) -> None:
         self._settings = settings
-        self._parts = parts
+        self.parts = parts
         self._history = history
         self._clock = clock
         self._started_at = clock()
@@ -61,9 +64,19 @@ class Replica:
         settings = self._settings()
         return list(settings.targets), settings.audit_settings.every_source
 
+    def sources(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the names of all sources, and of those that have an Alertmanager."""
+        settings = self._settings()
+        return settings.all_sources, list(settings.by_source)
+
+    def explain(self, view: AlarmView, now: Millis) -> Explanation:
+        """Return what the alert of an alarm becomes by the rules in use, and why."""
+        grouped = GroupedAlert(view.alarm.source, view.context.alert, view.context.group)
+        return explain(self._settings().mapping, self.parts.intake.mapper, grouped, now)
+
     def sights(self) -> Sights:
         """Return what this replica has seen until now."""
-        settings, metrics = self._settings(), self._parts.metrics
+        settings, metrics = self._settings(), self.parts.metrics
         received, dropped = _total(metrics.alerts), _total(metrics.dropped)
         return Sights(
             replica=self.name,
@@ -71,25 +84,25 @@ class Replica:
             started_at=self._started_at,
             targets=[self._target(name, one) for name, one in settings.targets.items()],
             sources=[self._source(name, settings) for name in settings.all_sources],
-            heartbeats=_plain(self._parts.reconciler.switches_seen(), HeartbeatSight),
-            webhooks=_plain(self._parts.webhook.recent.newest(), WebhookSight),
+            heartbeats=_plain(self.parts.reconciler.switches_seen(), HeartbeatSight),
+            webhooks=_plain(self.parts.webhook.recent.newest(), WebhookSight),
             points=self._history.points(),
             open=self._open(),
             received=received,
             mapped=max(received - dropped, 0),
-            ledger=self._parts.ledger.location,
+            ledger=self.parts.ledger.location,
         )
 
     def _open(self) -> Mapping[str, int]:
         counts: dict[str, int] = {}
-        for (_, severity), count in self._parts.ledger.open_counts().items():
+        for (_, severity), count in self.parts.ledger.open_counts().items():
             counts[severity] = counts.get(severity, 0) + count
         return counts
 
     def _target(self, name: str, settings: TargetSettings) -> TargetSight:
-        client = self._parts.delivery.clients.get(name)
-        accepted = self._parts.metrics.last_acceptance
-        statuses = self._parts.delivery.health().get(name, ())
+        client = self.parts.delivery.clients.get(name)
+        accepted = self.parts.metrics.last_acceptance
+        statuses = self.parts.delivery.health().get(name, ())
         actions = [
             ActionSight(
                 action=status.action,
@@ -103,7 +116,7 @@ class Replica:
             for status in statuses
         ]
         checks = [
-            CheckSight(check, not text, text) for check, text in self._parts.auditor.checks().get(name, {}).items()
+            CheckSight(check, not text, text) for check, text in self.parts.auditor.checks().get(name, {}).items()
         ]
         return TargetSight(
             name=name,
@@ -116,12 +129,12 @@ class Replica:
         )
 
     def _source(self, name: str, settings: Settings) -> SourceSight:
-        seen, alertmanager = self._parts.reconciler.sources_seen().get(name), settings.by_source.get(name)
+        seen, alertmanager = self.parts.reconciler.sources_seen().get(name), settings.by_source.get(name)
         configured = alertmanager.receivers if alertmanager else ()
         return SourceSight(
             name=name,
             receivers=list(seen.receivers) if seen and seen.receivers else list(configured),
-            webhook_at=self._parts.webhook.recent.last_at(name),
+            webhook_at=self.parts.webhook.recent.last_at(name),
             interval=alertmanager.interval if alertmanager else None,
             leads=seen is not None and seen.leads,
             round_at=seen.round_at if seen else None,

@@ -47,7 +47,7 @@ from bridge.ledger.operations.listed import (
 )
 from bridge.ledger.operations.queries import AlarmView
 from bridge.ledger.operations.search import AlarmPage
-from bridge.ledger.operations.search_filter import STATE_GROUPS, AlarmFilter
+from bridge.ledger.operations.search_filter import ORDERS, STATE_GROUPS, AlarmFilter
 from bridge.ledger.operations.status import LedgerStatus, Stage, Stages, TargetStatus
 from bridge.ledger.records import AlarmRecords
 from bridge.ledger.settings import LedgerSettings
@@ -63,6 +63,7 @@ __all__ = [
     "EFFECTS",
     "ENDINGS_BY_HAND",
     "GHOST",
+    "ORDERS",
     "STATES",
     "STATE_GROUPS",
     "AbandonedError",

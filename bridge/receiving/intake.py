@@ -48,6 +48,11 @@ class Intake:
         self._loop_budget = LoopBudget(_MAX_MAPPED_AT_ONCE)
         self._under_way: set[asyncio.Future[None]] = set()
 
+    @property
+    def mapper(self) -> Mapper:
+        """The rules in use."""
+        return self._mapper
+
     def reconfigure(self, mapper: Mapper) -> None:
         """Use other rules from the next notification on."""
         self._mapper = mapper

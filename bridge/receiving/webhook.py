@@ -100,6 +100,11 @@ class Webhook:
             self._remember(request, source, answered, took)
         return answered.response
 
+    def note_refused(self, request: web.Request, response: web.Response) -> None:
+        """Count and remember a webhook that was refused before it came here."""
+        self._requests_by_status(str(response.status)).inc()
+        self._remember(request, request.match_info.get("source", self._sources[0]), _Answered(response), 0)
+
     def _remember(self, request: web.Request, source: str, answered: _Answered, took: Millis) -> None:
         response, report = answered
         kept = {} if report is None else _kept(report)

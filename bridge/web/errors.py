@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 
 from bridge.log import logger
 from bridge.rate_limit import PeerRateLimiter
-from bridge.web.responses import failure
+from bridge.web.responses import Failure
 
 SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -29,17 +29,26 @@ SAFE_HEADERS = {
 _log = logger("web")
 
 
-def answering(headers: Callable[[], CIMultiDict[str]], log_limiter: PeerRateLimiter) -> Middleware:
+ErrorPage = Callable[[web.Request, str, int], web.Response]
+"""Makes the page of an error from the request, a sentence and the status."""
+
+
+def answering(
+    headers: Callable[[], CIMultiDict[str]], log_limiter: PeerRateLimiter, error_page: ErrorPage
+) -> Middleware:
     """Return the middleware that turns errors into answers and adds the headers.
 
     Args:
         headers: returns the headers of every answer; called for each request.
         log_limiter: limits the log lines about each peer.
+        error_page: makes the pages of errors, for browsers.
     """
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await _answer(request, handler, log_limiter)
+        if isinstance(response, Failure) and _wants_page(request):
+            response = _as_page(request, response, error_page)
         response.headers.merge(headers())  # headers that the handler has set are not replaced
         return response
 
@@ -75,7 +84,23 @@ async def _answer(request: web.Request, handler: Handler, log_limiter: PeerRateL
 
 def _sentence(request: web.Request, text: str, status: int) -> web.Response:
     """Return an error as text, or below ``/api/`` as the API's JSON."""
-    return failure(text, status) if request.path.startswith("/api/") else web.Response(status=status, text=text + "\n")
+    return Failure(text, status, is_json=request.path.startswith("/api/"))
+
+
+def _wants_page(request: web.Request) -> bool:
+    """Return whether a browser shows the answer: programs do not name HTML among what they accept."""
+    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/")
+
+
+def _as_page(request: web.Request, failed: Failure, error_page: ErrorPage) -> web.Response:
+    """Return an error as a page, with the headers of its answer."""
+    page = error_page(request, failed.sentence, failed.status)
+    for name, value in failed.headers.items():
+        if not name.lower().startswith("content-"):
+            page.headers.add(name, value)
+    if failed.keep_alive is False:
+        page.force_close()
+    return page
 
 
 class ServerLog:

@@ -23,7 +23,7 @@ from bridge.metrics import Metrics
 from bridge.rate_limit import PeerRateLimiter
 from bridge.web.accounts import Accounts, TooManyGuessesError
 from bridge.web.policy import Policy
-from bridge.web.responses import WHO, failure
+from bridge.web.responses import MAY_CHANGE, WHO, Failure
 from bridge.web.settings import DEFAULT_RIGHTS, Right
 
 REASONS = (
@@ -40,6 +40,7 @@ REASONS = (
 ON_LOOPBACK = web.AppKey("on_loopback", bool)
 """Whether an application's listener can be reached from its own machine only."""
 
+OnRefused = Callable[[web.Request, Failure], None]
 _NAME_KINDS = ("DNS", "URI", "email", "IP Address")
 _READING = ("GET", "HEAD")
 _PROXY_HEADERS = ("forwarded", "via", "x-real-ip")
@@ -55,6 +56,7 @@ class Guard:
         accounts: verifies passwords and tokens.
         metrics: where refusals are counted.
         monotonic: a clock in seconds that never goes back.
+        on_refused_webhook: called with each webhook that is refused, and its answer.
         is_admin_open: without authentication, changes are accepted from every address.
     """
 
@@ -65,12 +67,14 @@ class Guard:
         metrics: Metrics,
         monotonic: Callable[[], float],
         *,
+        on_refused_webhook: OnRefused,
         is_admin_open: bool,
     ) -> None:
         self._policy = policy
         self._accounts = accounts
         self._metrics = metrics
         self._log_limiter = PeerRateLimiter(monotonic)
+        self._on_refused_webhook = on_refused_webhook
         self._is_admin_open = is_admin_open
         self._trusts: WeakKeyDictionary[ssl.SSLContext, bytes] = WeakKeyDictionary()
         self.reconfigure(policy)
@@ -92,7 +96,7 @@ class Guard:
             if is_outdated:
                 response.force_close()
             if refusal is not None and right == "webhook":
-                self._metrics.webhook_requests.labels(str(refusal.status)).inc()
+                self._on_refused_webhook(request, refusal)
             return response
 
         return guarded
@@ -104,7 +108,7 @@ class Guard:
             return context is not policy.tls
         return self._trusts.get(context) != policy.trust
 
-    async def _refusal(self, request: web.Request, right: Right, *, is_outdated: bool) -> web.Response | None:
+    async def _refusal(self, request: web.Request, right: Right, *, is_outdated: bool) -> Failure | None:
         policy = self._policy
         if is_outdated and (right == "admin" or (policy.trust and not self._was_verified(request))):
             text = "the web configuration has changed since this connection was made; connect again"
@@ -117,7 +121,7 @@ class Guard:
             return await self._check_credentials(request, right)
         return self._check(request, right, certificate)
 
-    async def _check_credentials(self, request: web.Request, right: Right) -> web.Response | None:
+    async def _check_credentials(self, request: web.Request, right: Right) -> Failure | None:
         header = _authorization(request)
         if not header:
             return self._unknown(request, "no_credentials", "a user and password or a bearer token is required")
@@ -134,17 +138,18 @@ class Guard:
         context = _context(request)
         return context is not None and bool(self._trusts.get(context))
 
-    def _check(self, request: web.Request, right: Right, name: str | None) -> web.Response | None:
+    def _check(self, request: web.Request, right: Right, name: str | None) -> Failure | None:
         request[WHO] = name or "anybody"
         if name is None and request.app[ON_LOOPBACK] and not _is_fixed(request.headers.get("Host", "localhost")):
             text = "Host not allowed. Fix: use localhost or an IP address, or configure users or tokens"
             return self._refused(request, "foreign_host", text)
         rights = self._policy.rights_of(name) if name else DEFAULT_RIGHTS
+        request[MAY_CHANGE] = self._may_change(request, rights, name)
         if right not in rights:
             if name and (self._policy.needs_credentials or self._policy.rights):
                 text = f"{name!r} has no right {right!r}. Fix: grant it under rights in the web configuration"
                 return self._refused(request, "no_right", text, who=name)
-            if not self._is_admin_open and not _is_local(request):
+            if not request[MAY_CHANGE]:
                 text = "changes are accepted from loopback only. Fix: run aom-bridge alarms on the bridge's machine"
                 return self._refused(request, "not_loopback", text)
         is_read = right == "status"
@@ -153,23 +158,28 @@ class Guard:
             return self._refused(request, "foreign_page", "a page of another site sent this request")
         return None
 
-    def _unknown(self, request: web.Request, reason: str, text: str) -> web.Response:
+    def _may_change(self, request: web.Request, rights: frozenset[Right], name: str | None) -> bool:
+        """Return whether this caller may change alarms."""
+        is_known = name is not None and bool(self._policy.needs_credentials or self._policy.rights)
+        return "admin" in rights or (not is_known and (self._is_admin_open or _is_local(request)))
+
+    def _unknown(self, request: web.Request, reason: str, text: str) -> Failure:
         response = self._refused(request, reason, text, 401)
         response.headers["WWW-Authenticate"] = 'Basic realm="aom-bridge"' if self._policy.users else "Bearer"
         return response
 
-    def _too_many(self, request: web.Request) -> web.Response:
+    def _too_many(self, request: web.Request) -> Failure:
         text = "too many wrong passwords or tokens from this address; this request was not checked"
         response = self._refused(request, "too_many_guesses", text, 503)
         response.headers["Retry-After"] = "10"
         return response
 
-    def _refused(self, request: web.Request, reason: str, text: str, status: int = 403, **more: str) -> web.Response:
+    def _refused(self, request: web.Request, reason: str, text: str, status: int = 403, **more: str) -> Failure:
         self._metrics.web_refusals.labels(reason).inc()
         peer = request.remote or ""
         if self._log_limiter.take(peer):
             _log.warning("request refused", status=status, reason=reason, path=request.path[:200], peer=peer, **more)
-        return failure(text, status)
+        return Failure(text, status)
 
 
 def _authorization(request: web.Request) -> str:

@@ -17,7 +17,7 @@ from bridge.html import span_parts
 
 _Text = str | Mapping[str, str]
 ENGLISH = "en"
-LANGUAGES: Mapping[str, str] = {ENGLISH: "English"}
+LANGUAGES: Mapping[str, str] = {ENGLISH: "English", "zh": "中文"}
 """Every language by its code, with its own name."""
 
 

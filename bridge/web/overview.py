@@ -13,19 +13,19 @@ import msgspec
 
 from bridge.clock import Millis
 from bridge.event import SEVERITIES
-from bridge.ledger import LedgerStatus, TargetStatus
+from bridge.ledger import LedgerStatus
 from bridge.metrics import Point
 from bridge.web.status import Trouble, in_step, troubles
 
 StageName = Literal["received", "mapped", "waiting", "in_flight", "accepted", "clear_waiting", "rejected"]
-_STAGES_OF_ALARMS: Mapping[StageName, str] = {
-    "waiting": "waiting",
-    "in_flight": "in_flight",
-    "accepted": "reported",
-    "clear_waiting": "clear_due",
-    "rejected": "rejected",
+_STAGES_OF_ALARMS: Mapping[StageName, tuple[str, str]] = {
+    "waiting": ("reports", "waiting"),
+    "in_flight": ("in_flight", "in_flight"),
+    "accepted": ("accepted", "reported"),
+    "clear_waiting": ("clears", "clear_due"),
+    "rejected": ("rejected", "rejected"),
 }
-"""The stages that count alarms, with the state that lists them."""
+"""The stages that count alarms: the field of `bridge.ledger.Stages`, and the state that lists them."""
 
 
 class ActionSight(msgspec.Struct, frozen=True):
@@ -195,21 +195,9 @@ def _stages(status: LedgerStatus, sights: Sights) -> Iterator[Stage]:
     kept_at = max((one.webhook_at for one in sights.sources if one.webhook_at is not None), default=None)
     yield Stage("received", sights.received, kept_at, "")
     yield Stage("mapped", sights.mapped, kept_at, "")
-    for name, state in _STAGES_OF_ALARMS.items():
-        parts = [_part(target, name) for target in status.targets.values()]
-        times = [at for _, at in parts if at is not None]
+    for name, (field, state) in _STAGES_OF_ALARMS.items():
+        parts = [getattr(target.stages, field) for target in status.targets.values()]
+        times = [part.at for part in parts if part.at is not None]
         newest = name in ("accepted", "rejected")
         at = (max if newest else min)(times, default=None)
-        yield Stage(name, sum(count for count, _ in parts), at, state)
-
-
-def _part(target: TargetStatus, name: StageName) -> tuple[int, Millis | None]:
-    states = target.states
-    oldest = target.oldest.due_since if target.oldest else None
-    return {
-        "waiting": (states.get("report_due", 0), oldest),
-        "in_flight": (0, None),
-        "accepted": (states.get("reported", 0), target.accepted_at),
-        "clear_waiting": (states.get("clear_due", 0), None),
-        "rejected": (states.get("rejected", 0), None),
-    }[name]
+        yield Stage(name, sum(part.count for part in parts), at, state)

@@ -24,8 +24,10 @@ from bridge.metrics import Metrics
 from bridge.rate_limit import PeerRateLimiter
 from bridge.typed_yaml.problems import ConfigError
 from bridge.web.accounts import Accounts
-from bridge.web.errors import SAFE_HEADERS, answering
-from bridge.web.guard import ON_LOOPBACK, Guard
+from bridge.web.alarm_query import refusing_unknown
+from bridge.web.errors import SAFE_HEADERS, ErrorPage, answering
+from bridge.web.guard import ON_LOOPBACK, Guard, OnRefused
+from bridge.web.handlers.description import query_parameters
 from bridge.web.listener import Listener
 from bridge.web.policy import Policy, read_policy
 from bridge.web.settings import Right
@@ -67,16 +69,35 @@ class WebServer:
         port: the port; 0 takes any free one.
         options: the rest of the command line.
         metrics: where refusals are counted.
+        error_page: makes the pages of errors.
+        on_refused_webhook: called with each webhook that the guard refuses, and its answer.
     """
 
-    def __init__(self, host: str, port: int, options: WebOptions, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        options: WebOptions,
+        metrics: Metrics,
+        *,
+        error_page: ErrorPage,
+        on_refused_webhook: OnRefused,
+    ) -> None:
+        self._error_page = error_page
         self._options = options
         self._metrics = metrics
         self._main = Listener(host, port, "--web.listen-address")
         self._admin = Listener(*options.admin_address, "--web.admin-listen-address") if options.admin_address else None
         self._log_limiter = PeerRateLimiter(time.monotonic)
         self._accounts = Accounts(Policy(), time.monotonic)
-        self._guard = Guard(Policy(), self._accounts, metrics, time.monotonic, is_admin_open=options.is_admin_open)
+        self._guard = Guard(
+            Policy(),
+            self._accounts,
+            metrics,
+            time.monotonic,
+            on_refused_webhook=on_refused_webhook,
+            is_admin_open=options.is_admin_open,
+        )
         self._set_policy(Policy())
         self._lock = asyncio.Lock()
         self._files: tuple[str, ...] = ()
@@ -182,12 +203,16 @@ class WebServer:
             raise
 
     def _application(self, handlers: Sequence[Handlers], listener: Listener) -> web.Application:
-        application = web.Application(middlewares=[answering(lambda: self._headers, self._log_limiter)])
+        application = web.Application(
+            middlewares=[answering(lambda: self._headers, self._log_limiter, self._error_page)]
+        )
         application[ON_LOOPBACK] = listener.is_on_loopback
         for group in handlers:
             for route in group.routes():
                 right = group.right
-                handle = route.handler if right is None else self._guard.before(right, route.handler)
+                known = query_parameters().get((route.method, route.path))
+                handle = route.handler if known is None else refusing_unknown(known, route.handler)
+                handle = handle if right is None else self._guard.before(right, handle)
                 web.RouteDef(route.method, route.path, handle, route.kwargs).register(application.router)
         return application
 

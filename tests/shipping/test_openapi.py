@@ -18,6 +18,13 @@ from bridge.ledger import STATES, Cause, Step, StepKind, TimelineEntry, Timeline
 
 DESCRIPTION = yaml.safe_load((ROOT / "bridge/web/handlers/openapi.yaml").read_text())
 EXAMPLES = 1_000 if os.environ.get("AOM_BRIDGE_REHEARSAL") == "full" else 30
+OF_SEARCHES = """
+[[operations]]
+include-path-regex = '^/api/v1/alarms(\\.csv|\\.json)?$'
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "503"]
+"""
+"""No schema says which text is a matcher, or the cursor of this search: a 400 with the reason is described, too."""
+
 LIMIT = 20 * EXAMPLES
 """Seconds for all of them, on a busy machine."""
 
@@ -65,6 +72,7 @@ async def test_schemathesis_finds_no_answer_that_is_not_described(tmp_path):
     try:
         async with serving(tmp_path, emulator.url) as (process, url):
             await fill(url)
+            (tmp_path / "schemathesis.toml").write_text(OF_SEARCHES)
             command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/api/v1/openapi.json"]
             options = [f"--max-examples={EXAMPLES}", "--seed=7", "--no-color", "--continue-on-failure"]
             left_out = "allow_header_conformance"  # the path of all rejected alarms is also one of an alarm, to read

@@ -14,7 +14,14 @@ from process import serving
 from waiting import until
 from webhooks import alert, payload, resolved
 
-PAGES = {"overview": "{bridge}/", "emulator": "{emulator}/"}
+PAGES = {
+    "overview": "{bridge}/",
+    "alarms": "{bridge}/alarms",
+    "alarm": "{bridge}/alarms/{rejected}",
+    "playground": "{bridge}/playground?newest=1",
+    "config": "{bridge}/config",
+    "emulator": "{emulator}/",
+}
 """Each page for people and its address, as `PagesWorld.address` fills it in; tests and screenshots go by it."""
 
 SCRIPT = "<script>alert(1)</script>"

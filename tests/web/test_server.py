@@ -3,6 +3,7 @@
 import platform
 
 import pytest
+from aiohttp import web
 
 from bridge import __version__
 from bridge.app.label_sets import LABEL_SETS
@@ -11,10 +12,26 @@ from bridge.web import WebOptions, WebServer
 from bridge.web.listener import Listener
 
 
+def error_page(_request, sentence, status):
+    """Give the page of an error."""
+    return web.Response(text=sentence, status=status, content_type="text/html")
+
+
+def ignored(_request, _response):
+    """Do nothing with a webhook that is refused."""
+
+
 def server():
     """Make a server that is not started."""
     metrics = Metrics(__version__, platform.python_version(), LABEL_SETS)
-    return WebServer("127.0.0.1", 0, WebOptions(admin_address=("127.0.0.1", 0)), metrics)
+    return WebServer(
+        "127.0.0.1",
+        0,
+        WebOptions(admin_address=("127.0.0.1", 0)),
+        metrics,
+        error_page=error_page,
+        on_refused_webhook=ignored,
+    )
 
 
 def listener():

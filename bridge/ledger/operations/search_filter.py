@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from bridge.clock import Millis
 
 Order = Literal["newest", "oldest", "worst"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 StateGroup = Literal["open", "waiting", "in_flight", "finished", "unfinished"]
 STATE_GROUPS: tuple[StateGroup, ...] = get_args(StateGroup)
 """Groups of alarms that a search knows beside the states. ``open``: the alert still fires. ``waiting``: due, and held

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from bridge.errors import LedgerUnavailableError
 from bridge.event import Mapped
-from bridge.ledger import EDITS, AlarmRecords, AlertContext, Edit
+from bridge.ledger import EDITS, AlarmRecords, AlertContext, Edit, Edited
 from bridge.log import logger
 from bridge.mapping import Mapper
 from bridge.web.caller import caller
@@ -74,12 +74,26 @@ class Admin:
         _log.info("rejected alarms retried", done=done, refused=len(results) - done, **_caller(request))
         return answer([msgspec.to_builtins(result) for result in results])
 
+    async def edit(self, request: web.Request, edit: Edit, way: Literal["api", "page"]) -> Edited:
+        """Change the alarm that the path of a request names, and log it.
+
+        Args:
+            request: the request.
+            edit: what is done.
+            way: the way that it came by, for the history: ``api`` or ``page``.
+
+        Raises:
+            LedgerUnavailableError: the ledger cannot commit now; nothing was changed.
+        """
+        by = caller(request, way)
+        (result,) = await self._records.edit(edit, [request.match_info["id"]], self._map_anew, by)
+        done = {"id": result.id, "done": result.done, "text": result.text}
+        _log.info("alarm edited", edit=edit, **done, **_caller(request))
+        return result
+
     def _handler(self, edit: Edit) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            by = caller(request, "api")
-            (result,) = await self._records.edit(edit, [request.match_info["id"]], self._map_anew, by)
-            done = {"id": result.id, "done": result.done, "text": result.text}
-            _log.info("alarm edited", edit=edit, **done, **_caller(request))
+            result = await self.edit(request, edit, "api")
             if result.done:
                 return answer({"id": result.id, "text": result.text})
             return failure(result.text, 409 if result.found else 404)

@@ -1,35 +1,41 @@
-"""``/api/v1/alarms``: the ledger's alarms, and the OpenAPI description of all of ``/api/v1``; reads only."""
+"""``/api/v1/alarms``: the ledger's alarms, searched and paged, and the OpenAPI description of all of ``/api/v1``.
+
+In: requests whose address holds the search. Out: JSON. It reads only.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from importlib.resources import files
 from typing import Literal
 
 import msgspec
-import yaml
 from aiohttp import web
 
-from bridge.errors import LedgerUnavailableError, UnknownAlarmError
-from bridge.ledger import STATES, AlarmFilter, AlarmRecords, AlarmView
+from bridge.clock import Clock, format_rfc3339
+from bridge.errors import BridgeError, LedgerUnavailableError, UnknownAlarmError
+from bridge.ledger import AlarmPage, AlarmRecords
+from bridge.web.alarm_query import QueryError, read_alarm_query
 from bridge.web.handlers.alarm_json import as_json, detail_as_json
+from bridge.web.handlers.description import description
 from bridge.web.responses import answer, failure
 
 _MAX_LISTED = 10_000
+_DEFAULT_LISTED = "1000"
 
 
 class AlarmsApi:
     """The reading handlers of ``/api/v1/alarms``.
 
     Args:
-        records: lists and shows alarms.
+        records: searches and shows alarms.
+        clock: the time.
     """
 
     right: Literal["status"] = "status"
 
-    def __init__(self, records: AlarmRecords) -> None:
+    def __init__(self, records: AlarmRecords, clock: Clock) -> None:
         self._records = records
-        self._description = msgspec.json.encode(yaml.safe_load((files(__package__) / "openapi.yaml").read_bytes()))
+        self._clock = clock
+        self._description = msgspec.json.encode(description())
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this module."""
@@ -44,30 +50,15 @@ class AlarmsApi:
         return web.Response(body=self._description, content_type="application/json")
 
     async def listing(self, request: web.Request) -> web.Response:
-        """Answer with alarms, the newest first; ``state`` (may be repeated), ``target``, ``source`` and ``limit``."""
-        query = request.query
-        states = query.getall("state", [])
-        unknown = [state for state in states if state not in STATES]
-        if unknown:
-            return failure(f"no state is called {unknown[0][:40]!r}; there are {', '.join(STATES)}", 400)
-        limit = query.get("limit", "1000")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MAX_LISTED):
-            return failure(f"limit must be 1 to {_MAX_LISTED}", 400)
+        """Answer with one page of alarms, and the cursor of the next one."""
         try:
-            views = await self._all(
-                AlarmFilter(states=states, target=query.get("target"), source=query.get("source"), limit=int(limit))
-            )
+            chosen = read_alarm_query(request.query, self._clock(), _limit(request.query.get("limit", _DEFAULT_LISTED)))
+            page = await self._records.search(chosen)
         except LedgerUnavailableError as error:
             return failure(str(error), 503)
-        return answer([as_json(view) for view in views])
-
-    async def _all(self, chosen: AlarmFilter) -> list[AlarmView]:
-        page = await self._records.search(chosen)
-        views = page.views
-        while page.next is not None and len(views) < chosen.limit:
-            page = await self._records.search(replace(chosen, after=page.next, limit=chosen.limit - len(views)))
-            views += page.views
-        return views
+        except BridgeError as error:
+            return failure(str(error), 400)
+        return answer([as_json(view) for view in page.views], **_rest(page))
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer with one alarm and its history, named by its id, its fingerprint or the beginning of its id."""
@@ -79,3 +70,15 @@ class AlarmsApi:
         except UnknownAlarmError as error:
             return failure(str(error), 404)
         return answer(detail_as_json(detail))
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MAX_LISTED):
+        raise QueryError(f"limit must be 1 to {_MAX_LISTED}")
+    return int(text)
+
+
+def _rest(page: AlarmPage) -> dict[str, str]:
+    """Return where to go on, and how far the search has looked if its time was up."""
+    looked = {} if page.looked_until is None else {"looked_until": format_rfc3339(page.looked_until)}
+    return ({} if page.next is None else {"next": page.next}) | looked

@@ -43,6 +43,10 @@ class Pages:
         """Return the page of a request; ``refresh``: every so many seconds unless its address says otherwise."""
         return Page(request, self.footer, self._clock(), refresh)
 
+    def error(self, request: web.Request, sentence: str, status: int) -> web.Response:
+        """Return the page of an error that one sentence tells."""
+        return self.of(request).error(sentence, status)
+
 
 class Page:
     """One page for one request.
@@ -56,22 +60,24 @@ class Page:
     Attributes:
         language: the language of its texts.
         now: the time that its ages count from.
+        asked_language: the code of the language that its address asks for; empty if it does not.
     """
 
     def __init__(self, request: web.Request, footer: Footer, now: Millis, refresh: int) -> None:
         self._request = request
         self._footer = footer
         self.now = now
-        self._asked = request.query.get("lang", "")
-        self.language: Language = language(chosen(self._asked, request.headers.get("Accept-Language", "")))
+        asked = request.query.get("lang", "")
+        self.asked_language = asked if asked in LANGUAGES else ""
+        self.language: Language = language(chosen(asked, request.headers.get("Accept-Language", "")))
         self._refresh = _seconds(request.query.get("refresh"), refresh)
         self._root = "../" * (request.path.strip("/").count("/"))
 
     def url(self, path: str, **query: object) -> str:
         """Return the address of a page as seen from this one; empty values are left out."""
         pairs = [(name, each) for name, value in query.items() for each in _each(value) if each not in (None, "")]
-        if self._asked in LANGUAGES and "lang" not in query:
-            pairs.append(("lang", self._asked))
+        if self.asked_language and "lang" not in query:
+            pairs.append(("lang", self.asked_language))
         return (self._root + path or "./") + ("?" + urlencode(pairs) if pairs else "")
 
     def here(self, **changes: object) -> str:
@@ -107,10 +113,14 @@ class Page:
             "refresh_seconds": REFRESH_SECONDS,
             "footer": self._footer,
         }
-        text = _environment.render(template, **shared, **values)
+        text = _environment.render(template, **shared, status=status, **values)
         headers = {"Refresh": str(self._refresh)} if self._refresh else {}
         headers["Content-Language"] = self.language.code
         return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+
+    def error(self, sentence: str, status: int) -> web.Response:
+        """Return the page of an error that one sentence tells."""
+        return self.render("error.html", status=status, sentence=sentence)
 
     def time(self, at: Millis | None) -> dict[str, str]:
         """Return a time as templates show it: how long ago, and when."""

@@ -1,0 +1,147 @@
+"""``/api/v1/alarms.csv`` and ``/api/v1/alarms.json``: every alarm that a search finds, streamed; reads only.
+
+In: the parameters of ``/api/v1/alarms``. Out: a file of any length, one page of the search after the other, so that no
+export takes more memory than a page. In CSV a cell that a spreadsheet would take for a formula is written as text.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from bridge.clock import Clock
+from bridge.errors import BridgeError, LedgerUnavailableError
+from bridge.ledger import AlarmFilter, AlarmRecords, AlarmView
+from bridge.web.alarm_query import read_alarm_query
+from bridge.web.handlers.alarm_json import as_json
+from bridge.web.responses import failure
+
+_AT_ONCE = 200
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""The first characters for which a spreadsheet runs a cell as a formula (OWASP, "CSV Injection")."""
+
+_COLUMNS = (
+    "id",
+    "state",
+    "severity",
+    "event_name",
+    "resource_provider",
+    "resource_type",
+    "resource_id",
+    "target",
+    "source",
+    "rule",
+    "fingerprint",
+    "starts_at",
+    "received_at",
+    "reported_at",
+    "ends_at",
+    "finished_at",
+    "reason",
+    "detail",
+    "opened_by",
+    "ended_by",
+    "labels",
+)
+
+
+class Exports:
+    """The handlers of the exports.
+
+    Args:
+        records: the ledger's.
+        clock: the time.
+    """
+
+    right: Literal["status"] = "status"
+
+    def __init__(self, records: AlarmRecords, clock: Clock) -> None:
+        self._records = records
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this handler."""
+        return [web.get("/api/v1/alarms.csv", self.as_csv), web.get("/api/v1/alarms.json", self.as_json)]
+
+    async def as_csv(self, request: web.Request) -> web.StreamResponse:
+        """Answer with CSV as RFC 4180 has it, with one line of headings."""
+        return await self._stream(request, "text/csv", "alarms.csv", _csv(_COLUMNS), _csv_rows, b"")
+
+    async def as_json(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the JSON of ``/api/v1/alarms``, of all alarms at once."""
+        begin, end = b'{"status":"success","data":[', b"]}"
+        return await self._stream(request, "application/json", "alarms.json", begin, _JsonRows(), end)
+
+    async def _stream(
+        self,
+        request: web.Request,
+        content_type: str,
+        name: str,
+        begin: bytes,
+        rows: Callable[[Iterable[Mapping[str, Any]]], bytes],
+        end: bytes,
+    ) -> web.StreamResponse:
+        try:
+            chosen = read_alarm_query(request.query, self._clock(), _AT_ONCE)
+            first = await self._records.search(chosen)
+        except LedgerUnavailableError as error:
+            return failure(str(error), 503)
+        except BridgeError as error:
+            return failure(str(error), 400)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        response = web.StreamResponse(headers=headers)
+        response.content_type, response.charset = content_type, "utf-8"
+        response.enable_compression()
+        await response.prepare(request)
+        await response.write(begin + rows(map(as_json, first.views)))
+        async for views in self._others(chosen, first.next):
+            await response.write(rows(map(as_json, views)))
+        await response.write(end)
+        return response
+
+    async def _others(self, chosen: AlarmFilter, after: str | None) -> AsyncIterator[list[AlarmView]]:
+        while after is not None:
+            page = await self._records.search(replace(chosen, after=after))
+            yield page.views
+            after = page.next
+
+
+class _JsonRows:
+    """Encodes rows of a JSON list, with a comma between two."""
+
+    def __init__(self) -> None:
+        self._is_first = True
+
+    def __call__(self, rows: Iterable[Mapping[str, Any]]) -> bytes:
+        encoded = b",".join(map(msgspec.json.encode, rows))
+        comma = b"" if self._is_first or not encoded else b","
+        self._is_first = self._is_first and not encoded
+        return comma + encoded
+
+
+def _csv_rows(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(_csv([_cell(row, name) for name in _COLUMNS]) for row in rows)
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    if name == "labels":
+        return msgspec.json.encode(row["labels"]).decode()
+    value = row.get(name, row["event"]["metadata"].get(name, ""))
+    return as_text(str(value))
+
+
+def as_text(value: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: such a one gets an apostrophe."""
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _csv(cells: Iterable[str]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue().encode("utf-8", "replace")
