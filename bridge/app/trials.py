@@ -73,8 +73,10 @@ class Trials:
     async def stop(self) -> None:
         """End the trials in progress; later ones are refused."""
         self._is_stopped = True
-        for process in self._processes:
+        processes = list(self._processes)
+        for process in processes:
             _kill(process)
+        await asyncio.gather(*(process.wait() for process in processes))
 
     async def run(self, request: TrialRequest) -> TrialResult:
         """Return the result of a trial; whatever keeps it from one is its ``error``."""

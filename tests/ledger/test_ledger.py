@@ -412,7 +412,7 @@ async def test_a_full_ledger_refuses_only_what_would_add_a_row(place):
         await driver.fire("b")
         with pytest.raises(LedgerFullError):
             await driver.put([driver.arrival("firing", "a", note="kept?"), driver.arrival("firing", "c")])
-        (view,) = await driver.ledger._core.read(listing)
+        view, _ = await driver.ledger._core.read(listing)
         assert view.event.annotations == {"message": "n"}
         assert await driver.fire("a") == "repeat"
         assert await driver.resolve("b", end=T0 + 1) == "resolved"

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger_driver import GROUP, T0, LedgerDriver, known
+from ledger_driver import BY, GROUP, T0, LedgerDriver, known
 from ledger_rows import listing
 
 from bridge.clock import HOUR, MINUTE, SECOND
@@ -49,8 +49,8 @@ async def driver(place):
 def short_looks(monkeypatch):
     """A search takes many steps, and compares indexes, in a ledger of a few alarms."""
     monkeypatch.setattr(searching, "_FIRST_LOOK", 4)
-    monkeypatch.setattr(searching, "_LONGEST_LOOK", 16)
-    monkeypatch.setattr(searching, "_LONGEST_LOOK_AT_LABELS", 8)
+    monkeypatch.setattr(searching, "_MAX_LOOK", 16)
+    monkeypatch.setattr(searching, "_MAX_LOOK_AT_LABELS", 8)
     monkeypatch.setattr(search_ranges, "_ENOUGH", 10)
 
 
@@ -81,7 +81,7 @@ async def one_turn(driver, chance):
             for claim in claims:
                 await settle(driver, claim, chance.choice(("accept", "accept", "refuse", "wait", "hold")))
     if chance.random() < 0.05:
-        await driver.ledger.records.edit("discard", [f"{number:016x}"], lambda *_: None)
+        await driver.ledger.records.edit("discard", [f"{number:016x}"], lambda *_: None, BY)
 
 
 async def settle(driver, claim, how):
@@ -291,7 +291,7 @@ async def test_an_alarm_that_is_mapped_again_is_found_by_what_it_became(driver):
         await settle(driver, claim, "refuse")
     await driver.put([arrival(1, name="By firing", target="other")])
     again = arrival(2, name="By hand").mapped()
-    (edited,) = await driver.ledger.records.edit("retry", [f"{2:016x}"], lambda *_: again)
+    (edited,) = await driver.ledger.records.edit("retry", [f"{2:016x}"], lambda *_: again, BY)
     assert edited.done
     for chosen in (AlarmFilter(event_name="By firing"), AlarmFilter(target="other"), AlarmFilter(text="by FIRING")):
         assert [view.alarm.seq for view in (await driver.ledger.records.search(chosen)).views] == [1]
@@ -303,7 +303,7 @@ async def test_an_alarm_that_is_mapped_again_is_found_by_what_it_became(driver):
 async def test_what_is_purged_leaves_nothing_to_search(driver):
     """A deleted alarm takes the row by which it was searched along."""
     await driver.put([arrival(1)])
-    await driver.ledger.records.edit("discard", [f"{1:016x}"], lambda *_: None)
+    await driver.ledger.records.edit("discard", [f"{1:016x}"], lambda *_: None, BY)
     driver.now += 1_000 * HOUR
     await driver.ledger.upkeep()
     assert await driver.rows() == []

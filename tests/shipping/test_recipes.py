@@ -115,7 +115,7 @@ def test_every_handler_is_served():
         and "Protocol" not in map(ast.unparse, node.bases)
         and "emulator" not in module.parts
     }
-    app = ast.parse((ROOT / "bridge/app/app.py").read_text())
-    made = {ast.unparse(node.func) for node in ast.walk(app) if isinstance(node, ast.Call)}
+    app = [ast.parse((ROOT / "bridge/app" / name).read_text()) for name in ("app.py", "pages.py")]
+    made = {ast.unparse(node.func) for tree in app for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert with_routes - made == set()
     assert len(with_routes) > 5

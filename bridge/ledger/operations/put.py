@@ -94,6 +94,16 @@ class PutResult(msgspec.Struct, tag=True):
         for target, gap in other.rare.items():
             self.rare[target] = max(gap, self.rare.get(target, 0))
 
+    def note(self, written: Mapping[int, Alarm], before: Mapping[int, Alarm], added: int) -> None:
+        """Note the alarms that were written, as they are and as they were, and how many of them were added."""
+        self.added = added
+        for seq, alarm in written.items():
+            self.changes.change(alarm, 1)
+            if alarm.due_at is not None:
+                self.due.add((alarm.target, action_of(alarm.state)))
+            if seq in before:
+                self.changes.change(before[seq], -1)
+
 
 class PutParameters(msgspec.Struct, frozen=True):
     """Parameters of a put."""
@@ -343,13 +353,7 @@ class Put:
             search_rows.insert(self._connection, [(self._rows[seq], *self._names[seq]) for seq in seqs])
         self._write_contents()
         heartbeats.store(self._connection, list(self._signs.values()))
-        result.added = len(self._new)
-        for seq, alarm in self._rows.items():
-            result.changes.change(alarm, 1)
-            if alarm.due_at is not None:
-                result.due.add((alarm.target, action_of(alarm.state)))
-            if seq in before:
-                result.changes.change(before[seq], -1)
+        result.note(self._rows, before, len(self._new))
 
     def _write_contents(self) -> None:
         """Store the current annotations and keep the frozen event, except where AOM has never accepted the event."""

@@ -37,8 +37,8 @@ _GROUPS: Mapping[str, sa.ColumnElement[bool]] = {
     "unfinished": alarms.c.finished_at.is_(None),
 }
 _FIRST_LOOK = 1_000
-_LONGEST_LOOK = 32_000
-_LONGEST_LOOK_AT_LABELS = 4_000
+_MAX_LOOK = 32_000
+_MAX_LOOK_AT_LABELS = 4_000
 """Labels are tested here, and each alarm's contents are a kilobyte."""
 
 _QUICK_SECONDS, _SLOW_SECONDS = 0.03, 0.15
@@ -192,9 +192,9 @@ class _Walk:
         return heapq.merge(*found, key=itemgetter(0, 1), reverse=not self._is_ascending)
 
     def _adapt(self, took: float) -> None:
-        longest = _LONGEST_LOOK if self._chosen.labels is None else _LONGEST_LOOK_AT_LABELS
+        most = _MAX_LOOK if self._chosen.labels is None else _MAX_LOOK_AT_LABELS
         if took < _QUICK_SECONDS:
-            self._size = min(longest, self._size * 4)
+            self._size = min(most, self._size * 4)
         elif took > _SLOW_SECONDS:
             self._size = max(_FIRST_LOOK, self._size // 2)
 
