@@ -1,154 +1,147 @@
-"""The command `aom-bridge alarms`: lists, shows and changes alarms in the ledger beside the running bridge.
+"""The command `aom-bridge alarms`: lists, shows and changes alarms, of the ledger beside it or of a bridge elsewhere.
 
-In: the command line and `store.url`. Out: a table or JSON, one sentence for each change, and an exit code: 1 when an
-alarm does not exist or could not be changed.
+In: the command line. Out: a table or data, one sentence for each change, and an exit code: 1 when an alarm does not
+exist or could not be changed.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Sequence
 from functools import partial
 
-from rich.console import Console
-from rich.table import Table
-
-from bridge import config
-from bridge.cli.caller import caller
+from bridge.cli.alarm_access import AlarmAccess, Query, Row, alarm_access
+from bridge.cli.alarm_edits import EDITS, change, register_edit
+from bridge.cli.alarm_table import lines, wide_lines
 from bridge.cli.options import Commands, add_command, add_config_file, add_group
-from bridge.cli.terminal import complain, pretty, printable, say
+from bridge.cli.output import add_output, is_in_colour, print_csv, print_value, terminal_width
+from bridge.cli.remote import add_remote, remote_of
+from bridge.cli.terminal import complain, pretty, say
 from bridge.cli.timeline import timeline_lines
-from bridge.clock import format_rfc3339
-from bridge.errors import BridgeError, UnknownAlarmError
-from bridge.event import Mapped
-from bridge.ledger import STATES, AlarmFilter, AlarmView, AlertContext, Edit, Edited, MapAnew, OfflineLedger
-from bridge.web.handlers import as_json, detail_as_json
-
-_MAX_CELL_CHARACTERS = 60
-"""What the table shows of a name or resource."""
+from bridge.clock import system_clock
+from bridge.errors import UnknownAlarmError
+from bridge.event import SEVERITIES
+from bridge.ledger import ORDERS, STATE_GROUPS, STATES, Edit
 
 _DEFAULT_LIMIT = 1_000
-_ID_HELP = "id of the alarm, the beginning of it, or the fingerprint of an alert, for its newest alarm"
+_DEFAULT_STATES = ("unfinished", "rejected")
+"""What needs a look: whatever the bridge still works on, and what AOM has refused."""
 
-_EDITS: dict[Edit, str] = {
-    "retry": "send rejected alarms again, with their reports mapped by the present rules; send waiting alarms at once",
-    "clear": "clear alarms in AOM as if their alerts had resolved now",
-    "discard": "discard alarms without sending anything to AOM",
-}
-
-_OPENINGS = {
-    "missing": "raised: no webhook",
-    "remapped": "raised: no longer dropped",
-    "heartbeat": "raised: no sign of it",
-    "adopted": "taken over from AOM",
-    "canary": "sent on order",
-}
+ID_HELP = "id of the alarm, the beginning of it, or the fingerprint of an alert, for its newest alarm"
 
 
 def register(commands: Commands) -> None:
     """Add the command with its sub-commands."""
-    actions = add_group(commands, "alarms", "list, show and change the alarms in the ledger")
-    listing = add_command(actions, "list", _list, "list alarms, the newest first")
+    actions = add_group(commands, "alarms", "list, show and change alarms")
+    listing = add_command(actions, "list", _list, "list alarms, the worst first")
     add_config_file(listing)
-    listing.add_argument("--state", action="append", choices=STATES, help="only in this state; may be repeated")
-    listing.add_argument("--target", help="only of this target")
-    listing.add_argument("--source", help="only of this source")
+    add_remote(listing)
+    add_search(listing)
+    listing.add_argument("--order", choices=ORDERS, default="worst", help="default: worst")
     listing.add_argument(
         "--limit", type=int, default=_DEFAULT_LIMIT, help=f"maximum number of alarms; default: {_DEFAULT_LIMIT}"
     )
+    listing.add_argument(
+        "--watch",
+        type=float,
+        nargs="?",
+        const=2.0,
+        metavar="SECONDS",
+        help="list them again every 2 or so many seconds",
+    )
+    add_output(listing)
     show = add_command(actions, "show", _show, "show all fields of one alarm, and what happened to it")
     add_config_file(show)
-    show.add_argument("id", metavar="ID", help=_ID_HELP)
-    for command in (listing, show):
-        command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
-    for edit, text in _EDITS.items():
-        _register_edit(actions, edit, text)
+    add_remote(show)
+    show.add_argument("id", metavar="ID", help=ID_HELP)
+    add_output(show, ("table", "json", "yaml"))
+    for edit, text in EDITS.items():
+        register_edit(actions, edit, text, partial(_edit, edit), add_search)
 
 
-def _register_edit(actions: Commands, edit: Edit, text: str) -> None:
-    command = add_command(actions, edit, partial(_edit, edit), text)
-    add_config_file(command)
-    command.add_argument("ids", nargs="+" if edit != "retry" else "*", metavar="ID", help=_ID_HELP)
-    if edit == "retry":
-        command.add_argument("--all", action="store_true", help="every rejected alarm")
-        command.add_argument("--target", help="with --all: only of this target")
-        command.add_argument("--source", help="with --all: only of this source")
+def add_search(command: argparse.ArgumentParser) -> None:
+    """Add the options that choose alarms."""
+    command.add_argument(
+        "--filter", action="append", default=[], metavar="MATCHER", help="only with such labels; may be repeated"
+    )
+    command.add_argument(
+        "--state", action="append", choices=(*STATES, *STATE_GROUPS), help="only in this state; may be repeated"
+    )
+    command.add_argument("--all-states", action="store_true", help="finished ones, too")
+    command.add_argument("--severity", choices=SEVERITIES, help="only of this severity")
+    command.add_argument("--target", help="only of this target")
+    command.add_argument("--source", help="only of this source")
+    command.add_argument("--event-name", help="only with exactly this event name")
+    command.add_argument("--text", help="only with this text in event name or resource")
+    command.add_argument("--since", metavar="WHEN", help="only taken in since then: 12h, or 2026-11-27T06:00 (UTC)")
+    command.add_argument("--until", metavar="WHEN", help="only taken in before then")
+
+
+def query_of(arguments: argparse.Namespace, default_states: Sequence[str]) -> Query:
+    """Return the parameters of the API for the options of `add_search`."""
+    states = arguments.state or (() if arguments.all_states else default_states)
+    pairs = [*(("filter", text) for text in arguments.filter), *(("state", state) for state in states)]
+    for name in ("severity", "target", "source", "event_name", "text", "since", "until"):
+        value = getattr(arguments, name)
+        pairs += [(name, value)] if value else []
+    return pairs
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    settings = config.load(arguments.config_file, allow_unset=True).settings
-    chosen = AlarmFilter(
-        states=arguments.state or (), target=arguments.target, source=arguments.source, limit=arguments.limit
-    )
-    views = list(OfflineLedger(settings.store.url).each(chosen))
-    if arguments.output == "json":
-        say(*pretty([as_json(view) for view in views]))
+    access = _access(arguments)
+    query = [*query_of(arguments, _DEFAULT_STATES), ("order", arguments.order)]
+    if not arguments.watch:
+        _print(list(access.search(query, arguments.limit)), arguments.output)
+        return 0
+    while True:  # until Ctrl-C
+        rows = list(access.search(query, arguments.limit))
+        say_clear()
+        _print(rows, arguments.output)
+        time.sleep(arguments.watch)
+
+
+def say_clear() -> None:
+    """Clear the terminal, if it is one, before a list is shown again."""
+    if is_in_colour():
+        print("\x1b[H\x1b[2J", end="", flush=True)  # noqa: T201 - `say` would write the escape as text
+
+
+def _print(rows: Sequence[Row], output: str) -> None:
+    if output in ("json", "yaml"):
+        print_value(rows, output)
+    elif output == "csv":
+        print_csv(rows)
+    elif not rows:
+        say("no alarms")
+    elif output == "wide":
+        say(*wide_lines(rows))
     else:
-        _print_table(views)
-    return 0
+        shown = lines(rows, terminal_width(), system_clock(), in_colour=is_in_colour())
+        for line in shown:
+            print(line, flush=True)  # noqa: T201 - its cells are printable, and `say` would write the colours as text
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    settings = config.load(arguments.config_file, allow_unset=True).settings
     try:
-        detail = OfflineLedger(settings.store.url).show(arguments.id)
+        row = _access(arguments).show(arguments.id)
     except UnknownAlarmError as error:
         complain(f"aom-bridge: {arguments.id}: {error}")
         return 1
-    if arguments.output == "json":
-        say(*pretty(detail_as_json(detail)))
+    if arguments.output != "table":
+        print_value(row, arguments.output)
         return 0
-    for name, value in as_json(detail.view).items():
-        first, *others = [value] if isinstance(value, str) else pretty(value)
-        say(f"{name}: {first}", *others)
-    say("timeline:", *timeline_lines(detail))
+    for name, value in row.items():
+        if name not in ("steps", "timeline"):
+            first, *others = [value] if isinstance(value, str) else pretty(value)
+            say(f"{name}: {first}", *others)
+    say("timeline:", *timeline_lines(row["timeline"]))
     return 0
 
 
-def _print_table(views: Sequence[AlarmView]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="")
-    for heading in ("ID", "STATE", "SEVERITY", "EVENT", "RESOURCE", "TARGET", "SOURCE", "SINCE", "REASON"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("ID", "STATE", "SINCE"))
-    for view in views:
-        alarm, metadata = view.alarm, view.event.metadata
-        table.add_row(
-            alarm.id[:12],
-            alarm.state,
-            alarm.severity,
-            *(
-                printable(text[:_MAX_CELL_CHARACTERS])
-                for text in (metadata["event_name"], metadata["resource_id"], alarm.target, alarm.source)
-            ),
-            format_rfc3339(alarm.fired_at),
-            alarm.reason or alarm.ended_by or _OPENINGS.get(alarm.opened_by or "", ""),
-        )
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False, markup=False).print(table)
-
-
 def _edit(edit: Edit, arguments: argparse.Namespace) -> int:
-    settings = config.load(arguments.config_file, allow_unset=True).settings
-    mapper = settings.mapper()
-
-    def map_anew(source: str, context: AlertContext) -> Mapped:
-        return mapper.map(source, context.alert, context.group).mapped
-
-    outcomes = []
-    for result in _results(edit, arguments, OfflineLedger(settings.store.url), map_anew):
-        write = say if result.done else complain
-        write(f"{result.id[:12]}: {result.text}")
-        outcomes.append(result.done)
-    if not outcomes:
-        say("no alarm is rejected")
-    return 0 if all(outcomes) else 1
+    return change(edit, arguments, _access(arguments), query_of)
 
 
-def _results(edit: Edit, arguments: argparse.Namespace, ledger: OfflineLedger, map_anew: MapAnew) -> Iterable[Edited]:
-    if not getattr(arguments, "all", False):
-        if not arguments.ids:
-            raise BridgeError("no alarm is named. Fix: give ids, or --all for every rejected alarm.")
-        return ledger.edit(edit, arguments.ids, map_anew, caller())
-    if arguments.ids:
-        raise BridgeError("both ids and --all are given. Fix: one of the two.")
-    return ledger.retry_all(arguments.target, arguments.source, map_anew, caller())
+def _access(arguments: argparse.Namespace) -> AlarmAccess:
+    return alarm_access(arguments.config_file, remote_of(arguments))

@@ -1,28 +1,31 @@
 """The command `aom-bridge status`: whether AOM is in step, in one sentence, then each target and source in a table.
 
-In: the command line, the configuration, `store.url`. Out: text or JSON, and an exit code: 0 in step, 1 not. It reads
-the ledger beside the running bridge, and makes no request.
+In: the command line; the configuration and `store.url`, or a running bridge elsewhere. Out: text or data, and an exit
+code: 0 in step, 1 not. The ledger is read beside the running bridge.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from bridge import config
+from bridge.cli.alarm_table import age
 from bridge.cli.options import Commands, add_command, add_config_file
-from bridge.cli.terminal import pretty, printable, say
-from bridge.clock import SECOND, Millis, format_duration
+from bridge.cli.output import add_output, print_value
+from bridge.cli.remote import add_remote, remote_of
+from bridge.cli.terminal import printable, say
+from bridge.clock import format_rfc3339, parse_rfc3339, system_clock
 from bridge.config import Settings
 from bridge.ledger import LedgerStatus, OfflineLedger
 from bridge.reconcile.heartbeats import late_text, of_all
+from bridge.web.handlers.status import shown
 from bridge.web.status import Trouble, in_step, troubles
+
+Status = Mapping[str, Any]
 
 
 def register(commands: Commands) -> None:
@@ -30,24 +33,40 @@ def register(commands: Commands) -> None:
     text = "say whether AOM is in step, what waits, and why"
     command = add_command(commands, "status", _run, text)
     add_config_file(command)
-    command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
+    add_remote(command)
+    add_output(command, ("table", "json", "yaml"))
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    settings = config.load(arguments.config_file, allow_unset=True).settings
+    remote = remote_of(arguments)
+    status = _local(arguments.config_file) if remote is None else remote.get("/api/v1/status")["data"]
+    if arguments.output != "table":
+        print_value(status, arguments.output)
+    else:
+        _print(status)
+    return 0 if status["in_step"] else 1
+
+
+def _local(file: str) -> Status:
+    """Return what the ledger says, in the form of ``/api/v1/status``."""
+    settings = config.load(file, allow_unset=True).settings
     every_source = settings.audit_settings.every_source
     status = OfflineLedger(settings.store.url).status(list(settings.targets), every_source)
     wrong = _wrong(settings, status)
-    first = wrong[0] if wrong else in_step(status)
-    if arguments.output == "json":
-        texts = [one.text() for one in wrong]
-        say(*pretty({"sentence": first.text(), "wrong": texts, **msgspec.to_builtins(status)}))
-    else:
-        say(first.text(), *(f"also: {one.text()}" for one in wrong[1:]), "")
-        _print(("TARGET", "STATES", "WAITING", "LAST ACCEPTED", "LAST AUDIT"), _targets(status))
-        say("")
-        _print(("SOURCE", "OPEN", "PEERS ANSWERED", "DIFFERENCES"), _sources(settings, status))
-    return 1 if wrong else 0
+    ledger = shown(msgspec.to_builtins(status))
+    sources = {
+        name: {**one, "is_asked": name in settings.by_source}
+        for name, one in ledger["sources"].items()
+        if name in settings.all_sources or one["open"]
+    }
+    return {
+        "at": format_rfc3339(status.at),
+        "in_step": not wrong,
+        "sentence": (wrong[0] if wrong else in_step(status)).text(),
+        "wrong": [{"text": one.text()} for one in wrong],
+        "targets": ledger["targets"],
+        "sources": sources,
+    }
 
 
 def _wrong(settings: Settings, status: LedgerStatus) -> list[Trouble]:
@@ -57,40 +76,48 @@ def _wrong(settings: Settings, status: LedgerStatus) -> list[Trouble]:
     return troubles(status, intervals, late)
 
 
-def _targets(status: LedgerStatus) -> Sequence[Sequence[str]]:
+def _print(status: Status) -> None:
+    say(status["sentence"], *(f"also: {one['text']}" for one in status["wrong"][1:]), "")
+    _table(("TARGET", "STATES", "WAITING", "LAST ACCEPTED", "LAST AUDIT"), _targets(status))
+    say("")
+    _table(("SOURCE", "OPEN", "PEERS ANSWERED", "DIFFERENCES"), _sources(status))
+
+
+def _targets(status: Status) -> list[Sequence[str]]:
     return [
         (
             name,
-            ", ".join(f"{count} {state}" for state, count in sorted(one.states.items())) or "-",
-            str(one.waiting),
-            _age(one.accepted_at, status.at),
-            _age(one.audited_at, status.at),
+            _counts(one["states"], "{n} {name}"),
+            str(one["waiting"]),
+            _ago(one["accepted_at"]),
+            _ago(one["audited_at"]),
         )
-        for name, one in status.targets.items()
+        for name, one in status["targets"].items()
     ]
 
 
-def _sources(settings: Settings, status: LedgerStatus) -> Sequence[Sequence[str]]:
+def _sources(status: Status) -> list[Sequence[str]]:
     return [
         (
             name,
-            str(one.open),
-            _age(one.covered_at, status.at) if name in settings.by_source else "not asked",
-            ", ".join(f"{count} {kind}" for kind, count in sorted(one.differences.items())) or "-",
+            str(one["open"]),
+            _ago(one["covered_at"]) if one.get("is_asked", one["covered_at"]) else "not asked",
+            _counts(one["differences"], "{n} {name}"),
         )
-        for name, one in status.sources.items()
-        if name in settings.all_sources or one.open
+        for name, one in status["sources"].items()
     ]
 
 
-def _age(at: Millis | None, now: Millis) -> str:
-    return "never" if at is None else f"{format_duration(max(now - at, 0) // SECOND * SECOND)} ago"
+def _counts(counts: Mapping[str, int], form: str) -> str:
+    return ", ".join(form.format(n=n, name=name) for name, n in sorted(counts.items()) if n) or "-"
 
 
-def _print(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*map(printable, row))
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False).print(table)
+def _ago(at: str | None) -> str:
+    return "never" if at is None else f"{age(at, max(system_clock(), parse_rfc3339(at)))} ago"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    cells = [headings, *([printable(text) for text in row] for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(headings))]
+    for row in cells:
+        say("  ".join(text.ljust(size) for text, size in zip(row, widths, strict=True)).rstrip())

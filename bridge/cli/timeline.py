@@ -1,16 +1,16 @@
 """The timeline of one alarm as lines: when, how long after the line before it, and what happened.
 
-In: an alarm with its history. Out: lines for people; programs read the JSON instead.
+In: the timeline as the API's JSON has it. Out: lines for people; programs read the JSON instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from bridge.clock import format_duration, format_rfc3339
-from bridge.ledger import AlarmDetail, TimelineEntry, TimelineKind, timeline_of
+from bridge.ledger import TimelineKind
 
-_SENTENCES: Mapping[TimelineKind, str] = {
+_SENTENCES: Mapping[TimelineKind | str, str] = {
     "fired": "the alert began to fire",
     "received": "the bridge received and kept it",
     "accepted": "AOM accepted the report",
@@ -34,27 +34,23 @@ _SENTENCES: Mapping[TimelineKind, str] = {
 _AFTER_WIDTH = 9
 
 
-def timeline_lines(detail: AlarmDetail) -> list[str]:
+def timeline_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a line for each entry, the oldest first."""
-    return [_line(entry) for entry in timeline_of(detail.view.alarm, detail.steps)]
+    return [_line(entry) for entry in entries]
 
 
-def _line(entry: TimelineEntry) -> str:
-    after = "" if entry.after is None else f"+{format_duration(entry.after)}"
-    return f"  {format_rfc3339(entry.at)} {after:>{_AFTER_WIDTH}}  {_sentence(entry)}"
+def _line(entry: Mapping[str, Any]) -> str:
+    after = f"+{entry['after']}" if "after" in entry else ""
+    return f"  {entry['at']} {after:>{_AFTER_WIDTH}}  {_sentence(entry)}"
 
 
-def _sentence(entry: TimelineEntry) -> str:
-    values = dict(entry.values)
+def _sentence(entry: Mapping[str, Any]) -> str:
+    values = dict(entry["values"])
     text, who, origin = (values.pop(name, None) for name in ("text", "who", "origin"))
-    words = _SENTENCES[entry.kind]
+    words = _SENTENCES.get(entry["kind"], entry["kind"])
     if who is not None:
         words += f" ({who}, {origin})"
     if text is not None:
         words += f": {text}"
-    shown = ", ".join(f"{name} {_value(name, value)}" for name, value in values.items())
+    shown = ", ".join(f"{name} {value}" for name, value in values.items())
     return f"{words}; {shown}" if shown else words
-
-
-def _value(name: str, value: str | int) -> str:
-    return format_rfc3339(value) if name.endswith("_at") and isinstance(value, int) else str(value)

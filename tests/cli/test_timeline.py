@@ -7,6 +7,7 @@ from ledger_driver import BY, LedgerDriver
 from bridge.cli.timeline import _SENTENCES, timeline_lines
 from bridge.clock import SECOND
 from bridge.ledger import TimelineKind
+from bridge.web.handlers.alarm_json import detail_as_json
 
 
 async def test_the_lines_say_when_what_and_who(tmp_path):
@@ -15,7 +16,7 @@ async def test_the_lines_say_when_what_and_who(tmp_path):
         await driver.fire()
         driver.now += 90 * SECOND
         await driver.ledger.records.edit("clear", ["a"], lambda *_: None, BY)
-        lines = timeline_lines(await driver.ledger.records.show("a"))
+        lines = timeline_lines(detail_as_json(await driver.ledger.records.show("a"))["timeline"])
     assert lines[0] == "  2027-01-15T08:00:00.000Z            the alert began to fire"
     assert lines[1] == "  2027-01-15T08:00:00.000Z       +0s  the bridge received and kept it; rule r, target default"
     assert lines[2] == (

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from bridge.clock import format_duration, format_rfc3339
-from bridge.ledger import AlarmDetail, AlarmView, timeline_of
+from bridge.ledger import AlarmDetail, AlarmView, timeline_of, unpack_ids
 
 _INTERNAL = (
     "seq",
@@ -49,7 +49,8 @@ def detail_as_json(detail: AlarmDetail) -> dict[str, Any]:
         for entry in timeline_of(detail.view.alarm, detail.steps)
     ]
     steps = [{**_shown(asdict(step)), "at": format_rfc3339(step.at)} for step in detail.steps]
-    return {**as_json(detail.view), "steps": steps, "timeline": entries}
+    ids = list(unpack_ids(detail.view.alarm.named_ids))
+    return {**as_json(detail.view), **({"aom_ids": ids} if ids else {}), "steps": steps, "timeline": entries}
 
 
 def _shown(values: Mapping[str, object]) -> dict[str, object]:

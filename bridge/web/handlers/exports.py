@@ -6,8 +6,6 @@ export takes more memory than a page. In CSV a cell that a spreadsheet would tak
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -18,37 +16,12 @@ from aiohttp import web
 from bridge.clock import Clock
 from bridge.errors import BridgeError, LedgerUnavailableError
 from bridge.ledger import AlarmFilter, AlarmRecords, AlarmView
+from bridge.web.alarm_csv import csv_headings, csv_line
 from bridge.web.alarm_query import read_alarm_query
 from bridge.web.handlers.alarm_json import as_json
 from bridge.web.responses import failure
 
 _AT_ONCE = 200
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""The first characters for which a spreadsheet runs a cell as a formula (OWASP, "CSV Injection")."""
-
-_COLUMNS = (
-    "id",
-    "state",
-    "severity",
-    "event_name",
-    "resource_provider",
-    "resource_type",
-    "resource_id",
-    "target",
-    "source",
-    "rule",
-    "fingerprint",
-    "starts_at",
-    "received_at",
-    "reported_at",
-    "ends_at",
-    "finished_at",
-    "reason",
-    "detail",
-    "opened_by",
-    "ended_by",
-    "labels",
-)
 
 
 class Exports:
@@ -71,7 +44,7 @@ class Exports:
 
     async def as_csv(self, request: web.Request) -> web.StreamResponse:
         """Answer with CSV as RFC 4180 has it, with one line of headings."""
-        return await self._stream(request, "text/csv", "alarms.csv", _csv(_COLUMNS), _csv_rows, b"")
+        return await self._stream(request, "text/csv", "alarms.csv", csv_headings(), _csv_rows, b"")
 
     async def as_json(self, request: web.Request) -> web.StreamResponse:
         """Answer with the JSON of ``/api/v1/alarms``, of all alarms at once."""
@@ -126,22 +99,4 @@ class _JsonRows:
 
 
 def _csv_rows(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    return b"".join(_csv([_cell(row, name) for name in _COLUMNS]) for row in rows)
-
-
-def _cell(row: Mapping[str, Any], name: str) -> str:
-    if name == "labels":
-        return msgspec.json.encode(row["labels"]).decode()
-    value = row.get(name, row["event"]["metadata"].get(name, ""))
-    return as_text(str(value))
-
-
-def as_text(value: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula: such a one gets an apostrophe."""
-    return f"'{value}" if value.startswith(_FORMULA) else value
-
-
-def _csv(cells: Iterable[str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line).writerow(cells)
-    return line.getvalue().encode("utf-8", "replace")
+    return b"".join(map(csv_line, rows))

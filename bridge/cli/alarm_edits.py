@@ -1,0 +1,128 @@
+"""`aom-bridge alarms retry`, `clear` and `discard`: changes by hand, of named alarms or of all that a search finds.
+
+In: the command line, the alarms. Out: one sentence for each change and a summary. What a search finds is shown first,
+and changed after a yes on a terminal, or with `--yes`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from bridge.cli.alarm_access import AlarmAccess, Changed, Query, Row
+from bridge.cli.alarm_table import lines
+from bridge.cli.options import Commands, add_command, add_config_file
+from bridge.cli.output import terminal_width
+from bridge.cli.progress import progress
+from bridge.cli.remote import add_remote
+from bridge.cli.terminal import complain, say
+from bridge.clock import system_clock
+from bridge.errors import BridgeError
+from bridge.ledger import Edit
+
+EDITS: dict[Edit, str] = {
+    "retry": "send rejected alarms again, with their reports mapped by the present rules; send waiting alarms at once",
+    "clear": "clear alarms in AOM as if their alerts had resolved now",
+    "discard": "discard alarms without sending anything to AOM",
+}
+_STATES_OF: dict[Edit, Sequence[str]] = {"retry": ("rejected",), "clear": ("open",), "discard": ("rejected",)}
+"""Which alarms a search means that names no state."""
+
+_PREVIEWED = 10
+_MAX_CHANGED = 100_000
+_ID_CHARACTERS = 12
+QueryOf = Callable[[argparse.Namespace, Sequence[str]], Query]
+
+
+def register_edit(
+    actions: Commands,
+    edit: Edit,
+    text: str,
+    run: Callable[[argparse.Namespace], int],
+    add_search: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """Add one of the commands."""
+    command = add_command(actions, edit, run, text)
+    add_config_file(command)
+    add_remote(command)
+    command.add_argument(
+        "ids", nargs="*", metavar="ID", help="id of an alarm, the beginning of it, or the fingerprint of an alert"
+    )
+    command.add_argument("--all", action="store_true", help=f"all that are {' or '.join(_STATES_OF[edit])}")
+    command.add_argument("--dry-run", action="store_true", help="show what would be changed, and change nothing")
+    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    add_search(command)
+
+
+def change(edit: Edit, arguments: argparse.Namespace, access: AlarmAccess, query_of: QueryOf) -> int:
+    """Change the alarms that the command line names or describes; return the exit code."""
+    searched = _is_search(arguments)
+    if arguments.ids and searched:
+        raise BridgeError("both ids and a search are given. Fix: one of the two.")
+    if arguments.ids and not arguments.dry_run:
+        return _report(_changed(edit, access, arguments.ids), is_each_said=True)
+    if arguments.ids:
+        say(*(f"would {edit} {name}" for name in arguments.ids))
+        return 0
+    if not searched:
+        raise BridgeError("no alarm is named. Fix: give ids, --all, or a search such as --filter or --target.")
+    rows = list(access.search(query_of(arguments, _STATES_OF[edit]), _MAX_CHANGED))
+    if not rows:
+        say("no alarm fits")
+        return 0
+    return _after_preview(edit, arguments, access, rows)
+
+
+def _is_search(arguments: argparse.Namespace) -> bool:
+    names = (
+        "all",
+        "filter",
+        "state",
+        "all_states",
+        "severity",
+        "target",
+        "source",
+        "event_name",
+        "text",
+        "since",
+        "until",
+    )
+    return any(getattr(arguments, name) for name in names)
+
+
+def _after_preview(edit: Edit, arguments: argparse.Namespace, access: AlarmAccess, rows: Sequence[Row]) -> int:
+    complain(*lines(rows[:_PREVIEWED], terminal_width(), system_clock(), in_colour=False))
+    if len(rows) > _PREVIEWED:
+        complain(f"… and {len(rows) - _PREVIEWED} more")
+    if arguments.dry_run:
+        say(f"would {edit} {len(rows)} alarm(s)")
+        return 0
+    if not arguments.yes and not _is_agreed(f"{edit} {len(rows)} alarm(s)?"):
+        return 1
+    changed = progress(_changed(edit, access, [row["id"] for row in rows]), len(rows), edit)
+    return _report(changed, is_each_said=len(rows) <= _PREVIEWED)
+
+
+def _is_agreed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise BridgeError(f"{question} The input is no terminal. Fix: --yes, or --dry-run to look first.")
+    complain(f"{question} [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _changed(edit: Edit, access: AlarmAccess, names: Sequence[str]) -> Iterator[Changed]:
+    return access.edit(edit, names)
+
+
+def _report(changed: Iterator[Changed], *, is_each_said: bool) -> int:
+    """Say each change, or of many only what was refused, and how many there were; return the exit code."""
+    counts: Counter[bool] = Counter()
+    for one in changed:
+        counts[one.done] += 1
+        if is_each_said or not one.done:
+            (say if one.done else complain)(f"{one.id[:_ID_CHARACTERS]}: {one.text}")
+    if counts.total() > 1:
+        say(f"{counts[True]} of {counts.total()} alarm(s) changed")
+    return 1 if counts[False] else 0

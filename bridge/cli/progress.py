@@ -1,0 +1,24 @@
+"""A progress bar for long work, on a terminal alone.
+
+In: the steps of the work. Out: the same steps, counted on standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+_MIN_STEPS = 20
+
+
+def progress(steps: Iterable[T], total: int | None, what: str) -> Iterator[T]:
+    """Yield the steps of a work; where standard error is a terminal and there are many, show how many are done."""
+    if not sys.stderr.isatty() or (total is not None and total < _MIN_STEPS):
+        yield from steps
+        return
+    from rich.console import Console  # noqa: PLC0415 - for a terminal alone
+    from rich.progress import track  # noqa: PLC0415 - for a terminal alone
+
+    yield from track(steps, total=total, description=what, console=Console(stderr=True), transient=True)

@@ -1,0 +1,164 @@
+"""A running bridge elsewhere, as commands with `--url` ask it: its API, with a token, a password or TLS files.
+
+In: the options of the command line, or their environment variables. Out: answers of the API, or errors that name the
+fix. No configuration file is read. Secrets come from files or the environment: the process list shows arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import BridgeError, UnknownAlarmError, of_connection, of_file
+
+URL_VARIABLE = "AOM_BRIDGE_URL"
+TOKEN_VARIABLE = "AOM_BRIDGE_TOKEN"  # noqa: S105 - the name of a variable
+_SECONDS = 30
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+class Remote:
+    """A running bridge.
+
+    Args:
+        url: its address.
+        headers: sent with each request.
+        tls: the context for https; None: the system's.
+    """
+
+    def __init__(self, url: str, headers: dict[str, str], tls: ssl.SSLContext | None) -> None:
+        self._url = url.rstrip("/")
+        self._address = urllib.parse.urlsplit(url).netloc
+        self._headers = headers
+        self._tls = tls
+
+    def get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+        """Return an answer of the API.
+
+        Raises:
+            UnknownAlarmError: it says that there is no such alarm, or that several are meant.
+            BridgeError: there is no answer, or an error; the text names the fix.
+        """
+        address = urllib.parse.quote(path) + ("?" + urllib.parse.urlencode(query) if query else "")
+        return self._answer(urllib.request.Request(self._url + address, headers=self._headers))  # noqa: S310 - `remote_of` has checked that it is http or https
+
+    def post(self, path: str, value: object = None) -> dict[str, Any]:
+        """Return the answer to a request that carries JSON; raises as `get`."""
+        body = b"" if value is None else json.dumps(value).encode()
+        headers = {**self._headers, "Content-Type": "application/json"}
+        address = self._url + urllib.parse.quote(path)
+        return self._answer(urllib.request.Request(address, body, headers, method="POST"))  # noqa: S310 - as above
+
+    def _answer(self, request: urllib.request.Request) -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(request, timeout=_SECONDS, context=self._tls) as response:  # noqa: S310 - as above
+                return _json(response.read())
+        except urllib.error.HTTPError as error:
+            raise self._refused(error.code, error.read()) from None
+        except urllib.error.URLError as error:
+            reason = error.reason if isinstance(error.reason, OSError) else OSError(error.reason)
+            raise BridgeError(f"{self._url}: {_why(reason, self._address)}") from None
+        except (OSError, ValueError) as error:
+            raise BridgeError(f"{self._url}: {_why(error, self._address)}") from None
+
+    def _refused(self, status: int, body: bytes) -> BridgeError:
+        try:
+            text = str(_json(body)["error"])
+        except (ValueError, KeyError, TypeError):
+            text = f"answer {status}, which is not of aom-bridge's API. Fix: the address of the bridge itself"
+        if status == _NOT_FOUND:
+            return UnknownAlarmError(text)
+        if status in (401, 403):
+            fix = f"--token-file, or --user with --password-file, or ${TOKEN_VARIABLE}"
+            return BridgeError(f"{self._url}: {text}. Fix: {fix}" if "Fix:" not in text else f"{self._url}: {text}")
+        return ConflictError(text) if status == _CONFLICT else BridgeError(f"{self._url}: {text}")
+
+
+class ConflictError(BridgeError):
+    """The alarm is in a state that does not allow the change."""
+
+
+def _why(error: Exception, address: str) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message}). Fix: --ca-file with the CA's certificate."
+    if isinstance(error, OSError):
+        return str(of_connection(error, address))
+    return f"it is no answer of aom-bridge: {error}. Fix: the address of the bridge itself."
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    value = json.loads(body)
+    if not isinstance(value, dict):
+        raise ValueError("no object")  # noqa: TRY004 - an answer that is not the API's, as any other one
+    return value
+
+
+def add_remote(command: argparse.ArgumentParser) -> None:
+    """Add `--url` and what goes with it."""
+    group = command.add_argument_group("a running bridge elsewhere")
+    group.add_argument(
+        "--url",
+        default=os.environ.get(URL_VARIABLE),
+        help=f"its address; no configuration is read; default: ${URL_VARIABLE}",
+    )
+    group.add_argument(
+        "--token-file", metavar="FILE", help=f"file with a bearer token; default: the token in ${TOKEN_VARIABLE}"
+    )
+    group.add_argument("--user", metavar="NAME", help="user for basic authentication")
+    group.add_argument("--password-file", metavar="FILE", help="file with the user's password")
+    group.add_argument("--ca-file", metavar="FILE", help="CA that its certificate is checked against")
+    group.add_argument("--cert-file", metavar="FILE", help="client certificate")
+    group.add_argument("--key-file", metavar="FILE", help="key of the client certificate")
+
+
+def remote_of(arguments: argparse.Namespace) -> Remote | None:
+    """Return the bridge that the options name; None if they name none.
+
+    Raises:
+        BridgeError: they cannot be used; the text names the fix.
+    """
+    if not arguments.url:
+        return None
+    parts = urllib.parse.urlsplit(arguments.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BridgeError("--url is no web address. Fix: such as https://aom-bridge.example:9876.")
+    if parts.username or parts.password:
+        raise BridgeError("--url holds a password, which the process list shows. Fix: --user and --password-file.")
+    return Remote(arguments.url, _headers(arguments), _tls(arguments))
+
+
+def _headers(arguments: argparse.Namespace) -> dict[str, str]:
+    if arguments.user:
+        password = _secret(arguments.password_file) if arguments.password_file else ""
+        pair = base64.b64encode(f"{arguments.user}:{password}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
+    token = _secret(arguments.token_file) if arguments.token_file else os.environ.get(TOKEN_VARIABLE, "")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _secret(name: str) -> str:
+    try:
+        return Path(name).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BridgeError(f"{name}: {of_file(error)}") from None
+
+
+def _tls(arguments: argparse.Namespace) -> ssl.SSLContext | None:
+    if not (arguments.ca_file or arguments.cert_file):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=arguments.ca_file)
+        if arguments.cert_file:
+            context.load_cert_chain(arguments.cert_file, arguments.key_file)
+    except OSError as error:
+        raise BridgeError(f"the TLS files cannot be used: {error}. Fix: certificates and key in PEM form.") from None
+    return context
