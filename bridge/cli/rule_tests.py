@@ -131,7 +131,7 @@ def run_file(file: str) -> list[Result]:
         BridgeError: it, or its configuration, cannot be read; the error names every mistake.
     """
     read = config.read_as(RuleTests, config.read_file(file), file)
-    settings = config.load(str(Path(file).parent / read.config), allow_unset=True).settings
+    settings = config.load(str(Path(file).parent / read.config), allow_unset=True, needs_targets=False).settings
     mapper = settings.mapper()
     return [Result(name=test.name, differences=_differences(test, mapper, settings.source)) for test in read.tests]
 
@@ -164,7 +164,11 @@ def _differences(test: RuleTest, mapper: Mapper, source: str) -> list[str]:
 def _different(what: str, expected: str | None, got: str | None) -> list[str]:
     if expected is None or expected == got:
         return []
-    return [f"{what}:", f"  - {expected!r}", f"  + {got!r}" if got is not None else "  + nothing"]
+    return [
+        f"{what}:",
+        f"  expected: {expected!r}",
+        f"  got:      {got!r}" if got is not None else "  got:      nothing",
+    ]
 
 
 def _alert(tested: TestedAlert) -> Alert:

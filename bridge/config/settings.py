@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from bridge.aom.settings import TargetSettings
 from bridge.clock import Millis
+from bridge.config.placeholders import with_targets
 from bridge.delivery.settings import DeliverySettings
 from bridge.ledger.settings import LedgerSettings
 from bridge.mapping import Mapper, MappingSettings, Surroundings, TargetTimes
@@ -191,7 +192,12 @@ class Loaded:
 
 
 def load(
-    file: str, env: Mapping[str, str] | None = None, *, raw: bytes | None = None, allow_unset: bool = False
+    file: str,
+    env: Mapping[str, str] | None = None,
+    *,
+    raw: bytes | None = None,
+    allow_unset: bool = False,
+    needs_targets: bool = True,
 ) -> Loaded:
     """Read a configuration file.
 
@@ -200,13 +206,14 @@ def load(
         env: the variables for ``${VAR}``; the process's own by default.
         raw: its content; None: read the file.
         allow_unset: take a variable that is not set as the text ``unset`` instead of a mistake.
+        needs_targets: False: where there are none, take some by which nothing can be sent.
 
     Raises:
         ConfigError: with every mistake.
     """
     reader = Reader(file, os.environ if env is None else env, allow_unset=allow_unset)
     node = compose(read_file(file) if raw is None else raw, file)
-    settings = reader.read(node, Settings, "")
+    settings = reader.read(node if needs_targets else with_targets(node), Settings, "")
     if reader.problems or not isinstance(settings, Settings):
         raise ConfigError(file, reader.problems)
     # Unset variables are all replaced by the same word, and would make different rules look equal.

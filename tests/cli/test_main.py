@@ -110,7 +110,7 @@ async def test_map_shows_what_a_payload_becomes(tmp_path):
     assert (code, err) == (0, "")
     first, second = out.split("alert 2: ")
     assert "rule pods: matches" in first
-    assert '"resource_type": "pod"' in first
+    assert "resource_type = pod" in first
     assert 'rule pods: no, for pod!="" does not hold' in second
     assert "dropped by noise" in second
 
@@ -126,7 +126,7 @@ async def test_map_says_where_each_field_comes_from(tmp_path):
     file = config_file(tmp_path, more=rules)
     body = json.dumps(payload(alert("A", pod="p1", zone="b", job="api"))).encode()
     code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "-"), stdin=body)
-    origins = dict(re.findall(r"(?m)^  (\S+) +from (.+)$", out))
+    origins = dict(re.findall(r"(?m)^  (\S+) = .*\n +from (.+)$", out))
     assert code == 0
     assert origins["event_name"] == "defaults: {{ labels.alertname or labels.alert_name or 'unnamed' }}"
     assert origins["event_severity"] == "mapping.severity: severity='critical'"
@@ -147,7 +147,7 @@ async def test_map_names_what_was_left_out(tmp_path):
     code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "-"), stdin=body)
     (line,) = [line for line in out.splitlines() if "left out for AOM's limits" in line]
     assert (code, line.endswith(" label_26, label_27"), "team" in line) == (0, True, False)
-    assert '"team": "shop"' in out
+    assert "team = shop" in out
 
 
 async def test_map_looks_at_what_the_ledger_keeps(tmp_path):
@@ -157,7 +157,7 @@ async def test_map_looks_at_what_the_ledger_keeps(tmp_path):
     file = config_file(tmp_path)
     code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "--last"))
     assert (code, out.count("alert 1: firing"), "alert 2: " in out) == (0, 1, False)
-    assert '"event_name": "New"' in out
+    assert "event_name = New" in out
     code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "--last", "5"))
     assert (code, "alert 2: " in out) == (0, True)
     other = tmp_path / "other.yaml"
@@ -172,6 +172,56 @@ async def test_map_looks_at_what_the_ledger_keeps(tmp_path):
     assert (code, out) == (0, "0 of 2 alert(s) would become something else\n")
     code, _, err = await run(*bridge_command("map", f"--config.file={file}"))
     assert (code, "there is nothing to map. Fix: " in err) == (2, True)
+
+
+async def test_map_needs_no_target_and_no_file_but_the_rules(tmp_path):
+    """Labels on the command line become an alert; rules may name targets that nothing describes yet."""
+    file = tmp_path / "rules.yaml"
+    file.write_text("mapping: {rules: [{name: disks, match: [alertname=Disk], target: eu, set: {resource_type: d}}]}\n")
+    labels = ["alertname=Disk", "pod=p1", "@summary=it is full"]
+    code, out, err = await run(*bridge_command("map", f"--config.file={file}", *labels))
+    assert (code, err) == (0, "")
+    assert "mapped by disks for target eu" in out
+    assert "pod = p1" in out
+    assert "annotations.message = it is full" in out
+    code, out, _ = await run(*bridge_command("map", f"--config.file={file}", "-o", "json", *labels))
+    (explained,) = json.loads(out)
+    assert (explained["rule"], explained["report"]["metadata"]["resource_type"]) == ("disks", "d")
+    code, _, err = await run(*bridge_command("map", f"--config.file={file}", "alertname=Disk", "pod"))
+    assert (code, "'pod' is no label. Fix: NAME=VALUE" in err) == (2, True)
+
+
+async def test_map_reads_what_amtool_prints(tmp_path):
+    """The list of `amtool alert query -o json`, which is that of Alertmanager's API."""
+    listed = [
+        {
+            "labels": {"alertname": "A"},
+            "annotations": {},
+            "startsAt": "2026-11-27T13:00:00Z",
+            "status": {"state": "active"},
+        }
+    ]
+    code, out, err = await run(
+        *bridge_command("map", f"--config.file={config_file(tmp_path)}", "-"), stdin=json.dumps(listed).encode()
+    )
+    assert (code, err) == (0, "")
+    assert "event_name = A" in out
+    assert "it fires since 2026-11-27T13:00:00.000Z" in out
+
+
+@pytest.mark.real
+async def test_map_asks_a_running_bridge_for_its_rules(tmp_path):
+    """With `--url`, by the rules that run there, for its newest alert or for labels; no file is read."""
+    more = "mapping: {rules: [{name: there, match: [team=shop], set: {resource_type: s}}]}"
+    async with running(tmp_path / "l.db", more=more) as rig:
+        await rig.send(alert("New", team="shop"))
+        url = f"--url={rig.app.url}"
+        code, out, err = await run(*bridge_command("map", url, "--last"), cwd=tmp_path)
+        assert (code, err) == (0, "")
+        assert "mapped by there for target default" in out
+        assert "event_name = New" in out
+        _, out, _ = await run(*bridge_command("map", url, "alertname=X", "team=shop"), cwd=tmp_path)
+        assert "mapped by there" in out
 
 
 async def test_map_says_what_is_wrong_with_a_payload(tmp_path):

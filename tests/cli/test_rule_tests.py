@@ -73,13 +73,17 @@ def test_expectations_that_hold_pass(tmp_path):
 
 POD = "{labels: {alertname: X, namespace: n, pod: p}}"
 DIFFERENT = {
-    "rule": ("{rule: kubernetes-pod}", "{labels: {alertname: X}}", ["rule:", "  - 'kubernetes-pod'", "  + 'defaults'"]),
-    "target": ("{target: night}", POD, ["target:", "  - 'night'", "  + 'default'"]),
-    "severity": ("{severity: Major}", POD, ["severity:", "  - 'Major'", "  + 'Minor'"]),
-    "metadata": ("{metadata: {pod: q}}", POD, ["metadata.pod:", "  - 'q'", "  + 'p'"]),
-    "absent": ("{metadata: {zone: a}}", POD, ["metadata.zone:", "  - 'a'", "  + nothing"]),
-    "annotation": ("{annotations: {a: b}}", POD, ["annotations.a:", "  - 'b'", "  + nothing"]),
-    "not dropped": ("{dropped: true}", POD, ["dropped:", "  - 'true'", "  + 'false'"]),
+    "rule": (
+        "{rule: kubernetes-pod}",
+        "{labels: {alertname: X}}",
+        ["rule:", "  expected: 'kubernetes-pod'", "  got:      'defaults'"],
+    ),
+    "target": ("{target: night}", POD, ["target:", "  expected: 'night'", "  got:      'default'"]),
+    "severity": ("{severity: Major}", POD, ["severity:", "  expected: 'Major'", "  got:      'Minor'"]),
+    "metadata": ("{metadata: {pod: q}}", POD, ["metadata.pod:", "  expected: 'q'", "  got:      'p'"]),
+    "absent": ("{metadata: {zone: a}}", POD, ["metadata.zone:", "  expected: 'a'", "  got:      nothing"]),
+    "annotation": ("{annotations: {a: b}}", POD, ["annotations.a:", "  expected: 'b'", "  got:      nothing"]),
+    "not dropped": ("{dropped: true}", POD, ["dropped:", "  expected: 'true'", "  got:      'false'"]),
     "dropped": (
         "{target: default}",
         "{labels: {severity: none}}",
@@ -90,8 +94,8 @@ DIFFERENT = {
         "{labels: {broken: yes}}",
         [
             "metadata.zone:",
-            "  - 'a'",
-            "  + nothing",
+            "  expected: 'a'",
+            "  got:      nothing",
             "fallback of zone in broken: TypeError: unsupported operand type(s) for /: 'str' and 'int'",
         ],
     ),
@@ -141,7 +145,7 @@ async def test_the_command_speaks_as_promtool_does(tmp_path):
     bad.write_text(failing("{rule: kubernetes-pod}"))
     code, out, err = await run(*bridge_command("test-rules", good, str(bad), f"--junit={report}"))
     assert (code, err) == (1, "")
-    assert "  FAILED: one\n    rule:\n      - 'kubernetes-pod'\n      + 'defaults'\n" in out
+    assert "  FAILED: one\n    rule:\n      expected: 'kubernetes-pod'\n      got:      'defaults'\n" in out
     suites = ET.parse(report).getroot()  # noqa: S314 - our own report
     assert [(s.get("tests"), s.get("failures")) for s in suites] == [("4", "0"), ("1", "1")]
     assert suites[1][0][0].get("message") == "rule:"
