@@ -71,7 +71,7 @@ class Page:
         self.asked_language = asked if asked in LANGUAGES else ""
         self.language: Language = language(chosen(asked, request.headers.get("Accept-Language", "")))
         self._refresh = _seconds(request.query.get("refresh"), refresh)
-        self._root = "../" * (request.path.strip("/").count("/"))
+        self._root = "../" * (request.rel_url.raw_path.count("/") - 1)  # as browsers count, who leave %2F as it is
 
     def url(self, path: str, **query: object) -> str:
         """Return the address of a page as seen from this one; empty values are left out."""
