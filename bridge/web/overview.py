@@ -11,11 +11,15 @@ from typing import Literal
 
 import msgspec
 
-from bridge.clock import Millis
+from bridge.clock import MINUTE, Millis
 from bridge.event import SEVERITIES
 from bridge.ledger import LedgerStatus
 from bridge.metrics import Point
+from bridge.web.languages import Span
 from bridge.web.status import Trouble, in_step, troubles
+
+_MAX_REFUSAL_AGE: Millis = 10 * MINUTE
+"""Alertmanager sends a webhook again for about as long as this: an older refusal says nothing about now."""
 
 StageName = Literal["received", "mapped", "waiting", "in_flight", "accepted", "clear_waiting", "rejected"]
 _STAGES_OF_ALARMS: Mapping[StageName, tuple[str, str]] = {
@@ -170,7 +174,7 @@ def overview(status: LedgerStatus, sights: Sights, known: Sequence[Trouble] = ()
     intervals = {one.name: one.interval for one in sights.sources if one.interval and one.name in status.sources}
     silent = {one.name: peer.address for one in sights.sources for peer in one.peers if peer.problem}
     late = [one.text for one in sights.heartbeats if one.text]
-    wrong = [*known, *troubles(status, intervals, late, silent), *_unseen(sights)]
+    wrong = [*known, *_not_kept(sights, status.at), *troubles(status, intervals, late, silent), *_unseen(sights)]
     return Overview(
         at=status.at,
         is_in_step=not wrong,
@@ -181,6 +185,17 @@ def overview(status: LedgerStatus, sights: Sights, known: Sequence[Trouble] = ()
         ledger=status,
         sights=sights,
     )
+
+
+def _not_kept(sights: Sights, now: Millis) -> Iterator[Trouble]:
+    """Yield the sources whose newest webhook could not be kept, as on a full disk: what they send is missing."""
+    newest: dict[str, WebhookSight] = {}
+    for one in sights.webhooks:
+        newest.setdefault(one.source, one)
+    for name, one in newest.items():
+        if one.status >= 500 and now - one.at <= _MAX_REFUSAL_AGE:
+            values = {"source": name, "status": one.status, "age": Span(max(now - one.at, 0)), "why": one.text}
+            yield Trouble("status_not_kept", values, "bad", "AomBridgeWebhooksFailing")
 
 
 def _unseen(sights: Sights) -> Iterator[Trouble]:
