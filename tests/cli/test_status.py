@@ -42,7 +42,7 @@ def test_in_step_is_one_sentence():
 
 def test_what_waits_says_since_when_why_and_until_when():
     """An alarm that has just come waits for nothing."""
-    text = "12 alarms wait for target default since 3 min: 503 busy; next try in 20 s"
+    text = "12 alarms have waited 3 min for target default: 503 busy; next try in 20 s"
     assert said(target(waiting=12, oldest=waits(180))) == text
     assert said(target(waiting=1, oldest=waits(1))).startswith("AOM is in step")
 
@@ -62,7 +62,7 @@ def test_the_worst_comes_first():
     one = target(waiting=1, oldest=waits(60), rejected=1)
     status = LedgerStatus(T0, {"a": one}, sources, [])
     found = [one.text() for one in troubles(status, {"default": SECOND}, ["heartbeat main is late"])]
-    words = ["1 alarm waits for target a", "AOM has refused 1 alarm", "not every Alertmanager", "heartbeat", "2 alarms"]
+    words = ["1 alarm has waited", "AOM has refused 1 alarm", "not every Alertmanager", "heartbeat", "2 alarms"]
     assert [any(text.startswith(word) for text in found[index : index + 1]) for index, word in enumerate(words)] == [
         True
     ] * 5
