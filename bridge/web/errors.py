@@ -22,7 +22,7 @@ SAFE_HEADERS = {
     "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "deny",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send a form of our own with Origin: null
     "Cache-Control": "no-store",
 }
 

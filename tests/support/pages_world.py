@@ -79,6 +79,7 @@ class PagesWorld:
         url: the bridge's address.
         emulator: the emulated AOM of the target `default`.
         emulator_url: its address.
+        headers: what each request of the world sends, such as credentials.
         process: the bridge's process, with its `output`.
         ids: the bridge's ids of the alarms that the world began with: `reported`, `cleared`, `rejected` (with AOM's
             trace id), `waiting`, `hostile` (reported), `hostile_rejected` (with AOM's own text hostile, too).
@@ -90,6 +91,7 @@ class PagesWorld:
         self.emulator = emulator
         self.emulator_url = emulator.url
         self.ids = {}
+        self.headers = {}
 
     def address(self, template):
         """Fill in `bridge`, `emulator` and the keys of ``ids``, as in `{bridge}/alarms/{rejected}`."""
@@ -99,12 +101,12 @@ class PagesWorld:
         """Post one webhook, which must be kept; ``more`` are fields of its body, such as `externalURL`."""
         path = f"/webhook/{source}" if source else "/webhook"
         body = json.dumps(payload(*alerts, **more)).encode()
-        async with aiohttp.ClientSession() as session, session.post(self.url + path, data=body) as response:
+        async with self._session() as session, session.post(self.url + path, data=body) as response:
             assert response.status == 200, await response.text()
 
     async def alarms(self):
         """Give all alarms as the API shows them, the newest first."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/api/v1/alarms") as response:
+        async with self._session() as session, session.get(f"{self.url}/api/v1/alarms") as response:
             assert response.status == 200, await response.text()
             return (await response.json())["data"]
 
@@ -124,6 +126,9 @@ class PagesWorld:
     async def clear_faults(self):
         """Remove all faults of that target, also the one that the world began with."""
         await disarm(self.emulator)
+
+    def _session(self):
+        return aiohttp.ClientSession(headers=self.headers)
 
 
 @asynccontextmanager
