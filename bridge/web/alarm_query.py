@@ -113,13 +113,13 @@ def _time(name: str, text: str | None, now: Millis) -> Millis | None:
     if text is None:
         return None
     try:
-        return now - parse_duration(text)
+        return max(now - parse_duration(text), 0)
     except ValueError:
         pass
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * SECOND)
+    except (ValueError, OverflowError):
         fix = "a duration back from now such as 12h, or a time such as 2026-11-27T06:00 (UTC)"
         raise QueryError(f"{name}: {text[:40]!r} is neither. Fix: {fix}.") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * SECOND)
