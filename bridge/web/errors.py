@@ -6,7 +6,7 @@ page runs a script, loads anything from another site, or can be shown in a frame
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
@@ -33,13 +33,26 @@ ErrorPage = Callable[[web.Request, str, int], web.Response]
 """Makes the page of an error from the request, a sentence and the status."""
 
 
-def answering(
-    headers: Callable[[], CIMultiDict[str]], log_limiter: PeerRateLimiter, error_page: ErrorPage
-) -> Middleware:
-    """Return the middleware that turns errors into answers and adds the headers.
+Signal = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
+
+
+def adding_headers(headers: Callable[[], CIMultiDict[str]]) -> Signal:
+    """Return what adds the headers to an answer just before it is sent, also to one that streams.
 
     Args:
         headers: returns the headers of every answer; called for each request.
+    """
+
+    async def add(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.merge(headers())  # headers that the handler has set are not replaced
+
+    return add
+
+
+def answering(log_limiter: PeerRateLimiter, error_page: ErrorPage) -> Middleware:
+    """Return the middleware that turns errors into answers.
+
+    Args:
         log_limiter: limits the log lines about each peer.
         error_page: makes the pages of errors, for browsers.
     """
@@ -49,7 +62,6 @@ def answering(
         response = await _answer(request, handler, log_limiter)
         if isinstance(response, Failure) and _wants_page(request):
             response = _as_page(request, response, error_page)
-        response.headers.merge(headers())  # headers that the handler has set are not replaced
         return response
 
     return around

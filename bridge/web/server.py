@@ -25,7 +25,7 @@ from bridge.rate_limit import PeerRateLimiter
 from bridge.typed_yaml.problems import ConfigError
 from bridge.web.accounts import Accounts
 from bridge.web.alarm_query import refusing_unknown
-from bridge.web.errors import SAFE_HEADERS, ErrorPage, answering
+from bridge.web.errors import SAFE_HEADERS, ErrorPage, adding_headers, answering
 from bridge.web.guard import ON_LOOPBACK, Guard, OnRefused
 from bridge.web.handlers.description import query_parameters
 from bridge.web.listener import Listener
@@ -203,9 +203,8 @@ class WebServer:
             raise
 
     def _application(self, handlers: Sequence[Handlers], listener: Listener) -> web.Application:
-        application = web.Application(
-            middlewares=[answering(lambda: self._headers, self._log_limiter, self._error_page)]
-        )
+        application = web.Application(middlewares=[answering(self._log_limiter, self._error_page)])
+        application.on_response_prepare.append(adding_headers(lambda: self._headers))
         application[ON_LOOPBACK] = listener.is_on_loopback
         for group in handlers:
             for route in group.routes():
