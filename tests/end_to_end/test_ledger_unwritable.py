@@ -7,14 +7,14 @@ a limit on the size of files, which every system has; SQLite calls the one "full
 import asyncio
 import contextlib
 import json
-import resource
 import shutil
 import subprocess
 from pathlib import Path
 
 import aiohttp
 import pytest
-from process import bridge_command, children, free_port, started
+from full_disk import FileSizeLimit
+from process import bridge_command, free_port, started
 from rehearsal import CONFIG
 from waiting import until
 from webhooks import alert, payload
@@ -25,30 +25,6 @@ pytestmark = pytest.mark.real
 
 ALERTS = 5
 """In each webhook: a half of one must never be kept."""
-
-
-class FileSizeLimit:
-    """No file may grow beyond a limit; SQLite gets EFBIG. The log shares the limit and stays far below it."""
-
-    needs_mount = False
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def command(self, command):
-        return command
-
-    def fill(self, pid):
-        largest = max(file.stat().st_size for file in self.folder.iterdir())
-        self._limit(pid, largest + 40_000)
-
-    def relieve(self, pid):
-        self._limit(pid, resource.RLIM_INFINITY)
-
-    @staticmethod
-    def _limit(pid, size):
-        for one in (pid, *children(pid)):
-            resource.prlimit(one, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 class SmallFileSystem:
