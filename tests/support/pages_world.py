@@ -4,6 +4,7 @@ In: an empty folder. Out: a `PagesWorld`: `aom-bridge serve` on SQLite, with two
 emulated AOM. `default` works; `guiyang` answers each report with 503, so that its alarms wait. All on loopback.
 """
 
+import io
 import json
 from contextlib import asynccontextmanager
 
@@ -101,7 +102,7 @@ class PagesWorld:
         """Post one webhook, which must be kept; ``more`` are fields of its body, such as `externalURL`."""
         path = f"/webhook/{source}" if source else "/webhook"
         body = json.dumps(payload(*alerts, **more)).encode()
-        async with self._session() as session, session.post(self.url + path, data=body) as response:
+        async with self._session() as session, session.post(self.url + path, data=io.BytesIO(body)) as response:
             assert response.status == 200, await response.text()
 
     async def alarms(self):
