@@ -62,8 +62,9 @@ audit: $(VENV)/.dev  ## known vulnerabilities of what is pinned; fails where not
 bench: $(VENV)/.run  ## speed and memory beside a relay that keeps nothing; the table goes to .bench/report.md
 	PYTHONPATH=tests:tests/support $(BIN)/python -m bench --folder .bench --output .bench/report.md $(ARGS)
 
-schema: $(VENV)/.run  ## config/schema.json anew, after a change of the settings
+schema: $(VENV)/.run  ## config/schema.json and docs/configuration.md anew, after a change of the settings
 	$(BIN)/python -m bridge.config.json_schema > config/schema.json
+	$(BIN)/python -m bridge.config.reference_page > docs/configuration.md
 
 screenshots: $(VENV)/.dev  ## docs/images anew, after a change of the web pages
 	PYTHONPATH=tests/support $(BIN)/python tests/support/screenshots.py --folder docs/images

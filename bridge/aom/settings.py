@@ -31,12 +31,41 @@ _NO_PART_OF_A_PATH = re.compile(r"[\s/?#%\\]")
 class TargetSettings:
     """One AOM project.
 
-    ``reassert_after``: a repeat is reported again when AOM's last acceptance is older; 0s is every repeat.
-    ``lookup_wait``: for that long an alarm that the list does not show counts as a lag of the list.
-    ``audit``: how often AOM's own list is compared with the ledger; 0s is never. ``audit_adopt``: alarms that AOM holds
-    and the ledger does not know are taken over, or cleared if they do not fire. ``cleared_elsewhere``: what is done
-    about an open alarm that AOM no longer holds.
-    ``enterprise_project_header``: older deployments of AOM read the other one, which is spelt so.
+    Attributes:
+        project_id: the project's id, which is on the console's page My Credentials; the project's name does not do.
+        auth: the credentials: exactly one of `password`, `token`, `aksk` and `sdk`.
+        endpoint: the address of AOM, such as `https://aom.cn-north-4.myhuaweicloud.com`. Write it instead of `region`
+            for a site that the region's name does not lead to, and for the emulator.
+        region: the region, such as `cn-north-4`, of which the addresses of AOM and IAM are made.
+        enterprise_project_id: the enterprise project whose alarms these are; `"0"` is the default one. Set it where the
+            account uses enterprise projects: reports and lists name the same one, or AOM's list does not show what was
+            reported.
+        enterprise_project_header: the header that carries `enterprise_project_id`. Older deployments of AOM read
+            `x-enterprise-prject-id`, which is spelt so.
+        alarm_timeout: AOM clears an alarm that is not reported again for so long, 1m to 15d. Keep it at least twice as
+            long as Alertmanager's `repeat_interval` and `group_interval` together, or AOM clears alarms whose alerts
+            still fire.
+        reassert_after: a repeat reports an open alarm again if AOM's last acceptance is older; 0s: every repeat does.
+            Keep it below half of `alarm_timeout`. A shorter one restores alarms sooner that somebody has cleared in
+            AOM, for more requests.
+        clear_by: how a clear finds its alarm in AOM: `lookup` asks AOM's list for AOM's id, `id` sends the bridge's
+            own. Use `id` only where AOM is known to keep the ids that reporters supply.
+        lookup_wait: how long AOM's list may lag behind a report; until then an alarm that the list does not show is
+            looked up again. Raise it if clears take place before AOM lists the alarm.
+        rate_limit: requests per second to AOM and its lists, at least 0.1. Lower it if AOM answers 429, raise it if a
+            storm drains too slowly and AOM allows more.
+        audit: how often AOM's own list is compared with the ledger; 0s: never, which saves the requests and leaves what
+            was cleared in the console unnoticed.
+        audit_adopt: whether alarms that AOM holds and the ledger does not know are taken over if they fire, and cleared
+            if they do not. Set it to true only after the ledger was lost, and take it out again afterwards: it would
+            take over the alarms of another bridge that uses the same source.
+        cleared_elsewhere: what is done about an open alarm that AOM no longer holds: `report` reports it again while
+            its alert fires, `accept` leaves it cleared. Choose `accept` where people clear alarms in the console on
+            purpose.
+        ca_file: a file of CA certificates in PEM form that AOM's and IAM's certificates are checked with, instead of
+            the system's. For a proxy that breaks TLS open, or a private cloud.
+        proxy_url: the HTTP proxy for requests to AOM and IAM, such as `http://proxy.example:3128`. It may contain a
+            user and a password.
     """
 
     project_id: str

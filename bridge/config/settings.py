@@ -31,7 +31,25 @@ _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The whole file. Every setting but the targets has a default."""
+    """The whole file. Every setting but the targets has a default.
+
+    Attributes:
+        targets: the AOM projects that alarms go to, by a name of yours. Of several one is called `default`; rules
+            choose the others.
+        source: the name of the Alertmanager cluster that posts to `/webhook`. Equal labels from two sources are two
+            alerts, so each cluster needs a name of its own. Change it only while no alarm is open.
+        sources: the names of further clusters; each posts to `/webhook/NAME`. Add one for each Alertmanager or Grafana
+            that shares this bridge.
+        store: the ledger's database and its limits. A change needs a restart.
+        web: limits for request bodies. A change needs a restart.
+        delivery: how alarms are batched, sent and tried again.
+        mapping: how alerts become alarms; `docs/mapping.md` builds it up by examples.
+        alertmanagers: the Alertmanagers whose API the bridge asks, to end and raise alarms of which no webhook tells;
+            one entry for each source.
+        heartbeats: alerts that always fire: signs of life, which are no alarms. If one stops, an alarm is raised.
+        ping: an address outside that is called only while the whole chain works, as healthcheck services take it.
+        canary: an alarm of the bridge's own that goes through the whole chain, and is measured.
+    """
 
     targets: dict[str, TargetSettings]
     source: str = "default"

@@ -18,9 +18,16 @@ from bridge.typed_yaml.section import Problems
 class LedgerSettings:
     """The ledger's database and its limits.
 
-    ``url``: ``sqlite:///FILE``, relative to the working directory, or ``sqlite:////ABSOLUTE/FILE``, or
-    ``postgresql://USER@HOST/DATABASE`` for several replicas; it may carry a password.
-    ``lease``: how long a worker holds a claimed alarm before another worker may claim it.
+    Attributes:
+        url: `sqlite:///FILE` relative to the working directory, `sqlite:////ABSOLUTE/FILE`, or
+            `postgresql://USER@HOST/DATABASE` for several replicas. SQLite needs a local disk, never a network file
+            system. It may carry a password, as `${VARIABLE}`.
+        max_open: open alarms that the ledger holds at most; beyond it a webhook that would add one is answered 503.
+            Raise it only with disk and memory for more.
+        history: how long finished alarms stay in the ledger before they are deleted. A longer history needs more disk
+            (about 3.5 kB for each alarm).
+        lease: how long a worker holds an alarm that it is sending, at least 10s; after that another one may take the
+            alarm over. A shorter one resumes sooner after a replica was killed.
     """
 
     url: Annotated[str, Scalar(str, "text", conceal=conceal_url)] = field(default="sqlite:///aom-bridge.db", repr=False)

@@ -22,7 +22,11 @@ DEFAULTS_RULE = "defaults"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropLabels:
-    """All labels go into the metadata, except these."""
+    """All labels go into the metadata, except these.
+
+    Attributes:
+        drop: the names of the labels to leave out.
+    """
 
     drop: tuple[str, ...]
 
@@ -35,7 +39,21 @@ Labels = Literal["all", "none"] | tuple[str, ...] | DropLabels
 class RuleSettings:
     """One rule: its matchers, and what it sets when all of them hold. A rule without matchers always matches.
 
-    ``match`` looks at labels, ``match_annotations`` at annotations, ``match_group`` at the group's labels and receiver.
+    Attributes:
+        name: the rule's name, which `aom-bridge map`, metrics and pages show; each rule has its own.
+        match: matchers of labels in Alertmanager's syntax, such as `severity="critical"`; all must hold.
+        match_annotations: matchers of annotations; all must hold.
+        match_group: matchers of the group's labels, and of `receiver`; all must hold.
+        set: fields of the metadata with their values or templates: AOM's (`event_name`, `event_type`,
+            `resource_provider`, `resource_type`, `resource_id`) and your own.
+        annotations: annotations with their values or templates; `""` leaves one out.
+        severity: a severity (a constant or a template), or a table of its own, for the alerts of this rule.
+        labels: which labels go into the metadata, for the alerts of this rule.
+        target: the target of the alerts of this rule, by its name.
+        timeout: AOM clears alarms of this rule that are not reported again for so long, instead of after the target's
+            `alarm_timeout`; 1m to 15d.
+        drop: with true the alerts of this rule become no alarm, and are counted. It sets nothing else then.
+        continues: with true the next rules are tried as well, and override what this one sets.
     """
 
     instead: ClassVar[Mapping[str, str]] = {

@@ -25,7 +25,16 @@ _VAR = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultsSettings:
-    """The fields of an event that no rule sets."""
+    """The fields of an event that no rule sets.
+
+    Attributes:
+        event_type: `alarm`, or `event` for what is only told and never cleared.
+        event_name: the name that the console shows.
+        resource_provider: the service that the resource belongs to; CCE's own alarms write `CCE`. Where AOM's alarm
+            rules match on it, 64 characters at most.
+        resource_type: the kind of the resource, such as `pod` or `host`.
+        resource_id: which resource it is.
+    """
 
     instead: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("event_severity", "severity"), "write mapping.severity.default, beside defaults."
@@ -44,8 +53,16 @@ class DefaultsSettings:
 class MappingSettings:
     """How alerts become events. Rules are tried from top to bottom.
 
-    ``vars`` are named templates that all other templates may use; each may use those above it. ``annotations`` are the
-    console's, with those that the file replaces or adds.
+    Attributes:
+        labels: which labels go into the metadata: `all`, `none`, a list, or all but some: `{drop: [uid]}`. AOM takes 30
+            keys: leave out what no rule of AOM and no person looks at.
+        vars: named values and templates that all other templates may use as `vars.NAME`; each may use those above it.
+            For what several rules repeat.
+        severity: the table from a label's values to AOM's severities.
+        defaults: the fields of an event that no rule sets.
+        annotations: annotations of every alarm, which replace the shipped ones for AOM's console or add to them; `""`
+            leaves one out.
+        rules: the rules, tried from top to bottom; the first that matches counts, unless it has `continue: true`.
     """
 
     labels: Labels = "all"

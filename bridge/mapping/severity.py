@@ -36,7 +36,11 @@ def normalized(word: str) -> str:
 class SeveritySettings:
     """From a label's value to AOM's severity; values are compared without regard to case, spaces, _ and -.
 
-    ``map`` replaces the shipped table.
+    Attributes:
+        label: the label whose value is looked up.
+        map: words and their severities. A table of your own replaces the shipped one;
+            `config/bridge.yaml` lists it.
+        default: the severity of alerts without the label, and of words that are not in the table.
     """
 
     label: str = "severity"

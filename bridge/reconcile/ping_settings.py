@@ -18,7 +18,13 @@ _MIN_TIME: Millis = SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PingSettings:
-    """Where the bridge says that it works, and how often; off without an address, which is a secret of its own."""
+    """Where the bridge says that it works, and how often; off without an address, which is a secret of its own.
+
+    Attributes:
+        url: the address that is asked (GET), as `${VARIABLE}`.
+        url_file: a file that holds the address, instead of `url`.
+        interval: how often it is asked, at least 1s; the service outside expects it a little more rarely.
+    """
 
     url: SecretField | None = None
     url_file: Path | None = None

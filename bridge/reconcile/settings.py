@@ -44,7 +44,13 @@ _Percentage = Annotated[float, Scalar(_percentage, "a percentage")]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicAuthSettings:
-    """A user and a password, in the configuration or in a file that is read again for each request."""
+    """A user and a password, in the configuration or in a file that is read again for each request.
+
+    Attributes:
+        username: the user, which is needed.
+        password: the password, as `${VARIABLE}`.
+        password_file: a file that holds the password, instead of `password`.
+    """
 
     username: str = ""
     password: SecretField | None = None
@@ -68,7 +74,13 @@ class BasicAuthSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationSettings:
-    """The `Authorization` header: its type, and credentials in the configuration or in a file that is read again."""
+    """The `Authorization` header: its type, and credentials in the configuration or in a file that is read again.
+
+    Attributes:
+        type: the word before the credentials. Basic has a section of its own: `basic_auth`.
+        credentials: the credentials, as `${VARIABLE}`.
+        credentials_file: a file that holds the credentials, instead of `credentials`.
+    """
 
     type: str = "Bearer"
     credentials: SecretField | None = None
@@ -94,7 +106,14 @@ class AuthorizationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsConfigSettings:
-    """How certificates are checked, and the client's own certificate; files are read again when they change."""
+    """How certificates are checked, and the client's own certificate; files are read again when they change.
+
+    Attributes:
+        ca_file: a file of CA certificates in PEM form, instead of the system's.
+        cert_file: the bridge's own certificate, where Alertmanager asks clients for one; with `key_file`.
+        key_file: the key of `cert_file`.
+        server_name: the name that the server's certificate must bear, where it is not the one in the address.
+    """
 
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -116,11 +135,30 @@ class TlsConfigSettings:
 class AlertmanagerSettings:
     """The Alertmanager of one source: one server, or every peer of its cluster.
 
-    ``source``: whose alerts its webhooks bring; empty: the first source. ``urls``: the base address of every peer.
-    ``dns``: a name and a port instead; each of its addresses is a peer. ``receivers``: those that send to the bridge;
-    empty: learnt from webhooks. ``settle``: the minimum time for which every peer must have answered before an absence
-    counts. ``missing_after``: how long a webhook may still come; None: worked out from Alertmanager's configuration.
-    ``max_clears``: the part of the open alarms that may be cleared at once without a second look.
+    Attributes:
+        source: the source whose alerts its webhooks bring; empty: the first source.
+        urls: the base address of every peer, such as `http://alertmanager-0:9093`, without `/api/v2`. A load balancer
+            will not do, for each peer must be asked by itself.
+        dns: a name and a port instead of `urls`, such as `alertmanager-operated:9093`; each of its addresses is a peer.
+        basic_auth: a user and a password for the peers.
+        authorization: the `Authorization` header for the peers, instead of `basic_auth`.
+        tls_config: how the peers' certificates are checked.
+        headers: further headers by their names, such as Mimir's `X-Scope-OrgID`.
+        receivers: Alertmanager's receivers that post to this bridge; empty: those that webhooks have named. Write them,
+            so that a bridge with an empty ledger knows them too.
+        kind: `alertmanager`, or `mimir`, whose status tells neither its start nor its routes.
+        interval: how often every peer is asked, at least 1s. A shorter one notices sooner and asks more.
+        settle: the minimum time for which every peer must have answered before an absence counts, at least 1s. Raise it
+            if Prometheus takes longer to post its alerts again after a peer's restart.
+        missing_after: how long a webhook may still come before the bridge acts; `auto`: worked out from Alertmanager's
+            own `group_wait` and `group_interval`.
+        vanished: what is done about an alarm whose alert no peer lists any more: `clear`, or `keep`, for receivers with
+            `send_resolved: false` on purpose.
+        unrouted: what is done about an alarm whose alert no longer goes to this bridge: `clear` or `keep`.
+        silenced: what is done about an alarm whose alert is silenced or inhibited: `keep`, or `clear`, until it is
+            active again.
+        max_clears: the part of the open alarms that may be cleared at once; if more would be, they wait until the same
+            ones have been due for a while. Five may be in any case.
     """
 
     source: str = ""

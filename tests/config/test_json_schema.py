@@ -26,6 +26,32 @@ def test_the_shipped_schema_is_made_from_the_settings():
     jsonschema.Draft7Validator.check_schema(made)
 
 
+def keys(section, path=""):
+    """Give each key below a part of the schema, as pairs of its path and what the schema says of it."""
+    for key, value in section.get("properties", {}).items():
+        yield f"{path}.{key}", value
+        yield from keys(value, f"{path}.{key}")
+    for inner in (section.get("items"), section.get("additionalProperties"), *section.get("anyOf", ())):
+        if isinstance(inner, dict):
+            yield from keys(inner, path)
+
+
+def test_every_key_says_what_it_is_for():
+    """An editor shows a text of its own for each key; the docstring of the settings' class has it."""
+    told = dict(keys(schema()))
+    assert {".targets.audit_adopt", ".mapping.rules.continue", ".alertmanagers.basic_auth.username"} <= set(told)
+    assert [path for path, value in told.items() if not value.get("description", "").endswith((".", "`."))] == []
+
+
+def test_a_default_is_written_as_in_the_file():
+    """Durations, sizes and percentages have their units, so that a default can be copied."""
+    defaults = {path: value.get("default") for path, value in keys(schema())}
+    assert defaults[".targets.alarm_timeout"] == "5d"
+    assert defaults[".web.max_body"] == "64MiB"
+    assert defaults[".alertmanagers.max_clears"] == "10%"
+    assert defaults[".alertmanagers.missing_after"] == "auto"
+
+
 @pytest.mark.parametrize("file", GOOD, ids=lambda path: path.stem)
 def test_a_good_file_is_good_for_editors_too(file):
     """Nothing that the loader takes is marked as wrong."""

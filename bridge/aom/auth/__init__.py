@@ -22,7 +22,15 @@ __all__ = ["KINDS", "AuthSettings", "Credentials", "Kind", "credentials"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
-    """The credentials of one target: exactly one kind."""
+    """The credentials of one target: exactly one kind.
+
+    Attributes:
+        token: a token that another program renews.
+        password: an IAM user, for whom the bridge fetches and renews tokens: the usual choice outside of Huawei Cloud.
+        aksk: access keys (AK/SK), with which each request is signed; Huawei Cloud recommends them over tokens.
+        sdk: the official SDK's own chain, for a bridge that runs in Huawei Cloud and needs no secret of its own: `sdk:
+            {}`.
+    """
 
     token: TokenSettings | None = field(default=None, metadata={"kind": fixed.TOKEN})
     password: PasswordSettings | None = field(default=None, metadata={"kind": iam.PASSWORD})

@@ -17,7 +17,12 @@ from bridge.typed_yaml.section import Problems
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSettings:
-    """A token that another program renews: by value, or in a file that is read again for each request."""
+    """A token that another program renews: by value, or in a file that is read again for each request.
+
+    Attributes:
+        value: the token. It is not renewed, so it is for tries only.
+        file: a file that holds the token; the program that renews the token writes the file anew.
+    """
 
     value: SecretField | None = None
     file: Path | None = None
@@ -39,7 +44,16 @@ class TokenSettings:
 class PasswordSettings:
     """An IAM user, for whom the bridge fetches and renews tokens.
 
-    ``project_name``: asks for a token of the project by its name, not by the target's `project_id`.
+    Attributes:
+        domain: the name of the account that the user belongs to.
+        user: the name of the IAM user. It needs `aom:alarm:put` to report and clear, and `aom:alarm:list` to look up
+            and audit.
+        password: the user's password, as `${VARIABLE}`.
+        password_file: a file that holds the password, instead of `password`; it is read again when it changes.
+        project_name: asks IAM for a token of the project with this name, not by the target's `project_id`. For an IAM
+            that does not know projects by id.
+        iam_endpoint: the address of IAM, such as `https://iam.cn-north-4.myhuaweicloud.com`. It is needed where the
+            target names no `region`.
     """
 
     domain: str
@@ -73,7 +87,18 @@ class Keys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AkskSettings:
-    """Access keys: permanent, or temporary ones with a security token, which another program renews in files."""
+    """Access keys: permanent, or temporary ones with a security token, which another program renews in files.
+
+    Attributes:
+        access_key: the access key id (AK).
+        access_key_file: a file that holds the access key id, instead of `access_key`.
+        secret_key: the secret access key (SK), as `${VARIABLE}`.
+        secret_key_file: a file that holds the secret access key, instead of `secret_key`; it is read again when it
+            changes.
+        security_token: the security token of temporary keys.
+        security_token_file: a file that holds the security token, instead of `security_token`; temporary keys are
+            renewed, so use files for all three.
+    """
 
     access_key: str = ""
     access_key_file: Path | None = None

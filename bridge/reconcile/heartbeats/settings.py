@@ -23,11 +23,20 @@ _OWN_LABELS = ("alertname", "heartbeat")
 class HeartbeatSettings:
     """One heartbeat.
 
-    ``name``: of the heartbeat. ``match``: the alerts that are signs of it, and never alarms. ``source``: only alerts of
-    this source; empty: of every source. ``by``: labels whose values tell several switches apart. ``every``: how often a
-    sign is expected. ``missing_after``: how long there may be none. ``hold``: for how long a late switch holds back the
-    clears of absent alerts at most. ``severity`` and ``target``: of the alarm; an empty target is the default one.
-    ``paused``: raise no alarm, and clear one that is open.
+    Attributes:
+        name: the heartbeat's name, which the alarm and the metrics show.
+        match: matchers of labels, which are needed: the alerts that are signs of life, and never alarms, such as
+            `alertname="Watchdog"`.
+        source: only alerts of this source are signs; empty: those of every source.
+        by: labels whose values tell several switches apart, such as `[cluster]`; each is late and missing by itself.
+            Empty: one switch, expected from the start.
+        every: how often a sign is expected, at least 1s; after that the heartbeat is late. Longer than the time between
+            two posts of the alert, as the bridge says if it is not.
+        missing_after: how long there may be no sign before the alarm is raised; at least twice `every`.
+        hold: for how long a late switch holds back the clears of absent alerts at most.
+        severity: the severity of the alarm.
+        target: the target of the alarm, by its name; empty: the default one.
+        paused: with true no alarm is raised, and one that is open is cleared. For planned work.
     """
 
     name: str
