@@ -131,6 +131,20 @@ def test_the_name_of_the_cluster_is_set_in_one_place(config):
                 assert set(names) <= {"c1"}, labels
 
 
+@pytest.mark.parametrize("fact", TABLES["kubernetes"]["alerts"], ids=title)
+def test_every_alarm_of_a_cluster_has_the_keys_that_tools_for_cce_group_by(fact):
+    """The cluster, namespace and pod of the metadata are those of the resource id, and never the exporter's pod."""
+    for labels in alerts("kubernetes", fact):
+        event = mapped("kubernetes.yaml", labels, CLUSTER_NAME="c1", CLUSTER_ID="id1").event
+        if event is None:
+            continue
+        named = dict(part.split("=", 1) for part in event.metadata["resource_id"].split(";") if "=" in part)
+        assert (event.metadata["clusterName"], event.metadata["clusterId"]) == ("c1", "id1")
+        if "namespace" in named:
+            assert event.metadata["namespace"] == named["namespace"], labels
+        assert event.metadata.get("podName") == (named["name"] if named.get("kind") == "Pod" else None), labels
+
+
 @pytest.mark.parametrize("config", ["kubernetes.yaml", "hosts.yaml", "databases.yaml", "teams.yaml"])
 @pytest.mark.parametrize(
     "labels",
