@@ -52,7 +52,7 @@ async def test_what_waits_is_said_with_why_and_when_it_is_tried_next(rig):
 
     await until(is_shown)
     _, text = await rig.get("/")
-    assert "reports: not accepted since" in text
+    assert "reports: not accepted for" in text
     assert "503" in text
 
 
