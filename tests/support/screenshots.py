@@ -12,8 +12,10 @@ import tempfile
 from itertools import product
 from pathlib import Path
 
+import aiohttp
 from browser import SCHEMES, WIDTHS, chromium
 from pages_world import FAR, PAGES, POISON, empty_world
+from waiting import until
 from webhooks import alert, resolved
 
 from bridge.clock import system_clock
@@ -63,6 +65,16 @@ async def fill(world):
     }
 
 
+async def _has_plots(world):
+    """Wait until the last hour has points: the first comes a minute after the start."""
+
+    async def has_points():
+        async with aiohttp.ClientSession() as session, session.get(f"{world.url}/api/v1/status") as response:
+            return len((await response.json())["data"]["replica"]["points"]) > 1
+
+    await until(has_points, limit=180)
+
+
 async def _take(page, file):
     """Write what a reader sees first; Chromium itself makes the small file, which Playwright does not ask it for."""
     devtools = await page.page.context.new_cdp_session(page.page)
@@ -75,6 +87,7 @@ async def take_all(folder):
     with tempfile.TemporaryDirectory() as place:
         async with empty_world(Path(place)) as world, chromium() as browser:
             await fill(world)
+            await _has_plots(world)
             for name, template in PAGES.items():
                 async with browser.open(world.address(template)) as page:
                     await page.hold()
