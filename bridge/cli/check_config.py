@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from bridge import config
 from bridge.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG, Commands, add_command, default_config
 from bridge.cli.terminal import complain, pretty, say
-from bridge.config import Problem
-from bridge.web import read_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +22,10 @@ class Check:
     file: str
     """Its name as it was given."""
 
-    problems: list[Problem]
+    problems: list[config.Problem]
     """What keeps `serve` from running well with it, in the order of the file."""
 
-    warnings: list[Problem]
+    warnings: list[config.Problem]
     """What is doubtful, or missing where the check runs."""
 
     summary: str = ""
@@ -56,6 +54,8 @@ class Check:
     @classmethod
     def of_web(cls, file: str) -> Check:
         """Check a file of `--web.config.file`, and the certificates, keys and tokens that it refers to."""
+        from bridge.web import read_policy
+
         try:
             policy = read_policy(file)
         except config.ConfigError as error:

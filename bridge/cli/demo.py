@@ -7,14 +7,9 @@ expected alarms.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
-from rich.console import Console
-
-from bridge import log
 from bridge.cli.options import Commands, add_command
-from bridge.cli.signals import stop_event
 
 
 def register(commands: Commands) -> None:
@@ -27,7 +22,13 @@ def register(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from bridge.demo import Demo  # noqa: PLC0415 - other commands start faster without the server
+    import asyncio
+
+    from rich.console import Console
+
+    from bridge import log
+    from bridge.cli.signals import stop_event
+    from bridge.demo import Demo
 
     log.configure("error", "logfmt")
     demo = Demo(Console(), is_live=sys.stdout.isatty(), once=arguments.once)

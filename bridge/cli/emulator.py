@@ -7,16 +7,13 @@ an option of the emulator that its module explains.
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
 from bridge.cli.options import Commands, add_command, parse_address
-from bridge.cli.signals import run_until_stopped
 from bridge.cli.terminal import say
-from bridge.emulator import CHOICES, KINDS, OPERATIONS, STATISTIC_CHOICES, Emulator, Options
-from bridge.errors import BridgeError, of_listening
+from bridge.emulator import CHOICES, KINDS, OPERATIONS, STATISTIC_CHOICES, Options
 
 _DEFAULT_ADDRESS = "127.0.0.1:9877"
 
@@ -96,6 +93,12 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import asyncio
+
+    from bridge.cli.signals import run_until_stopped
+    from bridge.emulator import Emulator
+    from bridge.errors import BridgeError, of_listening
+
     host, port = parse_address(arguments.listen_address)
     switches = {name: getattr(arguments, name) for name in SWITCHES if getattr(arguments, name) is not None}
     options = Options(host=host or "127.0.0.1", port=port, **switches)

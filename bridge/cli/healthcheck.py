@@ -7,11 +7,9 @@ a bridge that closes a connection of plain HTTP is alive, and one that hangs doe
 from __future__ import annotations
 
 import argparse
-import socket
 
 from bridge.cli.options import DEFAULT_ADDRESS, Commands, add_command, parse_address
 from bridge.cli.terminal import say
-from bridge.errors import of_connection
 
 _SECONDS = 5
 
@@ -32,6 +30,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def ask(host: str, port: int) -> tuple[bool, str]:
     """Return whether the bridge is alive, and a sentence about its answer."""
+    import socket
+
+    from bridge.errors import of_connection
+
     location = f"{host or '127.0.0.1'}:{port}"
     try:
         with socket.create_connection((host or "127.0.0.1", port), timeout=_SECONDS) as connection:

@@ -12,9 +12,6 @@ from pathlib import Path
 from bridge import config
 from bridge.cli.options import Commands, add_command, add_config_file, add_group
 from bridge.cli.terminal import say
-from bridge.clock import system_clock
-from bridge.ledger.backup import back_up
-from bridge.ledger.copy import check_address, copy
 
 
 def register(commands: Commands) -> None:
@@ -33,6 +30,8 @@ def register(commands: Commands) -> None:
 
 
 def _back_up(arguments: argparse.Namespace) -> int:
+    from bridge.ledger.backup import back_up
+
     settings = config.load(arguments.config_file, allow_unset=True).settings
     count = back_up(settings.store.url, arguments.file)
     say(f"{count} alarm(s) copied to {arguments.file}; the bridge may run on.")
@@ -40,6 +39,9 @@ def _back_up(arguments: argparse.Namespace) -> int:
 
 
 def _copy(arguments: argparse.Namespace) -> int:
+    from bridge.clock import system_clock
+    from bridge.ledger.copy import check_address, copy
+
     for url in (arguments.source, arguments.destination):
         check_address(url)
     count = copy(arguments.source, arguments.destination, system_clock())

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bridge import __version__, config
+from bridge import __version__
 from bridge.cli import (
     alarms,
     check_alertmanager,
@@ -30,7 +30,6 @@ from bridge.cli import (
 )
 from bridge.cli.options import Commands
 from bridge.cli.terminal import complain
-from bridge.errors import BridgeError, of_file
 
 REGISTRY: tuple[Callable[[Commands], None], ...] = (
     serve.register,
@@ -55,20 +54,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
-    except config.ConfigError as error:
-        complain(*error.lines())
-        return 2 if isinstance(error, config.UnreadableError) else 1
-    except BridgeError as error:
-        complain(f"aom-bridge: {error}")
-        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        complain(f"aom-bridge: {f'{error.filename}: ' if error.filename else ''}{of_file(error)}")
-        return 2
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        code = _told(error)
+        if code is None:
+            raise
+        return code
+
+
+def _told(error: Exception) -> int | None:
+    """Print an error that is meant for people, and return the exit code; None if it is a mistake of the bridge's."""
+    from bridge.errors import BridgeError, of_file
+    from bridge.typed_yaml.problems import ConfigError, UnreadableError
+
+    if isinstance(error, ConfigError):
+        complain(*error.lines())
+        return 2 if isinstance(error, UnreadableError) else 1
+    if isinstance(error, BridgeError):
+        complain(f"aom-bridge: {error}")
+        return 2
+    if isinstance(error, OSError):
+        complain(f"aom-bridge: {f'{error.filename}: ' if error.filename else ''}{of_file(error)}")
+        return 2
+    return None
 
 
 def parser() -> argparse.ArgumentParser:

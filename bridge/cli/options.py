@@ -11,8 +11,6 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias
 
-from bridge.errors import BridgeError
-
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no public name for it
 """What `argparse.ArgumentParser.add_subparsers` returns."""
 
@@ -60,6 +58,8 @@ def default_config() -> str:
 
 def parse_address(text: str) -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``, ``:PORT`` or ``[IPv6]:PORT``; raises `BridgeError`."""
+    from bridge.errors import BridgeError
+
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65_535:
         raise BridgeError(f"{text!r} is not an address. Fix: write HOST:PORT, or :PORT for all addresses.")

@@ -1,19 +1,17 @@
 """The command `aom-bridge serve`: runs the bridge until it is stopped.
 
 In: the command line and the configuration file. Out: a running bridge, log lines on standard error, and the exit code
-0. The server is imported only when it runs, so that the other commands start faster.
+0.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 
-from bridge import config, log
+from bridge import config
 from bridge.cli.options import DEFAULT_ADDRESS, Commands, add_command, add_config_file, parse_address
-from bridge.cli.signals import run_until_stopped
 
-_log = log.logger("cli")
+_LEVELS = ("debug", "info", "warn", "error")
 
 
 def register(commands: Commands) -> None:
@@ -49,18 +47,22 @@ def register(commands: Commands) -> None:
     serve.add_argument(
         "--config.watch", dest="watch", action="store_true", help="reload when the configuration file changes"
     )
-    serve.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info", help="default: info")
+    serve.add_argument("--log.level", dest="log_level", choices=_LEVELS, default="info", help="default: info")
     serve.add_argument(
         "--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt", help="default: logfmt"
     )
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import uvloop  # noqa: PLC0415 - other commands start faster without the server
+    import gc
 
-    from bridge.app import App  # noqa: PLC0415 - other commands start faster without the server
-    from bridge.ledger import WriterProcess  # noqa: PLC0415 - other commands start faster without the server
-    from bridge.web import WebOptions  # noqa: PLC0415 - other commands start faster without the server
+    import uvloop
+
+    from bridge import log
+    from bridge.app import App
+    from bridge.cli.signals import run_until_stopped
+    from bridge.ledger import WriterProcess
+    from bridge.web import WebOptions
 
     log.configure(arguments.log_level, arguments.log_format, for_good=True)
     loaded = _load(arguments.config_file)
@@ -90,7 +92,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _load(file: str) -> config.Loaded:
     """Read the configuration, and log what is doubtful about it."""
+    from bridge import log
+
+    warn = log.logger("cli").warning
     loaded = config.load(file)
     for problem in (*loaded.missing, *loaded.doubts):
-        _log.warning("doubtful configuration", place=f"{file}:{problem.line}", path=problem.path, problem=problem.text)
+        warn("doubtful configuration", place=f"{file}:{problem.line}", path=problem.path, problem=problem.text)
     return loaded

@@ -11,8 +11,6 @@ import json
 import sys
 from typing import TextIO
 
-import msgspec
-
 
 def say(*lines: str, file: TextIO | None = None) -> None:
     """Print lines, on standard output unless another file is named."""
@@ -34,4 +32,6 @@ def printable(text: str) -> str:
 
 def pretty(value: object) -> list[str]:
     """Return a value as indented JSON, line by line."""
+    import msgspec
+
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode().split("\n")

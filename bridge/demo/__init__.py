@@ -1,5 +1,12 @@
 """The demo, and the captured webhooks that it replays, as package data."""
 
-from bridge.demo.demo import Demo
+from typing import TYPE_CHECKING
+
+from bridge import lazy_face
+
+if TYPE_CHECKING:
+    from bridge.demo.demo import Demo
+else:
+    __getattr__ = lazy_face(__name__, __file__)
 
 __all__ = ["Demo"]

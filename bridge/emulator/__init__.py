@@ -5,8 +5,15 @@ answers, faults on order, a state to assert on and a page to look at. It imports
 else of `bridge`, so that no mistake of the bridge can hide in both, and it keeps everything in memory only.
 """
 
-from bridge.emulator.faults import KINDS, OPERATIONS
-from bridge.emulator.options import CHOICES, STATISTIC_CHOICES, Options
-from bridge.emulator.server import Emulator
+from typing import TYPE_CHECKING
+
+from bridge import lazy_face
+
+if TYPE_CHECKING:
+    from bridge.emulator.options import CHOICES, STATISTIC_CHOICES, Options
+    from bridge.emulator.orders import KINDS, OPERATIONS
+    from bridge.emulator.server import Emulator
+else:
+    __getattr__ = lazy_face(__name__, __file__)
 
 __all__ = ["CHOICES", "KINDS", "OPERATIONS", "STATISTIC_CHOICES", "Emulator", "Options"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, NamedTuple, get_args
 
@@ -17,10 +16,9 @@ import msgspec
 
 from bridge.clock import Millis
 from bridge.event import ID_LENGTH, Event, Mapped
+from bridge.ledger.states import STATES, Action, State
 from bridge.notification import Alert, Group, Sign, Status
 
-State = Literal["report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded"]
-Action = Literal["report", "clear"]
 Effect = Literal["new", "repeat", "resolved", "orphan", "duplicate", "stale", "dropped", "heartbeat"]
 Key = tuple[str, str]
 """(source, fingerprint): identifies an alert; each alert has at most one open alarm."""
@@ -58,34 +56,6 @@ API_ENDINGS: tuple[Cause, ...] = ("vanished", "unrouted", "silenced")
 ENDINGS_BY_HAND: tuple[Cause, ...] = ("operator", "elsewhere")
 """The causes for which people have ended an alarm whose alert may fire: that it is listed does not raise it again."""
 
-
-@dataclass(frozen=True, slots=True)
-class StateInfo:
-    """What a state means.
-
-    Attributes:
-        action: the action that an alarm in this state waits for when it is due; None: it is never due.
-        is_finished: the bridge does nothing more with the alarm, unless an operator or a new firing changes that.
-        may_be_held: AOM may hold the alarm, if a report of it was ever sent.
-        needs_target: the alarm's target must stay configured, because requests for the alarm may still be sent to it.
-    """
-
-    action: Action | None
-    is_finished: bool
-    may_be_held: bool
-    needs_target: bool
-
-
-STATES: Mapping[State, StateInfo] = {
-    "report_due": StateInfo("report", is_finished=False, may_be_held=True, needs_target=True),
-    "reported": StateInfo("report", is_finished=False, may_be_held=True, needs_target=True),
-    "clear_due": StateInfo("clear", is_finished=False, may_be_held=True, needs_target=True),
-    "cleared": StateInfo(None, is_finished=True, may_be_held=False, needs_target=False),
-    "rejected": StateInfo(None, is_finished=True, may_be_held=True, needs_target=True),
-    "expired": StateInfo(None, is_finished=True, may_be_held=False, needs_target=False),
-    "discarded": StateInfo(None, is_finished=True, may_be_held=True, needs_target=False),
-}
-"""Every state; `bridge.ledger.transitions` shows the transitions between them."""
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 EFFECTS: dict[str, tuple[Effect, ...]] = {

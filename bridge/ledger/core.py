@@ -13,10 +13,10 @@ from typing import TypeVar
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Clock, Millis
-from bridge.ledger.alarm import STATES, Action
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.operations import queries
 from bridge.ledger.operations.put import PutParameters
+from bridge.ledger.states import STATES, Action
 from bridge.ledger.storage.database import Database
 from bridge.ledger.writer.transactions import Transactions
 

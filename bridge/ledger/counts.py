@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
-from bridge.ledger.alarm import Alarm, State
+from bridge.ledger.alarm import Alarm
+from bridge.ledger.states import State
 
 K = TypeVar("K")
 

@@ -11,7 +11,8 @@ from typing import Literal
 import msgspec
 
 from bridge.clock import Millis
-from bridge.ledger.alarm import Action, Phase
+from bridge.ledger.alarm import Phase
+from bridge.ledger.states import Action
 
 
 class Reported(msgspec.Struct, frozen=True, tag=True):

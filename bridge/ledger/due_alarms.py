@@ -14,12 +14,13 @@ from functools import partial
 from bridge.clock import HOUR, Millis
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger import doubts
-from bridge.ledger.alarm import Action, Alarm, Claim, Key, due_states
+from bridge.ledger.alarm import Alarm, Claim, Key, due_states
 from bridge.ledger.core import Core, Due
 from bridge.ledger.decisions import Decision, DoubtCleared, Doubtful, DoubtPulledBack, Requeued, Unreadable
 from bridge.ledger.operations import claims as claim_operations
 from bridge.ledger.operations import queries
 from bridge.ledger.operations.claims import Settlement, Taken
+from bridge.ledger.states import Action
 from bridge.ledger.writer.messages import ClaimRequest, SettleRequest
 from bridge.log import logger
 

@@ -20,7 +20,7 @@ from itertools import starmap
 from bridge.clock import SECOND, Clock, Millis
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError
 from bridge.ledger import trace
-from bridge.ledger.alarm import STATES, Alarm, Effect, PutReceipt, State
+from bridge.ledger.alarm import Alarm, Effect, PutReceipt
 from bridge.ledger.audits import Audits
 from bridge.ledger.core import Core
 from bridge.ledger.due_alarms import DueAlarms
@@ -35,6 +35,7 @@ from bridge.ledger.records import AlarmRecords
 from bridge.ledger.replica_clock import ReplicaClock
 from bridge.ledger.retention import Retention
 from bridge.ledger.settings import LedgerSettings
+from bridge.ledger.states import STATES, State
 from bridge.ledger.storage.database import database
 from bridge.ledger.writer.client import WriterProcess
 from bridge.ledger.writer.group_commit import GroupCommit

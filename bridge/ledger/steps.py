@@ -11,7 +11,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from bridge.clock import Millis
-from bridge.ledger.alarm import Alarm, State
+from bridge.ledger.alarm import Alarm
+from bridge.ledger.states import State
 
 
 def due(alarm: Alarm, now: Millis, **changes: Any) -> Alarm:  # noqa: ANN401 - values of any fields of Alarm

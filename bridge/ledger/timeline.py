@@ -12,8 +12,9 @@ from typing import Literal
 import msgspec
 
 from bridge.clock import Millis
-from bridge.ledger.alarm import STATES, Alarm
+from bridge.ledger.alarm import Alarm
 from bridge.ledger.history import Step, StepKind
+from bridge.ledger.states import STATES
 
 TimelineKind = (
     Literal[

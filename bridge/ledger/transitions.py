@@ -19,7 +19,6 @@ from bridge.clock import HOUR, ZERO_TIME, Millis
 from bridge.ledger import audited, doubts, steps
 from bridge.ledger.alarm import (
     API_ENDINGS,
-    STATES,
     Alarm,
     Effect,
     IncomingAlert,
@@ -45,6 +44,7 @@ from bridge.ledger.decisions import (
     Unreadable,
 )
 from bridge.ledger.doubts import left_ids, left_starts, named_ids, told
+from bridge.ledger.states import STATES
 
 EXPIRY_GRACE: Millis = HOUR
 """An alarm expires this long after its timeout: AOM's clock may differ, and AOM clears by age with a delay."""

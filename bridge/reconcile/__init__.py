@@ -14,17 +14,24 @@ each alert have ``gc=False``: a pass of the garbage collector over them would bl
 a cycle, which it alone could free.
 """
 
-from bridge.reconcile.audit import Auditor, AuditSettings
-from bridge.reconcile.canary import Canary, CanarySettings
-from bridge.reconcile.heartbeats import STATES as HEARTBEAT_STATES
-from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatSettings
-from bridge.reconcile.notices import NOTICE_KINDS
-from bridge.reconcile.ping import Ping
-from bridge.reconcile.ping_settings import PingSettings
-from bridge.reconcile.reconciler import Reconciler
-from bridge.reconcile.rules import CHANGES, KINDS
-from bridge.reconcile.settings import AlertmanagerSettings
-from bridge.reconcile.telling import OUTCOMES_OF_ROUNDS
+from typing import TYPE_CHECKING
+
+from bridge import lazy_face
+
+if TYPE_CHECKING:
+    from bridge.reconcile.audit import Auditor, AuditSettings
+    from bridge.reconcile.canary import Canary, CanarySettings
+    from bridge.reconcile.heartbeats import STATES as HEARTBEAT_STATES
+    from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatSettings
+    from bridge.reconcile.notices import NOTICE_KINDS
+    from bridge.reconcile.ping import Ping
+    from bridge.reconcile.ping_settings import PingSettings
+    from bridge.reconcile.reconciler import Reconciler
+    from bridge.reconcile.rules import CHANGES, KINDS
+    from bridge.reconcile.settings import AlertmanagerSettings
+    from bridge.reconcile.telling import OUTCOMES_OF_ROUNDS
+else:
+    __getattr__ = lazy_face(__name__, __file__)
 
 __all__ = [
     "CHANGES",

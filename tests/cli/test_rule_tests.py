@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from process import bridge_command, run
 
-from bridge.cli.rule_tests import Result, junit, run_file
+from bridge.cli.rule_test_files import Result, junit, run_file
 from bridge.config import ConfigError
 
 CONFIG = """

@@ -10,7 +10,7 @@ from http_server import serving_routes
 from process import bridge_command, run
 from stand_in_peer import StandInPeer
 
-from bridge.cli.send_test import SendTest
+from bridge.cli.target_trial import SendTest
 from bridge.clock import MINUTE, SECOND, system_clock
 from bridge.config import load
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from paths import DATA, ROOT
 
-from bridge.cli.rule_tests import run_file
+from bridge.cli.rule_test_files import run_file
 from bridge.config import load
 from bridge.mapping.severity import SeveritySettings
 from bridge.notification import Alert, Group

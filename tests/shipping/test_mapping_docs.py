@@ -13,7 +13,7 @@ from paths import ROOT
 from process import run
 from webhooks import alert, payload
 
-from bridge.cli.rule_tests import run_file
+from bridge.cli.rule_test_files import run_file
 
 PAGE = (ROOT / "docs" / "mapping.md").read_text(encoding="utf-8")
 TARGET = "targets: {default: {region: cn-north-4, project_id: p, auth: {token: {value: t}}}}\n"

@@ -32,7 +32,7 @@ def test_every_key_of_the_bridge_is_declared():
 def test_every_key_of_the_bridge_is_in_the_alarm_of_send_test_and_on_the_page():
     """The alarm that `send-test` reports has the keys of a real one, and docs/mapping.md names them."""
     names = {name for name in vars(event) if name.endswith("_KEY")}
-    send_test = ast.parse((ROOT / "bridge/cli/send_test.py").read_text())
+    send_test = ast.parse((ROOT / "bridge/cli/target_trial.py").read_text())
     written = {node.id for node in ast.walk(send_test) if isinstance(node, ast.Name)}
     assert len(names) == len(BRIDGE_KEYS)
     assert names <= written

@@ -15,11 +15,12 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.ledger import transitions
-from bridge.ledger.alarm import Alarm, Key, State
+from bridge.ledger.alarm import Alarm, Key
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.decisions import ClearedElsewhere, Doubtful, Haunted
 from bridge.ledger.history import Step, of_audit
 from bridge.ledger.operations import history
+from bridge.ledger.states import State
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.schema import alarms, counters
 

@@ -17,11 +17,19 @@ from sqlalchemy.engine import Connection
 from bridge.clock import Millis
 from bridge.event import Event
 from bridge.ledger import transitions
-from bridge.ledger.alarm import Action, Alarm, Claim, Key, Phase, action_of, due_states
+from bridge.ledger.alarm import (
+    Alarm,
+    Claim,
+    Key,
+    Phase,
+    action_of,
+    due_states,
+)
 from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.decisions import Decision
 from bridge.ledger.history import of_decision
 from bridge.ledger.operations import history
+from bridge.ledger.states import Action
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.rows import Due
 from bridge.ledger.storage.schema import alarms, contents

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
-from bridge.ledger.alarm import Adopted, Cause, IncomingAlert, State
+from bridge.ledger.alarm import Adopted, Cause, IncomingAlert
 from bridge.ledger.incoming import IncomingNotification, NotificationReader, OpenedNotification, ParsedAlerts
 from bridge.ledger.operations.put import Put, PutParameters, PutResult, Refusal
+from bridge.ledger.states import State
 from bridge.ledger.storage import rows
 from bridge.ledger.storage.schema import alarms, listed, sources
 from bridge.ledger.storage.schema import differences as stored

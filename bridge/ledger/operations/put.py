@@ -21,7 +21,6 @@ from bridge.event import alarm_id
 from bridge.ledger import transitions
 from bridge.ledger.alarm import (
     OWN_ID,
-    Action,
     Alarm,
     Effect,
     IncomingAlert,
@@ -34,6 +33,7 @@ from bridge.ledger.counts import AlarmCounts
 from bridge.ledger.incoming import OpenedNotification
 from bridge.ledger.operations import heartbeats
 from bridge.ledger.operations.heartbeats import SwitchRow
+from bridge.ledger.states import Action
 from bridge.ledger.storage import rows, search_rows
 from bridge.ledger.storage.statements import chunks
 from bridge.notification import Sign

@@ -16,7 +16,8 @@ from sqlalchemy.engine import Connection
 from bridge.clock import Millis
 from bridge.errors import UnknownAlarmError
 from bridge.event import Event
-from bridge.ledger.alarm import Action, Alarm, AlertContext, State, due_states
+from bridge.ledger.alarm import Alarm, AlertContext, due_states
+from bridge.ledger.states import Action, State
 from bridge.ledger.storage.rows import Codec, is_behind_another
 from bridge.ledger.storage.rows import codec as own_codec
 from bridge.ledger.storage.schema import alarms, contents, counters

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.ledger.alarm import STATES
 from bridge.ledger.operations.search_filter import AlarmFilter
+from bridge.ledger.states import STATES
 from bridge.ledger.storage.schema import alarms, search
 from bridge.ledger.storage.search_rows import name_hash
 from bridge.ledger.storage.statements import Statement

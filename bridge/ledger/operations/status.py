@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
-from bridge.ledger.alarm import STATES, Action, State
 from bridge.ledger.operations import heartbeats
 from bridge.ledger.operations.audited import lead_name
 from bridge.ledger.operations.heartbeats import SwitchRow
+from bridge.ledger.states import STATES, Action, State
 from bridge.ledger.storage.schema import alarms, differences, sources
 
 _NEWEST = 200

@@ -19,7 +19,8 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
 from bridge.event import Event, Mapped
-from bridge.ledger.alarm import Alarm, AlertContext, Key, MappedAlert, State, StoredContents
+from bridge.ledger.alarm import Alarm, AlertContext, Key, MappedAlert, StoredContents
+from bridge.ledger.states import State
 from bridge.ledger.storage.schema import alarms, contents, counters
 from bridge.ledger.storage.statements import InStatement, Row, RowsStatement, Statement, chunks, listed
 

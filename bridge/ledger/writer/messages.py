@@ -16,13 +16,13 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis
-from bridge.ledger.alarm import Action
 from bridge.ledger.decisions import Decision
 from bridge.ledger.incoming import IncomingNotification, NotificationReader, OpenedNotification
 from bridge.ledger.operations import claims, listed, purge
 from bridge.ledger.operations.claims import Claimed, Settled
 from bridge.ledger.operations.listed import ListedChange
 from bridge.ledger.operations.put import PutParameters, PutResult, put, put_one_by_one
+from bridge.ledger.states import Action
 from bridge.ledger.storage.files import Identity
 
 T = TypeVar("T")

@@ -1,0 +1,218 @@
+"""What `aom-bridge diff` shows: Alertmanager, the ledger and AOM side by side, and what will be done about each alert.
+
+In: the command line, the configuration, the peers of each source, `store.url`, AOM's own list of each target. Out: a
+table or JSON, and an exit code: 0 nothing differs whose time is up, 1 something does, or no running bridge will do
+anything about it, 2 a peer, the ledger or AOM could not be asked. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from bridge import config
+from bridge.aom.fixes import outcome_failure
+from bridge.cli.terminal import complain, pretty, printable, say
+from bridge.clock import format_rfc3339, system_clock
+from bridge.config import Settings
+from bridge.ledger import Key, OfflineLedger
+from bridge.notification import Labels
+from bridge.receiving.parsed_notification import AlertmanagerReader
+from bridge.reconcile.audit.judge import Action, Finding
+from bridge.reconcile.audit.once import AomLook, look_once
+from bridge.reconcile.heartbeats import late_text, of_all
+from bridge.reconcile.look import Differing, Look, look
+
+_MAX_CELL_CHARACTERS = 60
+_ACTIONS = {"vanished": "cleared", "unrouted": "cleared", "silenced": "cleared", "missing": "raised"}
+_WAITS = {
+    "coverage": "waits until every peer has answered for long enough",
+    "webhook": "waits for its webhook",
+    "heartbeat": "waits because a heartbeat is late, or was until now: the alert may be absent for the same reason",
+}
+_AFTER_AUDIT: Mapping[Action, str] = {
+    "clear": "cleared after a second look",
+    "sweep": "all but one cleared after a second look",
+    "report": "reported again after a second look",
+    "wait": "reported again by its next firing",
+    "finish": "ended here after a second look",
+    "adopt": "taken over after a second look",
+    "end": "cleared after a second look",
+    "tell": "left alone: another bridge may have reported it",
+}
+_UNKNOWN = "no running bridge has told yet"
+_COLUMNS = ("SOURCE", "ALERT", "FINGERPRINT", "ALERTMANAGER", "LEDGER", "AOM", "DIFFERENCE", "SINCE", "NEXT")
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """One alert that differs; ``aom``: whether AOM holds its alarm open; None: AOM was not asked."""
+
+    source: str
+    fingerprint: str
+    labels: Labels
+    alertmanager: str | None
+    ledger: str | None
+    aom: str | None
+    difference: str
+    since: str | None
+    next: str
+    is_due: bool
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    settings = config.load(arguments.config_file, allow_unset=True).settings
+    ledger = OfflineLedger(settings.store.url)
+    looks = {name: asyncio.run(_look(settings, name, ledger)) for name in settings.by_source}
+    audited = [name for name, target in settings.targets.items() if target.audit]
+    aom = {
+        name: asyncio.run(look_once(name, settings.audit_settings.of(name), ledger, system_clock)) for name in audited
+    }
+    rows = [*_of_alertmanager(looks, aom), *_of_aom(looks, aom, ledger)]
+    is_complete = all(one.is_complete for one in looks.values()) and all(one.look for one in aom.values())
+    if arguments.output == "json":
+        say(*pretty([_as_json(row) for row in rows]))
+    elif rows:
+        _print_table(rows)
+    elif is_complete:
+        say("nothing differs")
+    complain(*_notes(settings, ledger, looks, aom))
+    if not is_complete:
+        return 2
+    return 1 if any(row.is_due for row in rows) else 0
+
+
+async def _look(settings: Settings, name: str, ledger: OfflineLedger) -> Look:
+    reader = AlertmanagerReader(settings.mapper())
+    switch_of = partial(settings.heartbeat_config.switches.find, name)
+    alertmanager = settings.by_source[name]
+    return await look(alertmanager, name, ledger, reader, system_clock, switch_of, alarm_timeout=settings.alarm_timeout)
+
+
+def _of_alertmanager(looks: Mapping[str, Look], aom: Mapping[str, AomLook]) -> Iterator[_Row]:
+    """Yield the alerts whose alarm is not what Alertmanager says."""
+    for source, one in looks.items():
+        for each in one.differing:
+            yield _Row(
+                source=source,
+                fingerprint=each.fingerprint,
+                labels=each.labels,
+                alertmanager=each.alertmanager,
+                ledger=each.alarm.state if each.alarm else None,
+                aom=_at_aom((source, each.fingerprint), aom),
+                difference=each.kind,
+                since=format_rfc3339(each.known.since) if each.known else None,
+                next=_next(each),
+                is_due=_is_due(one, each),
+            )
+
+
+def _of_aom(looks: Mapping[str, Look], aom: Mapping[str, AomLook], ledger: OfflineLedger) -> Iterator[_Row]:
+    """Yield the alerts whose alarm in AOM is not what the ledger says."""
+    for one in aom.values():
+        seqs = [finding.noted[0] for finding in one.findings if finding.noted]
+        labels = ledger.labels(seqs) if seqs else {}
+        for finding in one.findings:
+            source, fingerprint = finding.key
+            yield _Row(
+                source=source,
+                fingerprint=fingerprint,
+                labels=labels.get(finding.noted[0], {}) if finding.noted else {},
+                alertmanager=_at_alertmanager(finding.key, one, looks),
+                ledger=finding.noted[2] if finding.noted else None,
+                aom="open" if finding.entry else "not open",
+                difference=finding.kind,
+                since=None,
+                next=_AFTER_AUDIT[finding.action] if one.is_audited or finding.action == "tell" else _UNKNOWN,
+                is_due=not one.is_audited or _stays(finding, one),
+            )
+
+
+def _stays(finding: Finding, one: AomLook) -> bool:
+    """Say whether nothing will be done about an alarm of another bridge whose alert does not fire."""
+    view = one.look.api.get(finding.key[0]) if one.look else None
+    return finding.action == "tell" and view is not None and finding.key[1] not in view.shown
+
+
+def _at_aom(key: Key, aom: Mapping[str, AomLook]) -> str | None:
+    looks = [one.look for one in aom.values() if one.look is not None]
+    if any(key in one.entries for one in looks):
+        return "open"
+    return "not open" if looks else None
+
+
+def _at_alertmanager(key: Key, one: AomLook, looks: Mapping[str, Look]) -> str | None:
+    view = one.look.api.get(key[0]) if one.look else None
+    if view is None or key[0] not in looks:
+        return None
+    return "absent" if key[1] not in view.shown else "firing" if key[1] in view.active else "suppressed"
+
+
+def _notes(
+    settings: Settings, ledger: OfflineLedger, looks: Mapping[str, Look], aom: Mapping[str, AomLook]
+) -> Iterator[str]:
+    """Yield what else an operator should know."""
+    if not looks:
+        fix = "Fix: alertmanagers: [{urls: [http://HOST:9093]}]."
+        yield f"aom-bridge: no Alertmanager is configured, so only the ledger and AOM are compared. {fix}"
+    for name, one in looks.items():
+        yield from (f"aom-bridge: source {name}: {notice.subject}: {notice.text}" for notice in one.notices)
+        if one.differing and not one.is_compared:
+            text = "no running bridge compares it with its Alertmanager, so nothing will be done about what differs."
+            yield f"aom-bridge: source {name}: {text} Fix: start aom-bridge serve with this configuration."
+    for name, of_target in aom.items():
+        if of_target.look is None:
+            hint = settings.targets[name].auth.hint
+            yield f"aom-bridge: target {name}: {outcome_failure(of_target.outcome, 'aom:alarm:list', hint)}"
+        elif of_target.findings and not of_target.is_audited:
+            text = "no running bridge compares AOM's list with the ledger, so nothing will be done about what differs."
+            yield f"aom-bridge: target {name}: {text} Fix: start aom-bridge serve with this configuration."
+    verdicts = of_all(settings.heartbeats, ledger.switches(), system_clock())
+    yield from (f"aom-bridge: {late_text(one)}" for one in verdicts if one.is_late)
+
+
+def _is_due(one: Look, each: Differing) -> bool:
+    if each.known is None or not one.is_compared:
+        return not one.is_compared
+    return each.known.due_at is not None and each.known.due_at <= one.at
+
+
+def _as_json(row: _Row) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(row).items() if value is not None}
+
+
+def _next(each: Differing) -> str:
+    """Return what will be done, and when or what for it waits."""
+    if each.known is None:
+        return _UNKNOWN
+    if each.known.due_at is None:
+        return _WAITS.get(each.known.waits_for, each.known.waits_for)
+    return f"{_ACTIONS[each.kind]} at {format_rfc3339(each.known.due_at)}"
+
+
+def _print_table(rows: Sequence[_Row]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="")
+    for heading in _COLUMNS:
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("FINGERPRINT", "SINCE"))
+    for row in rows:
+        table.add_row(
+            printable(row.source),
+            printable(row.labels.get("alertname", "")[:_MAX_CELL_CHARACTERS]),
+            printable(row.fingerprint),
+            row.alertmanager or "-",
+            row.ledger or "-",
+            row.aom or "-",
+            row.difference,
+            row.since or "-",
+            row.next,
+        )
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False, markup=False).print(table)

@@ -1,0 +1,43 @@
+"""The states of an alarm, and what each of them means.
+
+In: nothing. Out: names and their meaning; `bridge.ledger.transitions` shows how one leads to another. It must import
+nothing that takes time, since the options of commands name the states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded"]
+Action = Literal["report", "clear"]
+
+
+@dataclass(frozen=True, slots=True)
+class StateInfo:
+    """What a state means.
+
+    Attributes:
+        action: the action that an alarm in this state waits for when it is due; None: it is never due.
+        is_finished: the bridge does nothing more with the alarm, unless an operator or a new firing changes that.
+        may_be_held: AOM may hold the alarm, if a report of it was ever sent.
+        needs_target: the alarm's target must stay configured, because requests for the alarm may still be sent to it.
+    """
+
+    action: Action | None
+    is_finished: bool
+    may_be_held: bool
+    needs_target: bool
+
+
+STATES: Mapping[State, StateInfo] = {
+    "report_due": StateInfo("report", is_finished=False, may_be_held=True, needs_target=True),
+    "reported": StateInfo("report", is_finished=False, may_be_held=True, needs_target=True),
+    "clear_due": StateInfo("clear", is_finished=False, may_be_held=True, needs_target=True),
+    "cleared": StateInfo(None, is_finished=True, may_be_held=False, needs_target=False),
+    "rejected": StateInfo(None, is_finished=True, may_be_held=True, needs_target=True),
+    "expired": StateInfo(None, is_finished=True, may_be_held=False, needs_target=False),
+    "discarded": StateInfo(None, is_finished=True, may_be_held=True, needs_target=False),
+}
+"""Every state; `bridge.ledger.transitions` shows the transitions between them."""
