@@ -1,0 +1,40 @@
+"""What a start of the program imports: commands do not wait for what they do not use."""
+
+import subprocess
+import sys
+
+import pytest
+from paths import ROOT
+
+HEAVY = ("aiohttp", "alembic", "jinja2", "msgspec", "psycopg", "re2", "rich", "sqlalchemy", "structlog", "yaml")
+
+
+def imported(*arguments):
+    """Run the command line in a process of its own; return the names of what it has imported."""
+    code = "import sys; from bridge.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += "print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("alarms", "list", "--help")])
+def test_options_are_parsed_without_what_the_commands_need(arguments):
+    """No library but Python's own is imported before a command runs, and no event loop."""
+    modules = imported(*arguments)
+    assert "bridge.cli.serve" in modules
+    assert modules.isdisjoint((*HEAVY, "asyncio", "ssl", "bridge.config.settings"))
+
+
+def test_every_face_that_imports_late_has_the_names_that_it_promises():
+    """Each name in `__all__` of a package is there when it is asked for, and another one is an AttributeError."""
+    packages = [
+        ".".join(file.parent.relative_to(ROOT).parts)
+        for file in (ROOT / "bridge").rglob("__init__.py")
+        if "lazy_face(__name__" in file.read_text()
+    ]
+    assert len(packages) > 1
+    for package in packages:
+        module = __import__(package, fromlist=["__all__"])
+        assert [name for name in module.__all__ if not hasattr(module, name)] == []
+        assert not hasattr(module, "nothing_has_this_name")
