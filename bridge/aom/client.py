@@ -23,9 +23,10 @@ from yarl import URL
 
 from bridge.aom.alarm_list import ListedAlarm, Listing, ListKind, Query, read_count, read_page
 from bridge.aom.answer import TooLongError, read_answer
-from bridge.aom.auth import Credentials, credentials
+from bridge.aom.auth import credentials
 from bridge.aom.auth.grant import MAX_SKEW, Call, CredentialError, RequestAuth
 from bridge.aom.auth.iam import MAX_TOKEN_BYTES
+from bridge.aom.auth.kind import Credentials
 from bridge.aom.outcome import Outcome, failure_text, read_outcome
 from bridge.aom.settings import TargetSettings
 from bridge.clock import MINUTE, Clock, Millis, format_duration, parse_http_date

@@ -20,7 +20,8 @@ from bridge import lazy_face
 
 if TYPE_CHECKING:
     from bridge.reconcile.audit import Auditor, AuditSettings
-    from bridge.reconcile.canary import Canary, CanarySettings
+    from bridge.reconcile.canary import Canary
+    from bridge.reconcile.canary_settings import CanarySettings
     from bridge.reconcile.heartbeats import STATES as HEARTBEAT_STATES
     from bridge.reconcile.heartbeats import HeartbeatConfig, HeartbeatSettings
     from bridge.reconcile.notices import NOTICE_KINDS

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -23,9 +22,8 @@ from bridge.log import logger
 from bridge.metrics import Metrics
 from bridge.notification import CANARY, fingerprint
 from bridge.reconcile.answers import ListedAlert
+from bridge.reconcile.canary_settings import CanarySettings
 from bridge.reconcile.notifications import notification
-from bridge.typed_yaml.scalars import DurationField
-from bridge.typed_yaml.section import Problems
 
 ALERT = "AomBridgeCanary"
 _LABELS = {"alertname": ALERT, "severity": "none", "job": "aom-bridge"}
@@ -34,27 +32,8 @@ _KEY = CANARY, _FINGERPRINT
 _LIMIT: Millis = 5 * MINUTE
 _MAX_AGE: Millis = 30 * SECOND
 _POLL: Millis = SECOND
-_MIN_INTERVAL: Millis = SECOND
 
 _log = logger("canary")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CanarySettings:
-    """The `canary:` section: how often the alarm is sent.
-
-    Attributes:
-        interval: how often the alarm `AomBridgeCanary` of severity Info is sent through the whole chain; 0s: never.
-            Exclude it from AOM's alarm action rules first.
-    """
-
-    interval: DurationField = 0
-
-    def problems(self) -> Problems:
-        """Return what is wrong with the section: pairs of the key and the sentence."""
-        if 0 < self.interval < _MIN_INTERVAL:
-            return [("interval", "it must be at least 1s. Fix: a longer duration such as 1h, or 0s for never.")]
-        return []
 
 
 class Canary:

@@ -16,8 +16,7 @@ from http_server import serving_routes
 from waiting import until
 from webhooks import alert
 
-from bridge.aom.auth import KINDS as METHODS
-from bridge.aom.auth import AuthSettings
+from bridge.aom.auth import METHODS, AuthSettings, kind_of
 from bridge.aom.auth.kind import CredentialContext
 from bridge.aom.regions import REGIONS
 from bridge.clock import MINUTE, SECOND, system_clock
@@ -43,7 +42,7 @@ def _no_credentials_around_us(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", [field.name for field in fields(AuthSettings)])
 def test_every_method_has_settings_a_source_and_a_hint(name):
     """A method of the registry brings all three: settings of the type that is read, a source for them, and a hint."""
-    kind = METHODS[name]
+    kind = kind_of(name)
     assert get_type_hints(AuthSettings)[name] == kind.settings | None
     settings, context = (parameter for key, parameter in get_type_hints(kind.source).items() if key != "return")
     assert (settings, context) == (kind.settings, CredentialContext)

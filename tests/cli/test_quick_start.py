@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from bridge_rig import settings_text
 from paths import ROOT
 
 HEAVY = ("aiohttp", "alembic", "jinja2", "msgspec", "psycopg", "re2", "rich", "sqlalchemy", "structlog", "yaml")
@@ -38,3 +39,13 @@ def test_every_face_that_imports_late_has_the_names_that_it_promises():
         module = __import__(package, fromlist=["__all__"])
         assert [name for name in module.__all__ if not hasattr(module, name)] == []
         assert not hasattr(module, "nothing_has_this_name")
+
+
+@pytest.mark.real
+def test_a_ledger_is_listed_without_what_serves_or_sends(tmp_path):
+    """`alarms list` imports SQLAlchemy, but no HTTP library, no migrations and no driver that the address needs not."""
+    file = tmp_path / "bridge.yaml"
+    file.write_text(settings_text("http://127.0.0.1:9", tmp_path / "ledger.db"))
+    modules = imported("alarms", "list", f"--config.file={file}")
+    assert "sqlalchemy" in modules
+    assert modules.isdisjoint({"aiohttp", "alembic", "prometheus_client", "psycopg", "bridge.aom.client"})

@@ -1,23 +1,27 @@
 """Credentials for AOM: the registry of methods, and the credentials of one target.
 
 In: the section `auth` of a target. Out: `Credentials`, which authorize each request. A new method is a module with its
-settings, its source and its hint, and one field of `AuthSettings`; no other place lists the methods.
+settings, its source and its hint, and one field of `AuthSettings`; no other place lists the methods. That module is
+imported when credentials are needed: settings are read without IAM's client.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field, fields
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
-from bridge.aom.auth import fixed, iam, sdk_chain
-from bridge.aom.auth.kind import CredentialContext, Credentials, Kind, Target
 from bridge.aom.auth.settings import AkskSettings, PasswordSettings, SdkSettings, TokenSettings
-from bridge.clock import Clock
 from bridge.typed_yaml.section import Problems
 
-__all__ = ["KINDS", "AuthSettings", "Credentials", "Kind", "credentials"]
+if TYPE_CHECKING:
+    import aiohttp
+
+    from bridge.aom.auth.kind import Credentials, Kind, Target
+    from bridge.clock import Clock
+
+__all__ = ["METHODS", "AuthSettings", "credentials", "kind_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +36,16 @@ class AuthSettings:
             {}`.
     """
 
-    token: TokenSettings | None = field(default=None, metadata={"kind": fixed.TOKEN})
-    password: PasswordSettings | None = field(default=None, metadata={"kind": iam.PASSWORD})
-    aksk: AkskSettings | None = field(default=None, metadata={"kind": fixed.AKSK})
-    sdk: SdkSettings | None = field(default=None, metadata={"kind": sdk_chain.SDK})
+    token: TokenSettings | None = field(default=None, metadata={"kind": "fixed.TOKEN"})
+    password: PasswordSettings | None = field(default=None, metadata={"kind": "iam.PASSWORD"})
+    aksk: AkskSettings | None = field(default=None, metadata={"kind": "fixed.AKSK"})
+    sdk: SdkSettings | None = field(default=None, metadata={"kind": "sdk_chain.SDK"})
 
     def problems(self) -> Problems:
         """Return what is wrong with the section: pairs of the key and the sentence."""
         if len(self._chosen()) == 1:
             return []
-        *others, last = KINDS
+        *others, last = METHODS
         return [("", f"exactly one of {', '.join(others)} and {last} is needed. Fix: keep the one that you use.")]
 
     @property
@@ -53,14 +57,22 @@ class AuthSettings:
     @property
     def hint(self) -> str:
         """What to check when AOM or IAM refuses these credentials."""
-        return KINDS[self.method].hint
+        return kind_of(self.method).hint
 
     def _chosen(self) -> list[str]:
-        return [name for name in KINDS if getattr(self, name) is not None]
+        return [name for name in METHODS if getattr(self, name) is not None]
 
 
-KINDS: dict[str, Kind[Any]] = {method.name: method.metadata["kind"] for method in fields(AuthSettings)}
-"""The methods by their names in the configuration."""
+METHODS: dict[str, str] = {method.name: method.metadata["kind"] for method in fields(AuthSettings)}
+"""The methods by their names in the configuration: the module and the name of each `Kind`."""
+
+
+@cache
+def kind_of(method: str) -> Kind[Any]:
+    """Return what a method consists of."""
+    module, _, name = METHODS[method].partition(".")
+    kind: Kind[Any] = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    return kind
 
 
 def credentials(
@@ -75,5 +87,7 @@ def credentials(
         session: the HTTP session for IAM.
         clock: the time.
     """
+    from bridge.aom.auth.kind import CredentialContext  # noqa: PLC0415 - settings are read without it
+
     context = CredentialContext(name, target, session, clock)
-    return KINDS[auth.method].source(getattr(auth, auth.method), context)
+    return kind_of(auth.method).source(getattr(auth, auth.method), context)

@@ -18,8 +18,6 @@ from bridge.clock import Millis
 from bridge.errors import LedgerStartError, LedgerUnavailableError
 from bridge.ledger.refusals import of_database
 from bridge.ledger.storage.files import Identity
-from bridge.ledger.storage.migrate import check_version
-from bridge.ledger.storage.postgres import PostgresDatabase
 from bridge.ledger.storage.sqlite import SqliteDatabase, read_only_engine
 from bridge.typed_yaml.secret import Secret
 
@@ -134,7 +132,11 @@ def database(text: str) -> Database:
     """
     url = address(text)
     file = file_of(text)
-    return PostgresDatabase(url) if file is None else SqliteDatabase(file)
+    if file is not None:
+        return SqliteDatabase(file)
+    from bridge.ledger.storage.postgres import PostgresDatabase  # noqa: PLC0415 - its driver takes long to import
+
+    return PostgresDatabase(url)
 
 
 @contextlib.contextmanager
@@ -156,6 +158,8 @@ def editing(text: str) -> Iterator[Engine]:
         LedgerUnavailableError: there is none, or it cannot be written.
         LedgerStartError: its schema is of another version.
     """
+    from bridge.ledger.storage.migrate import check_version  # noqa: PLC0415 - reading a ledger needs no Alembic
+
     with _beside(text, can_write=True) as engine:
         with engine.connect().execution_options(read_only=True) as connection:
             check_version(connection, database(text).location)

@@ -17,9 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.errors import LedgerStartError
 from bridge.ledger.refusals import of_database
-from bridge.ledger.storage.schema import metadata
+from bridge.ledger.storage.schema import VERSION_TABLE, metadata
 
-VERSION_TABLE = "ledger_version"
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _LOCK = 0x616F6D  # "aom": an arbitrary number, the same for every replica
 _TIMEOUTS = "SET LOCAL statement_timeout = '5min'; SET LOCAL lock_timeout = '1min'"

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
+VERSION_TABLE = "ledger_version"
+"""Where Alembic notes which migrations the database has."""
+
 metadata = MetaData()
 
 _SEQ = BigInteger().with_variant(Integer(), "sqlite")

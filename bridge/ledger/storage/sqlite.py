@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.errors import BridgeError, LedgerStartError, LedgerUnavailableError, of_file
 from bridge.ledger.storage.files import Files, GoneError, Identity, narrow
-from bridge.ledger.storage.migrate import VERSION_TABLE, migrate
+from bridge.ledger.storage.schema import VERSION_TABLE
 
 _MAX_LOG_PAGES = 8_000
 """The length of the write-ahead log at which it is copied back, 32 MB: a storm writes the same pages repeatedly."""
@@ -188,6 +188,8 @@ class SqliteDatabase:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _migrate(self) -> None:
+        from bridge.ledger.storage.migrate import migrate  # noqa: PLC0415 - reading a ledger needs no Alembic
+
         try:
             migrate(self.engine, self.location)
         except LedgerStartError as error:

@@ -7,6 +7,14 @@
 be cleared or reported becomes due in the ledger, and delivery sends it.
 """
 
-from bridge.reconcile.audit.auditor import Auditor, AuditSettings
+from typing import TYPE_CHECKING
+
+from bridge import lazy_face
+
+if TYPE_CHECKING:
+    from bridge.reconcile.audit.auditor import Auditor
+    from bridge.reconcile.audit.settings import AuditSettings
+else:
+    __getattr__ = lazy_face(__name__, __file__)
 
 __all__ = ["AuditSettings", "Auditor"]

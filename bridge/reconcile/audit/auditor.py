@@ -12,40 +12,16 @@ import socket
 from collections.abc import Mapping
 from functools import partial
 
-import msgspec
-
 from bridge.aom import AomClient, TargetSettings
 from bridge.clock import Clock
 from bridge.ledger import Ledger
 from bridge.metrics import Metrics
-from bridge.reconcile.audit.target_audit import AuditSettings as TargetAuditSettings
+from bridge.reconcile.audit.settings import AuditSettings
 from bridge.reconcile.audit.target_audit import TargetAudit
 from bridge.reconcile.audit.target_checks import Check, TargetChecks
 from bridge.reconcile.audit.telling import AuditTelling
-from bridge.reconcile.settings import AlertmanagerSettings
 
 _MAX_HOST_CHARACTERS = 40
-
-
-class AuditSettings(msgspec.Struct, frozen=True):
-    """What the configuration says: the targets, every source, and the Alertmanager of each source that names one.
-
-    ``own``: the sources of the bridge's own alarms.
-    """
-
-    targets: Mapping[str, TargetSettings]
-    sources: tuple[str, ...]
-    alertmanagers: Mapping[str, AlertmanagerSettings]
-    own: tuple[str, ...]
-
-    @property
-    def every_source(self) -> tuple[str, ...]:
-        """The sources of every alarm that the bridge may have reported: its own alarms included."""
-        return (*self.sources, *self.own)
-
-    def of(self, target: str) -> TargetAuditSettings:
-        """Return what it says for one target."""
-        return TargetAuditSettings(self.targets[target], self.every_source, self.alertmanagers)
 
 
 class Auditor:

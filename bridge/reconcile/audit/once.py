@@ -15,7 +15,8 @@ from bridge.clock import SECOND, Clock, Millis
 from bridge.ledger import Alarm, Key, OfflineLedger, OpenAtTarget, SourceKnowledge
 from bridge.reconcile.audit.judge import Finding, Look, findings
 from bridge.reconcile.audit.looking import Looking
-from bridge.reconcile.audit.target_audit import AuditSettings, policy_of
+from bridge.reconcile.audit.settings import TargetAuditSettings
+from bridge.reconcile.audit.target_audit import policy_of
 
 _ATTEMPT: Millis = 10 * SECOND
 
@@ -52,7 +53,7 @@ class _Offline:
         return self._ledger.source(source).of_source
 
 
-async def look_once(name: str, settings: AuditSettings, ledger: OfflineLedger, clock: Clock) -> AomLook:
+async def look_once(name: str, settings: TargetAuditSettings, ledger: OfflineLedger, clock: Clock) -> AomLook:
     """Look at one target.
 
     Args:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-
-import msgspec
 
 from bridge.aom import AomClient, TargetSettings
 from bridge.clock import SECOND, Clock, Millis
@@ -24,8 +22,8 @@ from bridge.reconcile.audit import changes
 from bridge.reconcile.audit.judge import Finding, Look, Policy, findings
 from bridge.reconcile.audit.looking import Looking
 from bridge.reconcile.audit.memory import AuditMemory, after
+from bridge.reconcile.audit.settings import TargetAuditSettings
 from bridge.reconcile.audit.telling import AuditOutcome, AuditTelling
-from bridge.reconcile.settings import AlertmanagerSettings
 
 _LIST_EACH = 6
 """The list is read at every sixth audit, whatever the counts say."""
@@ -37,14 +35,6 @@ _LEASES = 3
 _POLL: Millis = SECOND
 
 _log = logger("audit")
-
-
-class AuditSettings(msgspec.Struct, frozen=True):
-    """What the configuration says: the target, every source of alarms, and the Alertmanager of each that names one."""
-
-    target: TargetSettings
-    sources: tuple[str, ...]
-    alertmanagers: Mapping[str, AlertmanagerSettings]
 
 
 def policy_of(target: TargetSettings) -> Policy:
@@ -68,7 +58,7 @@ class TargetAudit:
     def __init__(
         self,
         name: str,
-        settings: AuditSettings,
+        settings: TargetAuditSettings,
         client: Callable[[], AomClient | None],
         ledger: Ledger,
         *,

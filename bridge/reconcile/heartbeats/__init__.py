@@ -7,9 +7,16 @@ alarm reads (pure), with the probable cause by `explanation` (pure), and `watch`
 alarms into the ledger.
 """
 
-from bridge.reconcile.heartbeats.alarms import late_text
-from bridge.reconcile.heartbeats.settings import HeartbeatSettings
-from bridge.reconcile.heartbeats.states import STATES, Verdict, of_all
-from bridge.reconcile.heartbeats.watch import HeartbeatConfig, HeartbeatWatch
+from typing import TYPE_CHECKING
+
+from bridge import lazy_face
+
+if TYPE_CHECKING:
+    from bridge.reconcile.heartbeats.alarms import late_text
+    from bridge.reconcile.heartbeats.settings import HeartbeatConfig, HeartbeatSettings
+    from bridge.reconcile.heartbeats.states import STATES, Verdict, of_all
+    from bridge.reconcile.heartbeats.watch import HeartbeatWatch
+else:
+    __getattr__ = lazy_face(__name__, __file__)
 
 __all__ = ["STATES", "HeartbeatConfig", "HeartbeatSettings", "HeartbeatWatch", "Verdict", "late_text", "of_all"]

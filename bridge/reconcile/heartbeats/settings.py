@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from bridge.clock import HOUR, MINUTE, SECOND, Millis
 from bridge.event import Severity
 from bridge.mapping.matcher import Matchers
-from bridge.mapping.switches import Switch
+from bridge.mapping.switches import Switch, Switches
 from bridge.notification import HEARTBEAT_MISSING
 from bridge.typed_yaml.scalars import DurationField
 from bridge.typed_yaml.section import Problems
@@ -87,3 +90,21 @@ class HeartbeatSettings:
             every=self.every,
             missing_after=None if self.paused else self.missing_after,
         )
+
+
+class HeartbeatConfig(msgspec.Struct, frozen=True):
+    """What the configuration says of heartbeats.
+
+    ``heartbeats``: the settings of each. ``sources``: every source of alerts. ``default_target``: where their alarms go
+    if they name no target; ``timeouts``: the `alarm_timeout` of each target.
+    """
+
+    heartbeats: tuple[HeartbeatSettings, ...] = ()
+    sources: tuple[str, ...] = ()
+    default_target: str = ""
+    timeouts: Mapping[str, Millis] = {}
+
+    @property
+    def switches(self) -> Switches:
+        """Which alerts are signs of which heartbeat."""
+        return Switches([one.switch for one in self.heartbeats])

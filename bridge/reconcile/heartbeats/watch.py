@@ -13,19 +13,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
-import msgspec
-
 from bridge.clock import MINUTE, SECOND, Clock, Millis
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger import Heartbeats, OpenAlarms
 from bridge.log import ThrottledLine, logger
-from bridge.mapping.switches import Switch, Switches
+from bridge.mapping.switches import Switch
 from bridge.metrics import Metrics
 from bridge.notification import Labels, Sign
 from bridge.reconcile.coverage import Round
 from bridge.reconcile.heartbeats.earlier_alarms import end_earlier_alarms
 from bridge.reconcile.heartbeats.explanation import PeersView
-from bridge.reconcile.heartbeats.settings import HeartbeatSettings
+from bridge.reconcile.heartbeats.settings import HeartbeatConfig
 from bridge.reconcile.heartbeats.states import STATES, Verdict, verdicts
 from bridge.reconcile.heartbeats.switch_alarms import SwitchAlarms, Targets
 from bridge.reconcile.tracks import Sighting
@@ -38,24 +36,6 @@ _MIN_LEASE: Millis = 15 * SECOND
 _LEASES = 3
 
 _log = logger("heartbeats")
-
-
-class HeartbeatConfig(msgspec.Struct, frozen=True):
-    """What the configuration says of heartbeats.
-
-    ``heartbeats``: the settings of each. ``sources``: every source of alerts. ``default_target``: where their alarms go
-    if they name no target; ``timeouts``: the `alarm_timeout` of each target.
-    """
-
-    heartbeats: tuple[HeartbeatSettings, ...] = ()
-    sources: tuple[str, ...] = ()
-    default_target: str = ""
-    timeouts: Mapping[str, Millis] = {}
-
-    @property
-    def switches(self) -> Switches:
-        """Which alerts are signs of which heartbeat."""
-        return Switches([one.switch for one in self.heartbeats])
 
 
 class HeartbeatWatch:
