@@ -9,11 +9,19 @@ import argparse
 
 from bridge.cli.options import Commands, add_command
 
+_CODES = {0: "nothing loses alerts", 1: "something does", 2: "the configuration cannot be read"}
+
 
 def register(commands: Commands) -> None:
     """Add the command."""
     text = "show what in Alertmanager's own configuration loses alerts for the bridge"
-    command = add_command(commands, "check-alertmanager", _run, text)
+    command = add_command(
+        commands,
+        "check-alertmanager",
+        _run,
+        text,
+        codes=_CODES,
+    )
     command.add_argument("name", metavar="FILE|URL", help="alertmanager.yml, or the base URL of an Alertmanager")
     command.add_argument(
         "--receiver",

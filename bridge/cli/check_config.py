@@ -14,6 +14,8 @@ from bridge import config
 from bridge.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG, Commands, add_command, default_config
 from bridge.cli.terminal import complain, pretty, say
 
+_CODES = {0: "every file is right", 1: "a file is wrong", 2: "a file cannot be read"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
@@ -66,12 +68,13 @@ class Check:
 
 def register(commands: Commands) -> None:
     """Add both commands."""
-    check = add_command(commands, "check-config", _run, "check configuration files as serve would load them")
+    text = "check configuration files as serve would load them"
+    check = add_command(commands, "check-config", _run, text, codes=_CODES)
     check.add_argument("files", nargs="*", metavar="FILE", help=f"default: ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}")
     check.add_argument(
         "--allow-unset", action="store_true", help="only warn of ${VARIABLES} that are not set and of missing files"
     )
-    web = add_command(commands, "check-web-config", _run_web, "check files of --web.config.file")
+    web = add_command(commands, "check-web-config", _run_web, "check files of --web.config.file", codes=_CODES)
     web.add_argument(
         "files",
         nargs="+",

@@ -15,7 +15,7 @@ from bridge.cli.options import Commands, add_command
 def register(commands: Commands) -> None:
     """Add the command."""
     text = "show how alerts become AOM alarms: no account, no configuration"
-    demo = add_command(commands, "demo", _run, text)
+    demo = add_command(commands, "demo", _run, text, codes={1: "with --once: AOM did not get the expected alarms"})
     demo.add_argument(
         "--once", action="store_true", help="end after the replay; exit code 0 if AOM has the expected alarms"
     )

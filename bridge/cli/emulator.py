@@ -13,8 +13,9 @@ from typing import Any
 
 from bridge.cli.options import Commands, add_command, parse_address
 from bridge.cli.terminal import say
-from bridge.emulator import CHOICES, KINDS, OPERATIONS, STATISTIC_CHOICES, Options
+from bridge.emulator import CHOICES, EXAMPLES, KINDS, OPERATIONS, STATISTIC_CHOICES, Options
 
+_CODES = {0: "it was stopped"}
 _DEFAULT_ADDRESS = "127.0.0.1:9877"
 
 SWITCHES = {
@@ -35,9 +36,10 @@ SWITCHES = {
 
 _SPELLED = {"True": "yes", "False": "no"}
 
-_ORDERS = """faults, by POST /emulator/faults {"KIND": VALUE, "on": OPERATION, "count": TIMES}; DELETE removes all:
+_ORDERS = """faults, by curl http://%s/emulator/faults -d 'ORDER'; curl -X DELETE removes all:
 %s
-  OPERATION is one of %s
+  "on": OPERATION of an order is one of %s; without it: any
+  "count": TIMES ends it after so many requests; without it: it stays until it is removed
 
 other orders:
   POST /emulator/alarms/PROJECT    put in alarms of other programs: a report's body, past all faults and credentials
@@ -62,10 +64,10 @@ Ctrl-C ends it."""
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    emulator = add_command(commands, "emulator", _run, "run an emulator of AOM and IAM on loopback")
-    emulator.formatter_class = argparse.RawDescriptionHelpFormatter
-    emulator.epilog = _ORDERS % (
-        "\n".join(f"  {kind:<15}{text}" for kind, text in KINDS.items()),
+    emulator = add_command(commands, "emulator", _run, "run an emulator of AOM and IAM on loopback", codes=_CODES)
+    emulator.epilog = f"{emulator.epilog}\n\n" + _ORDERS % (
+        _DEFAULT_ADDRESS,
+        "\n".join(f"  {kind:<15}{text}\n{'':17}{EXAMPLES[kind]}" for kind, text in KINDS.items()),
         ", ".join(OPERATIONS),
     )
     emulator.add_argument(

@@ -11,12 +11,19 @@ import argparse
 from bridge.cli.options import DEFAULT_ADDRESS, Commands, add_command, parse_address
 from bridge.cli.terminal import say
 
+_CODES = {0: "it is alive", 1: "it does not answer, or not well"}
 _SECONDS = 5
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    alive = add_command(commands, "healthcheck", _run, "ask a running bridge whether it is alive")
+    alive = add_command(
+        commands,
+        "healthcheck",
+        _run,
+        "ask a running bridge whether it is alive",
+        codes=_CODES,
+    )
     default = "127.0.0.1" + DEFAULT_ADDRESS
     help_text = f"address of the running bridge; default: {default}"
     alive.add_argument("address", nargs="?", default=default, metavar="ADDRESS", help=help_text)

@@ -13,11 +13,19 @@ from bridge import config
 from bridge.cli.options import Commands, add_command, add_config_file, add_group
 from bridge.cli.terminal import say
 
+_CODES = {1: "the configuration is wrong"}
+
 
 def register(commands: Commands) -> None:
     """Add the command with its sub-commands."""
     actions = add_group(commands, "ledger", "back a ledger up, or move it to another database")
-    backup = add_command(actions, "backup", _back_up, "copy a SQLite ledger into a file while serve runs")
+    backup = add_command(
+        actions,
+        "backup",
+        _back_up,
+        "copy a SQLite ledger into a file while serve runs",
+        codes=_CODES,
+    )
     add_config_file(backup)
     backup.add_argument("file", type=Path, metavar="FILE", help="file to create; it must not exist")
     copying = add_command(actions, "copy", _copy, "copy a ledger into an empty database; stop serve first")

@@ -7,7 +7,6 @@ A command is a module of this package that offers `register`; it is listed here 
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from bridge.cli import (
     status,
 )
 from bridge.cli.options import Commands
+from bridge.cli.parser import Parser
 from bridge.cli.terminal import complain
 
 REGISTRY: tuple[Callable[[Commands], None], ...] = (
@@ -83,13 +83,16 @@ def _told(error: Exception) -> int | None:
     return None
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of all commands; what it parses carries the function of the command as ``run``."""
-    root = argparse.ArgumentParser(
-        prog="aom-bridge", description="Prometheus Alertmanager webhook bridge to Huawei Cloud AOM."
+    root = Parser(
+        prog="aom-bridge",
+        description="Prometheus Alertmanager webhook bridge to Huawei Cloud AOM.",
+        epilog="exit codes: 0 done, 1 the answer is no, 2 it could not run; COMMAND --help says more",
     )
+    root.needs_command()
     root.add_argument("--version", action="version", version=f"aom-bridge {__version__}")
-    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = root.add_subparsers(title="commands", metavar="COMMAND")
     for register in REGISTRY:
         register(commands)
     return root

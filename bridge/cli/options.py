@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no public name for it
+from bridge.cli.parser import Parser
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - argparse has no public name for it
 """What `argparse.ArgumentParser.add_subparsers` returns."""
 
 DEFAULT_CONFIG = "config/bridge.yaml"
 CONFIG_VARIABLE = "AOM_BRIDGE_CONFIG_FILE"
 DEFAULT_ADDRESS = ":9876"
 
+_CODES = {0: "done", 2: "it could not run; the error says why"}
+
 
 def add_command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str
-) -> argparse.ArgumentParser:
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+    *,
+    codes: Mapping[int, str] | None = None,
+) -> Parser:
     """Add a command and return its parser.
 
     Args:
@@ -29,15 +38,19 @@ def add_command(
         name: its name on the command line.
         run: runs it with its arguments and returns the exit code.
         text: one line of help.
+        codes: what its exit codes mean, where that is not only "done" and "it could not run".
     """
-    command = commands.add_parser(name, help=text, description=text)
+    lines = ("exit codes:", *(f"  {code}  {meaning}" for code, meaning in sorted((_CODES | dict(codes or {})).items())))
+    command = commands.add_parser(name, help=text, description=text, epilog="\n".join(lines))
     command.set_defaults(run=run)
     return command
 
 
 def add_group(commands: Commands, name: str, text: str) -> Commands:
     """Add a command that only has sub-commands; return what these are added to."""
-    return commands.add_parser(name, help=text).add_subparsers(title="commands", metavar="COMMAND", required=True)
+    group = commands.add_parser(name, help=text, description=text)
+    group.needs_command()
+    return group.add_subparsers(title="commands", metavar="COMMAND")
 
 
 def add_config_file(command: argparse.ArgumentParser) -> None:

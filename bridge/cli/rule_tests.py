@@ -9,10 +9,18 @@ import argparse
 
 from bridge.cli.options import Commands, add_command
 
+_CODES = {0: "every test passes", 1: "a test fails, or a file is wrong", 2: "a file cannot be read"}
+
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "test-rules", _run, "run unit tests of mapping rules")
+    command = add_command(
+        commands,
+        "test-rules",
+        _run,
+        "run unit tests of mapping rules",
+        codes=_CODES,
+    )
     command.add_argument("files", nargs="+", metavar="FILE", help="a file of tests; it names its configuration")
     command.add_argument("--junit", metavar="FILE", help="write a report that CI systems read")
 

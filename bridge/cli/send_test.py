@@ -9,11 +9,19 @@ import argparse
 
 from bridge.cli.options import Commands, add_command, add_config_file
 
+_CODES = {0: "every step works", 1: "a step failed, or the configuration is wrong"}
+
 
 def register(commands: Commands) -> None:
     """Add the command."""
     text = "report, find and clear one test alarm, and show which steps work"
-    command = add_command(commands, "send-test", _run, text)
+    command = add_command(
+        commands,
+        "send-test",
+        _run,
+        text,
+        codes=_CODES,
+    )
     add_config_file(command)
     command.add_argument("--target", action="append", help="only this target; may be repeated")
     command.add_argument(

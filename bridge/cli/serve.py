@@ -11,12 +11,13 @@ import argparse
 from bridge import config
 from bridge.cli.options import DEFAULT_ADDRESS, Commands, add_command, add_config_file, parse_address
 
+_CODES = {0: "it was stopped", 1: "the configuration is wrong"}
 _LEVELS = ("debug", "info", "warn", "error")
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    serve = add_command(commands, "serve", _run, "run the bridge")
+    serve = add_command(commands, "serve", _run, "run the bridge", codes=_CODES)
     add_config_file(serve)
     serve.add_argument(
         "--web.listen-address",

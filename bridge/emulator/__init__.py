@@ -11,9 +11,9 @@ from bridge import lazy_face
 
 if TYPE_CHECKING:
     from bridge.emulator.options import CHOICES, STATISTIC_CHOICES, Options
-    from bridge.emulator.orders import KINDS, OPERATIONS
+    from bridge.emulator.orders import EXAMPLES, KINDS, OPERATIONS
     from bridge.emulator.server import Emulator
 else:
     __getattr__ = lazy_face(__name__, __file__)
 
-__all__ = ["CHOICES", "KINDS", "OPERATIONS", "STATISTIC_CHOICES", "Emulator", "Options"]
+__all__ = ["CHOICES", "EXAMPLES", "KINDS", "OPERATIONS", "STATISTIC_CHOICES", "Emulator", "Options"]

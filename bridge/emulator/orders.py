@@ -22,5 +22,19 @@ KINDS: Final = {
 }
 """Each kind of fault, and what it does."""
 
+EXAMPLES: Final = {
+    "status": '{"status": 503, "on": "report", "count": 2}',
+    "latency_ms": '{"latency_ms": 5000, "on": "list"}',
+    "outage": '{"outage": true}',
+    "reset": '{"reset": true, "on": "report", "after": true, "count": 1}',
+    "hang": '{"hang": true, "on": "token"}',
+    "half": '{"half": true, "on": "clear", "count": 1}',
+    "expire_tokens": '{"expire_tokens": true}',
+    "poison": '{"poison": "DiskFull"}',
+    "repeat_marker": '{"repeat_marker": true}',
+    "listed_ids": '{"listed_ids": "null", "holding": "DiskFull"}',
+}
+"""An order of each kind, as JSON."""
+
 OPERATIONS: Final = ("any", "token", "report", "clear", "list", "statistic")
 """What a fault may be armed for; without a word on it, for any."""

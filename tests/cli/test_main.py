@@ -17,7 +17,7 @@ from webhooks import alert, payload, post
 
 from bridge.cli.main import REGISTRY
 from bridge.config import load
-from bridge.emulator import CHOICES, KINDS, OPERATIONS, STATISTIC_CHOICES
+from bridge.emulator import CHOICES, EXAMPLES, KINDS, OPERATIONS, STATISTIC_CHOICES
 
 pytestmark = pytest.mark.real
 
@@ -329,7 +329,9 @@ async def test_the_help_of_the_emulator_names_every_switch_and_fault():
     code, out, _ = await run(*bridge_command("emulator", "--help"))
     assert code == 0
     switches = {f"--{name.replace('_', '-')}" for name in (*CHOICES, *STATISTIC_CHOICES, "list_lag_ms")}
-    assert [name for name in (*switches, *KINDS, *OPERATIONS, "/emulator/alarms/") if name not in out] == []
+    assert [
+        name for name in (*switches, *KINDS, *EXAMPLES.values(), *OPERATIONS, "/emulator/alarms/") if name not in out
+    ] == []
 
 
 async def test_the_demo_ends_right_without_a_terminal():

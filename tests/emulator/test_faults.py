@@ -2,12 +2,16 @@
 
 import asyncio
 import errno
+import json
 import time
 
 import aiohttp
 import pytest
 from emulator_client import T0, alarm, cleared, cloud
 from waiting import PATIENCE, until
+
+from bridge.emulator.faults import read_faults
+from bridge.emulator.orders import EXAMPLES, KINDS
 
 
 async def test_a_status_is_answered_with_its_headers_and_body():
@@ -198,3 +202,11 @@ async def test_the_own_routes_are_never_hit():
         assert it.clock.now == T0
         for path in ("/", "/emulator/state", "/emulator/faults", "/emulator/healthy"):
             assert (await it.send("GET", path))[0] == 200
+
+
+def test_each_kind_has_an_example_that_is_taken():
+    """The help of the emulator shows an order of each kind, and each of them can be sent as it is."""
+    assert EXAMPLES.keys() == KINDS.keys()
+    for kind, order in EXAMPLES.items():
+        (fault,) = read_faults(json.loads(order))
+        assert fault.kind == kind

@@ -1,0 +1,65 @@
+"""The parser of the command line: suggestions, help where no command is named, and the exit codes of each command."""
+
+import argparse
+
+import pytest
+
+from bridge.cli.main import main, parser
+
+
+def refused(capsys, *words):
+    """Parse words that are wrong; return what is said."""
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(words)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("chek-config",), "check-config"),
+        (("alarms", "lst"), "list"),
+        (("status", "-o", "tabel"), "table"),
+        (("alarms", "list", "--taget=x"), "--target"),
+        (("serve", "--web.listen-adress", ":1"), "--web.listen-address"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_one(capsys, words, meant):
+    """Commands, choices and options that are nearly right end with a suggestion."""
+    assert f"did you mean '{meant}'?\n" in refused(capsys, *words)
+
+
+def test_a_name_like_no_other_is_answered_without_a_guess(capsys):
+    """What resembles nothing gets no suggestion."""
+    assert "did you mean" not in refused(capsys, "xyzzy")
+    assert "did you mean" not in refused(capsys, "serve", "--xyzzy")
+
+
+@pytest.mark.parametrize("words", [[], ["alarms"], ["ledger"]])
+def test_a_line_without_a_command_gets_the_help_and_is_no_success(capsys, words):
+    """The help goes to standard error and the exit code is 2, so that a script with an empty name does not go on."""
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "commands:\n" in captured.err
+
+
+def commands(one, names=()):
+    """Yield each command with its names."""
+    groups = [action for action in one._actions if isinstance(action, argparse._SubParsersAction)]
+    for group in groups:
+        for name, each in group.choices.items():
+            yield from commands(each, (*names, name))
+    if not groups:
+        yield " ".join(names), one
+
+
+def test_each_command_tells_its_exit_codes():
+    """The help of each command ends with its exit codes, 0 and 2 among them."""
+    every = dict(commands(parser()))
+    assert {"serve", "alarms list", "ledger copy"} <= every.keys()
+    for name, one in every.items():
+        text = one.format_help()
+        assert "\nexit codes:\n  0  " in text, name
+        assert "\n  2  " in text, name
