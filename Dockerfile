@@ -9,6 +9,7 @@ COPY requirements.lock ./
 RUN /opt/aom-bridge/bin/pip install --no-cache-dir --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY bridge ./bridge
+COPY config ./config
 # What only builds has no place in the image.
 RUN /opt/aom-bridge/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
  && /opt/aom-bridge/bin/pip uninstall -q -y editables hatchling pathspec pluggy trove-classifiers pip

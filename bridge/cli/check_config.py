@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge import config
-from bridge.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG, Commands, add_command, default_config
+from bridge.cli.options import DEFAULT_CONFIG, Commands, add_command, find_config
 from bridge.cli.terminal import complain, pretty, say
 
 _CODES = {0: "every file is right", 1: "a file is wrong", 2: "a file cannot be read"}
@@ -70,7 +70,7 @@ def register(commands: Commands) -> None:
     """Add both commands."""
     text = "check configuration files as serve would load them"
     check = add_command(commands, "check-config", _run, text, codes=_CODES)
-    check.add_argument("files", nargs="*", metavar="FILE", help=f"default: ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}")
+    check.add_argument("files", nargs="*", metavar="FILE", help=f"default: {DEFAULT_CONFIG}")
     check.add_argument(
         "--allow-unset", action="store_true", help="only warn of ${VARIABLES} that are not set and of missing files"
     )
@@ -86,7 +86,7 @@ def register(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    files = arguments.files or [default_config()]
+    files = arguments.files or [find_config()]
     return _print([Check.of(file, allow_unset=arguments.allow_unset) for file in files], arguments.format)
 
 

@@ -16,6 +16,7 @@ from bridge.cli import (
     alarms,
     check_alertmanager,
     check_config,
+    config,
     demo,
     diff,
     emulator,
@@ -27,7 +28,7 @@ from bridge.cli import (
     serve,
     status,
 )
-from bridge.cli.options import Commands
+from bridge.cli.options import Commands, find_config
 from bridge.cli.parser import Parser
 from bridge.cli.terminal import complain
 
@@ -35,6 +36,7 @@ REGISTRY: tuple[Callable[[Commands], None], ...] = (
     serve.register,
     demo.register,
     emulator.register,
+    config.register,
     check_config.register,
     check_alertmanager.register,
     healthcheck.register,
@@ -53,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = parser().parse_args(argv)
     try:
+        if getattr(arguments, "needs_config", False) and arguments.config_file is None:
+            arguments.config_file = find_config()
         return int(arguments.run(arguments))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

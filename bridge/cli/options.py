@@ -16,8 +16,11 @@ from bridge.cli.parser import Parser
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - argparse has no public name for it
 """What `argparse.ArgumentParser.add_subparsers` returns."""
 
-DEFAULT_CONFIG = "config/bridge.yaml"
+CONFIG_FILES = ("bridge.yaml", "config/bridge.yaml", "/etc/aom-bridge/bridge.yaml")
+"""Where the configuration is looked for, the first that is there."""
+
 CONFIG_VARIABLE = "AOM_BRIDGE_CONFIG_FILE"
+DEFAULT_CONFIG = f"${CONFIG_VARIABLE}, or the first of {', '.join(CONFIG_FILES)}"
 DEFAULT_ADDRESS = ":9876"
 
 _CODES = {0: "done", 2: "it could not run; the error says why"}
@@ -54,19 +57,31 @@ def add_group(commands: Commands, name: str, text: str) -> Commands:
 
 
 def add_config_file(command: argparse.ArgumentParser) -> None:
-    """Add `--config.file`, which is read as ``config_file``."""
+    """Add `--config.file`, which is read as ``config_file``; `main` finds it where it is not given."""
+    command.set_defaults(needs_config=True)
     command.add_argument(
         "--config.file",
         dest="config_file",
-        default=default_config(),
         metavar="FILE",
-        help=f"the configuration; default: ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}",
+        help=f"the configuration; default: {DEFAULT_CONFIG}",
     )
 
 
-def default_config() -> str:
-    """Return the configuration file that is used when the command line names none."""
-    return os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG)
+def find_config() -> str:
+    """Return the configuration file that is used when the command line names none.
+
+    Raises:
+        BridgeError: none is there; the text names the files that were tried.
+    """
+    from bridge.errors import BridgeError
+
+    named = os.environ.get(CONFIG_VARIABLE)
+    found = named or next(filter(os.path.exists, CONFIG_FILES), None)
+    if found is None:
+        tried = ", ".join(map(os.path.abspath, CONFIG_FILES))
+        fix = f"aom-bridge config init writes one; or name yours with --config.file or ${CONFIG_VARIABLE}"
+        raise BridgeError(f"no configuration is found; tried {tried}. Fix: {fix}.")
+    return found
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bridge.aom.settings import TargetSettings
 from bridge.clock import Millis
@@ -234,7 +235,17 @@ def load(
     settings = reader.read(node if needs_targets else with_targets(node), Settings, "")
     if reader.problems or not isinstance(settings, Settings):
         raise ConfigError(file, reader.problems)
+    _doubt_relative_ledger(reader, settings, file)
     # Unset variables are all replaced by the same word, and would make different rules look equal.
     doubts = [] if allow_unset and reader.missing else sorted(reader.doubts)
     mapping = reader.section("mapping")
     return Loaded(settings, sorted(reader.missing), doubts, Shown(reader.shown(node), mapping))
+
+
+def _doubt_relative_ledger(reader: Reader, settings: Settings, file: str) -> None:
+    """Doubt a path that would be another one if it were relative to the configuration, as readers may think."""
+    path = settings.store.relative_file
+    if path is None or Path(file).absolute().parent == Path.cwd():
+        return
+    text = f"it is relative to the working directory, where it is {path.absolute()}: started elsewhere, the bridge has"
+    reader.doubt_at("store.url", f"{text} another ledger. Fix: sqlite:///{path.absolute()}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from bridge.clock import DAY, MINUTE, SECOND
@@ -12,6 +13,8 @@ from bridge.errors import of_file
 from bridge.ledger.storage.database import ADDRESSES, conceal_url, file_of, read_url
 from bridge.typed_yaml.scalars import DurationField, Scalar
 from bridge.typed_yaml.section import Problems
+
+_DEFAULT_URL = "sqlite:///aom-bridge.db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,7 @@ class LedgerSettings:
             alarm over. A shorter one resumes sooner after a replica was killed.
     """
 
-    url: Annotated[str, Scalar(str, "text", conceal=conceal_url)] = field(default="sqlite:///aom-bridge.db", repr=False)
+    url: Annotated[str, Scalar(str, "text", conceal=conceal_url)] = field(default=_DEFAULT_URL, repr=False)
     max_open: int = 1_000_000
     history: DurationField = 7 * DAY
     lease: DurationField = 1 * MINUTE
@@ -47,6 +50,13 @@ class LedgerSettings:
         if self.lease < 10 * SECOND:
             problems.append(("lease", "it must be at least 10s, twice what a request may take. Fix: such as 60s."))
         return problems
+
+    @property
+    def relative_file(self) -> Path | None:
+        """The ledger's file, if the configuration names it by a path relative to the working directory."""
+        file = file_of(self.url)
+        is_named = self.url != _DEFAULT_URL
+        return file if is_named and file is not None and not file.is_absolute() else None
 
     def missing(self) -> Problems:
         """Return why the ledger's file cannot be created here: pairs of the key and the sentence."""

@@ -10,6 +10,7 @@ import pytest
 from paths import ROOT
 
 from bridge import __version__
+from bridge.cli.config import EXAMPLES
 
 pytestmark = pytest.mark.real
 
@@ -37,6 +38,7 @@ def test_the_wheel_has_one_version_and_all_data(wheel):
     packed = set(zipfile.ZipFile(wheel).namelist())
     kept = {str(path.relative_to(ROOT)) for path in (ROOT / "bridge").rglob("*") if path.is_file()}
     assert {name for name in kept if "__pycache__" not in name} <= packed
+    assert {f"bridge/config/examples/{name}.yaml" for name in EXAMPLES} <= packed
     assert not any(name.startswith("tests/") for name in packed)
 
 
@@ -48,3 +50,5 @@ def test_the_wheel_shows_its_demo_in_an_empty_environment(wheel, tmp_path):
     run(*pip, "--no-deps", str(wheel), cwd=tmp_path)
     text = run(str(tmp_path / "venv/bin/aom-bridge"), "demo", "--once", cwd=tmp_path)
     assert "AOM's open alarms equal the firing alerts" in text
+    printed = run(str(tmp_path / "venv/bin/aom-bridge"), "config", "init", "minimal", "-", cwd=tmp_path)
+    assert printed == (ROOT / "config" / "minimal.yaml").read_text()
