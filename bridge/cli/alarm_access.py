@@ -6,22 +6,15 @@ place the same, and the result of each change. Nothing is printed here.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, Protocol
 
 import msgspec
-from multidict import MultiDict
 
-from bridge import config
-from bridge.cli.caller import caller
-from bridge.cli.remote import ConflictError, Remote
-from bridge.clock import system_clock
+from bridge.cli.remote import ConflictError, Remote, remote_of
 from bridge.errors import UnknownAlarmError
-from bridge.event import Mapped
-from bridge.ledger import AlertContext, Edit, OfflineLedger
-from bridge.web.alarm_query import read_alarm_query
-from bridge.web.handlers.alarm_json import as_json, detail_as_json
+from bridge.ledger.states import Edit
 
 Row = Mapping[str, Any]
 Query = Sequence[tuple[str, str]]
@@ -51,41 +44,6 @@ class AlarmAccess(Protocol):
 
     def edit(self, edit: Edit, names: Sequence[str]) -> Iterator[Changed]:
         """Change alarms, and yield the result of each."""
-
-
-class LocalAlarms:
-    """The ledger that a configuration names, read beside the running bridge.
-
-    Args:
-        file: the configuration.
-    """
-
-    def __init__(self, file: str) -> None:
-        self._settings = config.load(file, allow_unset=True).settings
-        self._ledger = OfflineLedger(self._settings.store.url)
-
-    def search(self, query: Query, limit: int) -> Iterator[Row]:
-        """As `AlarmAccess`."""
-        chosen = read_alarm_query(MultiDict(query), system_clock(), limit)
-        return map(as_json, self._ledger.each(chosen))
-
-    def show(self, name: str) -> Row:
-        """As `AlarmAccess`."""
-        return detail_as_json(self._ledger.show(name))
-
-    def edit(self, edit: Edit, names: Sequence[str]) -> Iterator[Changed]:
-        """As `AlarmAccess`; up to 100 in one transaction."""
-        for index in range(0, len(names), 100):
-            for result in self._ledger.edit(edit, names[index : index + 100], self._map_anew, caller()):
-                yield Changed(result.id, result.done, result.text)
-
-    @cached_property
-    def _mapper(self) -> Any:  # noqa: ANN401 - a Mapper, which only a retry needs
-        return self._settings.mapper()
-
-    def _map_anew(self, source: str, context: AlertContext) -> Mapped:
-        mapped: Mapped = self._mapper.map(source, context.alert, context.group).mapped
-        return mapped
 
 
 class RemoteAlarms:
@@ -124,6 +82,21 @@ class RemoteAlarms:
                 yield Changed(name, done=False, text=str(error))
 
 
-def alarm_access(file: str, remote: Remote | None) -> AlarmAccess:
-    """Return the alarms of a running bridge if one is named, else those of the ledger of a configuration."""
-    return LocalAlarms(file) if remote is None else RemoteAlarms(remote)
+def access_of(arguments: argparse.Namespace) -> AlarmAccess:
+    """Return the alarms of a running bridge if the options name one, else those of the ledger of a configuration."""
+    remote = remote_of(arguments)
+    if remote is not None:
+        return RemoteAlarms(remote)
+    from bridge.cli.local_alarms import LocalAlarms  # who asks a bridge elsewhere waits for no database
+
+    return LocalAlarms(arguments.config_file)
+
+
+def query_of(arguments: argparse.Namespace, default_states: Sequence[str]) -> Query:
+    """Return the parameters of the API for the options of `add_search`."""
+    states = arguments.state or (() if arguments.all_states else default_states)
+    pairs = [*(("filter", text) for text in arguments.filter), *(("state", state) for state in states)]
+    for name in ("severity", "target", "source", "event_name", "text", "since", "until"):
+        value = getattr(arguments, name)
+        pairs += [(name, value)] if value else []
+    return pairs

@@ -9,55 +9,28 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from bridge.cli.alarm_access import AlarmAccess, Changed, Query, Row
+from bridge.cli.alarm_access import AlarmAccess, Changed, Row, access_of, query_of
 from bridge.cli.alarm_table import lines
-from bridge.cli.options import Commands, add_command, add_config_file
 from bridge.cli.output import terminal_width
 from bridge.cli.progress import progress
-from bridge.cli.remote import add_remote
 from bridge.cli.terminal import complain, say
 from bridge.clock import system_clock
 from bridge.errors import BridgeError
 from bridge.ledger import Edit
 
-EDITS: dict[Edit, str] = {
-    "retry": "send rejected alarms again, with their reports mapped by the present rules; send waiting alarms at once",
-    "clear": "clear alarms in AOM as if their alerts had resolved now",
-    "discard": "discard alarms without sending anything to AOM",
-}
 _STATES_OF: dict[Edit, Sequence[str]] = {"retry": ("rejected",), "clear": ("open",), "discard": ("rejected",)}
 """Which alarms a search means that names no state."""
 
 _PREVIEWED = 10
 _MAX_CHANGED = 100_000
 _ID_CHARACTERS = 12
-QueryOf = Callable[[argparse.Namespace, Sequence[str]], Query]
 
 
-def register_edit(
-    actions: Commands,
-    edit: Edit,
-    text: str,
-    run: Callable[[argparse.Namespace], int],
-    add_search: Callable[[argparse.ArgumentParser], None],
-) -> None:
-    """Add one of the commands."""
-    command = add_command(actions, edit, run, text)
-    add_config_file(command)
-    add_remote(command)
-    command.add_argument(
-        "ids", nargs="*", metavar="ID", help="id of an alarm, the beginning of it, or the fingerprint of an alert"
-    )
-    command.add_argument("--all", action="store_true", help=f"all that are {' or '.join(_STATES_OF[edit])}")
-    command.add_argument("--dry-run", action="store_true", help="show what would be changed, and change nothing")
-    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    add_search(command)
-
-
-def change(edit: Edit, arguments: argparse.Namespace, access: AlarmAccess, query_of: QueryOf) -> int:
+def change(edit: Edit, arguments: argparse.Namespace) -> int:
     """Change the alarms that the command line names or describes; return the exit code."""
+    access = access_of(arguments)
     searched = _is_search(arguments)
     if arguments.ids and searched:
         raise BridgeError("both ids and a search are given. Fix: one of the two.")

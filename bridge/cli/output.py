@@ -12,11 +12,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-import yaml
-
-from bridge.cli.terminal import pretty, say
-
 FORMATS = ("table", "wide", "json", "yaml", "csv")
 _DEFAULT_WIDTH = 80
 
@@ -38,6 +33,11 @@ def is_in_colour() -> bool:
 
 def print_value(value: object, output: str) -> None:
     """Print a value as JSON or YAML."""
+    import msgspec
+    import yaml
+
+    from bridge.cli.terminal import pretty, say
+
     if output == "json":
         say(*pretty(value))
     else:
@@ -47,7 +47,7 @@ def print_value(value: object, output: str) -> None:
 
 def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print alarms as the export of the API does."""
-    from bridge.web.alarm_csv import csv_headings, csv_line  # noqa: PLC0415 - for this format alone
+    from bridge.web.alarm_csv import csv_headings, csv_line
 
     sys.stdout.buffer.write(csv_headings())
     for row in rows:

@@ -18,7 +18,7 @@ def progress(steps: Iterable[T], total: int | None, what: str) -> Iterator[T]:
     if not sys.stderr.isatty() or (total is not None and total < _MIN_STEPS):
         yield from steps
         return
-    from rich.console import Console  # noqa: PLC0415 - for a terminal alone
-    from rich.progress import track  # noqa: PLC0415 - for a terminal alone
+    from rich.console import Console
+    from rich.progress import track
 
     yield from track(steps, total=total, description=what, console=Console(stderr=True), transient=True)

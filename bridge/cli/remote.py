@@ -18,10 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bridge.cli.remote_options import TOKEN_VARIABLE
 from bridge.errors import BridgeError, UnknownAlarmError, of_connection, of_file
 
-URL_VARIABLE = "AOM_BRIDGE_URL"
-TOKEN_VARIABLE = "AOM_BRIDGE_TOKEN"  # noqa: S105 - the name of a variable
 _SECONDS = 30
 _NOT_FOUND, _CONFLICT = 404, 409
 
@@ -100,24 +99,6 @@ def _json(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("no object")  # noqa: TRY004 - an answer that is not the API's, as any other one
     return value
-
-
-def add_remote(command: argparse.ArgumentParser) -> None:
-    """Add `--url` and what goes with it."""
-    group = command.add_argument_group("a running bridge elsewhere")
-    group.add_argument(
-        "--url",
-        default=os.environ.get(URL_VARIABLE),
-        help=f"its address; no configuration is read; default: ${URL_VARIABLE}",
-    )
-    group.add_argument(
-        "--token-file", metavar="FILE", help=f"file with a bearer token; default: the token in ${TOKEN_VARIABLE}"
-    )
-    group.add_argument("--user", metavar="NAME", help="user for basic authentication")
-    group.add_argument("--password-file", metavar="FILE", help="file with the user's password")
-    group.add_argument("--ca-file", metavar="FILE", help="CA that its certificate is checked against")
-    group.add_argument("--cert-file", metavar="FILE", help="client certificate")
-    group.add_argument("--key-file", metavar="FILE", help="key of the client certificate")
 
 
 def remote_of(arguments: argparse.Namespace) -> Remote | None:

@@ -1,123 +1,29 @@
-"""The command `aom-bridge status`: whether AOM is in step, in one sentence, then each target and source in a table.
+"""The command `aom-bridge status`: its options; what it does is in `status_text`.
 
-In: the command line; the configuration and `store.url`, or a running bridge elsewhere. Out: text or data, and an exit
-code: 0 in step, 1 not. The ledger is read beside the running bridge.
+In: the command line. Out: the exit code.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-import msgspec
-
-from bridge import config
-from bridge.cli.alarm_table import age
 from bridge.cli.options import Commands, add_command, add_config_file
-from bridge.cli.output import add_output, print_value
-from bridge.cli.remote import add_remote, remote_of
-from bridge.cli.terminal import printable, say
-from bridge.clock import format_rfc3339, parse_rfc3339, system_clock
-from bridge.config import Settings
-from bridge.ledger import LedgerStatus, OfflineLedger
-from bridge.reconcile.heartbeats import late_text, of_all
-from bridge.web.handlers.status import shown
-from bridge.web.status import Trouble, in_step, troubles
+from bridge.cli.output import add_output
+from bridge.cli.remote_options import add_remote
 
-Status = Mapping[str, Any]
+_CODES = {0: "AOM is in step", 1: "it is not", 2: "nothing could be read or asked"}
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
     text = "say whether AOM is in step, what waits, and why"
-    command = add_command(commands, "status", _run, text)
+    command = add_command(commands, "status", _run, text, codes=_CODES)
     add_config_file(command)
     add_remote(command)
     add_output(command, ("table", "json", "yaml"))
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    remote = remote_of(arguments)
-    status = _local(arguments.config_file) if remote is None else remote.get("/api/v1/status")["data"]
-    if arguments.output != "table":
-        print_value(status, arguments.output)
-    else:
-        _print(status)
-    return 0 if status["in_step"] else 1
+    from bridge.cli.status_text import run
 
-
-def _local(file: str) -> Status:
-    """Return what the ledger says, in the form of ``/api/v1/status``."""
-    settings = config.load(file, allow_unset=True).settings
-    every_source = settings.audit_settings.every_source
-    status = OfflineLedger(settings.store.url).status(list(settings.targets), every_source)
-    wrong = _wrong(settings, status)
-    ledger = shown(msgspec.to_builtins(status))
-    sources = {
-        name: {**one, "is_asked": name in settings.by_source}
-        for name, one in ledger["sources"].items()
-        if name in settings.all_sources or one["open"]
-    }
-    return {
-        "at": format_rfc3339(status.at),
-        "in_step": not wrong,
-        "sentence": (wrong[0] if wrong else in_step(status)).text(),
-        "wrong": [{"text": one.text()} for one in wrong],
-        "targets": ledger["targets"],
-        "sources": sources,
-    }
-
-
-def _wrong(settings: Settings, status: LedgerStatus) -> list[Trouble]:
-    verdicts = of_all(settings.heartbeats, status.switches, status.at)
-    late = [late_text(one) for one in verdicts if one.is_late]
-    intervals = {name: one.interval for name, one in settings.by_source.items()}
-    return troubles(status, intervals, late)
-
-
-def _print(status: Status) -> None:
-    say(status["sentence"], *(f"also: {one['text']}" for one in status["wrong"][1:]), "")
-    _table(("TARGET", "STATES", "WAITING", "LAST ACCEPTED", "LAST AUDIT"), _targets(status))
-    say("")
-    _table(("SOURCE", "OPEN", "PEERS ANSWERED", "DIFFERENCES"), _sources(status))
-
-
-def _targets(status: Status) -> list[Sequence[str]]:
-    return [
-        (
-            name,
-            _counts(one["states"], "{n} {name}"),
-            str(one["waiting"]),
-            _ago(one["accepted_at"]),
-            _ago(one["audited_at"]),
-        )
-        for name, one in status["targets"].items()
-    ]
-
-
-def _sources(status: Status) -> list[Sequence[str]]:
-    return [
-        (
-            name,
-            str(one["open"]),
-            _ago(one["covered_at"]) if one.get("is_asked", one["covered_at"]) else "not asked",
-            _counts(one["differences"], "{n} {name}"),
-        )
-        for name, one in status["sources"].items()
-    ]
-
-
-def _counts(counts: Mapping[str, int], form: str) -> str:
-    return ", ".join(form.format(n=n, name=name) for name, n in sorted(counts.items()) if n) or "-"
-
-
-def _ago(at: str | None) -> str:
-    return "never" if at is None else f"{age(at, max(system_clock(), parse_rfc3339(at)))} ago"
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    cells = [headings, *([printable(text) for text in row] for row in rows)]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(headings))]
-    for row in cells:
-        say("  ".join(text.ljust(size) for text, size in zip(row, widths, strict=True)).rstrip())
+    return run(arguments)

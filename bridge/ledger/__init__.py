@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bridge.ledger.open_alarms import OpenAlarms
     from bridge.ledger.operations.audited import AuditChange, OpenAtTarget
     from bridge.ledger.operations.claims import Settlement
-    from bridge.ledger.operations.edits import EDITS, Edit, Edited, MapAnew
+    from bridge.ledger.operations.edits import Edited, MapAnew
     from bridge.ledger.operations.heartbeats import SwitchRow
     from bridge.ledger.operations.history import AlarmDetail
     from bridge.ledger.operations.listed import (
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     )
     from bridge.ledger.operations.queries import AlarmView
     from bridge.ledger.operations.search import AlarmPage
-    from bridge.ledger.operations.search_filter import ORDERS, STATE_GROUPS, AlarmFilter
+    from bridge.ledger.operations.search_filter import AlarmFilter
     from bridge.ledger.operations.status import LedgerStatus, Stage, Stages, TargetStatus
     from bridge.ledger.records import AlarmRecords
     from bridge.ledger.settings import LedgerSettings
-    from bridge.ledger.states import STATES, Action, State
+    from bridge.ledger.states import EDITS, ORDERS, STATE_GROUPS, STATES, Action, Edit, State
     from bridge.ledger.timeline import TimelineEntry, TimelineKind, timeline_of
     from bridge.ledger.writer.client import WriterProcess
     from bridge.ledger.writer.group_commit import AbandonedError

@@ -17,7 +17,7 @@ from bridge.ledger.alarm import Alarm, Key
 from bridge.ledger.history import By
 from bridge.ledger.operations import audited, heartbeats, history, listed, queries, status
 from bridge.ledger.operations.audited import OpenAtTarget, lead_name
-from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.edits import Edited, Editor, MapAnew, rejected
 from bridge.ledger.operations.heartbeats import SwitchRow
 from bridge.ledger.operations.history import AlarmDetail
 from bridge.ledger.operations.listed import EndedAlarm, HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
@@ -25,6 +25,7 @@ from bridge.ledger.operations.queries import AlarmView
 from bridge.ledger.operations.search import AlarmPage, Search
 from bridge.ledger.operations.search_filter import AlarmFilter
 from bridge.ledger.operations.status import LedgerStatus
+from bridge.ledger.states import Edit
 from bridge.ledger.storage.database import editing, looking_at
 from bridge.notification import Labels
 

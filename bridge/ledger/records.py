@@ -12,11 +12,12 @@ from functools import partial
 from bridge.ledger.core import Core
 from bridge.ledger.history import By
 from bridge.ledger.operations import history, status
-from bridge.ledger.operations.edits import Edit, Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.edits import Edited, Editor, MapAnew, rejected
 from bridge.ledger.operations.history import AlarmDetail
 from bridge.ledger.operations.search import AlarmPage, Search
 from bridge.ledger.operations.search_filter import AlarmFilter
 from bridge.ledger.operations.status import LedgerStatus
+from bridge.ledger.states import Edit
 
 
 class AlarmRecords:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 State = Literal["report_due", "reported", "clear_due", "cleared", "rejected", "expired", "discarded"]
 Action = Literal["report", "clear"]
@@ -41,3 +41,17 @@ STATES: Mapping[State, StateInfo] = {
     "discarded": StateInfo(None, is_finished=True, may_be_held=True, needs_target=False),
 }
 """Every state; `bridge.ledger.transitions` shows the transitions between them."""
+
+StateGroup = Literal["open", "waiting", "in_flight", "finished", "unfinished"]
+STATE_GROUPS: tuple[StateGroup, ...] = get_args(StateGroup)
+"""Groups of alarms that a search knows beside the states. ``open``: the alert still fires. ``waiting``: due, and held
+by no worker. ``in_flight``: held by a worker. ``finished``: the bridge does nothing more with it. ``unfinished``: the
+others."""
+
+Order = Literal["newest", "oldest", "worst"]
+ORDERS: tuple[Order, ...] = get_args(Order)
+"""The orders of a search; ``worst``: by severity, and of each the newest first."""
+
+Edit = Literal["retry", "clear", "discard"]
+EDITS: tuple[Edit, ...] = get_args(Edit)
+"""What an operator can do with an alarm."""

@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 
 from bridge.clock import Millis, format_rfc3339
 from bridge.ledger.history import By, stored_name
-from bridge.ledger.operations.edits import Edit, Edited
+from bridge.ledger.operations.edits import Edited
+from bridge.ledger.states import Edit
 from bridge.ledger.storage.schema import changes
 from bridge.log import logger
 

@@ -13,7 +13,12 @@ _MIN_INTERVAL: Millis = SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanarySettings:
-    """The `canary:` section: how often the alarm is sent; 0s is never."""
+    """The `canary:` section: how often the alarm is sent.
+
+    Attributes:
+        interval: how often the alarm `AomBridgeCanary` of severity Info is sent through the whole chain; 0s: never.
+            Exclude it from AOM's alarm action rules first.
+    """
 
     interval: DurationField = 0
 

@@ -8,7 +8,6 @@ one alert be delivered at the same time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
 
 import msgspec
 import sqlalchemy as sa
@@ -22,14 +21,13 @@ from bridge.ledger import transitions
 from bridge.ledger.alarm import Alarm, AlertContext
 from bridge.ledger.history import By, Step, of_edit
 from bridge.ledger.operations import history, queries
+from bridge.ledger.states import Edit
 from bridge.ledger.storage import rows, search_rows
 from bridge.ledger.storage.schema import alarms
 
-Edit = Literal["retry", "clear", "discard"]
 _AT_ONCE = 200
 """The maximum number of rejected alarms that a retry of all changes in one transaction; webhooks run in between."""
 
-EDITS: tuple[Edit, ...] = get_args(Edit)
 MapAnew = Callable[[str, AlertContext], Mapped]
 """Maps an alert, given its source and the stored part of its webhook."""
 

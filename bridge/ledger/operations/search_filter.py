@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from bridge.clock import Millis
-
-Order = Literal["newest", "oldest", "worst"]
-ORDERS: tuple[Order, ...] = get_args(Order)
-StateGroup = Literal["open", "waiting", "in_flight", "finished", "unfinished"]
-STATE_GROUPS: tuple[StateGroup, ...] = get_args(StateGroup)
-"""Groups of alarms that a search knows beside the states. ``open``: the alert still fires. ``waiting``: due, and held
-by no worker. ``in_flight``: held by a worker. ``finished``: the bridge does nothing more with it. ``unfinished``: the
-others."""
+from bridge.ledger.states import Order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
