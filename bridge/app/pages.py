@@ -35,11 +35,12 @@ def page_handlers(pages: Pages, replica: Replica, clock: Clock) -> tuple[Handler
     trials = PlaygroundParts(
         lambda: parts.trials.running, parts.trials.run, parts.reconciler.shown_now, replica.sources
     )
+    alarms = AlarmHandlers(pages, records, replica.explain)
     return (
         OverviewPage(pages, overviews),
         AlarmsPage(pages, records, replica.names),
-        AlarmHandlers(pages, records, replica.explain),
-        PageEdits(pages, parts.admin.edit),
+        alarms,
+        PageEdits(pages, alarms, parts.admin.edit),
         PlaygroundPage(pages, records, trials),
         ConfigPage(pages, lambda: parts.config_view.loaded),
         Exports(records, clock),

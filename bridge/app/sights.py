@@ -131,9 +131,10 @@ class Replica:
     def _source(self, name: str, settings: Settings) -> SourceSight:
         seen, alertmanager = self.parts.reconciler.sources_seen().get(name), settings.by_source.get(name)
         configured = alertmanager.receivers if alertmanager else ()
+        posted = {one.receiver for one in self.parts.webhook.recent.newest() if one.source == name and one.receiver}
         return SourceSight(
             name=name,
-            receivers=list(seen.receivers) if seen and seen.receivers else list(configured),
+            receivers=list(seen.receivers) if seen and seen.receivers else list(configured or sorted(posted)),
             webhook_at=self.parts.webhook.recent.last_at(name),
             interval=alertmanager.interval if alertmanager else None,
             leads=seen is not None and seen.leads,

@@ -6,6 +6,7 @@ which each language can write. The status page shows them, and the command `aom-
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
@@ -21,6 +22,9 @@ _MAX_WAIT: Millis = 10 * SECOND
 
 _MAX_AGE: Millis = 2 * MINUTE
 _ROUNDS = 3
+_TRACE = re.compile(r" \(trace [^)]*\)")
+"""What a sentence leaves out of AOM's answer: it differs with each try, and stands beside the target."""
+
 Level = Literal["good", "warn", "bad"]
 
 
@@ -99,7 +103,7 @@ def _waiting(name: str, target: TargetStatus, now: Millis) -> Iterator[Trouble]:
     if oldest is None or now - oldest.due_since < _MAX_WAIT:
         return
     values: dict[str, object] = {"count": target.waiting, "target": name, "age": Span(now - oldest.due_since)}
-    why = oldest.detail or oldest.reason or ""
+    why = _TRACE.sub("", oldest.detail or oldest.reason or "")
     key = "status_waiting" + "_why" * bool(why) + "_next" * (oldest.due_at > now)
     values |= {"why": why, "next": Span(max(oldest.due_at - now, 0))}
     yield Trouble(key, values, "bad", "AomBridgeTargetUnavailable", "waiting", name)

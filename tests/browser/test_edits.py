@@ -102,9 +102,11 @@ async def test_one_with_the_right_retries_clears_and_discards(browser, world):
         await world.id_of("Refused", "cleared")
         await page.goto(address)
         assert [line for line in await timeline(page) if line.startswith("cleared by oncall (page 127.0.0.1)")]
-        await change(page, "Discard")
-        assert "Not done: " in await page.get_by_role("alert").inner_text()
+        assert await page.get_by_role("link", name="Discard", exact=True).count() == 0
         assert opened.problems == []
+        await page.goto(f"{address}?confirm=discard")
+        await page.get_by_role("button", name="Discard").click()
+        assert "Not done: it is cleared already" in await page.get_by_role("alert").inner_text()
         assert opened.foreign == []
     assert "Refused" in {event["metadata"]["event_name"] for event in world.emulator.snapshot()["history"]}
 

@@ -85,7 +85,7 @@ def test_no_text_is_left_over():
 
 def test_a_value_is_never_a_format():
     """A label that looks like a format is shown as it is."""
-    assert language("en").text("edit_done", text="{secret} {0}") == "Done: {secret} {0}"
+    assert language("en").text("edit_refused", text="{secret} {0}") == "Not done: {secret} {0}"
 
 
 def test_durations_and_keys_are_written_in_the_language():

@@ -16,12 +16,14 @@ from aiohttp import web
 from bridge.clock import Clock
 from bridge.errors import BridgeError, LedgerUnavailableError
 from bridge.ledger import AlarmFilter, AlarmRecords, AlarmView
+from bridge.log import logger
 from bridge.web.alarm_csv import csv_headings, csv_line
 from bridge.web.alarm_query import read_alarm_query
 from bridge.web.handlers.alarm_json import as_json
 from bridge.web.responses import failure
 
 _AT_ONCE = 200
+_log = logger("web")
 
 
 class Exports:
@@ -73,8 +75,14 @@ class Exports:
         response.enable_compression()
         await response.prepare(request)
         await response.write(begin + rows(map(as_json, first.views)))
-        async for views in self._others(chosen, first.next):
-            await response.write(rows(map(as_json, views)))
+        try:
+            async for views in self._others(chosen, first.next):
+                await response.write(rows(map(as_json, views)))
+        except BridgeError as error:
+            _log.warning("an export was broken off", error=str(error))
+            if request.transport is not None:
+                request.transport.abort()  # an end as usual would make half a file look whole
+            return response
         await response.write(end)
         return response
 

@@ -14,7 +14,18 @@ from aiohttp import web
 
 from bridge.clock import Millis
 from bridge.errors import LedgerUnavailableError, UnknownAlarmError
-from bridge.ledger import EDITS, STATES, AlarmDetail, AlarmFilter, AlarmRecords, AlarmView, TimelineEntry, timeline_of
+from bridge.ledger import (
+    EDITS,
+    STATES,
+    Alarm,
+    AlarmDetail,
+    AlarmFilter,
+    AlarmRecords,
+    AlarmView,
+    Edit,
+    TimelineEntry,
+    timeline_of,
+)
 from bridge.mapping.explain import ExplainedField, Explanation
 from bridge.web.languages import Key, Language
 from bridge.web.pages.page import Page, Pages
@@ -53,7 +64,14 @@ class AlarmHandlers:
         return [web.get("/alarms/{id}", self.show)]
 
     async def show(self, request: web.Request) -> web.Response:
-        """Answer with the page; ``confirm`` names a change that is asked about, ``done`` or ``refused`` its result."""
+        """Answer with the page; ``confirm`` names a change that is asked about, ``done`` one that was done."""
+        return await self._shown(request, "", 200)
+
+    async def show_refusal(self, request: web.Request, sentence: str) -> web.Response:
+        """Answer with the page of the alarm that a form has named, and why it was not changed."""
+        return await self._shown(request, sentence, 409)
+
+    async def _shown(self, request: web.Request, refused: str, status: int) -> web.Response:
         page = self._pages.of(request)
         try:
             detail = await self._records.show(request.match_info["id"])
@@ -62,7 +80,7 @@ class AlarmHandlers:
             return page.error(str(error), 503)
         except UnknownAlarmError as error:
             return page.error(str(error), 404)
-        return self._rendered(page, request, detail, earlier)
+        return self._rendered(page, request, detail, earlier, refused=refused, status=status)
 
     async def _earlier(self, view: AlarmView) -> list[AlarmView]:
         """Return the other alarms of the same alert, the newest first."""
@@ -72,13 +90,21 @@ class AlarmHandlers:
         return [one for one in found.views if one.alarm.seq != alarm.seq][:_EARLIER]
 
     def _rendered(
-        self, page: Page, request: web.Request, detail: AlarmDetail, earlier: list[AlarmView]
+        self,
+        page: Page,
+        request: web.Request,
+        detail: AlarmDetail,
+        earlier: list[AlarmView],
+        *,
+        refused: str,
+        status: int,
     ) -> web.Response:
         view, query = detail.view, request.query
         explanation = self._explain(view, page.now)
         confirm = query.get("confirm", "")
         return page.render(
             "alarm.html",
+            status=status,
             view=view,
             alarm=view.alarm,
             alert=view.context.alert,
@@ -90,11 +116,18 @@ class AlarmHandlers:
             earlier=earlier,
             is_finished=STATES[view.alarm.state].is_finished,
             may_change=request.get(MAY_CHANGE, False),
-            edits=EDITS,
+            edits=_possible(view.alarm),
             confirm=confirm if confirm in EDITS else "",
-            done=query.get("done", ""),
-            refused=query.get("refused", ""),
+            done=done if (done := query.get("done", "")) in EDITS else "",
+            refused=refused,
         )
+
+
+def _possible(alarm: Alarm) -> tuple[Edit, ...]:
+    """Return what can be done with an alarm in its state; the ledger decides in the end."""
+    if not STATES[alarm.state].is_finished or alarm.state == "rejected":
+        return EDITS
+    return ("clear",)
 
 
 def _with_origins(values: Mapping[str, str], explained: Mapping[str, ExplainedField]) -> list[Field]:
@@ -118,9 +151,20 @@ def entry_text(entry: TimelineEntry, language: Language) -> str:
     """Return one entry of a timeline in words."""
     values = dict(entry.values)
     cause = values.get("opened_by") or values.get("ended_by")
-    key = f"event_{entry.kind}" + "_cause" * (cause is not None)
-    values = {"who": "", "origin": "", "text": "", "detail": "", "reason": "", "rule": "", "target": "", **values}
+    why = values.get("detail") or values.get("reason") or ""
+    is_ahead = entry.kind == "next_try" and bool(why)
+    key = f"event_{entry.kind}" + "_cause" * (cause is not None) + "_why" * is_ahead
+    values = {
+        "why": why,
+        "who": "",
+        "origin": "",
+        "text": "",
+        "detail": "",
+        "reason": "",
+        "rule": "",
+        "target": "",
+        **values,
+    }
     action = language.word("action_of", str(values.get("action", "")))
     text = language.text(key, cause=Key(f"cause_{cause}") if cause else "", **{**values, "action": action})
-    why = values["detail"] or values["reason"]
-    return f"{text}: {why}" if why else text
+    return f"{text}: {why}" if why and not is_ahead else text

@@ -1,7 +1,7 @@
 """``POST /alarms/ID/retry``, ``clear`` and ``discard``: changes by hand from the page of an alarm.
 
-In: a form's request that the guard has allowed. Out: a redirect to the alarm's page, which says what was done, or why
-not. The change itself is that of the API.
+In: a form's request that the guard has allowed. Out: a redirect to the alarm's page, which says what was done; or
+that page with why it was not. The change itself is that of the API.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from aiohttp import web
 
 from bridge.errors import LedgerUnavailableError
 from bridge.ledger import EDITS, Edit, Edited
+from bridge.web.pages.alarm import AlarmHandlers
 from bridge.web.pages.page import Pages
 
 Apply = Callable[[web.Request, Edit, Literal["api", "page"]], Awaitable[Edited]]
@@ -24,13 +25,15 @@ class PageEdits:
 
     Args:
         pages: makes pages.
+        alarms: shows the page of an alarm.
         apply: changes the alarm that a request names.
     """
 
     right: Literal["admin"] = "admin"
 
-    def __init__(self, pages: Pages, apply: Apply) -> None:
+    def __init__(self, pages: Pages, alarms: AlarmHandlers, apply: Apply) -> None:
         self._pages = pages
+        self._alarms = alarms
         self._apply = apply
 
     def routes(self) -> list[web.RouteDef]:
@@ -45,6 +48,7 @@ class PageEdits:
             return page.error(str(error), 503)
         if not result.found:
             return page.error(result.text, 404)
-        said = {"done" if result.done else "refused": result.text}
-        address = page.url(f"alarms/{result.id}", **said)
+        if not result.done:
+            return await self._alarms.show_refusal(request, result.text)
+        address = page.url(f"alarms/{result.id}", done=edit)
         return web.Response(status=303, headers={"Location": address})
