@@ -16,6 +16,7 @@ from bridge.cli import (
     alarms,
     check_alertmanager,
     check_config,
+    completion,
     config,
     demo,
     diff,
@@ -47,6 +48,7 @@ REGISTRY: tuple[Callable[[Commands], None], ...] = (
     diff.register,
     status.register,
     ledger.register,
+    completion.register,
 )
 """The commands in the order of the help."""
 
