@@ -23,7 +23,7 @@ CONFIG_VARIABLE = "AOM_BRIDGE_CONFIG_FILE"
 DEFAULT_CONFIG = f"${CONFIG_VARIABLE}, or the first of {', '.join(CONFIG_FILES)}"
 DEFAULT_ADDRESS = ":9876"
 
-_CODES = {0: "done", 2: "it could not run; the error says why"}
+_CODES = {0: "done", 2: "it could not run, as its error says"}
 
 
 def add_command(
