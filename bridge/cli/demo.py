@@ -1,28 +1,52 @@
-"""The command `aom-bridge demo`: shows how alerts become alarms, with an emulated AOM.
+"""The command `aom-bridge demo`: shows in six acts what the bridge is for, with an emulated AOM.
 
-In: the command line. Out: a live view or plain lines, and an exit code: with `--once` 1 when AOM did not get the
-expected alarms.
+In: the command line, and keys of a terminal. Out: a live view or plain lines, and an exit code: with `--once` 1 when an
+act did not keep its promise.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 
 from bridge.cli.options import Commands, add_command
+
+_MIN_SPEED, _MAX_SPEED = 0.1, 100.0
+_KEYS = """keys on a terminal:
+  space  pause, and resume
+  n      play the rest of the act without pauses
+  s, f   halve the speed, double it
+  q      quit"""
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    text = "show how alerts become AOM alarms: no account, no configuration"
-    demo = add_command(commands, "demo", _run, text, codes={1: "with --once: AOM did not get the expected alarms"})
+    text = "show in six acts how alerts become AOM alarms: no account, no configuration"
+    demo = add_command(commands, "demo", _run, text, codes={1: "with --once: an act did not keep its promise"})
+    demo.epilog = f"{_KEYS}\n\n{demo.epilog}"
     demo.add_argument(
-        "--once", action="store_true", help="end after the replay; exit code 0 if AOM has the expected alarms"
+        "--once", action="store_true", help="end after the acts; exit code 0 if each of them kept its promise"
     )
+    demo.add_argument(
+        "--speed",
+        type=_speed,
+        metavar="FACTOR",
+        help="2 is twice as fast; default: 1 on a terminal, without pauses elsewhere and with --once",
+    )
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not _MIN_SPEED <= speed <= _MAX_SPEED:
+        raise argparse.ArgumentTypeError(f"write a number from {_MIN_SPEED:g} to {_MAX_SPEED:g}, such as 2")
+    return speed
 
 
 def _run(arguments: argparse.Namespace) -> int:
     import asyncio
+    import signal
 
     from rich.console import Console
 
@@ -31,9 +55,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from bridge.demo import Demo
 
     log.configure("error", "logfmt")
-    demo = Demo(Console(), is_live=sys.stdout.isatty(), once=arguments.once)
+    demo = Demo(Console(), speed=arguments.speed, once=arguments.once)
 
     async def run() -> int:
-        return await demo.run(stop_event())
+        stopped = stop_event()
+        # Where the terminal is closed, the bridge of the demo would be left.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stopped.set)
+        return await demo.run(stopped)
 
     return asyncio.run(run())

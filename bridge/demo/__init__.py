@@ -1,4 +1,4 @@
-"""The demo, and the captured webhooks that it replays, as package data."""
+"""The demo: six acts that show what the bridge is for; their alerts and their configuration are package data."""
 
 from typing import TYPE_CHECKING
 

@@ -1,32 +1,47 @@
-"""Draws the progress of the demo and AOM's state; pure."""
+"""Draws the demo on a terminal: the caption, the path in numbers, AOM's alarms, and where else to look; pure.
+
+In: a `Picture`. Out: what rich prints, as high as the terminal: with more lines, more of AOM's alarms are shown.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bridge.demo.replay import ReplayStep
+from bridge.demo.bridge_api import Figures
+from bridge.demo.pace import Pace
 from bridge.event import SEVERITIES
 
 _COLOURS = {"Critical": "bold red", "Major": "red", "Minor": "yellow", "Info": "cyan"}
-_ROWS = 8
-_MAX_NAME_CHARACTERS = 48
+_FIXED_LINES = 22
+_CAPTION_LINES = 4
+_MAX_ROWS = 12
+_BAR_ALARMS = 2
+_CLUSTER = "clusterName=demo;"
+_KEYS = "space pause · n next act · s slower · f faster · q quit"
 
-HINT = """
-Both keep running. AOM's state: {aom}/
-Point a real Alertmanager at the bridge:
+_LOOK = """the bridge's pages   {bridge}/
+AOM's page           {aom}/
+aom-bridge alarms list --url {bridge}
+aom-bridge status --url {bridge}"""
+
+_AFTER = """{last}
+Everything keeps running. Point an Alertmanager of your own at the bridge:
+receivers: [{{name: aom, webhook_configs: [{{url: "{bridge}/webhook", send_resolved: true}}]}}]"""
+
+_HINT = """Point an Alertmanager of your own at the bridge:
 
   receivers:
     - name: aom
       webhook_configs:
-        - url: {url}/webhook
+        - url: {bridge}/webhook
           send_resolved: true
           max_alerts: 0
 
@@ -34,85 +49,134 @@ Ctrl-C ends the demo."""
 
 
 @dataclass(slots=True)
-class Progress:
-    """What Alertmanager has sent so far."""
+class Picture:
+    """What is shown: texts, and the last figures.
 
-    total: int = 0
-    done: int = 0
-    firing: int = 0
-    resolved: int = 0
-    last: str = ""
-    kept: Counter[str] = field(default_factory=Counter)
+    ``act``: the number of the act, from 1; 0 before and after all acts. ``figures``: None while the bridge does not
+    answer. ``active``: AOM's active alarms. ``results``: a line for each act that has been played.
+    """
 
-    def sent(self, step: ReplayStep, answer: str) -> None:
-        """Note one webhook and the bridge's answer, such as ``kept: 3 new, 1 repeat``."""
-        self.done += 1
-        self.firing += step.firing
-        self.resolved += step.resolved
-        self.last = step.name
-        for part in answer.removeprefix("kept: ").split(", "):
-            count, _, word = part.partition(" ")
-            if count.isdigit():
-                self.kept[word] += int(count)
+    titles: Sequence[str]
+    bridge: str = ""
+    aom: str = ""
+    act: int = 0
+    caption: str = ""
+    figures: Figures | None = None
+    active: Sequence[dict[str, Any]] = ()
+    results: list[str] = field(default_factory=list)
+
+    def begin(self, act: int) -> None:
+        """Show an act, by its number."""
+        self.act = act
+
+    def say(self, caption: str) -> None:
+        """Show a caption."""
+        self.caption = caption
+
+    def end(self) -> None:
+        """Show what can be done after the acts."""
+        self.act = 0
+        self.say(_AFTER.format(bridge=self.bridge, last=self.results[-1] if self.results else ""))
+
+    @property
+    def look(self) -> str:
+        """Where else to look, line by line."""
+        return _LOOK.format(bridge=self.bridge, aom=self.aom)
+
+    @property
+    def hint(self) -> str:
+        """How to use the demo after its acts."""
+        return _HINT.format(bridge=self.bridge)
 
 
-def render(progress: Progress, aom: dict[str, Any]) -> RenderableType:
-    """Return the whole view: progress, sent alerts, AOM's alarms."""
-    columns = Table.grid(expand=True, padding=(0, 1))
-    for _ in range(3):
-        columns.add_column(ratio=1)
-    columns.add_row(_came_in(progress), _active(aom), _cleared(aom))
-    return Group(_bar(progress), columns, _worst(aom))
+def render(picture: Picture, pace: Pace, height: int) -> RenderableType:
+    """Return the whole view for a terminal of so many lines."""
+    rows = min(_MAX_ROWS, max(0, height - _FIXED_LINES))
+    return Group(
+        _title(picture, pace),
+        _caption(picture),
+        _path(picture.figures),
+        _severities(picture.active),
+        *([_worst(picture.active, rows)] if rows else []),
+        Text(picture.look, style="dim"),
+        Text(_KEYS, style="dim"),
+    )
 
 
-def _bar(progress: Progress) -> RenderableType:
+def _title(picture: Picture, pace: Pace) -> RenderableType:
+    act = f"act {picture.act} of {len(picture.titles)}: {picture.titles[picture.act - 1]}" if picture.act else ""
     row = Table.grid(expand=True, padding=(0, 1))
     row.add_column(ratio=1)
-    row.add_column()
-    bar = ProgressBar(total=max(1, progress.total), completed=progress.done)
-    row.add_row(bar, Text(f"{progress.done} of {progress.total} webhooks"))
+    row.add_column(no_wrap=True)
+    row.add_row(Text(act or "aom-bridge demo", style="bold"), Text(_pace(pace), style="dim"))
     return row
 
 
-def _came_in(progress: Progress) -> Panel:
-    lines = [f"{progress.firing} firing, {progress.resolved} resolved", f"last: {progress.last}", ""]
-    lines += [f"{count:>5} {word}" for word, count in progress.kept.most_common()]
-    return Panel(Text("\n".join(lines)), title="Alertmanager sent")
+def _pace(pace: Pace) -> str:
+    if pace.is_held:
+        return "paused"
+    if pace.is_skipping or pace.speed is None:
+        return "without pauses"
+    return f"speed {pace.speed:g}"
 
 
-def _active(aom: dict[str, Any]) -> Panel:
-    counts = Counter(event["metadata"]["event_severity"] for event in aom["active"])
-    text = Text(f"{len(aom['active'])} active\n\n")
-    for severity in SEVERITIES:
-        text.append(f"{counts[severity]:>5} {severity}\n", style=_COLOURS[severity])
-    return Panel(text, title="AOM holds")
+def _caption(picture: Picture) -> RenderableType:
+    table = Table.grid(expand=True)
+    table.add_row(Text(picture.caption, style="bold cyan"))
+    return Panel(table, height=_CAPTION_LINES + 2)
 
 
-def _cleared(aom: dict[str, Any]) -> Panel:
-    counts = aom["counts"]
-    text = Text(f"{len(aom['history'])} cleared\n\n")
-    text.append(f"{counts['report']:>5} report requests\n{counts['clear']:>5} clear requests\n")
-    text.append(f"{counts['list']:>5} look-ups\n{aom['violations_total']:>5} violations")
-    return Panel(text, title="cleared, and how")
-
-
-def _worst(aom: dict[str, Any]) -> Panel:
+def _path(figures: Figures | None) -> RenderableType:
     table = Table(expand=True, box=None, header_style="dim")
-    table.add_column("severity", no_wrap=True, min_width=8)
-    for heading in ("event", "resource", "message"):
-        table.add_column(heading, no_wrap=True)
-    newest_first = reversed(aom["active"])
-    worst_first = sorted(newest_first, key=lambda event: SEVERITIES.index(event["metadata"]["event_severity"]))
-    for event in worst_first[:_ROWS]:
-        metadata = event["metadata"]
-        table.add_row(
-            Text(metadata["event_severity"], style=_COLOURS[metadata["event_severity"]]),
-            *(Text(_short(metadata[key])) for key in ("event_name", "resource_id")),
-            Text(_short(str(event["annotations"].get("message", "")))),
-        )
-    return Panel(table, title="AOM's active alarms, the worst first")
+    for heading in ("received ▶", "waiting ▶", "in flight ▶", "open in AOM", "rejected"):
+        table.add_column(heading, justify="center")
+    if figures is None:
+        table.add_row(*[Text("-", style="bold red")] * 5)
+        says = Text("the bridge does not answer", style="bold red")
+    else:
+        table.add_row(*_numbers(figures))
+        says = Text(f"the bridge says: {figures.sentence}", no_wrap=True, overflow="ellipsis")
+    return Group(table, says)
 
 
-def _short(text: str) -> str:
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= _MAX_NAME_CHARACTERS else one_line[: _MAX_NAME_CHARACTERS - 1] + "…"
+def _numbers(figures: Figures) -> list[Text]:
+    waits, is_rejected = figures.waiting > 0, figures.rejected > 0
+    return [
+        Text(str(figures.received), style="bold"),
+        Text(str(figures.waiting), style="bold yellow" if waits else "bold"),
+        Text(str(figures.in_flight), style="bold"),
+        Text(str(figures.accepted), style="bold green"),
+        Text(str(figures.rejected), style="bold red" if is_rejected else "bold"),
+    ]
+
+
+def _severities(active: Sequence[dict[str, Any]]) -> RenderableType:
+    counts = Counter(event["metadata"]["event_severity"] for event in active)
+    text = Text()
+    for severity in SEVERITIES:
+        bar = "█" * -(-counts[severity] // _BAR_ALARMS)
+        text.append(f"{severity:<9}{counts[severity]:>4} {bar}\n", style=_COLOURS[severity])
+    text.right_crop(1)
+    text.no_wrap = True
+    return Panel(text, title=f"AOM shows {len(active)} alarms")
+
+
+def _worst(active: Sequence[dict[str, Any]], rows: int) -> RenderableType:
+    """Return so many lines with alarms, the worst first and then the newest; what follows stays where it is."""
+    table = Table(expand=True, box=None, show_header=False)
+    for ratio in (3, 5, 6):
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=ratio)
+    newest_first = reversed(active)
+    worst = sorted(newest_first, key=lambda event: SEVERITIES.index(event["metadata"]["event_severity"]))[:rows]
+    for event in worst:
+        table.add_row(*_alarm(event))
+    for _ in range(rows - len(worst)):
+        table.add_row("")
+    return table
+
+
+def _alarm(event: dict[str, Any]) -> list[Text]:
+    metadata, message = event["metadata"], str(event["annotations"].get("message", ""))
+    style = _COLOURS[metadata["event_severity"]]
+    resource = metadata["resource_id"].removeprefix(_CLUSTER)
+    return [Text(metadata["event_name"], style=style), Text(resource), Text(" ".join(message.split()))]

@@ -4,7 +4,6 @@ import importlib
 import json
 import os
 import re
-import signal
 
 import aiohttp
 import pytest
@@ -332,26 +331,3 @@ async def test_the_help_of_the_emulator_names_every_switch_and_fault():
     assert [
         name for name in (*switches, *KINDS, *EXAMPLES.values(), *OPERATIONS, "/emulator/alarms/") if name not in out
     ] == []
-
-
-async def test_the_demo_ends_right_without_a_terminal():
-    """`demo --once` replays the storm as plain lines and ends with 0 because AOM ended up right."""
-    code, out, err = await run(*bridge_command("demo", "--once"))
-    assert (code, err) == (0, "")
-    assert "100 firing, 0 resolved; bridge: kept: 100 new" in out
-    assert "AOM's open alarms equal the firing alerts." in out
-    assert "\x1b" not in out
-
-
-async def test_the_demo_stays_up_and_ends_cleanly(tmp_path):
-    """Without `--once` the demo says how to point an Alertmanager at it, and Ctrl-C ends it cleanly."""
-    log = tmp_path / "log"
-    log.write_bytes(b"")
-    with started(log, *bridge_command("demo")) as process:
-        await until(lambda: "Ctrl-C ends the demo" in process.output)
-        url = re.search(r"url: (\S+)/webhook", process.output)[1]
-        assert "send_resolved: true" in process.output
-        assert await post(url, alert("Mine")) == 200
-        process.process.send_signal(signal.SIGINT)
-        assert process.process.wait(timeout=15) == 0
-    assert "Traceback" not in process.output

@@ -4,7 +4,7 @@ In: a request, or an operation on an open transaction. Out: its result after the
 and then nothing was stored. This module must not know what an operation does.
 
 Requests run in the ledger writer process. All other writes, which are rare, run on the writing thread of this process,
-and so do requests where there is no such process, as in the demo and in tests of the ledger alone.
+and so do requests where there is no such process, as in tests of the ledger alone.
 """
 
 from __future__ import annotations
