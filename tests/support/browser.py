@@ -20,6 +20,9 @@ DESKTOP, PHONE = 1280, 360
 WIDTHS = (DESKTOP, PHONE)
 SCHEMES = ("light", "dark")
 HEIGHT = 800
+IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
+VIEWS = tuple(product(WIDTHS, SCHEMES)) if IS_FULL else ((DESKTOP, "light"), (PHONE, "dark"))
+"""What axe looks at: each width and each scheme once, and in the rehearsal all together."""
 
 _OVERFLOW = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth) - window.innerWidth"
 _CLOSED = {"net::ERR_ABORTED"}
@@ -68,7 +71,7 @@ class Page:
         return await self.page.eval_on_selector_all("[href], [action]", "all => all.map(one => one.href || one.action)")
 
     async def axe(self):
-        """Give what axe-core finds in the page as it is now, in each width and scheme, one line for each element.
+        """Give what axe-core finds in the page as it is now, in each of `VIEWS`, one line for each element.
 
         The page must have been opened with ``for_axe=True``.
         """
@@ -77,7 +80,7 @@ class Page:
             source = need_unpacked("axe/axe.min.js").read_text(encoding="utf-8")
             await self.page.evaluate(f"() => {{ {source} }}")
         lines = []
-        for width, scheme in product(WIDTHS, SCHEMES):
+        for width, scheme in VIEWS:
             await self.look(width, scheme)
             found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             assert found["passes"], "axe has checked nothing"

@@ -125,9 +125,9 @@ class AlarmHandlers:
 
 def _possible(alarm: Alarm) -> tuple[Edit, ...]:
     """Return what can be done with an alarm in its state; the ledger decides in the end."""
-    if not STATES[alarm.state].is_finished or alarm.state == "rejected":
+    if alarm.state == "rejected" or alarm.due_at is not None:
         return EDITS
-    return ("clear",)
+    return ("clear",) if STATES[alarm.state].is_finished else ("clear", "discard")
 
 
 def _with_origins(values: Mapping[str, str], explained: Mapping[str, ExplainedField]) -> list[Field]:
