@@ -9,7 +9,7 @@ SECONDS  ?= 600
 SEED     ?= 1
 DATABASE ?= sqlite
 
-.PHONY: help demo test quick lint types imports unit rehearsal endurance audit bench schema docs-cli screenshots lock clean
+.PHONY: help demo test quick lint types imports unit rehearsal endurance audit bench schema site docs-cli screenshots lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
@@ -65,6 +65,9 @@ bench: $(VENV)/.run  ## speed and memory beside a relay that keeps nothing; the 
 schema: $(VENV)/.run  ## config/schema.json and docs/configuration.md anew, after a change of the settings
 	$(BIN)/python -m bridge.config.json_schema > config/schema.json
 	$(BIN)/python -m bridge.config.reference_page > docs/configuration.md
+
+site: $(VENV)/.dev  ## the documentation as a site, in .site; a link that leads nowhere is an error
+	$(BIN)/mkdocs build -q
 
 docs-cli: $(VENV)/.dev  ## docs/cli.md anew, after a change of the command line
 	PYTHONPATH=tests/support $(BIN)/python tests/support/cli_page.py > docs/cli.md
