@@ -67,7 +67,7 @@ schema: $(VENV)/.run  ## config/schema.json and docs/configuration.md anew, afte
 	$(BIN)/python -m bridge.config.reference_page > docs/configuration.md
 
 site: $(VENV)/.dev  ## the documentation as a site, in .site; a link that leads nowhere is an error
-	$(BIN)/mkdocs build -q
+	$(BIN)/mkdocs build
 
 docs-cli: $(VENV)/.dev  ## docs/cli.md anew, after a change of the command line
 	PYTHONPATH=tests/support $(BIN)/python tests/support/cli_page.py > docs/cli.md
