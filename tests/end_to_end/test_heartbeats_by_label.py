@@ -46,5 +46,5 @@ async def test_a_cluster_that_is_gone_for_good_is_forgotten_by_the_command_that_
     await watched.misses("main/cluster=b")
     other.wake()
     await watched.has_switches(ok=1)
-    alarms = await watched.command("alarms", "list", "-o", "json")
+    alarms = await watched.command("alarms", "list", "--all-states", "-o", "json")
     assert sorted((one["labels"]["cluster"], one["state"]) for one in alarms) == [("a", "cleared"), ("b", "cleared")]

@@ -15,7 +15,6 @@ async def built(folder):
         "-m",
         "mkdocs",
         "build",
-        "-q",
         "-f",
         str(folder / "mkdocs.yml"),
         "-d",
@@ -47,4 +46,4 @@ async def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
     page = copied(tmp_path) / "docs" / "aom.md"
     page.write_text(page.read_text() + "\n[lost](nowhere.md)\n")
     code, said = await built(tmp_path)
-    assert (code, "nowhere.md" in said) == (1, True)
+    assert (code, "nowhere.md" in said) == (1, True), said

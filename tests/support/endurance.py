@@ -291,7 +291,15 @@ class Endurance:
         return not [row for row in await self._rows() if row["state"] in ("report_due", "clear_due")]
 
     async def _rows(self):
-        words = ("alarms", "list", f"--config.file={self.world.bridges[0].file}", "--limit=100000", "-o", "json")
+        words = (
+            "alarms",
+            "list",
+            "--all-states",
+            f"--config.file={self.world.bridges[0].file}",
+            "--limit=100000",
+            "-o",
+            "json",
+        )
         code, out, err = await run(*bridge_command(*words))
         assert code == 0, err
         return json.loads(out)

@@ -92,7 +92,7 @@ class Held:
 
     async def has_row(self, name, **fields):
         """Say whether the newest row of the alert with this name has these fields in the ledger."""
-        rows = await self.command("alarms", "list", "-o", "json")
+        rows = await self.command("alarms", "list", "--all-states", "-o", "json")
         row = next((one for one in rows if one["labels"]["alertname"] == name), {})
         return fields.items() <= row.items()
 

@@ -178,7 +178,7 @@ async def kept(folder):
     """Give the alert names of the rows in a ledger."""
     file = folder / "bridge.yaml"
     code, out, err = await run(
-        *bridge_command("alarms", "list", f"--config.file={file}", "--limit=1000000", "-o", "json")
+        *bridge_command("alarms", "list", f"--config.file={file}", "--all-states", "--limit=1000000", "-o", "json")
     )
     assert code == 0, err
     return {row["labels"]["alertname"] for row in json.loads(out)}

@@ -264,7 +264,9 @@ class Rehearsal:
     async def _differences(self, storm, replicas, session):
         """Show each alert that ended wrong: the truth, AOM's entries, the ledger's rows and how it came so."""
         snapshot, held = self.emulator.snapshot(), self._held()
-        command = bridge_command("alarms", "list", f"--config.file={replicas[0].file}", "--limit=1000000", "-o", "json")
+        command = bridge_command(
+            "alarms", "list", "--all-states", f"--config.file={replicas[0].file}", "--limit=1000000", "-o", "json"
+        )
         _, out, err = await run(*command)
         rows = json.loads(out) if out else [err]
         undone = [row["fingerprint"] for row in rows if row["state"] in ("report_due", "clear_due") or "due_at" in row]
