@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from bridge import config
-from bridge.cli.options import DEFAULT_ADDRESS, Commands, add_command, add_config_file, parse_address
+from bridge.cli.options import DEFAULT_ADDRESS, Commands, add_command, add_config_file, find_config, parse_address
 
 _CODES = {0: "it was stopped", 1: "the configuration is wrong"}
 _LEVELS = ("debug", "info", "warn", "error")
@@ -19,6 +19,7 @@ def register(commands: Commands) -> None:
     """Add the command."""
     serve = add_command(commands, "serve", _run, "run the bridge", codes=_CODES)
     add_config_file(serve)
+    serve.set_defaults(needs_config=False)  # that none is found is told in the log's format, too
     serve.add_argument(
         "--web.listen-address",
         dest="listen_address",
@@ -55,25 +56,40 @@ def register(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from bridge import log
+    from bridge.errors import BridgeError
+    from bridge.typed_yaml.problems import ConfigError, UnreadableError
+
+    log.configure(arguments.log_level, arguments.log_format, for_good=True)
+    try:
+        return _serve(arguments)
+    except ConfigError as error:
+        for line in error.lines():
+            log.logger("cli").error("the configuration is wrong; the bridge does not start", problem=line)
+        return 2 if isinstance(error, UnreadableError) else 1
+    except (BridgeError, OSError) as error:
+        log.logger("cli").error("the bridge cannot run", problem=_sentence(error))
+        return 2
+
+
+def _serve(arguments: argparse.Namespace) -> int:
     import gc
 
     import uvloop
 
-    from bridge import log
     from bridge.app import App
     from bridge.cli.signals import run_until_stopped
     from bridge.ledger import WriterProcess
     from bridge.web import WebOptions
 
-    log.configure(arguments.log_level, arguments.log_format, for_good=True)
-    loaded = _load(arguments.config_file)
+    file, watch = arguments.config_file or find_config(), arguments.watch
+    loaded = _load(file)
     address = parse_address(arguments.listen_address)
     options = WebOptions(
         config_file=arguments.web_config_file,
         admin_address=parse_address(arguments.admin_address) if arguments.admin_address else None,
         is_admin_open=arguments.is_admin_open,
     )
-    file, watch = arguments.config_file, arguments.watch
     gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
     writer = WriterProcess(loaded.settings.store.url)
     try:
@@ -100,3 +116,11 @@ def _load(file: str) -> config.Loaded:
     for problem in (*loaded.missing, *loaded.doubts):
         warn("doubtful configuration", place=f"{file}:{problem.line}", path=problem.path, problem=problem.text)
     return loaded
+
+
+def _sentence(error: Exception) -> str:
+    from bridge.errors import BridgeError, of_file
+
+    if isinstance(error, BridgeError) or not isinstance(error, OSError):
+        return str(error)
+    return f"{f'{error.filename}: ' if error.filename else ''}{of_file(error)}"

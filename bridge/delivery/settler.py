@@ -198,6 +198,7 @@ class Settler:
             fingerprint=alarm.fingerprint,
             event_name=result.claim.event.metadata["event_name"],
             detail=result.outcome.message,
+            fix=f"aom-bridge send-test --target={self._target} says whether AOM's list works",
         )
 
     def _refused(self, result: DeliveryResult) -> None:
@@ -212,6 +213,7 @@ class Settler:
             event_name=result.claim.event.metadata["event_name"],
             reason=result.outcome.reason,
             detail=result.outcome.detail,
+            fix=f"correct the rule that maps it, then: aom-bridge alarms retry {alarm.id[:12]}",
         )
 
 

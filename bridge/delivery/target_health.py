@@ -146,7 +146,9 @@ class ActionHealth:
             message = "target refuses the credentials or the project; alarms are kept, operator action needed"
             level = _log.error
         status = self.status
-        level(message, target=self._target, action=status.action, reason=status.reason, detail=status.detail)
+        command = f"aom-bridge send-test --target={self._target} tries each step and names the fix"
+        fix = {} if "Fix: " in status.detail else {"fix": command}
+        level(message, target=self._target, action=status.action, reason=status.reason, detail=status.detail, **fix)
 
 
 class Refusals:

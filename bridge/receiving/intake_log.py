@@ -44,14 +44,16 @@ class IntakeLog:
         for status, effects in report.effects.items():
             for effect, count in effects.items():
                 self._alerts_by_effect(status, effect).inc(count)
-        fields = {"source": source, "receiver": report.receiver, "alerts": len(report.statuses)}
-        self._log_stored({**fields, **report.totals()})
+        group = {"receiver": report.receiver, "group": report.group_labels}
+        self._log_stored({"source": source, **group, "alerts": len(report.statuses), **report.totals()})
         self._note_mapping(report)
         self._note_replicas(source, report)
         if report.truncated_alerts > 0:
             self._note_truncated(source, report)
 
     def _note_mapping(self, report: IntakeReport) -> None:
+        if report.event_names:
+            _log.debug("alerts mapped", receiver=report.receiver, event_names=", ".join(report.event_names))
         for rule, count in report.matched.items():
             self._matches_by_rule(rule).inc(count)
         for rule, count in report.dropped.items():

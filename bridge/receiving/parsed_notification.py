@@ -26,6 +26,9 @@ _MIN_ALERT_BYTES = 60
 _MIN_GROUP_TEXT = 512
 """Characters of each text of the group that are stored beside each alert, however short the body is."""
 
+_MAX_EVENT_NAMES = 20
+"""Names of events that are logged of one notification."""
+
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -36,7 +39,7 @@ class IntakeReport(msgspec.Struct, array_like=True):
     ``left_out``: the names of the labels and annotations that did not fit into AOM's limits, and ``fallbacks``: each
     with its alert's fingerprint. ``replicas``: the alerts that have the label of a Prometheus replica. ``effects``: how
     many alerts of each status had each effect on the ledger; known once they are committed. ``group``: the beginning of
-    its group's key.
+    its group's key; ``group_labels``: that of its labels. ``event_names``: some of those that its alerts became.
     """
 
     receiver: str
@@ -49,6 +52,8 @@ class IntakeReport(msgspec.Struct, array_like=True):
     replicas: list[ReplicaSighting] = []
     effects: dict[Status, dict[Effect, int]] = {}
     group: str = ""
+    group_labels: str = ""
+    event_names: list[str] = []
 
     def add_effects(self, effects: Sequence[Effect]) -> None:
         """Add what the put made of each alert, in their order."""
@@ -75,6 +80,7 @@ class IntakeReport(msgspec.Struct, array_like=True):
             for rule, count in added.items():
                 counts[rule] = counts.get(rule, 0) + count
         self.left_out += other.left_out
+        self.event_names += other.event_names[: _MAX_EVENT_NAMES - len(self.event_names)]
         self.fallbacks += other.fallbacks
 
     def packed(self) -> bytes:
@@ -112,6 +118,7 @@ class ParsedNotification:
             statuses,
             replicas=sightings(notification.alerts),
             group=cut(notification.group.group_key),
+            group_labels=cut(", ".join(f"{name}={value}" for name, value in notification.group.group_labels.items())),
         )
 
     def arrival(self, alert: Alert) -> ArrivedAlert:
@@ -150,6 +157,8 @@ class ParsedNotification:
             report.matched[rule] = report.matched.get(rule, 0) + 1
         if mapped.event is None:
             report.dropped[mapped.rule] = report.dropped.get(mapped.rule, 0) + 1
+        elif len(report.event_names) < _MAX_EVENT_NAMES:
+            report.event_names.append(mapped.event.metadata["event_name"])
         if result.names_left_out:
             report.left_out.append((alert.fingerprint, result.names_left_out))
         report.fallbacks += [(alert.fingerprint, fallback) for fallback in result.fallbacks]

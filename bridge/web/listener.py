@@ -19,6 +19,7 @@ from bridge.errors import BridgeError, of_listening
 from bridge.rate_limit import PeerRateLimiter
 from bridge.web.errors import ServerLog
 from bridge.web.guard import is_loopback
+from bridge.web.handshakes import logging_failures
 
 BACKLOG = 4_096
 """Connections that may wait to be accepted: a storm of single-alert groups opens thousands at once."""
@@ -154,7 +155,7 @@ async def _serve(runner: web.AppRunner, tls: ssl.SSLContext | None, where: dict[
     if protocols is None:
         raise RuntimeError("the runner is not set up")
     if tls is not None:
-        where |= {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": 1}
+        where |= {"ssl": logging_failures(tls), "ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": 1}
     loop = asyncio.get_running_loop()
     server: asyncio.Server = await loop.create_server(protocols, backlog=BACKLOG, **where)
     return server

@@ -54,6 +54,16 @@ class Policy:
         """Whether a request must carry a password or a token."""
         return bool(self.users or self.tokens)
 
+    @property
+    def posters(self) -> str:
+        """Who may post notifications, for people; empty: every client that reaches the port."""
+        named = [*self.users, *self.tokens.values()] if self.needs_credentials else []
+        names = sorted(name for name in named if "webhook" in self.rights_of(name))
+        if names:
+            return ", ".join(names)
+        has_certificates = self.tls is not None and self.tls.verify_mode == ssl.CERT_REQUIRED
+        return "clients with a certificate of client_ca_file" if has_certificates else ""
+
     def rights_of(self, name: str) -> frozenset[Right]:
         """Return the rights of a user, token or certificate."""
         return self.rights.get(name, DEFAULT_RIGHTS)

@@ -142,6 +142,7 @@ class WebServer:
         """
         self._metrics.web_config_successful.set(1)
         await self._listen(handlers, shutdown_timeout / 1000)
+        self._log_posters()
         self._watcher = asyncio.create_task(self._watch(), name="web-config-watch")
 
     async def stop(self) -> None:
@@ -232,6 +233,15 @@ class WebServer:
         for problem in policy.doubts:
             _log.warning("doubtful web configuration", place=problem.line_of(self._options.config_file))
         return policy
+
+    def _log_posters(self) -> None:
+        """Log who may post notifications, with a fix where every client may and the port is not on loopback."""
+        address, posters = self.url, self._policy.posters
+        if posters or self._main.is_on_loopback:
+            _log.info("listening", address=address, may_post=posters or "every program on this machine")
+            return
+        fix = "Fix: --web.config.file with users or tokens, or a network policy"
+        _log.warning(f"everyone who reaches the port may post. {fix}", address=address)
 
     def _failed(self, lines: list[str]) -> list[str]:
         self._metrics.web_config_successful.set(0)

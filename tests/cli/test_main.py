@@ -277,6 +277,21 @@ async def test_a_wrong_start_says_what_is_wrong_in_one_line(tmp_path, arguments,
     assert "Traceback" not in err
 
 
+async def test_what_ends_serve_is_a_record_of_the_chosen_format(tmp_path):
+    """A wrong configuration and an address that is none are JSON, too, each mistake in a record of its own."""
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("targets: {default: {endpiont: x, project_id: p}}\n")
+    for arguments, words in (
+        ([f"--config.file={bad}"], "did you mean 'endpoint'?"),
+        ([f"--config.file={config_file(tmp_path)}", "--web.listen-address=here"], "'here' is not an address"),
+    ):
+        code, _, err = await run(*bridge_command("serve", "--log.format=json", *arguments))
+        records = [json.loads(line) for line in err.splitlines()]
+        assert code in (1, 2)
+        assert {record["level"] for record in records} == {"error"}
+        assert any(words in record["problem"] for record in records)
+
+
 async def test_a_port_in_use_is_named(tmp_path):
     """Two bridges on one port: the second one names the address and the fix."""
     async with cloud() as aom, serving(tmp_path, aom.url) as (_, url):

@@ -9,6 +9,7 @@ import pytest
 from bridge_rig import running, settings_text
 from golden import WEBHOOKS
 from paths import ROOT
+from waiting import until
 from webhooks import alert, payload
 
 from bridge import config
@@ -120,6 +121,23 @@ async def test_what_was_left_out_is_logged_at_debug_and_counted(tmp_path, capsys
         assert "debug" in line
         assert "label_26, label_27" in line
         assert await rig.metric("aom_bridge_mapping_left_out_total") == line.count("label_")
+
+
+async def test_the_log_tells_a_notification_by_its_group_and_events(tmp_path, capsys):
+    """The line of a kept notification has the labels of its group; the names of its events stand at debug."""
+    async with running(tmp_path / "l.db") as rig:
+        assert (await rig.post(payload(alert("Disk"), groupLabels={"team": "shop", "site": "bj"})))[0] == 200
+        output = []
+
+        def lines(message):
+            output.append(capsys.readouterr().out)
+            return [one for one in "".join(output).splitlines() if message in one]
+
+        (kept,) = await until(lambda: lines("notification kept"))
+        assert "team=shop, site=bj" in kept
+        (mapped,) = lines("alerts mapped")
+        assert "debug" in mapped
+        assert "Disk" in mapped
 
 
 def entries_of(body):

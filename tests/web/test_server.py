@@ -8,7 +8,8 @@ from aiohttp import web
 from bridge import __version__
 from bridge.app.label_sets import LABEL_SETS
 from bridge.metrics import Metrics
-from bridge.web import WebOptions, WebServer
+from bridge.typed_yaml.secret import Secret
+from bridge.web import Policy, WebOptions, WebServer
 from bridge.web.listener import Listener
 
 
@@ -56,5 +57,32 @@ async def test_a_server_starts_after_such_a_stop():
     await made.start((), 0)
     try:
         assert made.url == f"http://127.0.0.1:{made.port}"
+    finally:
+        await made.stop()
+
+
+@pytest.mark.parametrize(
+    ("policy", "posters"),
+    [
+        (Policy(), ""),
+        (Policy(users={"am": Secret("x"), "oncall": Secret("x")}, rights={"oncall": frozenset({"status"})}), "am"),
+        (Policy(tokens={b"digest": "ci"}), "ci"),
+    ],
+)
+def test_a_policy_names_who_may_post(policy, posters):
+    """Users and tokens with the right to post are named; where neither is needed, no name stands for everyone."""
+    assert policy.posters == posters
+
+
+async def test_the_start_says_who_may_post(capsys):
+    """On loopback an open port is told; the warning for other addresses names the fix."""
+    made = server()
+    await made.prepare()
+    await made.start((), 0)
+    try:
+        assert "every program on this machine" in capsys.readouterr().out
+        made._main._host = ""
+        made._log_posters()
+        assert "everyone who reaches the port may post. Fix: --web.config.file" in capsys.readouterr().out
     finally:
         await made.stop()

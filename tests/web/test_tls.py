@@ -257,3 +257,35 @@ async def test_a_file_that_becomes_readable_is_read(tmp_path):
     first = stat_files([str(tmp_path)])
     tmp_path.chmod(0o711)
     assert stat_files([str(tmp_path)]) != first
+
+
+def distrusting(port):
+    """Connect without trust in the bridge's CA; a blocking client says why, as Go's do."""
+    context = ssl.create_default_context()
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+async def told(capsys, words):
+    """Wait until a log line holds these words."""
+    output = []
+
+    def is_told():
+        output.append(capsys.readouterr().out)
+        return words in "".join(output)
+
+    await until(is_told)
+
+
+async def test_a_handshake_that_fails_leaves_a_line_with_the_fix(tmp_path, capsys):
+    """Plain HTTP on the port of TLS, a client that does not trust the certificate, and one without a certificate."""
+    authority = Authority(tmp_path)
+    async with guarded(tmp_path, TLS % MTLS) as rig:
+        with pytest.raises(aiohttp.ClientError):
+            await ask(rig, *WEBHOOK, url=rig.app.url.replace("https", "http"))
+        await told(capsys, "speaks plain HTTP on the port of TLS. Fix: https://")
+        await asyncio.to_thread(distrusting, rig.app.port)
+        await told(capsys, "does not trust the bridge's certificate. Fix: ca_file")
+        with pytest.raises((aiohttp.ClientError, ConnectionError)):
+            await ask(rig, *WEBHOOK, ssl=authority.client())
+        await told(capsys, "has no certificate. Fix: cert_file and key_file")
