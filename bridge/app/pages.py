@@ -9,6 +9,7 @@ from __future__ import annotations
 from bridge.app.sights import Replica
 from bridge.clock import Clock
 from bridge.web import Handlers
+from bridge.web.handlers.differences import DifferencesApi
 from bridge.web.handlers.exports import Exports
 from bridge.web.handlers.status import StatusApi
 from bridge.web.overviews import Overviews
@@ -45,4 +46,5 @@ def page_handlers(pages: Pages, replica: Replica, clock: Clock) -> tuple[Handler
         ConfigPage(pages, lambda: parts.config_view.loaded),
         Exports(records, clock),
         StatusApi(overviews),
+        DifferencesApi(parts.ledger.open_alarms, lambda: replica.sources()[1], clock),
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 
 from bridge.cli.options import Commands, add_command, add_config_file
+from bridge.cli.output import add_output
+from bridge.cli.remote_options import add_remote
 
 _CODES = {
     0: "nothing differs whose time is up",
@@ -27,7 +29,8 @@ def register(commands: Commands) -> None:
         codes=_CODES,
     )
     add_config_file(command)
-    command.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
+    add_remote(command)
+    add_output(command, ("table", "json", "yaml"))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -48,15 +48,22 @@ async def test_what_differs_is_shown_with_both_sides(tmp_path):
 
 
 async def test_what_a_running_bridge_still_waits_for_is_no_failure(tmp_path):
-    """The alert is listed as waiting, with its time; the command ends with 0, since no time is up."""
+    """The alert is listed as waiting, with its time, also from elsewhere; it ends with 0, since no time is up."""
     peer = StandInPeer("Missing")
     async with serving_routes(*peer.routes()) as url:
         more = f"alertmanagers: [{{urls: ['{url}'], receivers: [aom], interval: 1s, missing_after: 1h}}]"
         async with running(tmp_path / "l.db", more=more) as rig:
             await until(lambda: _has_rounds(rig, 2))
             code, out, err = await diff(tmp_path, url)
+            elsewhere = await run(*bridge_command("diff", f"--url={rig.app.url}"))
+            _, data, _ = await run(*bridge_command("diff", f"--url={rig.app.url}", "-o", "json"))
     assert (code, err) == (0, "")
     assert "raised at" in out
+    assert elsewhere[0] == 0
+    assert "raised at" in elsewhere[1]
+    assert "AOM's list is not asked with --url" in elsewhere[2]
+    (row,) = json.loads(data)
+    assert (row["difference"], row["is_due"]) == ("missing", False)
 
 
 async def _has_rounds(rig, count):
