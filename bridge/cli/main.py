@@ -57,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = parser().parse_args(argv)
     try:
-        if getattr(arguments, "needs_config", False) and arguments.config_file is None:
+        is_needed = getattr(arguments, "needs_config", False) and not getattr(arguments, "url", None)
+        if is_needed and arguments.config_file is None:
             arguments.config_file = find_config()
         return int(arguments.run(arguments))
     except BrokenPipeError:
