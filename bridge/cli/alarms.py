@@ -12,10 +12,10 @@ from functools import partial
 from bridge.cli.options import Commands, add_command, add_config_file, add_group
 from bridge.cli.output import add_output
 from bridge.cli.remote_options import add_remote
-from bridge.event import SEVERITIES
 from bridge.ledger.states import ORDERS, STATE_GROUPS, STATES, Edit
 
 _DEFAULT_LIMIT = 1_000
+_SEVERITIES = ("Critical", "Major", "Minor", "Info")  # those of bridge.event, which takes long to import
 _CODES = {0: "done", 1: "an alarm does not exist or could not be changed", 2: "nothing could be read or asked"}
 _EDITS: dict[Edit, str] = {
     "retry": "send rejected alarms again, with their reports mapped by the present rules; send waiting alarms at once",
@@ -74,7 +74,7 @@ def add_search(command: argparse.ArgumentParser) -> None:
         "--state", action="append", choices=(*STATES, *STATE_GROUPS), help="only in this state; may be repeated"
     )
     command.add_argument("--all-states", action="store_true", help="finished ones, too")
-    command.add_argument("--severity", choices=SEVERITIES, help="only of this severity")
+    command.add_argument("--severity", choices=_SEVERITIES, help="only of this severity")
     command.add_argument("--target", help="only of this target")
     command.add_argument("--source", help="only of this source")
     command.add_argument("--event-name", help="only with exactly this event name")

@@ -22,7 +22,7 @@ def register(commands: Commands) -> None:
     """Add the command."""
     text = "show in six acts how alerts become AOM alarms: no account, no configuration"
     demo = add_command(commands, "demo", _run, text, codes={1: "with --once: an act did not keep its promise"})
-    demo.epilog = f"{_KEYS}\n\n{demo.epilog}"
+    demo.epilog = f"{demo.epilog}\n\n{_KEYS}"
     demo.add_argument(
         "--once", action="store_true", help="end after the acts; exit code 0 if each of them kept its promise"
     )

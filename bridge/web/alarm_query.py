@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
-from aiohttp import web
-from aiohttp.typedefs import Handler
 from multidict import MultiMapping
 
 from bridge.clock import SECOND, Millis
@@ -18,9 +16,7 @@ from bridge.errors import BridgeError
 from bridge.event import SEVERITIES
 from bridge.ledger import ORDERS, STATE_GROUPS, STATES, AlarmFilter
 from bridge.mapping.matcher import Matchers
-from bridge.typed_yaml.problems import suggest
 from bridge.typed_yaml.scalars import parse_duration
-from bridge.web.responses import failure
 
 PARAMETERS = (
     "filter",
@@ -75,22 +71,6 @@ def read_alarm_query(query: MultiMapping[str], now: Millis, limit: int) -> Alarm
         after=given.get("page"),
         limit=limit,
     )
-
-
-def refusing_unknown(known: Collection[str], handle: Handler) -> Handler:
-    """Return a handler that refuses an address with a parameter that is not known.
-
-    A misspelt filter would show everything.
-    """
-
-    async def checked(request: web.Request) -> web.StreamResponse:
-        for name in request.query:
-            if name not in known:
-                text = f"no parameter is called {name[:40]!r}"
-                return failure(f"{text}. Fix: {suggest(name[:40], known)}", 400)
-        return await handle(request)
-
-    return checked
 
 
 def _check(name: str, value: str | None, known: Collection[str]) -> None:

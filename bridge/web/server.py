@@ -24,11 +24,11 @@ from bridge.metrics import Metrics
 from bridge.rate_limit import PeerRateLimiter
 from bridge.typed_yaml.problems import ConfigError
 from bridge.web.accounts import Accounts
-from bridge.web.alarm_query import refusing_unknown
 from bridge.web.errors import SAFE_HEADERS, ErrorPage, adding_headers, answering
 from bridge.web.guard import ON_LOOPBACK, Guard, OnRefused
 from bridge.web.handlers.description import query_parameters
 from bridge.web.listener import Listener
+from bridge.web.parameters import refusing_unknown
 from bridge.web.policy import Policy, read_policy
 from bridge.web.settings import Right
 

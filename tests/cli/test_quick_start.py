@@ -7,6 +7,10 @@ import pytest
 from bridge_rig import settings_text
 from paths import ROOT
 
+from bridge import log
+from bridge.cli import alarms, serve
+from bridge.event import SEVERITIES
+
 HEAVY = ("aiohttp", "alembic", "jinja2", "msgspec", "psycopg", "re2", "rich", "sqlalchemy", "structlog", "yaml")
 
 
@@ -49,3 +53,9 @@ def test_a_ledger_is_listed_without_what_serves_or_sends(tmp_path):
     modules = imported("alarms", "list", f"--config.file={file}")
     assert "sqlalchemy" in modules
     assert modules.isdisjoint({"aiohttp", "alembic", "prometheus_client", "psycopg", "bridge.aom.client"})
+
+
+def test_the_choices_that_are_written_again_are_those_of_the_code():
+    """Options name severities and levels without importing what defines them; both are the same."""
+    assert alarms._SEVERITIES == SEVERITIES
+    assert serve._LEVELS == log.LEVELS
