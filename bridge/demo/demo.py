@@ -56,16 +56,16 @@ class Demo:
     async def _run(self, stopped: asyncio.Event) -> bool:
         """Run the demo until it is cancelled; played once, return whether all promises were kept."""
         self._print("starting the bridge and an emulated AOM ...")
-        try:
-            async with started(self._pace, self._picture.say) as scene:
-                self._picture.bridge, self._picture.aom = scene.bridge.url, scene.aom.url
-                self._say(self._picture.look)
-                with reading(self._keys(stopped)):
+        with reading(self._keys(stopped)):
+            try:
+                async with started(self._pace, self._picture.say) as scene:
+                    self._picture.bridge, self._picture.aom = scene.bridge.url, scene.aom.url
+                    self._say(self._picture.look)
                     async with self._shown(scene):
                         return await self._played(scene)
-        finally:
-            if self._is_live:  # what was shown is gone with its screen
-                self._print("\n".join(self._picture.results))
+            finally:
+                if self._is_live and self._picture.results:  # what was shown is gone with its screen
+                    self._print("\n".join(self._picture.results))
 
     async def _played(self, scene: Scene) -> bool:
         is_right = await self._play(scene)

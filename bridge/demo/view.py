@@ -67,7 +67,7 @@ class Picture:
 
     def begin(self, act: int) -> None:
         """Show an act, by its number."""
-        self.act = act
+        self.act, self.caption = act, ""
 
     def say(self, caption: str) -> None:
         """Show a caption."""
