@@ -47,11 +47,13 @@ def _back_up(arguments: argparse.Namespace) -> int:
 
 
 def _copy(arguments: argparse.Namespace) -> int:
+    from bridge.cli.progress import counted
     from bridge.clock import system_clock
     from bridge.ledger.copy import check_address, copy
 
     for url in (arguments.source, arguments.destination):
         check_address(url)
-    count = copy(arguments.source, arguments.destination, system_clock())
+    with counted("copy") as on_copied:
+        count = copy(arguments.source, arguments.destination, system_clock(), on_copied)
     say(f"{count} alarm(s) copied. Now set store.url to the new address, and start serve.")
     return 0

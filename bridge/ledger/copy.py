@@ -5,6 +5,7 @@ In: two addresses. Out: the number of alarms copied; all are copied, or none. No
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -44,13 +45,14 @@ def check_address(url: str) -> None:
         raise LedgerStartError(f"{text}. Fix: leave it out, and set PGPASSWORD, PGSSLMODE, or write a ~/.pgpass.")
 
 
-def copy(from_url: str, to_url: str, now: Millis) -> int:
+def copy(from_url: str, to_url: str, now: Millis, on_copied: Callable[[int, int], None] = lambda *_: None) -> int:
     """Copy all alarms with their contents; return how many there were.
 
     Args:
         from_url: the current `store.url`.
         to_url: the new one; its database exists and holds no alarms.
         now: the time; alarms that were being sent are marked as doubtful since then.
+        on_copied: called with the number of alarms that are copied, and of all, again and again.
 
     Raises:
         LedgerStartError: one of them cannot be used or is in use, or the second one holds alarms.
@@ -62,7 +64,8 @@ def copy(from_url: str, to_url: str, now: Millis) -> int:
         target.open()
         with source.reads.connect().execution_options(read_only=True) as reading, target.engine.begin() as writing:
             _check_empty(writing, target.location)
-            count = _copy_table(reading, writing, alarms)
+            total = reading.execute(sa.select(sa.func.count()).select_from(alarms)).scalar_one()
+            count = _copy_table(reading, writing, alarms, on_rows=lambda rows: on_copied(rows, total))
             for table in (contents, search, listed, sources, differences, heartbeats):
                 _copy_table(reading, writing, table)
             for table in (changes, steps):
@@ -90,14 +93,25 @@ def _check_empty(connection: Connection, location: str) -> None:
         raise LedgerStartError(f"the ledger at {location} holds alarms already. Fix: copy into an empty database.")
 
 
-def _copy_table(reading: Connection, writing: Connection, table: sa.Table, *, is_numbered_again: bool = False) -> int:
-    """Copy the rows of a table; ``is_numbered_again``: the other database numbers them, and knows the next one."""
+def _copy_table(
+    reading: Connection,
+    writing: Connection,
+    table: sa.Table,
+    *,
+    is_numbered_again: bool = False,
+    on_rows: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Copy the rows of a table, and tell how many again and again.
+
+    ``is_numbered_again``: the other database numbers them, and knows the next one.
+    """
     columns = [column for column in table.c if not (is_numbered_again and column.primary_key)]
     query, count = sa.select(*columns).order_by(*table.primary_key), 0
     with reading.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)) as result:
         for rows in result.mappings().partitions():
             writing.execute(sa.insert(table), [dict(row) for row in rows])
             count += len(rows)
+            on_rows(count)
     return count
 
 

@@ -32,7 +32,10 @@ def shown(url):
 
 @pytest.mark.parametrize("way", ["to PostgreSQL", "to SQLite"])
 async def test_everything_is_copied(way, database, tmp_path):
-    """Rows, events, counters: what is in the one database is in the other; what was claimed is due, and in doubt."""
+    """Rows, events, counters: what is in the one database is in the other; what was claimed is due, and in doubt.
+
+    How much is copied is told meanwhile.
+    """
     file = f"sqlite:///{tmp_path}/l.db"
     here, there = (file, database) if way == "to PostgreSQL" else (database, file)
     async with LedgerDriver(here) as driver:
@@ -42,7 +45,9 @@ async def test_everything_is_copied(way, database, tmp_path):
         await driver.resolve("a1", end=T0 + 1)
         claimed = {claim.alarm.seq for claim in await driver.claim(limit=3)}
         before, edits = shown(here)
-    assert copy(here, there, T0) == 1_200
+    told = []
+    assert copy(here, there, T0, lambda *counts: told.append(counts)) == 1_200
+    assert told == [(500, 1_200), (1_000, 1_200), (1_200, 1_200)]
     after, edits_after = shown(there)
     assert edits_after == edits
     assert len(after) == 1_200
