@@ -10,6 +10,7 @@ RUN /opt/aom-bridge/bin/pip install --no-cache-dir --disable-pip-version-check -
 COPY pyproject.toml README.md LICENSE ./
 COPY bridge ./bridge
 COPY config ./config
+COPY docs/man ./docs/man
 # What only builds has no place in the image.
 RUN /opt/aom-bridge/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
  && /opt/aom-bridge/bin/pip uninstall -q -y editables hatchling pathspec pluggy trove-classifiers pip

@@ -9,7 +9,7 @@ SECONDS  ?= 600
 SEED     ?= 1
 DATABASE ?= sqlite
 
-.PHONY: help demo test quick lint types imports unit rehearsal endurance audit bench schema site docs-cli screenshots lock clean
+.PHONY: help demo test quick lint types imports unit rehearsal endurance audit bench schema site docs-cli man screenshots lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  \1\t/' | expand -t 12
@@ -71,6 +71,9 @@ site: $(VENV)/.dev  ## the documentation as a site, in .site; a link that leads 
 
 docs-cli: $(VENV)/.dev  ## docs/cli.md anew, after a change of the command line
 	PYTHONPATH=tests/support $(BIN)/python tests/support/cli_page.py > docs/cli.md
+
+man: $(VENV)/.dev  ## docs/man anew, after a change of the command line
+	PYTHONPATH=tests/support $(BIN)/python tests/support/man_page.py > docs/man/aom-bridge.1
 
 screenshots: $(VENV)/.dev  ## docs/images anew, after a change of the web pages
 	PYTHONPATH=tests/support $(BIN)/python tests/support/screenshots.py --folder docs/images

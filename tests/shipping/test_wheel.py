@@ -39,6 +39,7 @@ def test_the_wheel_has_one_version_and_all_data(wheel):
     kept = {str(path.relative_to(ROOT)) for path in (ROOT / "bridge").rglob("*") if path.is_file()}
     assert {name for name in kept if "__pycache__" not in name} <= packed
     assert {f"bridge/config/examples/{name}.yaml" for name in EXAMPLES} <= packed
+    assert any(name.endswith(".data/data/share/man/man1/aom-bridge.1") for name in packed)
     assert not any(name.startswith("tests/") for name in packed)
 
 

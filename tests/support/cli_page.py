@@ -45,6 +45,13 @@ def section(one):
 
 def row(one, action):
     """Give the row of an option or an argument."""
+    name, text = described(one, action)
+    cells = (f"`{name}`", text)
+    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
+
+
+def described(one, action):
+    """Give an option or an argument with its value, and its meaning."""
     formatter = one._get_formatter()
     default = action.dest.upper() if action.option_strings else action.dest
     value = formatter._metavar_formatter(action, default)(1)[0] if action.nargs != 0 else ""
@@ -53,8 +60,7 @@ def row(one, action):
     repeated = " ..." if action.nargs in ("*", "+") else ""
     needed = "" if action.option_strings or action.nargs in ("?", "*") else " (required)"
     text = one._get_formatter()._expand_help(action) if action.help else ""
-    cells = (f"`{shown}{repeated}`", text + needed)
-    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
+    return shown + repeated, text + needed
 
 
 if __name__ == "__main__":
