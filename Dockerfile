@@ -6,7 +6,7 @@ SHELL ["/bin/sh", "-eu", "-c"]
 WORKDIR /src
 RUN python -m venv /opt/aom-bridge
 COPY requirements.lock ./
-RUN /opt/aom-bridge/bin/pip install --no-cache-dir --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+RUN /opt/aom-bridge/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY bridge ./bridge
 COPY config ./config

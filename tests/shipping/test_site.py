@@ -3,8 +3,11 @@
 import shutil
 import sys
 
+import pytest
 from paths import ROOT
 from process import run
+
+pytestmark = pytest.mark.real
 
 
 async def built(folder):
