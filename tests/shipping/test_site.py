@@ -38,6 +38,7 @@ async def test_the_site_is_built_and_each_link_leads_somewhere(tmp_path):
     """Every page becomes one of the site; links to files outside `docs/` lead to the repository."""
     code, said = await built(copied(tmp_path))
     assert code == 0, said
+    assert "unrecognized relative link" not in said
     text = (tmp_path / "site" / "index.html").read_text()
     assert "https://github.com/aom-bridge/aom-bridge/blob/main/config/bridge.yaml" in text
 

@@ -7,7 +7,7 @@ import re
 
 REPOSITORY = "https://github.com/aom-bridge/aom-bridge/blob/main"
 _OUTSIDE = re.compile(r"\]\((?:\.\./)+(?!docs/)([^)#\s]+)(#[^)]*)?\)")
-_FOLDER = re.compile(r"\]\(runbooks/?\)")
+_FOLDER = re.compile(r"\]\((?:\.\./)?runbooks/?\)")
 
 
 def on_page_markdown(markdown, page, **_):
