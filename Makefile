@@ -41,7 +41,7 @@ REHEARSALS := $(addprefix tests/, \
   delivery/test_id_lookup.py app/test_reloader.py shipping/test_openapi.py security/test_fuzz.py \
   end_to_end/test_heartbeats_restarts.py end_to_end/test_heartbeats_by_label.py \
   end_to_end/test_heartbeats_settings.py \
-  end_to_end/test_lost_ledger.py)
+  end_to_end/test_lost_ledger.py browser)
 
 # The modules that are run with each newer Alertmanager, too.
 IN_STEP := $(wildcard tests/end_to_end/test_in_step_*.py)
