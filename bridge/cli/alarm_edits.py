@@ -72,7 +72,8 @@ def _after_preview(edit: Edit, arguments: argparse.Namespace, access: AlarmAcces
     if arguments.dry_run:
         say(f"would {edit} {len(rows)} alarm(s)")
         return 0
-    if not arguments.yes and not _is_agreed(f"{edit} {len(rows)} alarm(s)?"):
+    is_harmless = edit == "retry" and not sys.stdin.isatty()  # a script that retries needs no option
+    if not (arguments.yes or is_harmless) and not _is_agreed(f"{edit} {len(rows)} alarm(s)?"):
         return 1
     changed = progress(_changed(edit, access, [row["id"] for row in rows]), len(rows), edit)
     return _report(changed, is_each_said=len(rows) <= _PREVIEWED)

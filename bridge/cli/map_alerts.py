@@ -26,7 +26,7 @@ from bridge.errors import BridgeError, PayloadError, of_file
 from bridge.ledger import AlarmFilter, OfflineLedger
 from bridge.mapping.explain import Explanation, GroupedAlert, differences, explain
 from bridge.mapping.playground.pasted import Pasted, as_pasted, read_pasted
-from bridge.notification import Alert, Group, fingerprint
+from bridge.notification import OWN_SOURCES, Alert, Group, fingerprint
 from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.reconcile.shown_now import shown_now
 
@@ -68,7 +68,7 @@ def _of_remote(arguments: argparse.Namespace, remote: Remote) -> int:
         grouped = [msgspec.convert({"source": row["source"], **_kept(row)}, GroupedAlert) for row in rows]
     explanations: list[Explanation] = []
     for one in grouped:
-        source = {"source": one.source} if one.source else {}
+        source = {"source": one.source} if one.source not in ("", *OWN_SOURCES) else {}
         told = remote.post("/api/v1/playground", {"webhook": as_pasted(one), **source})["data"]
         if told["error"] or told["webhook_error"]:
             raise BridgeError(told["error"] or told["webhook_error"])

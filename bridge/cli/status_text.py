@@ -19,6 +19,7 @@ from bridge.cli.remote import remote_of
 from bridge.cli.terminal import printable, say
 from bridge.clock import format_rfc3339, parse_rfc3339, system_clock
 from bridge.config import Settings
+from bridge.errors import BridgeError
 from bridge.ledger import LedgerStatus, OfflineLedger
 from bridge.reconcile.heartbeats import late_text, of_all
 from bridge.web.handlers.status import shown
@@ -31,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the status; return the exit code."""
     remote = remote_of(arguments)
     status = _local(arguments.config_file) if remote is None else remote.get("/api/v1/status")["data"]
+    if "sentence" not in status:
+        raise BridgeError(f"{arguments.url}: this is not aom-bridge's answer. Fix: the address of the bridge itself.")
     if arguments.output != "table":
         print_value(status, arguments.output)
     else:

@@ -193,7 +193,7 @@ FILTERS = st.builds(
 
 
 @pytest.mark.usefixtures("short_looks")
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(chosen=FILTERS)
 def test_a_search_finds_what_a_look_at_every_alarm_finds(world, chosen):
     """By whatever is searched, in each order: all pages together hold each alarm that matches, once, and in order."""

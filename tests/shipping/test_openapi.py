@@ -17,7 +17,7 @@ from bridge.emulator import Emulator, Options
 from bridge.ledger import STATES, Cause, Step, StepKind, TimelineEntry, TimelineKind
 
 DESCRIPTION = yaml.safe_load((ROOT / "bridge/web/handlers/openapi.yaml").read_text())
-EXAMPLES = 1_000 if os.environ.get("AOM_BRIDGE_REHEARSAL") == "full" else 30
+EXAMPLES = 1_000 if os.environ.get("AOM_BRIDGE_REHEARSAL") == "full" else 10
 OF_SEARCHES = """
 [[operations]]
 include-path-regex = '^/api/v1/alarms(\\.csv|\\.json)?$'

@@ -70,8 +70,8 @@ class Page:
         """Give the addresses of all links and forms, resolved."""
         return await self.page.eval_on_selector_all("[href], [action]", "all => all.map(one => one.href || one.action)")
 
-    async def axe(self, views=VIEWS):
-        """Give what axe-core finds in the page as it is now, in each of these views, one line for each element.
+    async def axe(self):
+        """Give what axe-core finds in the page as it is now, in each of `VIEWS`, one line for each element.
 
         The page must have been opened with ``for_axe=True``.
         """
@@ -80,7 +80,7 @@ class Page:
             source = need_unpacked("axe/axe.min.js").read_text(encoding="utf-8")
             await self.page.evaluate(f"() => {{ {source} }}")
         lines = []
-        for width, scheme in views:
+        for width, scheme in VIEWS:
             await self.look(width, scheme)
             found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             assert found["passes"], "axe has checked nothing"
