@@ -17,16 +17,35 @@ hypothesis_settings.register_profile("house", deadline=None, suppress_health_che
 hypothesis_settings.load_profile("house")
 
 LONG = (
+    "end_to_end/test_in_step_peers.py",
+    "end_to_end/test_in_step_healed.py",
+    "end_to_end/test_in_step_replicas.py",
+    "end_to_end/test_in_step_clocks.py",
+    "end_to_end/test_in_step_routes.py",
+    "end_to_end/test_in_step_unharmed.py",
+    "end_to_end/test_in_step_addresses.py",
+    "end_to_end/test_lost_ledger.py",
+    "end_to_end/test_rollout.py",
+    "end_to_end/test_alerts_about_the_bridge.py",
+    "end_to_end/test_endurance.py",
+    "end_to_end/test_heartbeats.py",
     "cli/test_main.py",
+    "cli/test_alarms.py",
+    "cli/test_demo.py",
     "end_to_end/test_rehearsal.py",
     "end_to_end/test_replica_processes.py",
     "ledger/test_writer_process.py",
     "security/test_hostile_requests.py",
+    "security/test_fuzz.py",
     "ledger/test_edits.py",
     "end_to_end/test_sidecars.py",
-    "end_to_end/test_rollout.py",
     "end_to_end/test_simulation.py",
     "end_to_end/test_ledger_unwritable.py",
+    "browser/test_edits.py",
+    "ledger/test_ledger_model.py",
+    "reconcile/test_ping.py",
+    "shipping/test_wheel.py",
+    "shipping/test_benchmark.py",
 )
 """Modules that take longest, since they run real processes: a worker that gets one last works on alone."""
 
@@ -34,8 +53,8 @@ LONG = (
 def pytest_collection_modifyitems(items):
     """Begin with the modules that take longest."""
     tests = Path(__file__).parent
-    long = {tests / name for name in LONG}
-    items.sort(key=lambda item: item.path not in long)
+    places = {tests / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 @pytest.fixture

@@ -76,4 +76,5 @@ def _variables(text: str) -> list[str]:
     """Return the variables that have no default, in the order of the file."""
     import re
 
-    return list(dict.fromkeys(re.findall(r"(?m)^[^#\n]*?\$\{([A-Z_]+)\}", text)))
+    lines = (line.partition("#")[0] for line in text.splitlines())
+    return list(dict.fromkeys(name for line in lines for name in re.findall(r"\$\{([A-Z_]+)\}", line)))

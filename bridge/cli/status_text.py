@@ -21,6 +21,7 @@ from bridge.clock import format_rfc3339, parse_rfc3339, system_clock
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.ledger import LedgerStatus, OfflineLedger
+from bridge.ledger.in_use import is_in_use
 from bridge.reconcile.heartbeats import late_text, of_all
 from bridge.web.handlers.status import shown
 from bridge.web.status import Trouble, in_step, troubles
@@ -46,7 +47,7 @@ def _local(file: str) -> Status:
     settings = config.load(file, allow_unset=True).settings
     every_source = settings.audit_settings.every_source
     status = OfflineLedger(settings.store.url).status(list(settings.targets), every_source)
-    wrong = _wrong(settings, status)
+    wrong = [*_unattended(settings), *_wrong(settings, status)]
     ledger = shown(msgspec.to_builtins(status))
     sources = {
         name: {**one, "is_asked": name in settings.by_source}
@@ -61,6 +62,13 @@ def _local(file: str) -> Status:
         "targets": ledger["targets"],
         "sources": sources,
     }
+
+
+def _unattended(settings: Settings) -> list[Trouble]:
+    """Return the trouble that no bridge runs on the ledger, where that can be seen."""
+    if is_in_use(settings.store.url) is not False:
+        return []
+    return [Trouble("status_unattended", {}, "bad", "AomBridgeDown")]
 
 
 def _wrong(settings: Settings, status: LedgerStatus) -> list[Trouble]:

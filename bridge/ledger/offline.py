@@ -17,7 +17,7 @@ from bridge.ledger.alarm import Alarm, Key
 from bridge.ledger.history import By
 from bridge.ledger.operations import audited, heartbeats, history, listed, queries, status
 from bridge.ledger.operations.audited import OpenAtTarget, lead_name
-from bridge.ledger.operations.edits import Edited, Editor, MapAnew, rejected
+from bridge.ledger.operations.edits import Edited, Editor, MapAnew
 from bridge.ledger.operations.heartbeats import SwitchRow
 from bridge.ledger.operations.history import AlarmDetail
 from bridge.ledger.operations.listed import EndedAlarm, HeldAlarm, Knowledge, ListedDifference, SourceKnowledge
@@ -30,6 +30,8 @@ from bridge.ledger.storage.database import editing, looking_at
 from bridge.notification import Labels
 
 _PAGE = 1_000
+_MANY = 10
+"""More edits at once than this are logged together."""
 
 
 class OfflineSource(msgspec.Struct, frozen=True):
@@ -152,6 +154,8 @@ class OfflineLedger:
     def edit(self, edit: Edit, names: Sequence[str], map_anew: MapAnew, by: By) -> Sequence[Edited]:
         """Retry, clear or discard alarms, each named as for `show`.
 
+        Many are one line in the log of a running bridge.
+
         Raises:
             LedgerUnavailableError: there is no ledger, or it cannot be written.
             LedgerStartError: its schema is of another version.
@@ -159,21 +163,5 @@ class OfflineLedger:
         with editing(self._url) as engine, engine.begin() as connection:
             now = self._clock()
             results = Editor(connection, map_anew, by, now).run(edit, names)
-            trace.keep(connection, edit, results, by, now, is_of_all=False)
+            trace.keep(connection, edit, results, by, now, is_of_all=len(names) > _MANY)
         return results
-
-    def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew, by: By) -> Iterator[Edited]:
-        """Retry every rejected alarm, of one target or source if given; yield each once it is committed."""
-        after = 0
-        with editing(self._url) as engine:
-            while True:
-                with engine.connect().execution_options(read_only=True) as connection:
-                    seqs = rejected(connection, target=target, source=source, after=after)
-                if not seqs:
-                    return
-                with engine.begin() as connection:
-                    now = self._clock()
-                    results = Editor(connection, map_anew, by, now).run("retry", seqs)
-                    trace.keep(connection, "retry", results, by, now, is_of_all=True)
-                yield from results
-                after = seqs[-1]

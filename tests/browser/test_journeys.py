@@ -4,6 +4,7 @@ from itertools import count
 
 import pytest
 import pytest_asyncio
+from browser import IS_FULL
 from cluster import Cluster
 from emulated_aom import cloud
 from full_disk import FileSizeLimit
@@ -12,7 +13,11 @@ from process import free_port, serving
 from waiting import until
 from webhooks import alert, post
 
-pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.skipif(not IS_FULL, reason="`make rehearsal` runs it"),  # CI has 15 min
+]
 
 OUTLINE = """one => {
   const style = getComputedStyle(one), place = one.getBoundingClientRect();

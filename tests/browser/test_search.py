@@ -7,12 +7,17 @@ import json
 import aiohttp
 import pytest
 import pytest_asyncio
+from browser import IS_FULL
 from pages_world import FAR, POISON, empty_world
 from webhooks import alert, resolved
 
 from bridge.clock import system_clock
 
-pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.skipif(not IS_FULL, reason="`make rehearsal` runs it"),  # CI has 15 min
+]
 
 MANY = 101
 """Two pages of 50 and one more."""

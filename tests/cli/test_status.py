@@ -70,7 +70,7 @@ def test_the_worst_comes_first():
 
 @pytest.mark.real
 async def test_the_command_reads_the_ledger_beside_the_bridge(tmp_path):
-    """The exit code is 0 in step and 1 otherwise; JSON has every figure."""
+    """The exit code is 0 in step and 1 otherwise; JSON has every figure; that no bridge runs is said first."""
     file = tmp_path / "bridge.yaml"
     async with running(tmp_path / "l.db") as rig:
         file.write_text(settings_text(rig.emulator.url, tmp_path / "l.db"))
@@ -88,3 +88,5 @@ async def test_the_command_reads_the_ledger_beside_the_bridge(tmp_path):
     status = json.loads(out)
     assert status["sentence"].startswith("AOM has refused 1 alarm of target default")
     assert status["targets"]["default"]["states"] == {"rejected": 1, "reported": 1}
+    code, out, _ = await run(*bridge_command("status", f"--config.file={file}"))
+    assert (code, out.partition(":")[0]) == (1, "no bridge runs on this ledger")

@@ -27,7 +27,8 @@ SWITCHES = {
 """What AOM may be like, and how the bridge is set for it."""
 
 
-@pytest.mark.parametrize("name", ["assigned", "by-id"] if IS_FULL else ["by-id"])
+@pytest.mark.skipif(not IS_FULL, reason="`make rehearsal` runs it")  # CI has 15 min; the two replicas below are there
+@pytest.mark.parametrize("name", ["assigned", "by-id"])
 async def test_kills_in_a_storm(tmp_path, name):
     """After four `kill -9` in a storm with a faulty AOM, AOM's open alarms are the firing alerts, each exactly once."""
     options, target = SWITCHES[name]

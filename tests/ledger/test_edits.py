@@ -204,7 +204,7 @@ async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
         code, out, err = await alarms("retry", "--all")
         assert (code, out.count("its report is tried again")) == (0, 3), err
         await until(lambda: len(aom.snapshot()["active"]) == 3)
-        await until(lambda: 'command line" edit=retry text="3 alarm(s)"' in bridge.output)
+        await until(lambda: bridge.output.count('command line" edit=retry') == 3)
         ids = [line.partition(":")[0] for line in out.splitlines()]
         code, out, _ = await alarms("clear", ids[0], ids[1])
         assert (code, out.count("its clear is due")) == (0, 2)
@@ -218,7 +218,7 @@ async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
         code, _, err = await alarms("discard", ids[2], "nonsense")
         assert (code, "it is discarded already" in err, "no alarm has this id" in err) == (1, True, True)
         code, out, _ = await alarms("retry", "--all")
-        assert (code, out) == (0, "no alarm is rejected\n")
+        assert (code, out) == (0, "no alarm fits\n")
         code, _, err = await alarms("retry")
         assert (code, "Fix: give ids" in err) == (2, True)
 
