@@ -209,7 +209,7 @@ async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
         code, out, _ = await alarms("clear", ids[0], ids[1])
         assert (code, out.count("its clear is due")) == (0, 2)
         await until(lambda: len(aom.snapshot()["active"]) == 1)
-        code, out, _ = await alarms("show", fingerprint(alert("C")["labels"]))
+        code, out, _ = await alarms("show", fingerprint(alert("A")["labels"]))
         assert (code, f"id: {ids[2]}" in out) == (0, True)
         code, _, err = await alarms("show", "nonsense")
         assert (code, err) == (1, "aom-bridge: nonsense: no alarm has this id or fingerprint\n")
