@@ -20,7 +20,7 @@ demo: $(VENV)/.run  ## the main job in front of your eyes: no account, no config
 test: lint types imports unit  ## all checks and all tests
 
 quick: $(VENV)/.dev  ## the tests that need Python alone: at most a minute
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not real and not slow" $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not real and not slow" $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(BIN)/ruff check
@@ -33,7 +33,7 @@ imports: $(VENV)/.dev  ## the import direction of the house
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev $(VENV)/.tools  ## pytest, with the real Alertmanager
-	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The modules that are larger with AOM_BRIDGE_REHEARSAL=full.
 REHEARSALS := $(addprefix tests/, \
@@ -50,7 +50,7 @@ rehearsal: $(VENV)/.dev $(VENV)/.alertmanagers  ## crashes, the simulation, the 
 	AOM_BRIDGE_REHEARSAL=full $(BIN)/pytest -s --timeout=1800 $(REHEARSALS) $(ARGS)
 	@for program in $(abspath $(VENV))/alertmanagers/*/usr/bin/prometheus-alertmanager; do \
 	  test -x $$program || continue; echo "in step with $$program"; \
-	  AOM_BRIDGE_ALERTMANAGER=$$program $(BIN)/pytest -n $(JOBS) --dist loadfile $(IN_STEP) $(ARGS) || exit 1; \
+	  AOM_BRIDGE_ALERTMANAGER=$$program $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(IN_STEP) $(ARGS) || exit 1; \
 	done
 
 endurance: $(VENV)/.dev  ## everything at random for SECONDS=600, with SEED=1 and DATABASE=sqlite or postgresql
