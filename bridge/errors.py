@@ -71,7 +71,7 @@ def of_file(error: Exception) -> Failure:
     """Explain why a file cannot be read or written; the caller adds the file's name."""
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOENT, errno.ENOTDIR):
-        return Failure("it is not there", "mount it, or correct the path")
+        return Failure("it is not there", "create it, or correct the path; in a container, mount it")
     if number in (errno.EACCES, errno.EPERM):
         identity = f"user {os.geteuid()}, group {os.getegid()}"
         fix = "give that user access by chown or chmod, on its folders too; in Kubernetes by fsGroup or defaultMode"

@@ -27,7 +27,7 @@ MAX_WEBHOOK_BYTES = 1 << 20
 MAX_MAPPING_BYTES = 256 << 10
 
 _MAX_SECONDS = 20.0
-"""For one trial, since it is started; it has the lowest priority on a machine that may be busy."""
+"""For one trial, since it is started; it has a low priority on a machine that may be busy."""
 
 _MAX_RUNNING = 2
 _MAX_WAITING = 8

@@ -14,7 +14,7 @@ from bridge.cli.alarm_table import lines, wide_lines
 from bridge.cli.output import is_in_colour, print_csv, print_value, terminal_width
 from bridge.cli.terminal import complain, pretty, say
 from bridge.cli.timeline import timeline_lines
-from bridge.clock import system_clock
+from bridge.clock import format_rfc3339, system_clock
 from bridge.errors import UnknownAlarmError
 
 _DEFAULT_STATES = ("unfinished", "rejected")
@@ -31,6 +31,7 @@ def list_alarms(arguments: argparse.Namespace) -> int:
     while True:  # until Ctrl-C
         rows = list(access.search(query, arguments.limit))
         say_clear()
+        say(f"{format_rfc3339(system_clock())}, again every {arguments.watch:g} s")
         _print(rows, arguments.output)
         time.sleep(arguments.watch)
 

@@ -20,7 +20,7 @@ from bridge.clock import system_clock
 from bridge.errors import BridgeError
 from bridge.ledger import Edit
 
-_STATES_OF: dict[Edit, Sequence[str]] = {"retry": ("rejected",), "clear": ("open",), "discard": ("rejected",)}
+_STATES_OF: dict[Edit, Sequence[str]] = {"retry": ("rejected", "waiting"), "clear": ("open",), "discard": ("rejected",)}
 """Which alarms a search means that names no state."""
 
 _PREVIEWED = 10

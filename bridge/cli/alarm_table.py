@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from bridge.cli.terminal import printable
-from bridge.clock import Millis, parse_rfc3339
+from bridge.clock import Millis, parse_rfc3339, system_clock
 from bridge.html import span_parts
 
 Row = Mapping[str, Any]
@@ -77,6 +77,11 @@ def age(at: str, now: Millis) -> str:
     """Return how long ago a time of the API was, in one unit: 4s, 12m, 3h, 5d."""
     count, unit = span_parts(max(now - parse_rfc3339(at), 0))[0]
     return f"{count}{_UNITS.get(unit, unit)}"
+
+
+def ago(at: str | None) -> str:
+    """Return the same in words, from now; a bridge whose clock is ahead of this machine's reads 0s ago."""
+    return "never" if at is None else f"{age(at, max(system_clock(), parse_rfc3339(at)))} ago"
 
 
 def cut(text: str, size: int, *, is_end_kept: bool = False) -> str:

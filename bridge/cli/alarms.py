@@ -22,6 +22,11 @@ _EDITS: dict[Edit, str] = {
     "clear": "clear alarms in AOM as if their alerts had resolved now",
     "discard": "discard alarms without sending anything to AOM",
 }
+_ALL_HELP: dict[Edit, str] = {
+    "retry": "all that are rejected, and all that wait",
+    "clear": "all whose alerts still fire",
+    "discard": "all that are rejected",
+}
 ID_HELP = "id of the alarm, the beginning of it, or the fingerprint of an alert, for its newest alarm"
 
 
@@ -59,7 +64,7 @@ def _register_edit(actions: Commands, edit: Edit, text: str) -> None:
     add_config_file(command)
     add_remote(command)
     command.add_argument("ids", nargs="*", metavar="ID", help=ID_HELP)
-    command.add_argument("--all", action="store_true", help="all that this is for: see --state")
+    command.add_argument("--all", action="store_true", help=_ALL_HELP[edit])
     command.add_argument("--dry-run", action="store_true", help="show what would be changed, and change nothing")
     command.add_argument("--yes", "-y", action="store_true", help="do not ask")
     add_search(command)

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from bridge import config
 from bridge.aom.fixes import outcome_failure
+from bridge.cli.alarm_table import ago
 from bridge.cli.output import print_value
 from bridge.cli.remote import Remote, remote_of
 from bridge.cli.terminal import complain, printable, say
@@ -104,8 +105,19 @@ def _of_remote(remote: Remote, output: str) -> int:
         _print_table([_of_round(one) for one in found])
     else:
         say("the last rounds have shown no difference from Alertmanager")
-    complain("aom-bridge: AOM's list is not asked with --url. Fix, to look at it: aom-bridge diff beside the bridge.")
+    complain(*_seen_at(remote))
+    complain(
+        "aom-bridge: AOM's list is not asked with --url. Fix, to look at it: aom-bridge diff --url= beside the bridge."
+    )
     return 1 if any(one["is_due"] for one in found) else 0
+
+
+def _seen_at(remote: Remote) -> Iterator[str]:
+    """Yield when the peers of each source were asked last: what has changed since then does not show."""
+    status = remote.get("/api/v1/status")["data"]
+    for name, source in status["sources"].items():
+        if source["covered_at"] is not None:
+            yield f"aom-bridge: every peer of source {name} answered last {ago(source['covered_at'])}"
 
 
 def _of_round(one: Mapping[str, Any]) -> _Row:

@@ -13,6 +13,7 @@ from bridge.cli.terminal import say
 
 _CODES = {0: "it is alive", 1: "it does not answer, or not well"}
 _SECONDS = 5
+_PORTS = {"http": "80", "https": "443"}
 
 
 def register(commands: Commands) -> None:
@@ -25,14 +26,24 @@ def register(commands: Commands) -> None:
         codes=_CODES,
     )
     default = "127.0.0.1" + DEFAULT_ADDRESS
-    help_text = f"address of the running bridge; default: {default}"
+    help_text = f"HOST:PORT or the URL of the running bridge; default: {default}, whatever $AOM_BRIDGE_URL says"
     alive.add_argument("address", nargs="?", default=default, metavar="ADDRESS", help=help_text)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    is_alive, text = ask(*parse_address(arguments.address))
+    is_alive, text = ask(*_address(arguments.address))
     say(text)
     return 0 if is_alive else 1
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return host and port of an address or a URL; raises `BridgeError`."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return parse_address(text)
+    address = rest.partition("/")[0]
+    has_port = address.rpartition("]")[2].count(":") == 1
+    return parse_address(address if has_port else f"{address}:{_PORTS.get(scheme, '')}")
 
 
 def ask(host: str, port: int) -> tuple[bool, str]:

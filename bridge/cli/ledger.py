@@ -38,10 +38,12 @@ def register(commands: Commands) -> None:
 
 
 def _back_up(arguments: argparse.Namespace) -> int:
+    from bridge.cli.progress import counted
     from bridge.ledger.backup import back_up
 
     settings = config.load(arguments.config_file, allow_unset=True).settings
-    count = back_up(settings.store.url, arguments.file)
+    with counted("backup") as on_copied:
+        count = back_up(settings.store.url, arguments.file, on_copied)
     say(f"{count} alarm(s) copied to {arguments.file}; the bridge may run on.")
     return 0
 

@@ -97,9 +97,8 @@ def parser() -> Parser:
         description="Prometheus Alertmanager webhook bridge to Huawei Cloud AOM.",
         epilog="exit codes: 0 done, 1 the answer is no, 2 it could not run; COMMAND --help says more",
     )
-    root.needs_command()
     root.add_argument("--version", action="version", version=f"aom-bridge {__version__}")
-    commands = root.add_subparsers(title="commands", metavar="COMMAND")
+    commands = root.add_commands()
     for register in REGISTRY:
         register(commands)
     return root

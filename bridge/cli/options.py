@@ -51,9 +51,7 @@ def add_command(
 
 def add_group(commands: Commands, name: str, text: str) -> Commands:
     """Add a command that only has sub-commands; return what these are added to."""
-    group = commands.add_parser(name, help=text, description=text)
-    group.needs_command()
-    return group.add_subparsers(title="commands", metavar="COMMAND")
+    return commands.add_parser(name, help=text, description=text).add_commands()
 
 
 def add_config_file(command: argparse.ArgumentParser) -> None:

@@ -10,6 +10,10 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from bridge.log import logger
+
+_log = logger("reload")
+
 
 def stop_event() -> asyncio.Event:
     """Return an event that SIGTERM and SIGINT set; call it on the running loop."""
@@ -26,26 +30,34 @@ async def run_until_stopped(
     reload: Callable[[], Coroutine[Any, Any, object]] | None = None,
 ) -> int:
     """Start, wait for SIGTERM or SIGINT, stop, and return the exit code 0; SIGHUP calls ``reload`` once started."""
-    stopped = stop_event()
-    reloads: set[asyncio.Task[object]] = set()
-    is_ready = False
+    stopped, wanted = stop_event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-
-    def begin_reload() -> None:
-        if reload is not None and is_ready:
-            task = asyncio.create_task(reload())
-            reloads.add(task)
-            task.add_done_callback(reloads.discard)
-
     # signal.signal, not loop.add_signal_handler: on removal the loop restores SIG_DFL, and a late SIGHUP would kill us.
-    signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(begin_reload))
+    signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(wanted.set))
     try:
         await start()
-        is_ready = True
+        wanted.clear()
+        reloading = asyncio.create_task(_reload_when(wanted, stopped, reload), name="reloads")
         await stopped.wait()
-        is_ready = False
-        await asyncio.gather(*reloads, return_exceptions=True)
+        wanted.set()
+        await reloading
         await stop()
     finally:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a SIGHUP that arrives now must not end the process
     return 0
+
+
+async def _reload_when(
+    wanted: asyncio.Event, stopped: asyncio.Event, reload: Callable[[], Coroutine[Any, Any, object]] | None
+) -> None:
+    """Reload until it is stopped: once for all signals that came before that reload began."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        if stopped.is_set():
+            return
+        if reload is not None:
+            try:
+                await reload()
+            except Exception:  # noqa: BLE001 - whatever it was, the bridge runs on, and so do later reloads
+                _log.exception("unexpected error during reload; the old configuration stays")

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from bridge import config
-from bridge.cli.alarm_table import age
+from bridge.cli.alarm_table import ago
 from bridge.cli.output import print_value
 from bridge.cli.remote import remote_of
 from bridge.cli.terminal import printable, say
-from bridge.clock import format_rfc3339, parse_rfc3339, system_clock
+from bridge.clock import format_rfc3339
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.ledger import LedgerStatus, OfflineLedger
@@ -91,8 +91,8 @@ def _targets(status: Status) -> list[Sequence[str]]:
             name,
             _counts(one["states"], "{n} {name}"),
             str(one["waiting"]),
-            _ago(one["accepted_at"]),
-            _ago(one["audited_at"]),
+            ago(one["accepted_at"]),
+            ago(one["audited_at"]),
         )
         for name, one in status["targets"].items()
     ]
@@ -103,7 +103,7 @@ def _sources(status: Status) -> list[Sequence[str]]:
         (
             name,
             str(one["open"]),
-            _ago(one["covered_at"]) if one.get("is_asked", one["covered_at"]) else "not asked",
+            ago(one["covered_at"]) if one.get("is_asked", one["covered_at"]) else "not asked",
             _counts(one["differences"], "{n} {name}"),
         )
         for name, one in status["sources"].items()
@@ -112,10 +112,6 @@ def _sources(status: Status) -> list[Sequence[str]]:
 
 def _counts(counts: Mapping[str, int], form: str) -> str:
     return ", ".join(form.format(n=n, name=name) for name, n in sorted(counts.items()) if n) or "-"
-
-
-def _ago(at: str | None) -> str:
-    return "never" if at is None else f"{age(at, max(system_clock(), parse_rfc3339(at)))} ago"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

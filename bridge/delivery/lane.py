@@ -89,9 +89,16 @@ class Lane:
         self._work.set()
 
     async def run(self) -> None:
-        """Claim and send until cancelled; an unexpected error never ends a lane."""
+        """Claim and send until cancelled; an unexpected error never ends a lane.
+
+        A lane begins at a start, or since its settings have changed: either may have mended what alarms wait for.
+        """
+        is_new = True
         while True:
             try:
+                if is_new:
+                    await self._retry_now()
+                    is_new = False
                 await self._round()
             except Exception:  # noqa: BLE001 - whatever it was, the next round may do better
                 _log.exception("unexpected error in the delivery loop; retrying", target=self.target)

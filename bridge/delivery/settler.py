@@ -26,6 +26,12 @@ _MAX_NOT_LISTED_WAIT: Millis = 30 * SECOND
 _REASONS: dict[Phase, str] = {"refused_once": "refused"}
 """The word that people read for a phase, if it is another one."""
 
+_WAITS: dict[ResultKind, str] = {
+    "not_listed": "AOM's list does not show the alarm yet",
+    "confirm": "AOM has accepted the clear; its list is looked at once more",
+}
+"""What people read of a wait that AOM's answer, an accepted one, does not explain."""
+
 _LOG_MESSAGES: dict[ResultKind, str] = {
     "accepted": "accepted",
     "confirm": "accepted; looked up again later",
@@ -130,15 +136,15 @@ class Settler:
                 return Cleared(reason, named, result.doubt_at)
             case "refused":
                 return Refused(claim.action, outcome.reason, outcome.detail)
-        due_at = now + self._wait(result, now)
+        due_at, detail = now + self._wait(result, now), _detail(result)
         if result.kind == "confirm":
-            return Confirming(due_at, outcome.detail, result.named, result.doubt_at)
+            return Confirming(due_at, detail, result.named, result.doubt_at)
         phase = _phase(result)
         return Rescheduled(
             due_at,
             phase,
             outcome.reason if phase == "retrying" else _REASONS.get(phase, phase),
-            outcome.detail,
+            detail,
             in_doubt=outcome.in_doubt and claim.action == "report",
             sent_start=result.sent_start,
             named=result.named,
@@ -215,6 +221,12 @@ class Settler:
             detail=result.outcome.detail,
             fix=f"correct the rule that maps it, then: aom-bridge alarms retry {alarm.id[:12]}",
         )
+
+
+def _detail(result: DeliveryResult) -> str:
+    """Return why an alarm is not finished, in AOM's own words where AOM refuses something."""
+    outcome = result.outcome
+    return _WAITS.get(result.kind, outcome.detail) if outcome.accepted else outcome.detail
 
 
 def _phase(result: DeliveryResult) -> Phase:

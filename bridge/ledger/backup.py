@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,13 +17,16 @@ from bridge.errors import LedgerStartError
 from bridge.ledger.refusals import of_database
 from bridge.ledger.storage.database import address
 
+_STEP_PAGES = 1_000
 
-def back_up(url: str, file: Path) -> int:
+
+def back_up(url: str, file: Path, on_copied: Callable[[int, int], None]) -> int:
     """Copy the ledger as it is now; return the number of alarms.
 
     Args:
         url: `store.url`.
         file: the new file; it must not exist yet.
+        on_copied: called after each step with the pages that are copied, and with all.
 
     Raises:
         LedgerStartError: the ledger does not exist or is not a SQLite file, or the copy cannot be written.
@@ -37,7 +41,7 @@ def back_up(url: str, file: Path) -> int:
         raise LedgerStartError(f"{file} is there already. Fix: another name, or remove it.")
     unfinished = file.with_name(f"{file.name}.unfinished")
     try:
-        count = _copy(path, unfinished)
+        count = _copy(path, unfinished, on_copied)
         unfinished.rename(file)
     except (sqlite3.Error, OSError) as error:
         raise LedgerStartError(f"the ledger at {path} could not be copied to {file}: {of_database(error)}") from None
@@ -47,7 +51,7 @@ def back_up(url: str, file: Path) -> int:
     return count
 
 
-def _copy(path: Path, file: Path) -> int:
+def _copy(path: Path, file: Path, on_copied: Callable[[int, int], None]) -> int:
     # Readable by the owner only: labels of alerts may be confidential.
     os.close(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
     reading = f"file:{quote(str(path.absolute()))}?mode=ro"
@@ -55,7 +59,10 @@ def _copy(path: Path, file: Path) -> int:
         contextlib.closing(sqlite3.connect(reading, uri=True)) as source,
         contextlib.closing(sqlite3.connect(file)) as target,
     ):
-        source.backup(target)
+        # Within one read transaction, what the bridge writes meanwhile does not make the steps begin anew.
+        source.execute("BEGIN")
+        source.execute("SELECT 1 FROM sqlite_master").fetchone()
+        source.backup(target, pages=_STEP_PAGES, progress=lambda _, left, total: on_copied(total - left, total))
         # Without WAL the copy is one file, so no -wal file can be forgotten when the copy is moved.
         target.execute("PRAGMA journal_mode=DELETE")
         (count,) = target.execute("SELECT count(*) FROM alarms").fetchone()

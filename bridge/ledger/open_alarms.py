@@ -85,6 +85,10 @@ class OpenAlarms:
         """Return the differences of a source after the last round, by fingerprint."""
         return await self._core.read(lambda c: listed.differences(c, source))
 
+    async def differing(self, source: str) -> dict[str, ListedDifference]:
+        """Return those differences of a source after the last round that are not over, by fingerprint."""
+        return await self._core.read(lambda c: listed.differing(c, source))
+
     async def store_differences(self, source: str, changed: Mapping[str, ListedDifference | None]) -> None:
         """Store differences that have changed; None: there is none any more."""
         for part in _parts(changed):

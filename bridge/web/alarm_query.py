@@ -101,5 +101,5 @@ def _time(name: str, text: str | None, now: Millis) -> Millis | None:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return int(moment.timestamp() * SECOND)
     except (ValueError, OverflowError):
-        fix = "a duration back from now such as 12h, or a time such as 2026-11-27T06:00 (UTC)"
-        raise QueryError(f"{name}: {text[:40]!r} is neither. Fix: {fix}.") from None
+        fix = "a duration such as 12h, which counts back from now, or a time such as 2026-11-27T06:00 (UTC)"
+        raise QueryError(f"{name}: {text[:40]!r} is no duration and no time. Fix: write {fix}.") from None

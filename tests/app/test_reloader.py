@@ -11,6 +11,8 @@ from reloading import reloading
 from waiting import PATIENCE, until
 from webhooks import alert, resolved
 
+from bridge.cli.signals import run_until_stopped
+
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 FAR = "far: {endpoint: '%s', project_id: p2, auth: {token: {value: emulator-token}}}"
 TO_FAR = "mapping: {rules: [{name: far, match: [team=far], target: far}]}"
@@ -163,6 +165,23 @@ async def test_new_credentials_are_taken_at_once(tmp_path):
         await until(lambda: rig.active() == ["DiskFull"])
 
 
+async def test_what_a_wrong_token_kept_waiting_is_sent_at_once_after_the_reload(tmp_path):
+    """The wait that follows a failed try, up to retry_max, does not outlive the settings that failed."""
+    patient = "delivery: {retry_min: 10m, retry_max: 10m, batch_wait: 20ms, shutdown_timeout: 2s}"
+    async with reloading(tmp_path, auth="{token: {value: wrong}}", delivery=patient) as rig:
+        await rig.send(alert())
+        await until(lambda: rig.aom()["counts"]["report"] >= 1)
+        await until(lambda: _is_waiting(rig))
+        rig.write(delivery=patient)
+        assert (await rig.reload())[0] == 200
+        await until(lambda: rig.active() == ["DiskFull"])
+
+
+async def _is_waiting(rig):
+    async with rig.session.get(rig.app.url + "/api/v1/alarms?state=waiting") as response:
+        return bool((await response.json())["data"])
+
+
 @pytest.mark.slow
 async def test_a_file_that_changes_is_noticed(tmp_path):
     """With --config.watch a swapped link, as Kubernetes makes it, reloads; a bad file is told once and kept out."""
@@ -240,6 +259,34 @@ async def test_a_late_sighup_is_no_crash(tmp_path):
             process.process.send_signal(signal.SIGHUP)
             await asyncio.sleep(0.001)
         assert process.process.returncode == 0
+
+
+async def test_many_sighups_are_one_reload():
+    """Signals that come while a reload runs are answered by one more; a stop does not wait for hundreds."""
+    began, go_on = [], asyncio.Event()
+
+    async def reload():
+        began.append(1)
+        await go_on.wait()
+
+    async def nothing():
+        """Neither start nor stop anything."""
+
+    before = signal.getsignal(signal.SIGHUP)
+    running = asyncio.create_task(run_until_stopped(nothing, nothing, reload))
+    try:
+        await until(lambda: signal.getsignal(signal.SIGHUP) != before)
+        await until(lambda: os.kill(os.getpid(), signal.SIGHUP) or began)
+        for _ in range(100):
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0)
+        go_on.set()
+        await until(lambda: len(began) == 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == 0
+        assert len(began) == 2
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.real

@@ -144,7 +144,7 @@ async def test_the_order_is_the_one_that_is_chosen(browser, world):
     [
         ("state=zzz", "no state is called 'zzz'"),
         ("severity=zzz", "no severity is called 'zzz'"),
-        ("since=yesterday", "since: 'yesterday' is neither"),
+        ("since=yesterday", "since: 'yesterday' is no duration and no time"),
         ("order=zzz", "no order is called 'zzz'"),
         ("page=zzz", ""),
         ("filter=a%3D~%22(%22", "filter: "),

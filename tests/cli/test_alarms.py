@@ -7,6 +7,7 @@ import json
 import pytest
 import yaml
 from bridge_rig import running, settings_text
+from emulated_aom import arm
 from hypothesis import given
 from hypothesis import strategies as st
 from process import bridge_command, run
@@ -169,6 +170,17 @@ async def test_what_a_search_finds_is_changed_after_a_look_and_a_yes(both):
     assert (code, out) == (0, "no alarm fits\n")
     code, _, err = await alarms("discard", "zz")
     assert (code, "no alarm has this id" in err) == (1, True)
+
+
+@pytest.mark.real
+async def test_retry_all_tries_what_waits_as_well(both):
+    """While AOM is away an alarm waits for its next try; `retry --all` finds it."""
+    rig, alarms = both
+    await arm(rig.emulator, {"status": 503, "on": "report"})
+    await rig.send(alert("Late"))
+    await until(lambda: rig.aom()["counts"]["report"] > 3)
+    code, out, err = await alarms("retry", "--all", "--dry-run")
+    assert (code, out) == (0, "would retry 1 alarm(s)\n"), err
 
 
 @pytest.mark.real

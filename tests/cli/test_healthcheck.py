@@ -9,7 +9,7 @@ from certificates import Authority
 from process import bridge_command, free_port, run
 from web_clients import guarded
 
-from bridge.cli import healthcheck
+from bridge.cli import healthcheck, main
 
 
 async def asked(port):
@@ -58,3 +58,19 @@ async def test_the_exit_code_says_it():
     code, out, _ = await run(*bridge_command("healthcheck", f"127.0.0.1:{free_port()}"))
     assert code == 1
     assert "nothing listens" in out
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("http://127.0.0.1:1/", "127.0.0.1:1"),
+        ("https://127.0.0.1", "127.0.0.1:443"),
+        ("http://[::1]", "::1:80"),
+        ("http://[::1]:1", "::1:1"),
+    ],
+)
+def test_a_url_names_the_bridge_as_well(monkeypatch, capsys, url, location):
+    """What $AOM_BRIDGE_URL holds may be written as the address."""
+    monkeypatch.setattr(healthcheck, "ask", lambda host, port: (True, f"{host}:{port}"))
+    assert main(["healthcheck", url]) == 0
+    assert capsys.readouterr().out == f"{location}\n"

@@ -226,7 +226,7 @@ async def test_map_asks_a_running_bridge_for_its_rules(tmp_path):
 async def test_map_says_what_is_wrong_with_a_payload(tmp_path):
     """A file that is no payload, or not there: exit 2 and one sentence."""
     file = config_file(tmp_path)
-    for name, words in [("-", "the body is empty"), ("nowhere.json", "it is not there. Fix: mount it, or correct")]:
+    for name, words in [("-", "the body is empty"), ("nowhere.json", "it is not there. Fix: create it, or correct")]:
         code, _, err = await run(*bridge_command("map", f"--config.file={file}", name))
         assert (code, words in err, "Traceback" in err) == (2, True, False)
 

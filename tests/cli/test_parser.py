@@ -30,6 +30,35 @@ def test_a_wrong_name_is_answered_with_the_right_one(capsys, words, meant):
     assert f"did you mean '{meant}'?\n" in refused(capsys, *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("alarms", "--filter", "x"), "aom-bridge alarms list --filter"),
+        (("--config.file=x", "serve"), "aom-bridge serve --config.file"),
+        (("--versio",), "--version"),
+    ],
+)
+def test_an_option_before_its_command_is_answered_with_the_right_order(capsys, words, meant):
+    """The error names the command that takes the option; it is not taken for the command's name."""
+    said = refused(capsys, *words)
+    assert f"did you mean '{meant}'?\n" in said
+    assert len(said.splitlines()) == 2
+
+
+def test_an_option_is_written_in_full(capsys):
+    """The beginning of an option is not the option: one that is added later would change its meaning."""
+    assert "did you mean '--filter'?" in refused(capsys, "alarms", "list", "--filte", "x")
+
+
+def test_an_error_is_short_and_names_the_help(capsys):
+    """One line says what is wrong, one where the usage stands."""
+    said = refused(capsys, "alarms", "list", "--limit", "many")
+    assert said.splitlines() == [
+        "aom-bridge alarms list: error: argument --limit: invalid int value: 'many'",
+        "For the usage: aom-bridge alarms list --help",
+    ]
+
+
 def test_a_name_like_no_other_is_answered_without_a_guess(capsys):
     """What resembles nothing gets no suggestion."""
     assert "did you mean" not in refused(capsys, "xyzzy")

@@ -250,7 +250,10 @@ def test_a_mistake_between_rules_has_its_line_behind_one_that_cannot_be_read():
 def test_a_file_that_cannot_be_read_says_so(tmp_path):
     """A missing file, and a folder in its place, are mistakes like any other, under the name that was given."""
     missing = str(tmp_path / "none.yaml")
-    there, folder = "it is not there. Fix: mount it, or correct the path.", "it is a folder. Fix: name a file in it."
+    there, folder = (
+        "it is not there. Fix: create it, or correct the path; in a container, mount it.",
+        "it is a folder. Fix: name a file in it.",
+    )
     for file, reason in [(missing, there), (str(tmp_path), folder)]:
         with pytest.raises(ConfigError) as caught:
             load(file, {})

@@ -62,3 +62,26 @@ async def test_a_hurried_clear_hands_its_doubt_on_whatever_its_neighbours_are(dr
         (True, True),
         (False, True),
     ]
+
+
+async def test_an_accepted_clear_that_waits_says_for_what(driver):
+    """AOM's "200" explains no wait: the row says that AOM's list is looked at, and a refusal keeps AOM's words."""
+    kinds = {"not_listed": "accepted", "confirm": "accepted", "later": "unavailable"}
+    for name in kinds:
+        await driver.fire(name)
+    await driver.deliver()
+    for name in kinds:
+        await driver.resolve(name, end=T0 + 1)
+    claims = {claim.alarm.fingerprint: claim for claim in await driver.ledger.due.claim("default", "clear", "w", 100)}
+    await settler(driver).settle(
+        [
+            DeliveryResult(claims[name], name, Outcome(reason, 200, message="said by AOM"))
+            for name, reason in kinds.items()
+        ]
+    )
+    views = await driver.ledger._core.read(listing)
+    assert {view.alarm.fingerprint: view.alarm.detail for view in views} == {
+        "not_listed": "AOM's list does not show the alarm yet",
+        "confirm": "AOM has accepted the clear; its list is looked at once more",
+        "later": "200 said by AOM",
+    }

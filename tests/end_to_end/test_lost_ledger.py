@@ -68,8 +68,8 @@ async def test_a_deleted_ledger_heals_and_nothing_blinks(held):
     await held.shows("New", "Stays")
     await watch.end()
     assert {e["id"] for e in held.aom.snapshot()["active"] if e["metadata"]["event_name"] == "Stays"} == {ids["Stays"]}
+    await until(lambda: held.has_row("Stays", state="reported", opened_by="adopted"), LIMIT)
     assert held.aom.snapshot()["counts"]["events_reported"] == reported + 1
-    assert await held.has_row("Stays", state="reported", opened_by="adopted")
     await held.cluster.resolve("Stays")
     await held.shows("New")
 

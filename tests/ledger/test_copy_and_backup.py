@@ -1,6 +1,7 @@
 """`aom-bridge ledger`: the whole ledger in another database or in a backup, and the bridge goes on with it."""
 
 import asyncio
+import threading
 
 import pytest
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from ledger_driver import BY, T0, LedgerDriver
 from ledger_rows import listing
 from process import bridge_command, run, serving
 from replica_process import post, replica
-from waiting import until
+from waiting import PATIENCE, until
 from webhooks import alert, resolved
 
 from bridge.emulator import Emulator, Options
@@ -22,6 +23,10 @@ from bridge.ledger.storage.database import editing, looking_at
 from bridge.ledger.storage.schema import changes
 
 pytestmark = pytest.mark.real
+
+
+def unseen(_done, _total):
+    """Take how much is copied, and forget it."""
 
 
 def shown(url):
@@ -150,7 +155,7 @@ async def test_a_backup_beside_the_bridge_is_whole_and_can_be_restored(tmp_path)
         for number in range(300):
             await driver.fire(f"a{number}")
         await driver.ledger.records.edit("clear", ["a0"], lambda *_: None, BY)
-        assert await asyncio.to_thread(back_up, f"sqlite:///{file}", copied) == 300
+        assert await asyncio.to_thread(back_up, f"sqlite:///{file}", copied, unseen) == 300
         before, _ = shown(f"sqlite:///{file}")
         for number in range(300, 3_000):
             await driver.fire(f"a{number}")
@@ -165,20 +170,45 @@ async def test_a_backup_beside_the_bridge_is_whole_and_can_be_restored(tmp_path)
         await driver.fire("new")
 
 
+async def test_a_backup_goes_on_while_the_bridge_writes(tmp_path, monkeypatch):
+    """Its steps count up to all pages, and what is written meanwhile does not make it begin anew."""
+    monkeypatch.setattr("bridge.ledger.backup._STEP_PAGES", 1)
+    steps, written = [], threading.Event()
+    async with LedgerDriver(f"sqlite:///{tmp_path}/l.db") as driver:
+        for number in range(50):
+            await driver.fire(f"a{number}")
+
+        def on_copied(done, total):
+            steps.append((done, total))
+            if len(steps) == 2:
+                written.wait(PATIENCE)
+
+        copying = asyncio.create_task(
+            asyncio.to_thread(back_up, f"sqlite:///{tmp_path}/l.db", tmp_path / "b.db", on_copied)
+        )
+        await until(lambda: len(steps) == 2)
+        for number in range(50, 100):
+            await driver.fire(f"a{number}")
+        written.set()
+        assert await copying == 50
+    (total,) = {total for _, total in steps}
+    assert [done for done, _ in steps] == list(range(1, total + 1))
+
+
 async def test_a_backup_that_cannot_be_is_refused_with_the_fix(tmp_path, database):
     """A name that is taken, no ledger, PostgreSQL, a folder that is not there: a sentence each, and no half copy."""
     file = f"sqlite:///{tmp_path}/l.db"
     with pytest.raises(LedgerStartError, match="no ledger is at"):
-        back_up(file, tmp_path / "b.db")
+        back_up(file, tmp_path / "b.db", unseen)
     async with LedgerDriver(file) as driver:
         await driver.fire("a")
     with pytest.raises(LedgerStartError, match="pg_dump"):
-        back_up(database, tmp_path / "b.db")
+        back_up(database, tmp_path / "b.db", unseen)
     with pytest.raises(LedgerStartError, match="could not be copied"):
-        back_up(file, tmp_path / "nowhere" / "b.db")
+        back_up(file, tmp_path / "nowhere" / "b.db", unseen)
     (tmp_path / "b.db").write_text("mine")
     with pytest.raises(LedgerStartError, match="there already"):
-        back_up(file, tmp_path / "b.db")
+        back_up(file, tmp_path / "b.db", unseen)
     assert (tmp_path / "b.db").read_text() == "mine"
 
 

@@ -298,7 +298,9 @@ def test_a_web_configurations_files_are_told_in_the_same_words(tmp_path):
     with as_unprivileged(), pytest.raises(ConfigError) as caught:
         read_policy(str(tmp_path / "web.yml"))
     cert, key = caught.value.lines()
-    assert cert.endswith("cert_file: none.pem: it is not there. Fix: mount it, or correct the path.")
+    assert cert.endswith(
+        "cert_file: none.pem: it is not there. Fix: create it, or correct the path; in a container, mount it."
+    )
     assert "key_file: closed.key: the bridge (user " in key
     assert is_plain(key)
 
@@ -307,7 +309,8 @@ async def test_a_secrets_file_that_goes_away_is_told_with_its_setting(tmp_path):
     """A request without its secret's file says which setting and file, and what to do."""
     async with client(auth=f"{{token: {{file: {tmp_path}/none}}}}") as it:
         detail = (await it.push()).detail
-    assert detail == f"auth.token: {tmp_path}/none: it is not there. Fix: mount it, or correct the path."
+    fix = "create it, or correct the path; in a container, mount it."
+    assert detail == f"auth.token: {tmp_path}/none: it is not there. Fix: {fix}"
 
 
 async def unheard(host, port):

@@ -94,7 +94,7 @@ async def test_serve_without_its_ledgers_folder_names_it(tmp_path):
     file.write_text(TARGET.format("t", "") + f"store: {{url: 'sqlite:///{tmp_path}/none/a.db'}}\n")
     code, _, err = await run(*bridge_command("serve", f"--config.file={file}", "--web.listen-address=127.0.0.1:0"))
     assert code == 2
-    assert f"the ledger's folder {tmp_path}/none cannot be written: it is not there. Fix: mount it, or correct" in err
+    assert f"the ledger's folder {tmp_path}/none cannot be written: it is not there. Fix: create it, or correct" in err
 
 
 def test_a_group_of_a_regular_expression_is_no_broken_variable():

@@ -89,7 +89,7 @@ def test_certificates_may_stand_in_the_file(folder):
         (TLS % "curve_preferences: [CurveP256, X25519]", "curve_preferences: Python's TLS supports one curve. Fix: "),
         (
             "tls_server_config: {cert_file: none.pem, key_file: server.key}",
-            "cert_file: none.pem: it is not there. Fix: mount it, or correct the path.",
+            "cert_file: none.pem: it is not there. Fix: create it, or correct the path; in a container, mount it.",
         ),
         (
             "tls_server_config: {cert_file: text.pem, key_file: server.key}",

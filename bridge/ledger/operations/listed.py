@@ -145,9 +145,20 @@ def learn(connection: Connection, source: str, changed: Mapping[str, Knowledge |
 
 def differences(connection: Connection, source: str) -> dict[str, ListedDifference]:
     """Return the differences of a source that were stored after the last round, by fingerprint."""
-    columns = [stored.c[name] for name in ListedDifference.__struct_fields__]
-    query = sa.select(stored.c.fingerprint, *columns).where(stored.c.source == source)
-    return {row[0]: ListedDifference(*row[1:]) for row in connection.execute(query)}
+    return _stored(connection, source)
+
+
+def still_differs() -> sa.ColumnElement[bool]:
+    """Return the condition that a stored difference is not over: no alarm was raised or ended for it since then."""
+    is_own = (alarms.c.source == stored.c.source, alarms.c.fingerprint == stored.c.fingerprint, alarms.c.is_newest)
+    is_without_end = (alarms.c.ends_at.is_(None), alarms.c.finished_at.is_(None) | (alarms.c.state == "rejected"))
+    is_held = sa.exists().where(*is_own, *is_without_end)
+    return sa.case((stored.c.kind == "missing", ~is_held), else_=is_held)
+
+
+def differing(connection: Connection, source: str) -> dict[str, ListedDifference]:
+    """Return those differences of a source that are not over, by fingerprint."""
+    return _stored(connection, source, still_differs())
 
 
 def store_differences(connection: Connection, source: str, changed: Mapping[str, ListedDifference | None]) -> None:
@@ -332,3 +343,9 @@ def _ensure(connection: Connection, source: str) -> None:
     rows.lock_puts(connection)
     if connection.execute(sa.select(sources.c.source).where(sources.c.source == source)).first() is None:
         connection.execute(sa.insert(sources), {"source": source, "receivers": "[]"})
+
+
+def _stored(connection: Connection, source: str, *conditions: sa.ColumnElement[bool]) -> dict[str, ListedDifference]:
+    columns = [stored.c[name] for name in ListedDifference.__struct_fields__]
+    query = sa.select(stored.c.fingerprint, *columns).where(stored.c.source == source, *conditions)
+    return {row[0]: ListedDifference(*row[1:]) for row in connection.execute(query)}

@@ -16,6 +16,7 @@ from bridge.clock import Millis
 from bridge.ledger.operations import heartbeats
 from bridge.ledger.operations.audited import lead_name
 from bridge.ledger.operations.heartbeats import SwitchRow
+from bridge.ledger.operations.listed import still_differs
 from bridge.ledger.states import STATES, Action, State
 from bridge.ledger.storage.schema import alarms, differences, sources
 
@@ -220,7 +221,7 @@ def _source(
     connection: Connection, source: str, groups: Sequence[_Group], covered: Mapping[str, Millis | None], now: Millis
 ) -> SourceStatus:
     due = sa.select(differences.c.kind, sa.func.count()).where(
-        differences.c.source == source, differences.c.due_at <= now
+        differences.c.source == source, differences.c.due_at <= now, still_differs()
     )
     return SourceStatus(
         open=sum(group.count for group in groups if group.source == source and group.is_open),

@@ -1,7 +1,7 @@
 """The process of one trial: limits itself, reads the request, tries it, writes the result.
 
 In: one request on standard input. Out: one result on standard output. It opens no connection, and must not outlive the
-bridge. Its limits are set before the request is read, and it computes at the lowest priority, so that webhooks come
+bridge. Its limits are set before the request is read, and it computes at a low priority, so that webhooks come
 first. `bridge.app.trials` is the other side.
 """
 
@@ -25,7 +25,7 @@ MAX_MEMORY_BYTES = 160 << 20
 into the 512 MiB that the shipped manifests allow.
 """
 
-_LOWEST_PRIORITY = 19
+_LOW_PRIORITY = 10
 _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
@@ -56,7 +56,7 @@ def too_much_memory() -> str:
 def _limit() -> None:
     """Set every limit that the system has for it: time, memory, no files, no other processes, no core dump."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the bridge decides what happens at Ctrl-C
-    os.nice(_LOWEST_PRIORITY)
+    os.nice(_LOW_PRIORITY)
     if sys.platform == "linux":  # other systems refuse some of these limits
         Path("/proc/self/oom_score_adj").write_text(
             "1000", encoding="ascii"

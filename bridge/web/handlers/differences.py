@@ -1,7 +1,7 @@
 """``/api/v1/differences``: the alerts whose alarm was not what Alertmanager said in the last round; reads only.
 
-In: what the ledger has stored of the last round of each source. Out: JSON. No peer is asked: `aom-bridge diff` beside
-the bridge asks Alertmanager and AOM itself.
+In: what the ledger has stored of the last round of each source. Out: JSON, without what is over since then. No peer
+is asked: `aom-bridge diff` beside the bridge asks Alertmanager and AOM itself.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DifferencesApi:
         return answer(rows)
 
     async def _of(self, source: str) -> list[dict[str, Any]]:
-        stored = await self._open_alarms.differences(source)
+        stored = await self._open_alarms.differing(source)
         if not stored:
             return []
         held = {one.fingerprint: one for one in await self._open_alarms.held(source) if one.fingerprint in stored}
