@@ -149,7 +149,7 @@ class IdLookup:
                 yield self._listed(claim, matches, is_complete=alone.is_complete)
             elif not alone.is_complete and not claim.has_successor:
                 yield DeliveryResult(claim, "later", _undecided(alone))
-            elif claim.alarm.phase == "confirming":
+            elif claim.alarm.phase == "confirming" and not self._was_never_listed(claim):
                 yield self._confirmed(claim, alone.outcome)
             elif not self._has_waited(claim):
                 yield DeliveryResult(claim, "not_listed", alone.outcome)
@@ -180,6 +180,11 @@ class IdLookup:
         if self._list_is_plausible:
             return DeliveryResult(claim, "unseen", Outcome("not_found", message=_UNSEEN))
         return DeliveryResult(claim, "blind", Outcome("not_found", message=_BLIND))
+
+    def _was_never_listed(self, claim: Claim) -> bool:
+        """Say whether AOM has accepted the alarm, and its list has shown earlier ones of the alert in its place."""
+        alarm = claim.alarm
+        return alarm.doubt_at is not None and alarm.doubt_at == alarm.reported_at
 
     def _confirmed(self, claim: Claim, outcome: Outcome) -> DeliveryResult:
         """Decide about an alarm whose clear AOM has accepted, and that its list does not show."""

@@ -303,11 +303,11 @@ def may_be_held(alarm: Alarm) -> bool:
     return alarm.event_type == "alarm" and STATES[alarm.state].may_be_held and (was_told or is_orphan)
 
 
-def superseded(alarm: Alarm, now: Millis) -> Alarm:
-    """Return the alarm after a newer one of its alert was added; its clear stops waiting for AOM's list."""
+def superseded(alarm: Alarm, now: Millis, *, fires_again: bool) -> Alarm:
+    """Return the alarm after a newer one of its alert was added; if that fires, this one's clear waits for no list."""
     alarm = replace(alarm, is_newest=False)
     is_waiting = alarm.due_at is not None and alarm.claimed_by is None and alarm.state == "clear_due"
-    return replace(alarm, due_at=min(now, alarm.due_at or now)) if is_waiting else alarm
+    return replace(alarm, due_at=min(now, alarm.due_at or now)) if fires_again and is_waiting else alarm
 
 
 def end_of(incoming: IncomingAlert, now: Millis) -> Millis:

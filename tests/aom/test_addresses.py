@@ -140,7 +140,10 @@ async def test_the_sdks_chain_asks_in_the_targets_region(where, host, monkeypatc
 
 
 LEDGERS = {
-    "no folder": ("sqlite:///{0}/none/a.db", "the ledger's folder {0}/none: it is not there. Fix: mount it, or "),
+    "no folder": (
+        "sqlite:///{0}/none/a.db",
+        "the ledger's folder {0}/none: it is not there. Fix: create it, or correct the path",
+    ),
     "a file for a folder": ("sqlite:///{0}/file/a.db", "the ledger's folder {0}/file: it is not there. Fix: "),
     "a folder for a file": (
         "sqlite:///{0}/folder",

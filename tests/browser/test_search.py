@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from browser import IS_FULL
 from pages_world import FAR, POISON, empty_world
+from waiting import until
 from webhooks import alert, resolved
 
 from bridge.clock import system_clock
@@ -41,7 +42,13 @@ async def world(tmp_path_factory):
         await made.id_of("Gone", "cleared")
         await made.id_of("Latency", "rejected")
         await made.id_of("Distant", "report_due", "unavailable")
+        await until(lambda: only_one_waits(made), 60)
         yield made
+
+
+async def only_one_waits(made):
+    """Say whether all but the alarm of the target that is down have been sent."""
+    return sum(one["state"] in ("report_due", "clear_due") for one in await made.alarms()) == 1
 
 
 async def events(page):

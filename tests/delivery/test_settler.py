@@ -85,3 +85,17 @@ async def test_an_accepted_clear_that_waits_says_for_what(driver):
         "confirm": "AOM has accepted the clear; its list is looked at once more",
         "later": "200 said by AOM",
     }
+
+
+async def test_a_resolve_whose_firing_never_came_hurries_no_clear(driver):
+    """A clear that waits for AOM's list goes on waiting when only another clear waits behind it, and no report."""
+    for name in ("resolved_again", "fires_again"):
+        await driver.fire(name)
+    await driver.deliver()
+    for name in ("resolved_again", "fires_again"):
+        await driver.resolve(name, end=T0 + 1)
+    await driver.resolve("resolved_again", end=T0 + 2)
+    await driver.fire("fires_again", start=T0 + 2)
+    claims = await driver.ledger.due.claim("default", "clear", "w", 100)
+    found = {claim.alarm.fingerprint: claim.has_successor for claim in claims}
+    assert found == {"resolved_again": False, "fires_again": True}

@@ -108,7 +108,10 @@ def test_a_server_without_a_free_connection_is_told(postgres, database):
 def test_a_ledgers_folder_that_cannot_be_used_is_told(tmp_path):
     """A folder that is missing, and one that is closed to us, name the folder and their own fix."""
     missing = refused(f"sqlite:///{tmp_path}/none/a.db")
-    assert f"the ledger's folder {tmp_path}/none cannot be written: it is not there. Fix: mount it, or " in missing
+    assert (
+        f"the ledger's folder {tmp_path}/none cannot be written: it is not there. Fix: create it, or correct the path"
+        in missing
+    )
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
     open_to_all(tmp_path)

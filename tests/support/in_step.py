@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 
+import aiohttp
 import pytest
 from cluster import CONFIG, Cluster
 from emulated_aom import cloud
@@ -91,9 +92,14 @@ class Held:
         return json.loads(out)
 
     async def has_row(self, name, **fields):
-        """Say whether the newest row of the alert with this name has these fields in the ledger."""
-        rows = await self.command("alarms", "list", "--all-states", "-o", "json")
-        row = next((one for one in rows if one["labels"]["alertname"] == name), {})
+        """Say whether the newest row of the alert with this name has these fields in the running bridge's ledger."""
+        options = {"filter": f'alertname="{name}"', "limit": "1"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}/api/v1/alarms", params=options) as found,
+        ):
+            rows = (await found.json())["data"]
+        row = next(iter(rows), {})
         return fields.items() <= row.items()
 
     async def stays_active(self, *names, seconds):

@@ -180,7 +180,7 @@ class LedgerMachine(RuleBasedStateMachine):
         name, event = claim.alarm.fingerprint, claim.event
         one = could.pop(name)
         newest = self.model.alerts[name][-1]
-        behind = newest is not one and not newest.done
+        behind = newest is not one and not newest.done and newest.state != "clear_due"  # a mere clear hurries nothing
         assert (claim.action, claim.has_successor, claim.alarm.starts_at) == (action, behind, one.start)
         assert (event.metadata["event_severity"], event.annotations["message"]) == (one.frozen, one.note)
         one.doubt = one.doubt or one.holder is not None

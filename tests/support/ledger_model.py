@@ -153,7 +153,7 @@ class Model:
         one = Episode(kind, note, note, alert.starts_at, (fired, alert.starts_at), now, now, end)
         if end is not None:
             one.clear_next(now)
-        if last is not None and last.state == "clear_due" and last.holder is None:
+        if end is None and last is not None and last.state == "clear_due" and last.holder is None:
             last.ready = min(last.ready, now)
         one.doubt = (
             last is not None and last.doubt and bool(last.done) and now - last.finished < transitions.INHERITED_FOR

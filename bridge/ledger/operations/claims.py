@@ -91,7 +91,7 @@ def claim(
         if len(due) < limit:
             due += rows.due_ahead(connection, target, state, horizon, limit - len(due))
     taken = rows.take(connection, [row.alarm.seq for row in due], holder, now + lease, now) if due else set()
-    fire_again = rows.unfinished(connection, {row.alarm.key for row in due if not row.alarm.is_newest})
+    fire_again = rows.firing_again(connection, {row.alarm.key for row in due if not row.alarm.is_newest})
     return Claimed(
         [
             Taken(

@@ -292,7 +292,7 @@ class Put:
         if last is not None:
             if last.state == "expired" and incoming.status == "firing":
                 self._repeated_rarely(last, self._now - max(last.last_seen, last.received_at))
-            self._set_alarm(transitions.superseded(last, self._now))
+            self._set_alarm(transitions.superseded(last, self._now, fires_again=incoming.status == "firing"))
         self._set(self._new, alarm.seq, mapped.contents)
         self._set(self._names, alarm.seq, (mapped.event_name, mapped.resource))
         self._set_alarm(alarm)

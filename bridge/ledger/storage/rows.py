@@ -102,7 +102,7 @@ def _newest_of(size: int) -> sa.CompoundSelect[Any]:
 
 
 def _of_alerts(size: int) -> sa.Select[Any]:
-    columns = (alarms.c.seq, alarms.c.source, alarms.c.fingerprint, alarms.c.finished_at)
+    columns = (alarms.c.seq, alarms.c.source, alarms.c.fingerprint, alarms.c.finished_at, alarms.c.state)
     return sa.select(*columns).where(alarms.c.source == sa.bindparam("source"), alarms.c.fingerprint.in_(listed(size)))
 
 
@@ -299,10 +299,14 @@ def next_of(connection: Connection, seq: int, source: str, fingerprint: str) -> 
     return int((waiting or list(_newest.run(connection, [fingerprint], source)))[0][0])
 
 
-def unfinished(connection: Connection, keys: Iterable[Key]) -> set[Key]:
-    """Return those of the alerts whose newest alarm is not finished."""
+def firing_again(connection: Connection, keys: Iterable[Key]) -> set[Key]:
+    """Return those of the alerts whose newest alarm is not finished, and is not only a clear that waits its turn."""
     rows = _newest_alarms(connection, keys)
-    return {(source, fingerprint) for _, source, fingerprint, finished_at in rows if finished_at is None}
+    return {
+        (source, fingerprint)
+        for _, source, fingerprint, finished_at, state in rows
+        if finished_at is None and state != "clear_due"
+    }
 
 
 def _newest_alarms(connection: Connection, keys: Iterable[Key]) -> Iterator[Row]:

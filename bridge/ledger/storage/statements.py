@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection, Dialect
 
 CHUNK = 512
@@ -130,9 +130,18 @@ class RowsStatement:
     def _build(self, dialect: str) -> sa.Insert:
         if not self._changed:
             return sa.insert(self._table)
-        upsert = postgresql.insert(self._table) if dialect == "postgresql" else sqlite.insert(self._table)
+        upsert = _insert(self._table, dialect)
         values = {name: upsert.excluded[name] for name in self._changed}
         return upsert.on_conflict_do_update(index_elements=self._table.primary_key, set_=values)
+
+
+def _insert(table: sa.Table, dialect: str) -> sqlite.Insert:
+    """Return an INSERT of the dialect; what both have, on conflict and excluded, is written alike."""
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - a bridge on SQLite never needs it
+
+    return cast("sqlite.Insert", postgresql.insert(table))
 
 
 def listed(size: int) -> list[sa.BindParameter[Any]]:
