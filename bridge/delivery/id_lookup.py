@@ -27,6 +27,9 @@ _LOOKUP_MARGIN: Millis = HOUR
 _SEARCH_AHEAD: Millis = DAY
 """A look-up asks for this much beyond the present time, since our clock may be behind; AOM cuts the range itself."""
 
+_EMPTY = 4
+"""A list may be empty for so many times `lookup_wait` although AOM holds what it has accepted."""
+
 _BLIND = (
     "AOM has accepted this alarm, yet its lists show it neither open nor cleared, nor any other alarm of this bridge; a"
     " clear would be a silent no-op. Fix: enterprise_project_id, project_id and endpoint must be those of the alarms,"
@@ -149,7 +152,7 @@ class IdLookup:
                 yield self._listed(claim, matches, is_complete=alone.is_complete)
             elif not alone.is_complete and not claim.has_successor:
                 yield DeliveryResult(claim, "later", _undecided(alone))
-            elif claim.alarm.phase == "confirming" and not self._was_never_listed(claim):
+            elif claim.alarm.phase == "confirming":
                 yield self._confirmed(claim, alone.outcome)
             elif not self._has_waited(claim):
                 yield DeliveryResult(claim, "not_listed", alone.outcome)
@@ -181,14 +184,15 @@ class IdLookup:
             return DeliveryResult(claim, "unseen", Outcome("not_found", message=_UNSEEN))
         return DeliveryResult(claim, "blind", Outcome("not_found", message=_BLIND))
 
-    def _was_never_listed(self, claim: Claim) -> bool:
-        """Say whether AOM has accepted the alarm, and its list has shown earlier ones of the alert in its place."""
-        alarm = claim.alarm
-        return alarm.doubt_at is not None and alarm.doubt_at == alarm.reported_at
-
     def _confirmed(self, claim: Claim, outcome: Outcome) -> DeliveryResult:
-        """Decide about an alarm whose clear AOM has accepted, and that its list does not show."""
+        """Decide about an alarm whose clear AOM has accepted, and that its list does not show.
+
+        What AOM has accepted, and its list has never shown, is waited for longer: an empty list may be wrong.
+        """
+        alarm = claim.alarm
         doubt_at = self.doubt_left(claim)
+        if alarm.doubt_at == alarm.reported_at and _is_since(alarm.doubt_at, self._clock(), _EMPTY * self._lookup_wait):
+            doubt_at = alarm.doubt_at
         kind: ResultKind = "accepted" if doubt_at is None or claim.has_successor else "confirm"
         return DeliveryResult(claim, kind, outcome, doubt_at=doubt_at)
 
