@@ -52,8 +52,9 @@ class Dispatcher:
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
 
     def start(self) -> None:
-        """Listen for what comes due."""
+        """Listen for what comes due, and for edits."""
         self._ledger.on_due(self._wake)
+        self._ledger.on_edit(self._try_now)
 
     def reconfigure(self, settings: DeliverySettings) -> None:
         """Deliver by other settings from now on: the targets that are added later."""
@@ -84,3 +85,7 @@ class Dispatcher:
         for lane in (lane for lanes in self._lanes.values() for lane in lanes):
             if due is None or (lane.target, lane.action) in due:
                 lane.wake()
+
+    def _try_now(self) -> None:
+        for lane in (lane for lanes in self._lanes.values() for lane in lanes):
+            lane.try_now()

@@ -79,6 +79,7 @@ class Lane:
         self._holder = secrets.token_hex(8)
         self._claimed = 0
         self._work = asyncio.Event()
+        self._try = asyncio.Event()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._last_batch = 0
         self._sending = 0
@@ -87,6 +88,10 @@ class Lane:
     def wake(self) -> None:
         """Look for work now."""
         self._work.set()
+
+    def try_now(self) -> None:
+        """Do not wait until the target is tried next: a person has edited alarms, and wants to see what comes of it."""
+        self._try.set()
 
     async def run(self) -> None:
         """Claim and send until cancelled; an unexpected error never ends a lane.
@@ -126,11 +131,18 @@ class Lane:
 
     async def _until_ready(self) -> None:
         """Wait until the target may be tried, a push may begin, and under load a moment for a fuller batch."""
-        await asyncio.sleep(self._health.pause() / 1000)
+        await self._until_tried()
         max_in_flight = 1 if self._health.is_failing else self._settings.max_in_flight
         while len(self._in_flight) >= max_in_flight:
             await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
         await self._until_full()
+
+    async def _until_tried(self) -> None:
+        if pause := self._health.pause():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause / 1000):
+                    await self._try.wait()
+        self._try.clear()
 
     async def _until_full(self) -> None:
         """Under load, wait a moment for a fuller batch: a claim and a settle cost little more for 100 than for one."""

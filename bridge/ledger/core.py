@@ -58,6 +58,7 @@ class Core:
         self.edits = 0
         self.counted_at: Millis = 0
         self._on_due: list[Callable[[Due], None]] = []
+        self._on_edit: list[Callable[[], None]] = []
 
     async def read(self, operation: Callable[[Connection], T]) -> T:
         """Run one read beside the writes; as `Transactions.read`."""
@@ -75,6 +76,16 @@ class Core:
         """Call the listeners with the targets and actions for which alarms became due."""
         for listener in self._on_due:
             listener(due)
+
+    def on_edit(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` in the event loop after each edit by a person, through the API or the command line."""
+        self._on_edit.append(listener)
+
+    def notify_edit(self) -> None:
+        """Call the listeners of edits, and those of alarms that became due."""
+        for listener in self._on_edit:
+            listener()
+        self.notify_due()
 
     def count(self, changes: AlarmCounts) -> None:
         """Add the changes that a transaction made to the counts."""

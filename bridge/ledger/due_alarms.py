@@ -43,6 +43,10 @@ class DueAlarms:
         self._core = core
         self._lease = lease
 
+    def on_edit(self, listener: Callable[[], None]) -> None:
+        """As `Core.on_edit`."""
+        self._core.on_edit(listener)
+
     def on_due(self, listener: Callable[[Due], None]) -> None:
         """Call ``listener`` in the event loop after each commit that made alarms due; None: of every target."""
         self._core.on_due(listener)

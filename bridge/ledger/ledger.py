@@ -219,9 +219,10 @@ class Ledger:
         core = self._core
         edits, is_unlogged = await core.read(lambda c: (queries.edits(c), trace.is_unlogged(c)))
         is_old = core.database.is_shared and not 0 <= self._clock() - core.counted_at < _RECOUNT_PAUSE
-        if edits != core.edits or is_old:
+        is_edited = edits != core.edits
+        if is_edited or is_old:
             await core.recount()
-            core.notify_due()
+            (core.notify_edit if is_edited else core.notify_due)()
         if is_unlogged:
             await core.write(trace.log_changes)
 

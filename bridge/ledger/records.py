@@ -74,7 +74,7 @@ class AlarmRecords:
         now = self._core.clock()
         results = await self._core.write(lambda connection: Editor(connection, map_anew, by, now).run(edit, names))
         await self._core.recount()
-        self._core.notify_due()
+        self._core.notify_edit()
         return results
 
     async def retry_all(self, target: str | None, source: str | None, map_anew: MapAnew, by: By) -> Sequence[Edited]:

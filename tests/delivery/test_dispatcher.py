@@ -10,6 +10,8 @@ from waiting import PATIENCE, until
 from webhooks import alert, resolved
 
 from bridge.clock import DAY, system_clock
+from bridge.ledger import OfflineLedger
+from bridge.ledger.history import By
 from bridge.ledger.storage.schema import contents
 
 MODES = [
@@ -414,3 +416,29 @@ async def test_an_unreadable_row_is_set_aside_and_holds_up_nobody(tmp_path):
         await until(lambda: rig.active() == ["B"])
         _, text = await rig.get("/api/v1/alarms?state=rejected&limit=1")
         assert '"reason":"unreadable"' in text
+
+
+@pytest.mark.parametrize("is_by_command", [False, True], ids=["api", "command-line"])
+async def test_a_retry_by_hand_does_not_wait_for_the_next_try_of_the_target(tmp_path, is_by_command):
+    """Who has mended AOM and retries an alarm sees at once what comes of it, however long the target would wait."""
+    patient = "delivery: {retry_min: 10m, retry_max: 10m, batch_wait: 20ms, shutdown_timeout: 2s}"
+    async with running(tmp_path / "l.db", delivery=patient) as rig:
+        await rig.arm({"on": "report", "status": 503})
+        await rig.send(alert())
+        await until(lambda: _ids(rig, "waiting"))
+        (own_id,) = await _ids(rig, "waiting")
+        await rig.disarm()
+        if is_by_command:
+            ledger = OfflineLedger(f"sqlite:///{tmp_path / 'l.db'}")
+            edited = await asyncio.to_thread(lambda: list(ledger.edit("retry", [own_id], None, By("root", "command line"))))
+            assert edited[0].done, edited
+        else:
+            async with rig.session.post(f"{rig.app.url}/api/v1/alarms/{own_id}/retry") as response:
+                assert response.status == 200, await response.text()
+        await until(lambda: rig.active() == ["DiskFull"])
+
+
+async def _ids(rig, state):
+    """Give the ids of the alarms in a group of states whose last try has ended."""
+    async with rig.session.get(f"{rig.app.url}/api/v1/alarms?state={state}") as response:
+        return [one["id"] for one in (await response.json())["data"] if one.get("attempts")]
