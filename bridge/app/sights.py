@@ -91,6 +91,7 @@ class Replica:
             received=received,
             mapped=max(received - dropped, 0),
             ledger=self.parts.ledger.location,
+            reload_problem=next(iter(self.parts.config_view.loaded.problems or ()), ""),
         )
 
     def _open(self) -> Mapping[str, int]:

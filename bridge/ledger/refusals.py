@@ -1,7 +1,7 @@
 """Explains why a database cannot be used, in terms that an operator can act on.
 
 In: an exception of SQLAlchemy or of the operating system. Out: a `Failure`. The driver's own messages have several
-lines, repeat each address that was tried, and end in questions. Facts: the messages of libpq and PostgreSQL.
+lines, repeat each address that was tried, and end in questions. Facts: the messages of libpq, PostgreSQL and SQLite.
 """
 
 from __future__ import annotations
@@ -40,6 +40,17 @@ _KNOWN = {
     "too many (connections|clients)|connection slots": (_NO_CONNECTION, _MORE_CONNECTIONS),
     "does not support ssl": ("does not support TLS", "switch ssl on there, or remove sslmode from store.url"),
     "certificate": ("has a certificate that is not trusted", "write ?sslrootcert=FILE of its CA into store.url"),
+    "database or disk is full": ("has no room, since the disk is full", "free disk space, or use a larger volume"),
+    "database is locked": (
+        "is locked by another program",
+        "end what holds it open for long, such as the sqlite3 shell or a backup program",
+    ),
+    "readonly database": ("is read-only", "let the bridge's user write the file and its folder"),
+    "disk i/o error": ("had an error of the disk", "look at the system's log, and at free space on the volume"),
+    "malformed|not a database": (
+        "is damaged",
+        "stop the bridge, and put back a backup; or move the file away, and set audit_adopt: true for a new one",
+    ),
     "invalid connection option": ("has an option that PostgreSQL does not know", "remove it from store.url"),
 }
 

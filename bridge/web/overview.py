@@ -128,7 +128,10 @@ class WebhookSight(msgspec.Struct, frozen=True):
 
 
 class Sights(msgspec.Struct, frozen=True):
-    """What this replica has seen; ``received`` and ``mapped``: alerts since its start."""
+    """What this replica has seen; ``received`` and ``mapped``: alerts since its start.
+
+    ``reload_problem``: why the configuration could not be reloaded the last time, empty if it could.
+    """
 
     replica: str
     version: str
@@ -142,6 +145,7 @@ class Sights(msgspec.Struct, frozen=True):
     received: int
     mapped: int
     ledger: str
+    reload_problem: str
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -199,7 +203,9 @@ def _not_kept(sights: Sights, now: Millis) -> Iterator[Trouble]:
 
 
 def _unseen(sights: Sights) -> Iterator[Trouble]:
-    """Yield what the ledger does not show: checks of targets that fail."""
+    """Yield what the ledger does not show: a reload that failed, and checks of targets that fail."""
+    if sights.reload_problem:
+        yield Trouble("status_reload", {"text": sights.reload_problem}, "warn", "AomBridgeConfigReloadFailed")
     for target in sights.targets:
         for check in target.checks:
             if not check.works:

@@ -20,8 +20,14 @@ from bridge.web.languages import ENGLISH, Key, Language, Span, language
 _MAX_WAIT: Millis = 10 * SECOND
 """An alarm that is sent at once waits for less."""
 
+_ASKED_AGAIN: frozenset[str] = frozenset({"not_listed", "confirming"})
+"""Reasons of a wait in which nothing has failed: AOM's list is looked at once more."""
+
 _MAX_AGE: Millis = 2 * MINUTE
 _ROUNDS = 3
+_MAX_ROUND: Millis = 10 * SECOND
+"""A round of which a peer did not answer is told after so much more than its interval."""
+
 _TRACE = re.compile(r" \(trace [^)]*\)")
 """What a sentence leaves out of AOM's answer: it differs with each try, and stands beside the target."""
 
@@ -89,7 +95,9 @@ def _troubles(
             values = {"count": rejected, "target": name}
             yield Trouble("status_rejected", values, "bad", "AomBridgeAlarmsRejected", "rejected", name)
     for name, interval in intervals.items():
-        yield from _silent(name, status, max(_MAX_AGE, _ROUNDS * interval), silent.get(name, ""))
+        peer = silent.get(name, "")
+        most = interval + _MAX_ROUND if peer else max(_MAX_AGE, _ROUNDS * interval)
+        yield from _silent(name, status, most, peer)
     for text in late:
         yield Trouble("status_heartbeat", {"text": text}, "warn", "HeartbeatMissing")
     for name, source in status.sources.items():
@@ -100,7 +108,10 @@ def _troubles(
 
 def _waiting(name: str, target: TargetStatus, now: Millis) -> Iterator[Trouble]:
     oldest = target.oldest
-    if oldest is None or now - oldest.due_since < _MAX_WAIT:
+    if oldest is None:
+        return
+    has_failed = oldest.reason is not None and oldest.reason not in _ASKED_AGAIN
+    if not has_failed and now - oldest.due_since < _MAX_WAIT:
         return
     values: dict[str, object] = {"count": target.waiting, "target": name, "age": Span(now - oldest.due_since)}
     why = _TRACE.sub("", oldest.detail or oldest.reason or "")

@@ -430,8 +430,9 @@ async def test_a_retry_by_hand_does_not_wait_for_the_next_try_of_the_target(tmp_
         await rig.disarm()
         if is_by_command:
             ledger = OfflineLedger(f"sqlite:///{tmp_path / 'l.db'}")
-            edited = await asyncio.to_thread(lambda: list(ledger.edit("retry", [own_id], None, By("root", "command line"))))
-            assert edited[0].done, edited
+            by = By("root", "command line")
+            (edited,) = await asyncio.to_thread(ledger.edit, "retry", [own_id], None, by)
+            assert edited.done, edited.text
         else:
             async with rig.session.post(f"{rig.app.url}/api/v1/alarms/{own_id}/retry") as response:
                 assert response.status == 200, await response.text()

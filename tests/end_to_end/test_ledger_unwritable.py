@@ -167,6 +167,8 @@ async def test_a_full_disk_is_a_503_and_mends_itself(tmp_path, aom, kind):
         assert {status for status, _ in answers} == {503}
         status, text = await ready(url)
         assert (status, text.startswith("aom-bridge is not ready: the ledger cannot be used now")) == (503, True)
+        assert f"{tmp_path}/disk/" in text
+        assert ". Fix: " in text
         disk.relieve(bridge.process.pid)
         await until(lambda: is_ready(url))
         assert (await sender.send())[0] == 200
@@ -254,9 +256,9 @@ async def test_a_ledger_file_that_has_gone_is_a_503(tmp_path, aom, is_replaced):
         for name in ("A", "B", "C"):
             status, text = await post(url, alert(name))
             assert status == 503
-            assert "was deleted or replaced while it was open. Fix: restart the bridge" in text
+            assert "was deleted or replaced while it was open. Fix: put a backup back, and restart the bridge" in text
         status, text = await ready(url)
-        assert (status, "Fix: restart" in text) == (503, True)
+        assert (status, "restart the bridge" in text) == (503, True)
         assert active(aom) == ["Before"]
         bridge.kill()
     for file in folder.iterdir():

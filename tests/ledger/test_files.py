@@ -54,7 +54,7 @@ async def test_a_file_that_has_gone_is_an_error_that_names_it(driver, ending, is
     for _ in range(2):
         with pytest.raises(
             LedgerUnavailableError,
-            match=rf"ledger.db{ending} was deleted or replaced while it was open. Fix: restart the bridge",
+            match=rf"ledger.db{ending} was deleted or replaced while it was open. Fix: put a backup back",
         ):
             await driver.fire("after")
         with pytest.raises(LedgerUnavailableError, match="was deleted or replaced while it was open"):

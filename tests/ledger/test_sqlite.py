@@ -62,7 +62,7 @@ async def test_a_ledger_file_that_vanished_is_noticed_before_the_next_commit(dri
     await driver.fire("a")
     driver.path.rename(driver.path.with_name("moved.db"))
     with pytest.raises(
-        LedgerUnavailableError, match=r"was deleted or replaced while it was open. Fix: restart the bridge"
+        LedgerUnavailableError, match=r"was deleted or replaced while it was open. Fix: put a backup back"
     ):
         await driver.fire("b")
     driver.path.with_name("moved.db").rename(driver.path)

@@ -176,7 +176,9 @@ def narrow(path: Path) -> None:
 
 
 def _gone(path: Path) -> str:
-    return f"the ledger's file {path} was deleted or replaced while it was open. Fix: restart the bridge"
+    what = f"the ledger's file {path} was deleted or replaced while it was open"
+    without = "without a backup, set audit_adopt: true first, so that it takes over what AOM holds"
+    return f"{what}. Fix: put a backup back, and restart the bridge; {without}"
 
 
 def _cut(path: Path) -> CutError:

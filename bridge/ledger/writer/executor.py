@@ -50,7 +50,7 @@ class Executor:
             LedgerUnavailableError: it failed, and nothing was stored.
         """
         first, *others = request.operations(self.reader)
-        with explained():
+        with explained(self._database.location):
             try:
                 return self._relieved(first, is_durable=request.is_durable)
             except OperationalError:
@@ -66,7 +66,7 @@ class Executor:
         Raises:
             LedgerUnavailableError: it failed, and nothing was stored.
         """
-        with explained():
+        with explained(self._database.location):
             return self._relieved(operation, is_durable=True)
 
     def close(self) -> None:
@@ -105,9 +105,9 @@ class Executor:
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Raise an error of the database as `DatabaseUnavailableError`, with a text for people."""
+def explained(location: str) -> Iterator[None]:
+    """Raise an error of the database at this address as `DatabaseUnavailableError`, with a text for people."""
     try:
         yield
     except SQLAlchemyError as error:
-        raise DatabaseUnavailableError(f"the ledger cannot be used now: {of_database(error).what}") from error
+        raise DatabaseUnavailableError(f"the ledger cannot be used now: {location}: {of_database(error)}") from error

@@ -141,7 +141,8 @@ class Transactions:
         self._check()
 
         def transaction() -> T:
-            with explained(), self._database.reads.connect().execution_options(read_only=True) as connection:
+            reads, location = self._database.reads, self._database.location
+            with explained(location), reads.connect().execution_options(read_only=True) as connection:
                 return operation(connection)
 
         return await self._threads.read(transaction)
