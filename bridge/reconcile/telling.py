@@ -44,7 +44,7 @@ class Telling:
         due = Counter(one.kind for one in comparison.ended if one.is_due(comparison.latest.ended_at))
         for kind in ("vanished", "unrouted", "silenced"):
             self._metrics.differences.labels(self._source, kind).set(due[kind])
-        self._tell(comparison.notices)
+        self._tell(comparison.notices, all_answered=not comparison.latest.failures)
 
     def expired(self, fingerprints: Sequence[str]) -> None:
         """Tell the alerts that Alertmanager has resolved because their sender no longer posts them."""
@@ -53,16 +53,19 @@ class Telling:
             text = "alerts expired: their sender no longer posts them; it has not told that they resolved"
             _log.warning(text, source=self._source, alerts=len(fingerprints), fingerprints=fingerprints[:_MAX_NAMED])
 
-    def _tell(self, notices: Mapping[tuple[str, str], Notice]) -> None:
-        """Say each notice once when two rounds have shown it, and when it is over; a single round may be bad luck."""
+    def _tell(self, notices: Mapping[tuple[str, str], Notice], *, all_answered: bool) -> None:
+        """Say each notice once when two rounds have shown it, and when it is over; a single round may be bad luck.
+
+        A round in which a peer did not answer does not say that anything is over.
+        """
         for key, notice in notices.items():
             if key in self._noticed and key not in self._told:
                 self._told[key] = notice.text
                 _log.warning(notice.text, source=self._source, kind=notice.kind, subject=notice.subject)
-        for kind, subject in self._told.keys() - notices.keys():
+        for kind, subject in self._told.keys() - notices.keys() if all_answered else ():
             text = f"this is no longer true: {self._told.pop((kind, subject))}"
             _log.info(text, source=self._source, kind=kind, subject=subject)
         self._noticed = frozenset(notices)
-        counts = Counter(kind for kind, _ in notices)
+        counts = Counter(kind for kind, _ in notices.keys() | self._told.keys())
         for kind in NOTICE_KINDS:
             self._metrics.notices.labels(self._source, kind).set(counts[kind])

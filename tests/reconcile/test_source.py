@@ -88,6 +88,22 @@ async def test_a_notice_is_said_once_and_counted_while_it_is_true(tmp_path, peer
     assert output.count("this is no longer true: the peer's clock is 10m") == 1
 
 
+async def test_a_peer_that_does_not_answer_ends_no_notice(tmp_path, peer, capfd):
+    """What is known of a peer's configuration is not over because the peer cannot be asked."""
+    peer.config = peer.config.replace("url: <secret>", "url: <secret>, max_alerts: 5")
+    async with reloading(tmp_path, more=SETTINGS.format(url=peer.url)) as rig:
+        await until(lambda: notices(rig, "truncates", 1))
+        peer.is_up = False
+        await until(lambda: failed_rounds(rig, 3))
+        assert await notices(rig, "truncates", 1)
+    assert "no longer true" not in capfd.readouterr().out
+
+
+async def failed_rounds(rig, count):
+    """Say whether so many rounds have ended without the peer's answer."""
+    return await rig.metric("aom_bridge_reconcile_rounds_total", outcome="failed") >= count
+
+
 async def test_what_loses_alerts_is_said_at_the_start_and_after_their_reload(tmp_path, peer, capfd):
     """Once each, with the line of their configuration; the timeout is that of the bridge's own configuration."""
     peer.config = peer.config.replace("url: <secret>", "url: <secret>, max_alerts: 5")

@@ -108,10 +108,11 @@ def test_every_link_of_the_readme_leads_somewhere(link):
 
 @pytest.mark.real
 async def test_the_map_command_of_the_readme_works(tmp_path):
-    """`aom-bridge map` of the README works on the captured webhook it names."""
+    """`aom-bridge map` of the README shows an alert that the README's own rule matches."""
     file = tmp_path / "bridge.yaml"
     file.write_text(blocks("yaml")[0])
-    payload = re.search(r"map --config.file=bridge.yaml (\S+)", README)[1]
-    code, out, err = await run(*bridge_command("map", f"--config.file={file}", str(ROOT / payload)))
+    labels = re.search(r"map --config.file=bridge.yaml ([^#\n]+)", README)[1].split()
+    code, out, err = await run(*bridge_command("map", f"--config.file={file}", *labels))
     assert (code, err) == (0, "")
-    assert "event_name = DiskFull" in out
+    assert re.search(r"event_name += KubePodCrashLooping", out)
+    assert "kind=Pod;namespace=shop;name=cart-1" in out
