@@ -83,7 +83,8 @@ def _checked(name: str, receivers: Sequence[str], settings: Settings | None) -> 
     named = frozenset(receivers) or frozenset(each for one in alertmanagers for each in one.receivers)
     judged = named or probable_receivers(routing)
     timeout = DEFAULT_ALARM_TIMEOUT if settings is None else settings.alarm_timeout
-    question = Question(judged, bool(named), source.peers, timeout, is_in_step=bool(alertmanagers))
+    sources = frozenset[str]() if settings is None else frozenset(settings.all_sources)
+    question = Question(judged, bool(named), source.peers, timeout, is_in_step=bool(alertmanagers), sources=sources)
     found = findings(routing, question) if judged else [nothing_is_sent(routing)]
     return Check(name, sorted(judged), found)
 

@@ -8,25 +8,32 @@ documentation of its configuration, and measurements of its notifications.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Literal, get_args
 
 import msgspec
-from yarl import URL
 
 from bridge.clock import SECOND, Millis, format_duration
 from bridge.notification import Labels
 from bridge.reconcile.routing import Route, Routing, Webhook
 from bridge.reconcile.swallowing import Swallowed, swallowed
+from bridge.reconcile.webhook_paths import is_at_our_port, is_misspelled, may_be_ours
 from bridge.typed_yaml.problems import suggest
 
 FindingKind = Literal[
-    "no_webhook", "no_route", "no_resolves", "truncates", "short_group_interval", "rare_repeats", "swallowed"
+    "no_webhook",
+    "no_route",
+    "wrong_path",
+    "no_resolves",
+    "truncates",
+    "short_group_interval",
+    "rare_repeats",
+    "swallowed",
 ]
-"""``no_webhook``: a receiver of the bridge has none. ``no_route``: no route leads to it. ``no_resolves``: its webhook
-sends no resolved alerts. ``truncates``: its webhook leaves out alerts. ``short_group_interval``: a peer sends what is
-no longer true. ``rare_repeats``: AOM clears alarms by age between two repeats. ``swallowed``: another route takes
-alerts away."""
+"""``no_webhook``: a receiver of the bridge has none. ``no_route``: no route leads to it. ``wrong_path``: its webhook is
+to a path that the bridge does not have. ``no_resolves``: its webhook sends no resolved alerts. ``truncates``: its
+webhook leaves out alerts. ``short_group_interval``: a peer sends what is no longer true. ``rare_repeats``: AOM clears
+alarms by age between two repeats. ``swallowed``: another route takes alerts away."""
 
 FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 
@@ -37,6 +44,7 @@ what was true before that wait (measured)."""
 _GROUP_INTERVAL: Millis = 30 * SECOND
 _PART_OF_TIMEOUT = 2
 _MAX_SHOWN_LABELS = 5
+_PATHS = "/webhook or /webhook/SOURCE"
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -45,7 +53,8 @@ class Question(msgspec.Struct, frozen=True):
     ``receivers``: the names of the receivers that send to the bridge. ``is_named``: whether the user has named them, so
     that each must be there; those that webhooks have named may have gone. ``peers``: the number of Alertmanagers of the
     cluster. ``alarm_timeout``: after which AOM clears an alarm that is not reported again, the shortest of all targets.
-    ``is_in_step``: whether the bridge asks these peers, and then repeats by itself what they show.
+    ``is_in_step``: whether the bridge asks these peers, and then repeats by itself what they show. ``sources``: the
+    names that its paths may have; none: they are not known.
     """
 
     receivers: frozenset[str]
@@ -53,6 +62,7 @@ class Question(msgspec.Struct, frozen=True):
     peers: int
     alarm_timeout: Millis
     is_in_step: bool
+    sources: frozenset[str] = frozenset()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -76,25 +86,21 @@ def findings(routing: Routing, question: Question) -> list[Finding]:
 
 
 def probable_receivers(routing: Routing) -> frozenset[str]:
-    """Return the receivers with a webhook that is not visibly for something else, or else all that have one."""
-    webhooks = routing.webhooks
-    return frozenset({name for name, each in webhooks.items() if any(map(_may_be_ours, each))} or webhooks)
+    """Return the receivers with a webhook that may be to the bridge, or else those whose path reads nearly so."""
+
+    def having(condition: Callable[[Webhook], bool]) -> frozenset[str]:
+        return frozenset(name for name, each in routing.webhooks.items() if any(map(condition, each)))
+
+    return having(lambda webhook: may_be_ours(webhook) or is_at_our_port(webhook)) or having(is_misspelled)
 
 
 def nothing_is_sent(routing: Routing) -> Finding:
-    """Return what is wrong where no receiver has a webhook."""
+    """Return what is wrong where no receiver has a webhook that may be to the bridge."""
+    what = f"no receiver has a webhook{f' whose url ends in {_PATHS}' if routing.webhooks else ''}"
     fix = "add a receiver with webhook_configs: [{url: 'http://aom-bridge:9876/webhook'}], and a route to it."
-    text = f"no receiver has a webhook, so nothing is sent to the bridge. Fix: {fix}"
+    fix = f"correct the url of its receiver, or {fix}" if routing.webhooks else fix
+    text = f"{what}, so nothing is sent to the bridge. Fix: {fix}"
     return Finding("no_webhook", "", routing.receivers_line, text)
-
-
-def _may_be_ours(webhook: Webhook) -> bool:
-    """Say whether a webhook may be to the bridge, whose path is `/webhook` or `/webhook/SOURCE`; many are masked."""
-    try:
-        parts = URL(webhook.url).parts
-    except ValueError:
-        return True
-    return not webhook.url.startswith(("http:", "https:")) or "webhook" in parts[-2:]
 
 
 def _missing(routing: Routing, question: Question) -> Iterator[Finding]:
@@ -116,16 +122,40 @@ def _missing(routing: Routing, question: Question) -> Iterator[Finding]:
 
 def _webhooks(routing: Routing, question: Question) -> Iterator[Finding]:
     for name in sorted(question.receivers & routing.webhooks.keys()):
-        webhooks = routing.webhooks[name]
-        for one in [each for each in webhooks if _may_be_ours(each)] or webhooks:
+        ours, lost = _sorted(routing.webhooks[name], question)
+        late = "come late, by what the API shows"
+        for one in lost:
+            text = _of_wrong_path(name, one, late if question.is_in_step else "are lost", question.sources)
+            yield Finding("wrong_path", name, one.url_line, text)
+        for one in ours:
             if not one.sends_resolved:
                 text = f"the webhook of {name} sends no resolved alerts (send_resolved: false), so alarms are cleared"
                 when = "late, by what the API shows" if question.is_in_step else "by age alone"
                 yield Finding("no_resolves", name, one.resolved_line, f"{text} {when}. Fix: send_resolved: true.")
             if one.max_alerts > 0:
                 text = f"the webhook of {name} leaves out all but {one.max_alerts} alerts of a group (max_alerts), and"
-                what = "the others come late, by what the API shows" if question.is_in_step else "the others are lost"
+                what = f"the others {late if question.is_in_step else 'are lost'}"
                 yield Finding("truncates", name, one.max_line, f"{text} {what}. Fix: max_alerts: 0.")
+
+
+def _sorted(webhooks: Sequence[Webhook], question: Question) -> tuple[Sequence[Webhook], Sequence[Webhook]]:
+    """Return those webhooks of a receiver that are meant for the bridge, and those of them that do not come there."""
+    right = [one for one in webhooks if may_be_ours(one, question.sources)]
+    wrong = [one for one in webhooks if one not in right and is_at_our_port(one)]
+    if right or wrong:
+        return right + wrong, wrong
+    near = [one for one in webhooks if may_be_ours(one) or is_misspelled(one)] or webhooks
+    return near, near[:1]
+
+
+def _of_wrong_path(name: str, webhook: Webhook, what: str, sources: Collection[str]) -> str:
+    """Say where a webhook must go; its own path may hold a secret of another service."""
+    if may_be_ours(webhook):
+        text = f"the url of the webhook of {name} ends in a source that the bridge's configuration does not list"
+        fix = f"{_PATHS} with one of {', '.join(sorted(sources))}"
+    else:
+        text, fix = f"the url of the webhook of {name} does not end in {_PATHS}", f"{_PATHS}; a proxy may add a prefix"
+    return f"{text}, so the bridge answers 404 and its alerts {what}. Fix: a url that ends in {fix}."
 
 
 def _intervals(routing: Routing, question: Question) -> Iterator[Finding]:

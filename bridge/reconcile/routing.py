@@ -50,8 +50,8 @@ class Route(msgspec.Struct, frozen=True):
 class Webhook(msgspec.Struct, frozen=True):
     """One webhook of a receiver.
 
-    ``url``: empty where it is in a file; `<secret>` where a peer masks it. ``resolved_line`` and ``max_line``: where
-    `send_resolved` and `max_alerts` are set.
+    ``url``: empty where it is in a file; `<secret>` where a peer masks it. ``url_line``, ``resolved_line`` and
+    ``max_line``: where `url`, `send_resolved` and `max_alerts` are set.
     """
 
     url: str
@@ -59,6 +59,7 @@ class Webhook(msgspec.Struct, frozen=True):
     max_alerts: int
     resolved_line: int = 1
     max_line: int = 1
+    url_line: int = 1
 
 
 class Receiver(msgspec.Struct, frozen=True):
@@ -165,6 +166,7 @@ def _receiver(node: Section) -> Receiver:
             max_alerts=one.count("max_alerts"),
             resolved_line=one.line_of("send_resolved"),
             max_line=one.line_of("max_alerts"),
+            url_line=one.line_of("url"),
         )
         for one in node.sections("webhook_configs")
     )

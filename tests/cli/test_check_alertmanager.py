@@ -60,9 +60,21 @@ def test_each_finding_is_a_line_with_its_place_and_fix(check):
     assert err[1:] == ["am.yml: FAILED: 1 finding(s); receivers judged: aom"]
     code, _, err = check(GOOD, "--receiver=pager", "--receiver", "pagr")
     assert code == 1
-    assert [line.split(": ")[0] for line in err] == ["am.yml:8", "am.yml:12", "am.yml"]
+    assert [line.split(": ")[0] for line in err] == ["am.yml:8", "am.yml:12", "am.yml:12", "am.yml"]
     assert "there is no receiver pagr. Fix: " in err[0]
-    assert "receivers judged: pager, pagr" in err[2]
+    assert "receivers judged: pager, pagr" in err[3]
+
+
+def test_a_misspelled_path_is_told_though_the_receiver_is_not_named(check):
+    """And a source that the bridge's configuration does not list."""
+    code, _, err = check(GOOD.replace("9876/webhook", "9876/webhok"))
+    assert (code, len(err)) == (1, 2)
+    assert err[0].startswith("am.yml:14: the url of the webhook of aom does not end in /webhook or /webhook/SOURCE, so")
+    source = GOOD.replace("9876/webhook", "9876/webhook/prd")
+    assert check(source)[0] == 0
+    code, _, err = check(source, "--config.file=bridge.yaml", **{"bridge.yaml": f"sources: [prod]\n{TARGETS}"})
+    assert code == 1
+    assert "the url of the webhook of aom ends in a source that the bridge's configuration does not list" in err[0]
 
 
 def test_programs_get_json(check):

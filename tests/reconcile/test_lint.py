@@ -31,9 +31,9 @@ receivers:
 """
 
 
-def told(text, *receivers, named=True, peers=1, timeout=5 * DAY, in_step=True):
+def told(text, *receivers, named=True, peers=1, timeout=5 * DAY, in_step=True, sources=()):
     """Give what is found: kind, receiver, line and sentence."""
-    question = Question(frozenset(receivers or ("aom",)), named, peers, timeout, in_step)
+    question = Question(frozenset(receivers or ("aom",)), named, peers, timeout, in_step, frozenset(sources))
     return [(one.kind, one.receiver, one.line, one.text) for one in findings(parse_routing(text), question)]
 
 
@@ -76,8 +76,61 @@ def test_a_webhook_that_is_visibly_to_another_is_not_judged():
     assert told(GOOD + BESIDE) == []
     kinds = [kind for kind, *_ in told(GOOD + BESIDE.replace("https://chat.example/hooks/1", "<secret>"))]
     assert kinds == ["no_resolves", "truncates"]
-    assert told(GOOD.replace("/webhook", "/behind/a/proxy") + BESIDE.replace("hooks/1", "webhook/a"))[0][2] == 21
-    assert told(GOOD.replace("9876/webhook", "9876/other").replace("max_alerts: 0", "max_alerts: 1"))[0][2] == 20
+    assert told(GOOD.replace(":9876/webhook", "/behind/a/proxy") + BESIDE.replace("hooks/1", "webhook/a"))[0][2] == 21
+
+
+URL = "http://aom-bridge:9876/webhook"
+RIGHT = {
+    "a source": URL + "/prod",
+    "a prefix and a slash": "https://gate.example/aom/webhook/prod/",
+    "a query": URL + "?a=b",
+    "masked": "<secret>",
+    "a template": "'http://aom-bridge/{{ .Receiver }}'",
+    "a placeholder": "http://aom-bridge:9876/${HOOK}",
+    "no address": "'http://[aom'",
+}
+WRONG = {
+    "misspelled": "http://aom-bridge:9876/webhok",
+    "no path": "http://aom-bridge:9876",
+    "another path": "http://aom-bridge/api/v2/alerts",
+    "too long": URL + "/a/b",
+    "in capitals": "http://aom-bridge:9876/Webhook",
+}
+
+
+@pytest.mark.parametrize("url", RIGHT.values(), ids=RIGHT)
+def test_a_path_of_the_bridge_or_an_unknown_one_is_right(url):
+    """A proxy may add a prefix; what is masked, in a file or made by a template is not known."""
+    assert told(GOOD.replace(URL, url)) == []
+    assert told(GOOD.replace(f"url: {URL}", "url_file: /etc/hook")) == []
+
+
+@pytest.mark.parametrize("url", WRONG.values(), ids=WRONG)
+def test_a_path_that_the_bridge_does_not_have_is_found(url):
+    """At the line of the url, which is not shown, since the path of another service may be its secret."""
+    kind, receiver, line, sentence = only(GOOD.replace(URL, url), in_step=False)
+    assert (kind, receiver, line) == ("wrong_path", "aom", 18)
+    assert "answers 404 and its alerts are lost. Fix: a url that ends in /webhook or /webhook/SOURCE" in sentence
+    assert url not in sentence
+    assert "its alerts come late, by what the API shows. Fix" in only(GOOD.replace(URL, url))[3]
+
+
+def test_a_wrong_path_is_found_beside_a_right_one():
+    """At the port of the bridge; what has another port is to another service."""
+    beside = "  - {url: http://aom-bridge:9876/webhok}\n"
+    assert only(GOOD + beside)[:3] == ("wrong_path", "aom", 21)
+    assert told(GOOD + beside.replace(":9876", "")) == []
+    alone = GOOD.replace(URL, "https://chat.example/hooks/1") + beside.replace(":9876", "")
+    assert only(alone)[:3] == ("wrong_path", "aom", 21)
+
+
+def test_a_source_that_is_not_configured_is_found_where_the_sources_are_known():
+    """The bridge answers 404 to it as well."""
+    text = GOOD.replace(URL, URL + "/prd")
+    kind, _, line, sentence = only(text, sources=("prod", "test"))
+    assert (kind, line) == ("wrong_path", 18)
+    assert "Fix: a url that ends in /webhook or /webhook/SOURCE with one of prod, test." in sentence
+    assert told(text) == told(text, sources=("prd",)) == []
 
 
 @pytest.mark.parametrize(("group", "peers", "is_found"), [("14s", 2, True), ("15s", 3, False), ("1s", 1, False)])
@@ -258,11 +311,28 @@ def test_the_routes_of_the_operator_are_judged_each_within_its_namespace():
 
 
 def test_probable_receivers_are_those_with_a_webhook_that_may_be_to_the_bridge():
-    """Where none is named: by the path, where it is visible; or else every one with a webhook."""
+    """Where none is named: by the path or the port, where they are visible; or else by a path that reads nearly so."""
     assert probable_receivers(parse_routing(GOOD)) == {"aom"}
     assert probable_receivers(parse_routing(OPERATOR)) == {"shop/alerts/aom", "infra/alerts/aom"}
-    assert probable_receivers(parse_routing(GOOD.replace("/webhook\n", "/\n"))) == {"aom", "pager"}
-    none = parse_routing(KUBE_PROMETHEUS)
-    assert probable_receivers(none) == frozenset()
-    assert (nothing_is_sent(none).kind, nothing_is_sent(none).line) == ("no_webhook", 9)
-    assert is_plain(nothing_is_sent(none).text)
+    assert probable_receivers(parse_routing(GOOD.replace("/webhook\n", "/\n"))) == {"aom"}
+    assert probable_receivers(parse_routing(GOOD.replace(":9876/webhook", "/aom/webhok"))) == {"aom"}
+    both = GOOD.replace("https://pager.example/v2/alerts", "http://aom-bridge:9876/webhok")
+    assert probable_receivers(parse_routing(both)) == {"aom", "pager"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (KUBE_PROMETHEUS, 9, "no receiver has a webhook, so"),
+        (GOOD.replace(":9876/webhook", "/alerts"), 11, "no receiver has a webhook whose url ends in /webhook or"),
+    ],
+    ids=["none", "others"],
+)
+def test_where_no_webhook_is_to_the_bridge_that_is_told(text, line, words):
+    """No receiver is judged then: each of them may be right for another service."""
+    routing = parse_routing(text)
+    assert probable_receivers(routing) == frozenset()
+    found = nothing_is_sent(routing)
+    assert (found.kind, found.line) == ("no_webhook", line)
+    assert words in found.text
+    assert is_plain(found.text)

@@ -106,19 +106,23 @@ async def failed_rounds(rig, count):
 
 async def test_what_loses_alerts_is_said_at_the_start_and_after_their_reload(tmp_path, peer, capfd):
     """Once each, with the line of their configuration; the timeout is that of the bridge's own configuration."""
-    peer.config = peer.config.replace("url: <secret>", "url: <secret>, max_alerts: 5")
+    peer.config = peer.config.replace("url: <secret>", "url: http://aom-bridge:9876/webhok, max_alerts: 5")
     async with reloading(tmp_path, more=SETTINGS.format(url=peer.url)) as rig:
         await until(lambda: notices(rig, "truncates", 1))
+        await until(lambda: notices(rig, "wrong_path", 1))
         await rounds(rig, 3)
         peer.config = peer.config.replace("max_alerts: 5", "max_alerts: 0, send_resolved: false")
+        peer.config = peer.config.replace("webhok", "webhook")
         await until(lambda: notices(rig, "no_resolves", 1))
         await until(lambda: notices(rig, "truncates", 0))
+        await until(lambda: notices(rig, "wrong_path", 0))
         rig.write(more=SETTINGS.format(url=peer.url), target="alarm_timeout: 7h")
         assert (await rig.reload())[0] == 200
         await until(lambda: notices(rig, "rare_repeats", 1))
         await rounds(rig, 2)
     output = capfd.readouterr().out
     assert output.replace("no longer true: the webhook of aom leaves out", "").count("leaves out all but 5 alerts") == 1
+    assert output.count("the webhook of aom does not end in /webhook or") == 2
     assert output.count("sends no resolved alerts") == 1
     assert output.count("the repeat_interval of aom is 4h") == 1
     assert "line 3 of Alertmanager's configuration" in output
