@@ -31,6 +31,10 @@ from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.reconcile.trial import Trial, trial
 
 SOURCE = "aom-bridge-send-test"
+_ANNOTATIONS = {
+    "message": "aom-bridge send-test checks that alarms arrive; it clears this one",
+    "alarm_probableCause_zh_cn": "aom-bridge send-test 正在检查告警能否到达；它会清除本告警",
+}
 _LIFE: Millis = 10 * MINUTE
 _CONNECT_SECONDS = 10
 _ATTEMPT: Millis = 10 * SECOND
@@ -247,8 +251,7 @@ class SendTest:
             FINGERPRINT_KEY: self._fingerprint,
             SOURCE_KEY: SOURCE,
         }
-        message = "aom-bridge send-test checks that alarms arrive; it clears this one"
-        return Event(metadata, {"message": message}, _LIFE)
+        return Event(metadata, _ANNOTATIONS, _LIFE)
 
     async def _report(self) -> str:
         self._begun = now = self._clock()

@@ -27,6 +27,10 @@ from bridge.reconcile.notifications import notification
 
 ALERT = "AomBridgeCanary"
 _LABELS = {"alertname": ALERT, "severity": "none", "job": "aom-bridge"}
+_ANNOTATIONS = {
+    "summary": "An alarm of the bridge's own, which shows that the whole chain works; it clears itself.",
+    "cause_zh": "aom-bridge 自身的告警，用于确认整个链路正常；它会自动清除。",
+}
 _FINGERPRINT = fingerprint(_LABELS)
 _KEY = CANARY, _FINGERPRINT
 _LIMIT: Millis = 5 * MINUTE
@@ -181,5 +185,4 @@ def _change(last: Alarm | None) -> ListedChange:
 
 
 def _alert(now: Millis) -> ListedAlert:
-    text = "An alarm of the bridge's own, which shows that the whole chain works; it clears itself."
-    return ListedAlert(_FINGERPRINT, _LABELS, {"summary": text}, now, 0, now, "", (), is_suppressed=False)
+    return ListedAlert(_FINGERPRINT, _LABELS, _ANNOTATIONS, now, 0, now, "", (), is_suppressed=False)

@@ -7,6 +7,7 @@ import pytest
 from bridge_rig import settings_text
 from emulated_aom import arm, cloud
 from http_server import serving_routes
+from plain_words import is_chinese
 from process import bridge_command, run
 from stand_in_peer import StandInPeer
 
@@ -43,6 +44,7 @@ async def test_where_all_works_each_step_says_so(ids, words):
         assert steps["list"].took >= 600
         state = emulator.snapshot()
         assert (len(state["active"]), len(state["history"]), state["violations"]) == (0, 1, [])
+        assert is_chinese(state["history"][0]["annotations"]["alarm_probableCause_zh_cn"])
 
 
 FAULTS = {

@@ -1,6 +1,7 @@
 """A whole bridge that sends an alarm of its own through the chain, and measures it."""
 
 from bridge_rig import running
+from plain_words import is_chinese
 from reloading import reloading
 from waiting import until
 
@@ -17,6 +18,7 @@ async def test_the_canary_goes_through_the_whole_chain_and_is_cleared(tmp_path):
         event = rig.aom()["history"][0]
         assert event["metadata"]["alert_source"] == "aom-bridge-canary"
         assert event["metadata"]["event_severity"] == "Info"
+        assert is_chinese(event["annotations"]["alarm_probableCause_zh_cn"])
 
 
 async def has_come(rig, count):

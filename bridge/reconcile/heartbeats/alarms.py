@@ -15,7 +15,7 @@ from bridge.clock import Millis, format_duration, format_rfc3339
 from bridge.event import FINGERPRINT_KEY, SOURCE_KEY, Event, Mapped
 from bridge.ledger import ArrivedAlert, IncomingAlert, ParsedAlerts
 from bridge.notification import HEARTBEAT_MISSING, HEARTBEATS, Alert, Group, Sign
-from bridge.reconcile.heartbeats.explanation import Explanation
+from bridge.reconcile.heartbeats.explanation import Both, Explanation
 from bridge.reconcile.heartbeats.states import FORGOTTEN_AFTER, Verdict
 
 RUNBOOK = "https://github.com/aom-bridge/aom-bridge/blob/main/docs/runbooks/HeartbeatMissing.md"
@@ -33,14 +33,17 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def missing(verdict: Verdict, why: Explanation, place: Place) -> IncomingAlert:
-    """Return the alert that a switch is missing; it fires since the last sign."""
-    look_at = f"{why.look_at}{_forgotten_text(verdict)}"
+    """Return the alert that a switch is missing; it fires since the last sign.
+
+    AOM has one message, in English here; what is missing is told in Chinese in front of the cause.
+    """
+    what, look_at = _missing_text(verdict), why.look_at + _forgotten_text(verdict)
     annotations = {
-        "message": f"{_missing_text(verdict)} {why.probable} {look_at}",
-        "alarm_probableCause_en_us": why.probable,
-        "alarm_probableCause_zh_cn": why.probable,
-        "alarm_fix_suggestion_en_us": f"{look_at} {RUNBOOK}",
-        "alarm_fix_suggestion_zh_cn": f"{look_at} {RUNBOOK}",
+        "message": f"{what.en} {why.probable.en} {look_at.en}",
+        "alarm_probableCause_en_us": why.probable.en,
+        "alarm_probableCause_zh_cn": (what + why.probable).zh,
+        "alarm_fix_suggestion_en_us": f"{look_at.en} {RUNBOOK}",
+        "alarm_fix_suggestion_zh_cn": f"{look_at.zh} {RUNBOOK}",
     }
     return _incoming(verdict, annotations, verdict.since, place)
 
@@ -80,28 +83,43 @@ def recovery_text(verdict: Verdict, missing_since: Millis) -> str:
     return f"Heartbeat {name_of(verdict.sign)} is back since {back}; there was no sign of it for {away}."
 
 
-def _missing_text(verdict: Verdict) -> str:
+def _missing_text(verdict: Verdict) -> Both:
     """Return what is missing; nothing in it changes while the alarm is open."""
-    name, since, settings = name_of(verdict.sign), format_rfc3339(verdict.since), verdict.settings
-    if verdict.has_ended:
-        begin = f"Heartbeat {name} has stopped; its last sign came at {since}."
-    elif verdict.row is None:
-        begin = f"Heartbeat {name} was expected from {since} on, and no sign of it has come."
-    else:
-        expected = f"one is expected every {format_duration(settings.every)}"
-        after = f"and it is missing after {format_duration(settings.missing_after)} without one"
-        begin = f"Heartbeat {name} is missing: its last sign came at {since}; {expected}, {after}."
-    signs = ", ".join(matcher.text for matcher in settings.switch.match)
-    return (
-        f"{begin} Its signs are the alerts with {signs}; until it is back, alerts of this Prometheus may not be raised."
+    signs = ", ".join(matcher.text for matcher in verdict.settings.switch.match)
+    return _begin_text(verdict) + Both(
+        f" Its signs are the alerts with {signs}; until it is back, alerts of this Prometheus may not be raised.",
+        f"其信号是带有 {signs} 的告警；在其恢复之前，该 Prometheus 的告警可能不会产生。",
     )
 
 
-def _forgotten_text(verdict: Verdict) -> str:
+def _begin_text(verdict: Verdict) -> Both:
+    name, since, settings = name_of(verdict.sign), format_rfc3339(verdict.since), verdict.settings
+    if verdict.has_ended:
+        return Both(
+            f"Heartbeat {name} has stopped; its last sign came at {since}.",
+            f"心跳 {name} 已停止；最近一次信号的时间为 {since}。",
+        )
+    if verdict.row is None:
+        return Both(
+            f"Heartbeat {name} was expected from {since} on, and no sign of it has come.",
+            f"心跳 {name} 自 {since} 起应有信号，但从未收到。",
+        )
+    every, after = format_duration(settings.every), format_duration(settings.missing_after)
+    return Both(
+        f"Heartbeat {name} is missing: its last sign came at {since}; one is expected every {every}, and it is missing"
+        f" after {after} without one.",
+        f"心跳 {name} 缺失：最近一次信号的时间为 {since}；预期间隔为 {every}，超过 {after} 没有信号即视为缺失。",
+    )
+
+
+def _forgotten_text(verdict: Verdict) -> Both:
     if not verdict.settings.by:
-        return ""
-    clear = f"aom-bridge alarms clear {verdict.sign.fingerprint}"
-    return f" If it is gone for good: {clear}; else this alarm ends by itself in {format_duration(FORGOTTEN_AFTER)}."
+        return Both("", "")
+    clear, after = f"aom-bridge alarms clear {verdict.sign.fingerprint}", format_duration(FORGOTTEN_AFTER)
+    return Both(
+        f" If it is gone for good: {clear}; else this alarm ends by itself in {after}.",
+        f"如果它已永久停用，请执行：{clear}；否则本告警将在 {after} 后自动结束。",
+    )
 
 
 def _incoming(verdict: Verdict, texts: Mapping[str, str], starts_at: Millis, place: Place) -> IncomingAlert:

@@ -5,6 +5,7 @@ import json
 import pytest
 from bridge_rig import running
 from http_server import serving_routes
+from plain_words import is_chinese
 from reloading import reloading
 from stand_in_peer import StandInPeer
 from waiting import until
@@ -54,6 +55,8 @@ async def test_a_heartbeat_that_stops_raises_an_alarm_which_its_next_sign_ends(t
         assert event["annotations"]["message"].startswith("Heartbeat main is missing: its last sign came at ")
         assert 'the alerts with alertname="Watchdog"' in event["annotations"]["message"]
         assert "Prometheus does not send its alert" in event["annotations"]["alarm_probableCause_en_us"]
+        assert event["annotations"]["alarm_probableCause_zh_cn"].startswith("心跳 main 缺失：最近一次信号的时间为 ")
+        assert all(is_chinese(text) for name, text in event["annotations"].items() if name.endswith("_zh_cn"))
         assert "does Prometheus run" in event["annotations"]["message"]
         assert await state(rig, "missing") == 1
         _, text = await rig.get("/api/v1/alarms")
@@ -74,7 +77,9 @@ async def test_a_resolve_of_the_sign_raises_the_alarm_at_once(tmp_path):
         await rig.send(alert("Watchdog"))
         await rig.send(resolved(alert("Watchdog"), after=70_000))
         await until(lambda: resources(rig) == ["main"])
-        assert "Alertmanager has told that its alert resolved" in rig.aom()["active"][0]["annotations"]["message"]
+        annotations = rig.aom()["active"][0]["annotations"]
+        assert "Alertmanager has told that its alert resolved" in annotations["message"]
+        assert annotations["alarm_probableCause_zh_cn"].startswith("心跳 main 已停止；")
 
 
 async def test_each_value_of_a_label_is_a_switch_which_an_operator_can_discard(tmp_path):
@@ -82,6 +87,8 @@ async def test_each_value_of_a_label_is_a_switch_which_an_operator_can_discard(t
     async with running(tmp_path / "l.db", more=heartbeats(more=", by: [cluster]")) as rig:
         await rig.send(alert("Watchdog", cluster="eu"), alert("Watchdog", cluster="us"))
         await until(lambda: resources(rig) == ["main/cluster=eu", "main/cluster=us"])
+        fixes = [event["annotations"]["alarm_fix_suggestion_zh_cn"] for event in rig.aom()["active"]]
+        assert all("如果它已永久停用，请执行：aom-bridge alarms clear " in fix and is_chinese(fix) for fix in fixes)
         _, text = await rig.get("/api/v1/alarms")
         gone = next(one["id"] for one in json.loads(text)["data"] if one["event"]["metadata"]["cluster"] == "eu")
         status, _ = await rig.post(b"", f"/api/v1/alarms/{gone}/discard")
