@@ -18,6 +18,10 @@ from bridge.web.alarm_query import PARAMETERS, read_alarm_query
 from bridge.web.pages.page import Page, Pages
 
 PAGE_SIZE = 50
+_MORE = ("target", "source", "since", "until", "order")
+"""The filters that are folded up on a phone, unless one of them is set."""
+
+_FIRST_ORDER = "newest"
 _EMPTY = AlarmPage([], None, None)
 _Names = Callable[[], tuple[Sequence[str], Sequence[str]]]
 
@@ -63,6 +67,7 @@ class AlarmsPage:
             found=found,
             problem=problem,
             query=query,
+            has_more=any(value not in ("", _FIRST_ORDER) for name in _MORE for value in query[name]),
             states=(*STATE_GROUPS, *STATES),
             severities=SEVERITIES,
             targets=targets,
