@@ -39,7 +39,7 @@ async def _draw(live: Live, scene: Scene, picture: Picture) -> None:
     while True:
         picture.figures = received.continued(await scene.api.figures())
         picture.active = scene.aom.active()
-        live.update(render(picture, scene.pace, live.console.height), refresh=True)
+        live.update(render(picture, scene.pace, *live.console.size), refresh=True)
         await asyncio.sleep(_FRAME_SECONDS)
 
 

@@ -5,6 +5,7 @@ In: a `Picture`. Out: what rich prints, as high as the terminal: with more lines
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,8 +21,9 @@ from bridge.demo.pace import Pace
 from bridge.event import SEVERITIES
 
 _COLOURS = {"Critical": "bold red", "Major": "red", "Minor": "yellow", "Info": "cyan"}
-_FIXED_LINES = 22
+_FIXED_LINES = 23
 _CAPTION_LINES = 4
+_SENTENCE_LINES = 2
 _MAX_ROWS = 12
 _BAR_ALARMS = 2
 _CLUSTER = "clusterName=demo;"
@@ -89,13 +91,14 @@ class Picture:
         return _HINT.format(bridge=self.bridge)
 
 
-def render(picture: Picture, pace: Pace, height: int) -> RenderableType:
-    """Return the whole view for a terminal of so many lines."""
+def render(picture: Picture, pace: Pace, width: int, height: int) -> RenderableType:
+    """Return the whole view for a terminal of so many columns and lines."""
     rows = min(_MAX_ROWS, max(0, height - _FIXED_LINES))
     return Group(
         _title(picture, pace),
         _caption(picture),
         _path(picture.figures),
+        _sentence(picture.figures, width),
         _severities(picture.active),
         *([_worst(picture.active, rows)] if rows else []),
         Text(picture.look, style="dim"),
@@ -132,11 +135,17 @@ def _path(figures: Figures | None) -> RenderableType:
         table.add_column(heading, justify="center")
     if figures is None:
         table.add_row(*[Text("-", style="bold red")] * 5)
-        says = Text("the bridge does not answer", style="bold red")
     else:
         table.add_row(*_numbers(figures))
-        says = Text(f"the bridge says: {figures.sentence}", no_wrap=True, overflow="ellipsis")
-    return Group(table, says)
+    return table
+
+
+def _sentence(figures: Figures | None, width: int) -> RenderableType:
+    """Return what the bridge says, always in as many lines, so that what follows stays where it is."""
+    says = "the bridge does not answer" if figures is None else f"the bridge says: {figures.sentence}"
+    lines = textwrap.wrap(says, width, max_lines=_SENTENCE_LINES, placeholder=" …")
+    lines += [""] * (_SENTENCE_LINES - len(lines))
+    return Text("\n".join(lines), style="bold red" if figures is None else "", no_wrap=True, overflow="ellipsis")
 
 
 def _numbers(figures: Figures) -> list[Text]:

@@ -3,12 +3,14 @@
 import io
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from bridge.demo.acts import ACTS
 from bridge.demo.bridge_api import Figures
 from bridge.demo.pace import Pace
 from bridge.demo.view import Picture, render
+from bridge.web.languages import ENGLISH, Span, language
 
 FIGURES = Figures(received=181, waiting=7, in_flight=3, accepted=105, rejected=1, sentence="AOM is in step")
 
@@ -22,7 +24,7 @@ def event(severity, name):
 def drawn(picture, width, height, pace=None):
     """Give the lines of the view."""
     console = Console(file=io.StringIO(), width=width, height=height)
-    console.print(render(picture, pace or Pace(1.0), height))
+    console.print(render(picture, pace or Pace(1.0), width, height))
     return console.file.getvalue().splitlines()
 
 
@@ -46,6 +48,31 @@ def test_the_view_fits_and_shows_where_else_to_look(picture, width, height):
         assert words in text
     for words in ("http://127.0.0.1:9876/", "http://127.0.0.1:9877/", "alarms list --url http://127.0.0.1:9876"):
         assert words in text
+
+
+SENTENCES = {
+    "silent": "status_silent",
+    "silent since": "status_silent_since",
+    "a silent peer": "status_peer_silent",
+    "in step": "status_in_step_since",
+    "waiting": "status_waiting_next",
+}
+
+
+@pytest.mark.parametrize("key", SENTENCES.values(), ids=SENTENCES)
+def test_what_the_bridge_says_is_there_as_a_whole(picture, key):
+    """Also on 80 columns, and what follows stays where it is when the sentence changes."""
+    short = drawn(picture, 80, 24)
+    minute = Span(61_000)
+    values = {"source": "demo", "age": minute, "peer": "http://127.0.0.1:34567", "count": 12, "target": "default"}
+    sentence = language(ENGLISH).text(key, **values, next=minute)
+    picture.figures = replace(FIGURES, sentence=sentence)
+    lines = drawn(picture, 80, 24)
+    assert f"the bridge says: {sentence}" in " ".join(" ".join(lines).split())
+    assert [line.startswith("╭") for line in lines] == [line.startswith("╭") for line in short]
+    assert len(lines) == len(short)
+    picture.figures = replace(FIGURES, sentence="very long " * 40)
+    assert len(drawn(picture, 80, 24)) == len(short)
 
 
 def test_the_worst_alarm_is_first(picture):
