@@ -116,7 +116,8 @@ class Webhook:
     async def _receive(self, request: web.Request, source: str) -> _Answered:
         if source not in self._sources:
             known = ", ".join(self._sources)
-            self._complain(request, "webhook for an unknown source", source=source[:64])
+            fix = f"let it post to /webhook/SOURCE with one of {known}; or add it to sources"
+            self._complain(request, "webhook for an unknown source", source=source[:64], fix=fix)
             return _answer(404, f"no source is called {source[:64]!r}; the configuration lists {known}")
         body = self._bodies.reserve()
         try:

@@ -31,7 +31,7 @@ def may_be_ours(webhook: Webhook, sources: Collection[str] = ()) -> bool:
     if url is None:
         return True
     before, last = ("", *_parts(url))[-2:]
-    return last == _NAME or (before == _NAME and (not sources or last in sources))
+    return last == _NAME or (before == _NAME and last in (sources or {last} - {""}))
 
 
 def is_at_our_port(webhook: Webhook) -> bool:

@@ -148,4 +148,5 @@ def _warn_of_stray(request: web.Request, status: int, log_limiter: PeerRateLimit
     """Log a POST to a wrong path, as of a wrong URL in Alertmanager; browsers and scanners send GET and are ignored."""
     if request.method == "POST" and log_limiter.take(request.remote or ""):
         path = request.path[:200]
-        _log.warning("POST to a path that does not accept it", path=path, status=status, peer=request.remote)
+        text, fix = "POST to a path that does not accept it", "let Alertmanager post to /webhook or /webhook/SOURCE"
+        _log.warning(text, path=path, status=status, peer=request.remote, fix=fix)

@@ -101,6 +101,21 @@ async def test_a_wrong_method_or_path_says_what_is_right(rig, method, path, stat
         assert words in await response.text()
 
 
+@pytest.mark.parametrize(
+    ("path", "fix"),
+    [
+        ("/webhok", "let Alertmanager post to /webhook or /webhook/SOURCE"),
+        ("/metrics", "let Alertmanager post to /webhook or /webhook/SOURCE"),
+        ("/webhook/nobody", "let it post to /webhook/SOURCE with one of default; or add it to sources"),
+    ],
+)
+async def test_the_log_line_of_a_wrong_path_has_the_fix(rig, capfd, path, fix):
+    """Who reads the log of the bridge does not see the answer, which Alertmanager has got."""
+    await rig.post(GOOD, path)
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if "[warning" in line]
+    assert f"fix='{fix}'" in line
+
+
 async def test_the_answer_says_what_became_of_the_alerts(rig):
     """200 comes with a count of what the ledger made of the alerts."""
     assert await rig.send(alert("a"), alert("b")) == "2 new"

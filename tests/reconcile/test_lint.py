@@ -94,6 +94,7 @@ WRONG = {
     "no path": "http://aom-bridge:9876",
     "another path": "http://aom-bridge/api/v2/alerts",
     "too long": URL + "/a/b",
+    "two slashes": URL + "//",
     "in capitals": "http://aom-bridge:9876/Webhook",
 }
 
