@@ -23,7 +23,7 @@ from bridge.errors import BridgeError
 from bridge.ledger import LedgerStatus, OfflineLedger
 from bridge.ledger.in_use import is_in_use
 from bridge.reconcile.heartbeats import late_text, of_all
-from bridge.web.handlers.status import shown
+from bridge.web.handlers.status import listed, shown
 from bridge.web.status import Trouble, in_step, troubles
 
 Status = Mapping[str, Any]
@@ -49,18 +49,13 @@ def _local(file: str) -> Status:
     status = OfflineLedger(settings.store.url).status(list(settings.targets), every_source)
     wrong = [*_unattended(settings), *_wrong(settings, status)]
     ledger = shown(msgspec.to_builtins(status))
-    sources = {
-        name: {**one, "is_asked": name in settings.by_source}
-        for name, one in ledger["sources"].items()
-        if name in settings.all_sources or one["open"]
-    }
     return {
         "at": format_rfc3339(status.at),
         "in_step": not wrong,
         "sentence": (wrong[0] if wrong else in_step(status)).text(),
         "wrong": [{"text": one.text()} for one in wrong],
         "targets": ledger["targets"],
-        "sources": sources,
+        "sources": listed(ledger["sources"], settings.by_source),
     }
 
 

@@ -90,3 +90,32 @@ async def test_the_command_reads_the_ledger_beside_the_bridge(tmp_path):
     assert status["targets"]["default"]["states"] == {"rejected": 1, "reported": 1}
     code, out, _ = await run(*bridge_command("status", f"--config.file={file}"))
     assert (code, out.partition(":")[0]) == (1, "no bridge runs on this ledger")
+
+
+IN_STEP = "alertmanagers: [{urls: ['http://127.0.0.1:9']}]"
+OWN = "aom-bridge-heartbeats"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        ("", ["default"]),
+        (IN_STEP, ["default"]),
+        ("heartbeats: [{name: main, match: [alertname=Watchdog], every: 1s, missing_after: 1s}]", ["default", OWN]),
+    ],
+    ids=["no heartbeat", "a peer that is silent", "a heartbeat that is missing"],
+)
+async def test_the_same_sources_are_listed_beside_the_bridge_and_from_afar(tmp_path, more, names):
+    """The sources of the bridge's own alarms are there only while one of these is open."""
+    file = tmp_path / "bridge.yaml"
+    async with running(tmp_path / "l.db", more=more) as rig:
+        file.write_text(settings_text(rig.emulator.url, tmp_path / "l.db", more=more))
+        await until(lambda: rig.count("reported") == len(names) - 1)
+        found = []
+        for where in (f"--config.file={file}", f"--url={rig.app.url}"):
+            _, out, _ = await run(*bridge_command("status", where, "-o", "json"))
+            found.append(json.loads(out)["sources"])
+    assert found[0] == found[1]
+    assert list(found[0]) == names
+    assert found[0]["default"]["is_asked"] == (more == IN_STEP)

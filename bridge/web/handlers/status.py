@@ -6,13 +6,14 @@ below ``replica``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 
 from bridge.clock import format_duration, format_rfc3339
+from bridge.notification import OWN_SOURCES
 from bridge.web.overview import Overview
 from bridge.web.overviews import Overviews
 from bridge.web.responses import answer
@@ -54,8 +55,22 @@ def as_json(overview: Overview) -> dict[str, Any]:
         "stages": shown(msgspec.to_builtins(overview.stages)),
         "open": dict(overview.open),
         "targets": ledger["targets"],
-        "sources": ledger["sources"],
+        "sources": listed(ledger["sources"], {one.name for one in overview.sights.sources if one.interval}),
         "replica": shown(msgspec.to_builtins(overview.sights)),
+    }
+
+
+def listed(sources: Mapping[str, Any], asked: Collection[str]) -> dict[str, Any]:
+    """Return the sources to list; those of the bridge's own alarms only while one is open.
+
+    Args:
+        sources: what the ledger says of each, as JSON.
+        asked: those whose Alertmanager is asked, which each source says of itself as ``is_asked``.
+    """
+    return {
+        name: {**one, "is_asked": name in asked}
+        for name, one in sources.items()
+        if name not in OWN_SOURCES or one["open"]
     }
 
 
