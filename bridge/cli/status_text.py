@@ -17,12 +17,12 @@ from bridge.cli.alarm_table import ago
 from bridge.cli.output import print_value
 from bridge.cli.remote import remote_of
 from bridge.cli.terminal import printable, say
-from bridge.clock import format_rfc3339
+from bridge.clock import Millis, format_rfc3339
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.ledger import LedgerStatus, OfflineLedger
 from bridge.ledger.in_use import is_in_use
-from bridge.reconcile.heartbeats import late_text, of_all
+from bridge.reconcile.heartbeats import Verdict, of_all
 from bridge.web.handlers.status import listed, shown
 from bridge.web.status import Trouble, in_step, troubles
 
@@ -68,9 +68,14 @@ def _unattended(settings: Settings) -> list[Trouble]:
 
 def _wrong(settings: Settings, status: LedgerStatus) -> list[Trouble]:
     verdicts = of_all(settings.heartbeats, status.switches, status.at)
-    late = [late_text(one) for one in verdicts if one.is_late]
+    late = [_late(one, status.at) for one in verdicts if one.is_late]
     intervals = {name: one.interval for name, one in settings.by_source.items()}
     return troubles(status, intervals, late)
+
+
+def _late(one: Verdict, now: Millis) -> Trouble:
+    age = None if one.row is None else now - one.row.seen_at
+    return Trouble.of_heartbeat(one.sign.heartbeat, one.sign.by, one.state, age)
 
 
 def _print(status: Status) -> None:

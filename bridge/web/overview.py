@@ -177,7 +177,7 @@ def overview(status: LedgerStatus, sights: Sights, known: Sequence[Trouble] = ()
     """Put together what the ledger says and what this replica has seen; ``known``: what is wrong besides."""
     intervals = {one.name: one.interval for one in sights.sources if one.interval and one.name in status.sources}
     silent = {one.name: peer.address for one in sights.sources for peer in one.peers if peer.problem}
-    late = [one.text for one in sights.heartbeats if one.text]
+    late = [_late(one, status.at) for one in sights.heartbeats if one.text]
     wrong = [*known, *_not_kept(sights, status.at), *troubles(status, intervals, late, silent), *_unseen(sights)]
     return Overview(
         at=status.at,
@@ -189,6 +189,10 @@ def overview(status: LedgerStatus, sights: Sights, known: Sequence[Trouble] = ()
         ledger=status,
         sights=sights,
     )
+
+
+def _late(one: HeartbeatSight, now: Millis) -> Trouble:
+    return Trouble.of_heartbeat(one.name, one.by, one.state, None if one.seen_at is None else now - one.seen_at)
 
 
 def _not_kept(sights: Sights, now: Millis) -> Iterator[Trouble]:

@@ -57,11 +57,27 @@ class Trouble(msgspec.Struct, frozen=True):
         """Return the trouble of a check of a target that fails; ``text``: why, with the fix."""
         return cls("status_check", {"target": target, "check": check, "text": text}, "bad", "AomBridgeTargetDown")
 
+    @classmethod
+    def of_heartbeat(cls, name: str, by: Mapping[str, str], state: str, age: Millis | None) -> Trouble:
+        """Return the trouble of a switch that is late or missing.
+
+        Args:
+            name: of the heartbeat.
+            by: the values of the labels that tell its switches apart.
+            state: `late` or `missing`.
+            age: of its last sign; None: there was none.
+        """
+        whole = "/".join([name, *(f"{label}={value}" for label, value in by.items())])
+        values: dict[str, object] = {"name": whole, "state": Key(f"heartbeat_{state}")}
+        if age is None:
+            return cls("status_heartbeat_never", values, "warn", "HeartbeatMissing")
+        return cls("status_heartbeat", {**values, "age": Span(max(age, 0))}, "warn", "HeartbeatMissing")
+
 
 def troubles(
     status: LedgerStatus,
     intervals: Mapping[str, Millis],
-    late_heartbeats: Sequence[str],
+    late_heartbeats: Sequence[Trouble],
     silent_peers: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Trouble]:
     """Return what is wrong, the worst first; nothing if AOM is in step.
@@ -69,7 +85,7 @@ def troubles(
     Args:
         status: what the ledger says.
         intervals: how often the peers of each source are asked that has an Alertmanager.
-        late_heartbeats: what is wrong with heartbeats, in words.
+        late_heartbeats: what is wrong with heartbeats.
         silent_peers: by source, the address of a peer that gave no valid answer in the last round.
     """
     return list(_troubles(status, intervals, late_heartbeats, silent_peers))
@@ -86,7 +102,7 @@ def in_step(status: LedgerStatus) -> Trouble:
 
 
 def _troubles(
-    status: LedgerStatus, intervals: Mapping[str, Millis], late: Sequence[str], silent: Mapping[str, str]
+    status: LedgerStatus, intervals: Mapping[str, Millis], late: Sequence[Trouble], silent: Mapping[str, str]
 ) -> Iterator[Trouble]:
     for name, target in status.targets.items():
         yield from _waiting(name, target, status.at)
@@ -98,8 +114,7 @@ def _troubles(
         peer = silent.get(name, "")
         most = interval + _MAX_ROUND if peer else max(_MAX_AGE, _ROUNDS * interval)
         yield from _silent(name, status, most, peer)
-    for text in late:
-        yield Trouble("status_heartbeat", {"text": text}, "warn", "HeartbeatMissing")
+    yield from late
     for name, source in status.sources.items():
         for kind, count in source.differences.items():
             values = {"count": count, "source": name, "kind": Key(f"difference_{kind}")}

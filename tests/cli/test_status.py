@@ -11,9 +11,11 @@ from webhooks import alert
 from bridge.clock import MINUTE, SECOND
 from bridge.ledger import LedgerStatus, TargetStatus
 from bridge.ledger.operations.status import SourceStatus, WaitingAlarm
-from bridge.web.status import in_step, troubles
+from bridge.web.languages import language
+from bridge.web.status import Trouble, in_step, troubles
 
 T0 = 1_800_000_000_000
+LATE = Trouble.of_heartbeat("main", {"cluster": "eu"}, "late", 3 * MINUTE)
 
 
 def target(*, waiting=0, oldest=None, accepted=T0 - 4 * SECOND, **states):
@@ -61,11 +63,20 @@ def test_the_worst_comes_first():
     sources = {"default": SourceStatus(1, None, {"vanished": 2})}
     one = target(waiting=1, oldest=waits(60), rejected=1)
     status = LedgerStatus(T0, {"a": one}, sources, [])
-    found = [one.text() for one in troubles(status, {"default": SECOND}, ["heartbeat main is late"])]
+    found = [one.text() for one in troubles(status, {"default": SECOND}, [LATE])]
     words = ["1 alarm has waited", "AOM has refused 1 alarm", "not every Alertmanager", "heartbeat", "2 alarms"]
     assert [any(text.startswith(word) for text in found[index : index + 1]) for index, word in enumerate(words)] == [
         True
     ] * 5
+
+
+def test_a_heartbeat_is_said_in_each_language():
+    """The Chinese page has no English sentence."""
+    assert LATE.text() == "heartbeat main/cluster=eu is late: its last sign came 3 min ago"
+    assert LATE.text(language("zh")) == "心跳 main/cluster=eu 延迟：最近一次信号在 3 分钟前"
+    never = Trouble.of_heartbeat("main", {}, "missing", None)
+    assert never.text() == "heartbeat main is missing: no sign of it has ever come"
+    assert never.text(language("zh")) == "心跳 main 缺失：从未收到其信号"
 
 
 @pytest.mark.real
