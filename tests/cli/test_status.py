@@ -46,7 +46,8 @@ def test_what_waits_says_since_when_why_and_until_when():
     """An alarm that has just come waits for nothing."""
     text = "12 alarms have waited 3 min for target default: 503 busy; next try in 20 s"
     assert said(target(waiting=12, oldest=waits(180))) == text
-    assert said(target(waiting=1, oldest=waits(1))).startswith("AOM is in step")
+    untried = waits(1, reason=None, detail=None)
+    assert said(target(waiting=1, oldest=untried)).startswith("AOM is in step")
 
 
 @pytest.mark.parametrize(
