@@ -130,7 +130,7 @@ def _waiting(name: str, target: TargetStatus, now: Millis) -> Iterator[Trouble]:
         return
     values: dict[str, object] = {"count": target.waiting, "target": name, "age": Span(now - oldest.due_since)}
     why = _TRACE.sub("", oldest.detail or oldest.reason or "")
-    key = "status_waiting" + "_why" * bool(why) + "_next" * (oldest.due_at > now)
+    key = "status_waiting" + "_why" * bool(why) + "_next" * (oldest.due_at - now >= SECOND)
     values |= {"why": why, "next": Span(max(oldest.due_at - now, 0))}
     yield Trouble(key, values, "bad", "AomBridgeTargetUnavailable", "waiting", name)
 
