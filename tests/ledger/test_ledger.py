@@ -573,6 +573,20 @@ def test_the_migrations_make_the_schema_that_the_code_uses(place):
     assert [column.name for column in alarms.c] == list(Alarm.__struct_fields__)
 
 
+@pytest.mark.real
+def test_a_start_on_a_busy_machine_may_take_its_time(database):
+    """PostgreSQL does not end a migration whose process gets no processor for some seconds between two statements."""
+    opened, seen = connect(database), []
+
+    @sa.event.listens_for(opened.engine, "commit")
+    def look(connection):
+        seen.append(connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar())
+
+    opened.open()
+    opened.close()
+    assert set(seen) == {"1min"}
+
+
 async def test_a_notification_that_is_too_old_is_refused_and_its_neighbours_are_kept(driver):
     """A transaction that holds one rolls back; one by one it is left out, and the others are kept."""
     incoming = [notification([driver.arrival("firing", name)]) for name in "abc"]

@@ -21,7 +21,10 @@ from bridge.ledger.storage.schema import VERSION_TABLE, metadata
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _LOCK = 0x616F6D  # "aom": an arbitrary number, the same for every replica
-_TIMEOUTS = "SET LOCAL statement_timeout = '5min'; SET LOCAL lock_timeout = '1min'"
+_TIMEOUTS = (
+    "SET LOCAL statement_timeout = '5min'; SET LOCAL lock_timeout = '1min'; "
+    "SET LOCAL idle_in_transaction_session_timeout = '1min'"
+)
 
 
 def migrate(engine: Engine, location: str, migrations: Path = _MIGRATIONS) -> None:
@@ -88,9 +91,15 @@ def _other_schema(location: str, difference: str) -> LedgerStartError:
     return LedgerStartError(f"{text}. Fix: {fix}.")
 
 
-def _lock(connection: Connection) -> None:
+def take_time(connection: Connection) -> None:
+    """Let the transaction last for minutes, as a migration or a copy does, and a start on a busy machine."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_TIMEOUTS)
+
+
+def _lock(connection: Connection) -> None:
+    take_time(connection)
+    if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
