@@ -17,8 +17,8 @@ from bridge.cli.output import terminal_width
 from bridge.cli.progress import progress
 from bridge.cli.terminal import complain, say
 from bridge.clock import system_clock
-from bridge.errors import BridgeError
-from bridge.ledger import Edit
+from bridge.errors import BridgeError, UnknownAlarmError
+from bridge.ledger.states import Edit, forbids
 
 _STATES_OF: dict[Edit, Sequence[str]] = {"retry": ("rejected", "waiting"), "clear": ("open",), "discard": ("rejected",)}
 """Which alarms a search means that names no state."""
@@ -37,8 +37,7 @@ def change(edit: Edit, arguments: argparse.Namespace) -> int:
     if arguments.ids and not arguments.dry_run:
         return _report(_changed(edit, access, arguments.ids), is_each_said=True)
     if arguments.ids:
-        say(*(f"would {edit} {name}" for name in arguments.ids))
-        return 0
+        return _named_preview(edit, access, arguments.ids)
     if not searched:
         raise BridgeError("no alarm is named. Fix: give ids, --all, or a search such as --filter or --target.")
     rows = list(access.search(query_of(arguments, _STATES_OF[edit]), _MAX_CHANGED))
@@ -66,9 +65,7 @@ def _is_search(arguments: argparse.Namespace) -> bool:
 
 
 def _after_preview(edit: Edit, arguments: argparse.Namespace, access: AlarmAccess, rows: Sequence[Row]) -> int:
-    complain(*lines(rows[:_PREVIEWED], terminal_width(), system_clock(), in_colour=False))
-    if len(rows) > _PREVIEWED:
-        complain(f"… and {len(rows) - _PREVIEWED} more")
+    _preview(rows)
     if arguments.dry_run:
         say(f"would {edit} {len(rows)} alarm(s)")
         return 0
@@ -77,6 +74,33 @@ def _after_preview(edit: Edit, arguments: argparse.Namespace, access: AlarmAcces
         return 1
     changed = progress(_changed(edit, access, [row["id"] for row in rows]), len(rows), edit)
     return _report(changed, is_each_said=len(rows) <= _PREVIEWED)
+
+
+def _named_preview(edit: Edit, access: AlarmAccess, names: Sequence[str]) -> int:
+    """Show the alarms that the names mean, and why others could not be changed; return the exit code."""
+    meant = [(name, _meant(edit, access, name)) for name in names]
+    found = {one["id"]: one for _, one in meant if not isinstance(one, str)}
+    refused = [f"{name}: {one}" for name, one in meant if isinstance(one, str)]
+    if found:
+        _preview([*found.values()])
+        say(f"would {edit} {len(found)} alarm(s)")
+    complain(*refused)
+    return 1 if refused else 0
+
+
+def _meant(edit: Edit, access: AlarmAccess, name: str) -> Row | str:
+    """Return the alarm that a name means, or why it could not be changed."""
+    try:
+        row = access.show(name)
+    except UnknownAlarmError as error:
+        return str(error)
+    return forbids(row["state"], edit, is_due="due_at" in row) or row
+
+
+def _preview(rows: Sequence[Row]) -> None:
+    complain(*lines(rows[:_PREVIEWED], terminal_width(), system_clock(), in_colour=False))
+    if len(rows) > _PREVIEWED:
+        complain(f"… and {len(rows) - _PREVIEWED} more")
 
 
 def _is_agreed(question: str) -> bool:

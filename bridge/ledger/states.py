@@ -1,7 +1,7 @@
 """The states of an alarm, and what each of them means.
 
-In: nothing. Out: names and their meaning; `bridge.ledger.transitions` shows how one leads to another. It must import
-nothing that takes time, since the options of commands name the states.
+In: nothing. Out: names and their meaning, and which changes by hand a state forbids; `bridge.ledger.transitions` shows
+how one leads to another. It must import nothing that takes time, since the options of commands name the states.
 """
 
 from __future__ import annotations
@@ -55,3 +55,12 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 Edit = Literal["retry", "clear", "discard"]
 EDITS: tuple[Edit, ...] = get_args(Edit)
 """What an operator can do with an alarm."""
+
+
+def forbids(state: State, edit: Edit, *, is_due: bool) -> str:
+    """Return why an alarm in this state cannot be changed so, or nothing; ``is_due``: it waits for a request."""
+    if edit == "retry" and state != "rejected" and not is_due:
+        return f"it is {state}, and only a rejected or waiting alarm can be tried again"
+    if edit == "discard" and state != "rejected" and STATES[state].is_finished:
+        return f"it is {state} already"
+    return ""

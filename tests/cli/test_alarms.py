@@ -7,10 +7,10 @@ import json
 import pytest
 import yaml
 from bridge_rig import running, settings_text
+from command_line import command
 from emulated_aom import arm
 from hypothesis import given
 from hypothesis import strategies as st
-from process import bridge_command, run
 from rich.cells import cell_len
 from waiting import until
 from web_clients import PASSWORDS, USERS
@@ -88,15 +88,14 @@ def test_a_cut_text_fits(text, size, is_end_kept):
 
 
 class Command:
-    """`aom-bridge alarms` in a process of its own, here or with `--url`."""
+    """`aom-bridge alarms`, here or with `--url`."""
 
-    def __init__(self, *where, **environment):
+    def __init__(self, *where):
         self._where = where
-        self._environment = environment
 
     async def __call__(self, *arguments):
         """Run it; give the exit code, what it printed and what it complained of."""
-        return await run(*bridge_command("alarms", *arguments[:1], *self._where, *arguments[1:]), **self._environment)
+        return await command("alarms", *arguments[:1], *self._where, *arguments[1:])
 
     async def listed(self, *arguments):
         """Give the alarms that it lists."""
@@ -170,6 +169,24 @@ async def test_what_a_search_finds_is_changed_after_a_look_and_a_yes(both):
     assert (code, out) == (0, "no alarm fits\n")
     code, _, err = await alarms("discard", "zz")
     assert (code, "no alarm has this id" in err) == (1, True)
+
+
+@pytest.mark.real
+async def test_a_dry_run_of_named_alarms_shows_what_the_edit_would_find(both):
+    """By id, its beginning or a fingerprint; what names no alarm, or one that the edit refuses, is said."""
+    rig, alarms = both
+    disk, cpu, _ = await alarms.listed()
+    code, out, err = await alarms("discard", "--dry-run", disk["id"][:9], cpu["fingerprint"], disk["id"])
+    assert (code, out) == (0, "would discard 2 alarm(s)\n")
+    assert [line.split()[0] for line in err.splitlines()] == ["SEVERITY", "Critical", "Minor"]
+    code, out, err = await alarms("discard", "--dry-run", "zz", disk["id"])
+    assert (code, out) == (1, "would discard 1 alarm(s)\n")
+    assert err.splitlines()[-1] == "zz: no alarm has this id or fingerprint"
+    code, out, err = await alarms("retry", "--dry-run", disk["id"])
+    refusal = "it is reported, and only a rejected or waiting alarm can be tried again"
+    assert (code, out, err) == (1, "", f"{disk['id']}: {refusal}\n")
+    assert refusal in (await alarms("retry", disk["id"]))[2]
+    assert rig.count("reported") == 3
 
 
 @pytest.mark.real

@@ -21,7 +21,7 @@ from bridge.ledger import transitions
 from bridge.ledger.alarm import Alarm, AlertContext
 from bridge.ledger.history import By, Step, of_edit
 from bridge.ledger.operations import history, queries
-from bridge.ledger.states import Edit
+from bridge.ledger.states import Edit, forbids
 from bridge.ledger.storage import rows, search_rows
 from bridge.ledger.storage.schema import alarms
 
@@ -82,6 +82,7 @@ class Editor:
         try:
             alarm = self._find(name)
             own_id = alarm.id
+            _check_state(alarm, edit)
             after, text = change(alarm)
         except _Refusal as refusal:
             return Edited(own_id, done=False, text=str(refusal), found=refusal.found)
@@ -104,8 +105,6 @@ class Editor:
             if alarm.claimed_by is not None:
                 raise _Refusal("it is being sent right now")
             return replace(alarm, due_at=min(self._now, alarm.due_at)), "it was waiting, and is tried now"
-        if alarm.state != "rejected":
-            raise _Refusal(f"it is {alarm.state}, and only a rejected or waiting alarm can be tried again")
         context = self._context(alarm)
         if alarm.reported_at is not None or context.alert.status == "resolved":
             self._check_alone(alarm)
@@ -139,8 +138,6 @@ class Editor:
         return after, "its clear follows its report" if after.state == "report_due" else "its clear is due"
 
     def _discard(self, alarm: Alarm) -> tuple[Alarm, str]:
-        if alarm.finished_at is not None and alarm.state != "rejected":
-            raise _Refusal(f"it is {alarm.state} already")
         text = "discarded; nothing is sent to AOM"
         if transitions.may_be_held(alarm):
             text += "; AOM may still hold it: clear it in AOM's console, or let it end by its timeout"
@@ -170,6 +167,11 @@ class Editor:
             return self._codec.context(packed)
         except ValueError as error:
             raise _Refusal(f"its alert cannot be read: {error}. Fix: discard it") from None
+
+
+def _check_state(alarm: Alarm, edit: Edit) -> None:
+    if why := forbids(alarm.state, edit, is_due=alarm.due_at is not None):
+        raise _Refusal(why)
 
 
 def rejected(connection: Connection, *, target: str | None, source: str | None, after: int) -> list[int]:
