@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from bridge.cli.alarm_access import Row, access_of, query_of
 from bridge.cli.alarm_table import lines, wide_lines
-from bridge.cli.output import is_in_colour, print_csv, print_value, terminal_width
+from bridge.cli.output import is_in_colour, print_csv, print_table, print_value, terminal_width
 from bridge.cli.terminal import complain, pretty, say
 from bridge.cli.timeline import timeline_lines
 from bridge.clock import format_rfc3339, system_clock
@@ -52,9 +52,7 @@ def _print(rows: Sequence[Row], output: str) -> None:
     elif output == "wide":
         say(*wide_lines(rows))
     else:
-        shown = lines(rows, terminal_width(), system_clock(), in_colour=is_in_colour())
-        for line in shown:
-            print(line, flush=True)  # noqa: T201 - its cells are printable, and `say` would write the colours as text
+        print_table(lines(rows, terminal_width(), system_clock(), in_colour=is_in_colour()))
 
 
 def show_alarm(arguments: argparse.Namespace) -> int:

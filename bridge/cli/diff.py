@@ -30,7 +30,7 @@ def register(commands: Commands) -> None:
     )
     add_config_file(command)
     add_remote(command)
-    add_output(command, ("table", "json", "yaml"))
+    add_output(command, ("table", "wide", "json", "yaml"))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
+from msgspec.structs import asdict
 
 from bridge import config
 from bridge.aom.fixes import outcome_failure
-from bridge.cli.alarm_table import ago
-from bridge.cli.output import print_value
+from bridge.cli.difference_table import lines, wide_lines
+from bridge.cli.output import is_in_colour, print_table, print_value, terminal_width
 from bridge.cli.remote import Remote, remote_of
-from bridge.cli.terminal import complain, printable, say
-from bridge.clock import format_rfc3339, system_clock
+from bridge.cli.table import ago, span
+from bridge.cli.terminal import complain, say
+from bridge.clock import Millis, format_rfc3339, parse_rfc3339, system_clock
 from bridge.config import Settings
 from bridge.ledger import Key, OfflineLedger
 from bridge.notification import Labels
@@ -34,25 +33,35 @@ from bridge.reconcile.audit.once import AomLook, look_once
 from bridge.reconcile.heartbeats import late_text, of_all
 from bridge.reconcile.look import Differing, Look, look
 
-_MAX_CELL_CHARACTERS = 60
 _ACTIONS = {"vanished": "cleared", "unrouted": "cleared", "silenced": "cleared", "missing": "raised"}
+
+
+class _Plan(NamedTuple):
+    """What will be done about an alert, or what for it waits; ``brief``: the same for a narrow terminal."""
+
+    text: str
+    brief: str
+
+
 _WAITS = {
-    "coverage": "waits until every peer has answered for long enough",
-    "webhook": "waits for its webhook",
-    "heartbeat": "waits because a heartbeat is late, or was until now: the alert may be absent for the same reason",
+    "coverage": _Plan("waits until every peer has answered for long enough", "waits for peers"),
+    "webhook": _Plan("waits for its webhook", "waits for webhook"),
+    "heartbeat": _Plan(
+        "waits because a heartbeat is late, or was until now: the alert may be absent for the same reason",
+        "waits for heartbeat",
+    ),
 }
-_AFTER_AUDIT: Mapping[Action, str] = {
-    "clear": "cleared after a second look",
-    "sweep": "all but one cleared after a second look",
-    "report": "reported again after a second look",
-    "wait": "reported again by its next firing",
-    "finish": "ended here after a second look",
-    "adopt": "taken over after a second look",
-    "end": "cleared after a second look",
-    "tell": "left alone: another bridge may have reported it",
+_AFTER_AUDIT: Mapping[Action, _Plan] = {
+    "clear": _Plan("cleared after a second look", "cleared soon"),
+    "sweep": _Plan("all but one cleared after a second look", "one left soon"),
+    "report": _Plan("reported again after a second look", "reported soon"),
+    "wait": _Plan("reported again by its next firing", "waits for firing"),
+    "finish": _Plan("ended here after a second look", "ended soon"),
+    "adopt": _Plan("taken over after a second look", "taken over soon"),
+    "end": _Plan("cleared after a second look", "cleared soon"),
+    "tell": _Plan("left alone: another bridge may have reported it", "left alone"),
 }
-_UNKNOWN = "no running bridge has told yet"
-_COLUMNS = ("SOURCE", "ALERT", "FINGERPRINT", "ALERTMANAGER", "LEDGER", "AOM", "DIFFERENCE", "SINCE", "NEXT")
+_UNKNOWN = _Plan("no running bridge has told yet", "not known yet")
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -67,6 +76,7 @@ class _Row(msgspec.Struct, frozen=True):
     difference: str
     since: str | None
     next: str
+    brief: str
     is_due: bool
 
 
@@ -84,12 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     rows = [*_of_alertmanager(looks, aom), *_of_aom(looks, aom, ledger)]
     is_complete = all(one.is_complete for one in looks.values()) and all(one.look for one in aom.values())
-    if arguments.output != "table":
-        print_value([_as_json(row) for row in rows], arguments.output)
-    elif rows:
-        _print_table(rows)
-    elif is_complete:
-        say("nothing differs")
+    _print(rows, arguments.output, "nothing differs" if is_complete else "")
     complain(*_notes(settings, ledger, looks, aom))
     if not is_complete:
         return 2
@@ -99,12 +104,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _of_remote(remote: Remote, output: str) -> int:
     """Print what the last rounds of a running bridge have shown; it asks AOM by its audit, and not for this."""
     found = remote.get("/api/v1/differences")["data"]
-    if output != "table":
+    if output in ("json", "yaml"):
         print_value(found, output)
-    elif found:
-        _print_table([_of_round(one) for one in found])
     else:
-        say("the last rounds have shown no difference from Alertmanager")
+        now = system_clock()
+        rows = [_of_round(one, now) for one in found]
+        _print(rows, output, "the last rounds have shown no difference from Alertmanager")
     complain(*_seen_at(remote))
     complain(
         "aom-bridge: AOM's list is not asked with --url. Fix, to look at it: aom-bridge diff --url= beside the bridge."
@@ -120,9 +125,9 @@ def _seen_at(remote: Remote) -> Iterator[str]:
             yield f"aom-bridge: every peer of source {name} answered last {ago(source['covered_at'])}"
 
 
-def _of_round(one: Mapping[str, Any]) -> _Row:
-    due_at = one.get("due_at")
-    waits = _WAITS.get(one["waits_for"], one["waits_for"])
+def _of_round(one: Mapping[str, Any], now: Millis) -> _Row:
+    due_at = parse_rfc3339(one["due_at"]) if "due_at" in one else None
+    plan = _plan(one["difference"], due_at, one["waits_for"], now)
     return _Row(
         source=one["source"],
         fingerprint=one["fingerprint"],
@@ -132,7 +137,8 @@ def _of_round(one: Mapping[str, Any]) -> _Row:
         aom=None,
         difference=one["difference"],
         since=one["since"],
-        next=f"{_ACTIONS[one['difference']]} at {due_at}" if due_at else waits,
+        next=plan.text,
+        brief=plan.brief,
         is_due=one["is_due"],
     )
 
@@ -148,6 +154,7 @@ def _of_alertmanager(looks: Mapping[str, Look], aom: Mapping[str, AomLook]) -> I
     """Yield the alerts whose alarm is not what Alertmanager says."""
     for source, one in looks.items():
         for each in one.differing:
+            plan = _next(each, one.at)
             yield _Row(
                 source=source,
                 fingerprint=each.fingerprint,
@@ -157,7 +164,8 @@ def _of_alertmanager(looks: Mapping[str, Look], aom: Mapping[str, AomLook]) -> I
                 aom=_at_aom((source, each.fingerprint), aom),
                 difference=each.kind,
                 since=format_rfc3339(each.known.since) if each.known else None,
-                next=_next(each),
+                next=plan.text,
+                brief=plan.brief,
                 is_due=_is_due(one, each),
             )
 
@@ -169,6 +177,7 @@ def _of_aom(looks: Mapping[str, Look], aom: Mapping[str, AomLook], ledger: Offli
         labels = ledger.labels(seqs) if seqs else {}
         for finding in one.findings:
             source, fingerprint = finding.key
+            plan = _AFTER_AUDIT[finding.action] if one.is_audited or finding.action == "tell" else _UNKNOWN
             yield _Row(
                 source=source,
                 fingerprint=fingerprint,
@@ -178,7 +187,8 @@ def _of_aom(looks: Mapping[str, Look], aom: Mapping[str, AomLook], ledger: Offli
                 aom="open" if finding.entry else "not open",
                 difference=finding.kind,
                 since=None,
-                next=_AFTER_AUDIT[finding.action] if one.is_audited or finding.action == "tell" else _UNKNOWN,
+                next=plan.text,
+                brief=plan.brief,
                 is_due=not one.is_audited or _stays(finding, one),
             )
 
@@ -232,34 +242,30 @@ def _is_due(one: Look, each: Differing) -> bool:
     return each.known.due_at is not None and each.known.due_at <= one.at
 
 
-def _as_json(row: _Row) -> dict[str, Any]:
-    return {name: value for name, value in msgspec.structs.asdict(row).items() if value is not None}
-
-
-def _next(each: Differing) -> str:
+def _next(each: Differing, now: Millis) -> _Plan:
     """Return what will be done, and when or what for it waits."""
     if each.known is None:
         return _UNKNOWN
-    if each.known.due_at is None:
-        return _WAITS.get(each.known.waits_for, each.known.waits_for)
-    return f"{_ACTIONS[each.kind]} at {format_rfc3339(each.known.due_at)}"
+    return _plan(each.kind, each.known.due_at, each.known.waits_for, now)
 
 
-def _print_table(rows: Sequence[_Row]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="")
-    for heading in _COLUMNS:
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("FINGERPRINT", "SINCE"))
-    for row in rows:
-        table.add_row(
-            printable(row.source),
-            printable(row.labels.get("alertname", "")[:_MAX_CELL_CHARACTERS]),
-            printable(row.fingerprint),
-            row.alertmanager or "-",
-            row.ledger or "-",
-            row.aom or "-",
-            row.difference,
-            row.since or "-",
-            row.next,
-        )
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False, markup=False).print(table)
+def _plan(kind: str, due_at: Millis | None, waits_for: str, now: Millis) -> _Plan:
+    if due_at is None:
+        return _WAITS.get(waits_for, _Plan(waits_for, waits_for))
+    when = f"in {span(due_at - now)}" if due_at > now else "now"
+    return _Plan(f"{_ACTIONS[kind]} at {format_rfc3339(due_at)}", f"{_ACTIONS[kind]} {when}")
+
+
+def _print(rows: Sequence[_Row], output: str, if_none: str) -> None:
+    if output in ("json", "yaml"):
+        print_value([_as_json(row) for row in rows], output)
+    elif not rows:
+        say(*filter(None, [if_none]))
+    elif output == "wide":
+        say(*wide_lines([*map(asdict, rows)]))
+    else:
+        print_table(lines([*map(asdict, rows)], terminal_width(), system_clock(), in_colour=is_in_colour()))
+
+
+def _as_json(row: _Row) -> dict[str, Any]:
+    return {name: value for name, value in asdict(row).items() if value is not None and name != "brief"}

@@ -31,6 +31,12 @@ def is_in_colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def print_table(lines: Iterable[str]) -> None:
+    """Print the lines of `bridge.cli.table.fitted`, which may have colours."""
+    for line in lines:
+        print(line, flush=True)  # noqa: T201 - its cells are printable, and `say` would write the colours as text
+
+
 def print_value(value: object, output: str) -> None:
     """Print a value as JSON or YAML."""
     import msgspec

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from bridge import config
-from bridge.cli.alarm_table import ago
 from bridge.cli.output import print_value
 from bridge.cli.remote import remote_of
+from bridge.cli.table import ago
 from bridge.cli.terminal import printable, say
 from bridge.clock import Millis, format_rfc3339
 from bridge.config import Settings

@@ -5,9 +5,9 @@ import json
 import pytest
 from audits import clear_by_hand, listed, push, report_late
 from bridge_rig import running, settings_text
+from command_line import command
 from emulated_aom import arm, cloud
 from http_server import serving_routes
-from process import bridge_command, run
 from stand_in_peer import StandInPeer
 from waiting import until
 from webhooks import alert, resolved
@@ -24,7 +24,7 @@ async def diff(folder, url, *options, more="", aom="http://aom.example", target=
     file = folder / "bridge.yaml"
     more += f"\nalertmanagers: [{{urls: ['{url}'], receivers: [aom]}}]" if url else ""
     file.write_text(settings_text(aom, folder / "l.db", more=more, target=target))
-    return await run(*bridge_command("diff", f"--config.file={file}", *options))
+    return await command("diff", f"--config.file={file}", *options)
 
 
 async def test_what_differs_is_shown_with_both_sides(tmp_path):
@@ -35,8 +35,12 @@ async def test_what_differs_is_shown_with_both_sides(tmp_path):
         code, out, err = await diff(tmp_path, url)
         assert code == 1
         assert "no running bridge compares it with its Alertmanager" in err
-        assert "Missing" in out
-        assert "no running bridge has told yet" in out
+        heading, *lines = out.splitlines()
+        assert heading.split() == ["DIFFERENCE", "AGE", "ALERT", "ALERTMANAGER", "LEDGER", "NEXT"]
+        assert sorted(line.split()[2] for line in lines) == ["Both", "Missing", "Vanished"]
+        assert all(line.endswith("  not known yet") for line in lines)
+        code, out, _ = await diff(tmp_path, url, "-o", "wide")
+        assert all(line.endswith("  no running bridge has told yet") for line in out.splitlines()[1:])
         code, out, _ = await diff(tmp_path, url, "-o", "json")
     rows = {row["difference"]: row for row in json.loads(out)}
     assert rows["missing"]["labels"] == {"alertname": "Missing", "severity": "critical"}
@@ -55,12 +59,12 @@ async def test_what_a_running_bridge_still_waits_for_is_no_failure(tmp_path):
         async with running(tmp_path / "l.db", more=more) as rig:
             await until(lambda: _has_rounds(rig, 2))
             code, out, err = await diff(tmp_path, url)
-            elsewhere = await run(*bridge_command("diff", f"--url={rig.app.url}"))
-            _, data, _ = await run(*bridge_command("diff", f"--url={rig.app.url}", "-o", "json"))
+            elsewhere = await command("diff", f"--url={rig.app.url}")
+            _, data, _ = await command("diff", f"--url={rig.app.url}", "-o", "json")
     assert (code, err) == (0, "")
-    assert "raised at" in out
+    assert out.splitlines()[1].split()[-3:-1] == ["raised", "in"]
     assert elsewhere[0] == 0
-    assert "raised at" in elsewhere[1]
+    assert "raised in" in elsewhere[1]
     assert "AOM's list is not asked with --url" in elsewhere[2]
     (row,) = json.loads(data)
     assert (row["difference"], row["is_due"]) == ("missing", False)
