@@ -196,7 +196,7 @@ def _of_aom(looks: Mapping[str, Look], aom: Mapping[str, AomLook], ledger: Offli
 def _stays(finding: Finding, one: AomLook) -> bool:
     """Say whether nothing will be done about an alarm of another bridge whose alert does not fire."""
     view = one.look.api.get(finding.key[0]) if one.look else None
-    return finding.action == "tell" and view is not None and finding.key[1] not in view.shown
+    return finding.action == "tell" and view is not None and view.is_complete and finding.key[1] not in view.shown
 
 
 def _at_aom(key: Key, aom: Mapping[str, AomLook]) -> str | None:
@@ -210,7 +210,9 @@ def _at_alertmanager(key: Key, one: AomLook, looks: Mapping[str, Look]) -> str |
     view = one.look.api.get(key[0]) if one.look else None
     if view is None or key[0] not in looks:
         return None
-    return "absent" if key[1] not in view.shown else "firing" if key[1] in view.active else "suppressed"
+    if key[1] not in view.shown:
+        return "absent" if view.is_complete else "unknown"
+    return "firing" if key[1] in view.active else "suppressed"
 
 
 def _notes(

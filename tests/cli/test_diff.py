@@ -101,6 +101,32 @@ async def test_a_peer_that_does_not_answer_is_named(tmp_path):
     assert "source default: http://127.0.0.1:9: " in err
 
 
+async def test_an_alert_is_absent_only_where_every_peer_has_answered(tmp_path):
+    """Of an alarm in AOM it is unknown whether Alertmanager lists its alert, while one peer gives no answer."""
+    async with running(tmp_path / "l.db", target="audit: 0s") as rig:
+        await rig.send(alert("Held"))
+        await until(lambda: rig.active() == ["Held"])
+        await push_foreign(rig, listed(rig, "Held"))
+        aom = {"aom": rig.emulator.url, "target": "lookup_wait: 1s"}
+        async with serving_routes(*StandInPeer("Held").routes()) as url:
+            await until(lambda: _finds(tmp_path, url, *aom.values(), 1))
+            assert await _foreign(tmp_path, url, **aom) == ["absent"]
+            assert await _foreign(tmp_path, f"{url}', 'http://127.0.0.1:9", **aom) == ["unknown"]
+        assert await _foreign(tmp_path, "http://127.0.0.1:9", **aom) == ["unknown"]
+
+
+async def _foreign(folder, url, **aom):
+    """Give what the command says of Alertmanager for each alarm of another bridge."""
+    _, out, _ = await diff(folder, url, "-o", "json", **aom)
+    return [row["alertmanager"] for row in json.loads(out) if row["difference"] == "foreign"]
+
+
+async def push_foreign(rig, held):
+    """Report an alarm that the ledger does not know, as another bridge on the same source does."""
+    metadata = {**held["metadata"], "event_name": "Foreign", "alert_fingerprint": "ab" * 8}
+    await push(rig, {"starts_at": held["starts_at"], "timeout": 86_400_000, "metadata": metadata})
+
+
 async def test_what_loses_alerts_is_told_with_the_line_of_their_configuration(tmp_path):
     """It is no difference, so the exit code is 0."""
     async with running(tmp_path / "l.db"):
@@ -142,9 +168,7 @@ async def test_aom_is_the_third_side(tmp_path):
         await until(lambda: rig.active() == ["Ghost", "Lacking"])
         await rig.send(resolved(alert("Ghost"), after=70_000))
         await until(lambda: rig.cleared() == ["Ghost"])
-        held = listed(rig, "Lacking")
-        metadata = {**held["metadata"], "event_name": "Foreign", "alert_fingerprint": "ab" * 8}
-        await push(rig, {"starts_at": held["starts_at"], "timeout": 86_400_000, "metadata": metadata})
+        await push_foreign(rig, listed(rig, "Lacking"))
         await report_late(rig, "Ghost")
         await clear_by_hand(rig, "Lacking")
         target = "lookup_wait: 1s"
