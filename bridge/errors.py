@@ -17,12 +17,12 @@ from typing import NamedTuple
 _EXPIRED, _NOT_YET_VALID, _WRONG_NAME, _WRONG_ADDRESS = 10, 9, 62, 64
 _NO_KNOWN_AUTHORITY = (2, 18, 19, 20, 21, 27)
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
-_PROXY = "check firewalls and network policies; if a proxy is needed, set proxy_url"
-_NO_ROUTE = ("has no way there", "check routes and firewalls, or set proxy_url")
-_BROKEN = ("was broken off", _PROXY)
+_FIREWALLS = "check firewalls and network policies"
+_NO_ROUTE = ("has no way there", "check routes and firewalls")
+_BROKEN = ("was broken off", _FIREWALLS)
 _BY_NUMBER: dict[int | None, tuple[str, str]] = {
-    errno.ECONNREFUSED: ("is refused", "correct host and port, or start what should listen there; or set proxy_url"),
-    errno.ETIMEDOUT: ("got no answer in time", _PROXY),
+    errno.ECONNREFUSED: ("is refused", "correct host and port, or start what should listen there"),
+    errno.ETIMEDOUT: ("got no answer in time", _FIREWALLS),
     **dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN), _NO_ROUTE),
     **dict.fromkeys((errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED), _BROKEN),
 }
@@ -85,16 +85,41 @@ def of_file(error: Exception) -> Failure:
     return Failure(_words(error), "check the path and its file system")
 
 
-def of_connection(error: BaseException, address: str) -> Failure:
-    """Explain why a connection to ``HOST:PORT`` failed or was interrupted; an empty address is unknown."""
+def of_connection(error: BaseException, address: str, *, proxy: str = "", is_plain: bool = False) -> Failure:
+    """Explain why a connection to ``HOST:PORT`` failed or was interrupted.
+
+    Args:
+        error: what was raised.
+        address: an empty one is unknown.
+        proxy: the setting or variable that names a proxy for it; empty: there is none.
+        is_plain: it was made without TLS, which the other side may require.
+    """
     if isinstance(error, ssl.SSLError):
-        return _of_tls(error, address)
+        return _of_tls(error, address, proxy)
     if isinstance(error, socket.gaierror):
         text = "correct the address, or the name server that this machine asks"
         return Failure(f"no name server knows the address of {address}", text)
-    number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else getattr(error, "errno", None)
-    what, fix = _BY_NUMBER.get(number, (f"failed: {_words(error)}", _PROXY))
-    return Failure(f"the connection{f' to {address}' if address else ''} {what}", fix)
+    what, fix = _BY_NUMBER.get(_number(error), (f"failed: {_words(error)}", _FIREWALLS))
+    if is_plain and what == _BROKEN[0]:
+        fix = or_tls(fix)
+    return Failure(f"the connection{f' to {address}' if address else ''} {what}", or_proxy(fix, proxy))
+
+
+def or_proxy(fix: str, proxy: str) -> str:
+    """Return a fix that also names the setting or variable of a proxy, where there is one."""
+    return f"{fix}; if a proxy is needed, set {proxy}" if proxy else fix
+
+
+def or_tls(fix: str) -> str:
+    """Return a fix for an address that begins with http:// where the other side hangs up, as a port with TLS does."""
+    return f"if that port uses TLS, begin the address with https://; else {fix}"
+
+
+def _number(error: BaseException) -> int | None:
+    if isinstance(error, TimeoutError):
+        return errno.ETIMEDOUT
+    is_broken = isinstance(error, ConnectionResetError)  # of http.client it has no number
+    return getattr(error, "errno", None) or (errno.ECONNRESET if is_broken else None)
 
 
 def of_listening(error: OSError, port: int) -> Failure:
@@ -111,7 +136,7 @@ def of_listening(error: OSError, port: int) -> Failure:
     return Failure(_words(error), "choose another address by")
 
 
-def _of_tls(error: ssl.SSLError, address: str) -> Failure:
+def _of_tls(error: ssl.SSLError, address: str, proxy: str) -> Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _of_certificate(error, address)
     reason = error.reason or ""
@@ -120,7 +145,7 @@ def _of_tls(error: ssl.SSLError, address: str) -> Failure:
     if reason in ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE"):
         return Failure(f"{address} requires a client certificate", "use an address that does not require one")
     if isinstance(error, ssl.SSLEOFError):
-        return Failure(f"{address} closed the connection during the TLS handshake", _PROXY)
+        return Failure(f"{address} closed the connection during the TLS handshake", or_proxy(_FIREWALLS, proxy))
     words = reason.lower().replace("_", " ") or _words(error)
     return Failure(
         f"TLS with {address} failed: {words}", "correct the address; or check for a proxy that intercepts TLS"

@@ -140,7 +140,7 @@ def failure_text(error: Exception, mask: Callable[[str], str] = str) -> str:
         error: the exception of the request.
         mask: removes further secrets from a text.
     """
-    return _one_line(mask(_PASSWORD.sub(r"\1<secret>@", request_failure(error))))
+    return _one_line(mask(_PASSWORD.sub(r"\1<secret>@", request_failure(error, proxy="proxy_url"))))
 
 
 def _is_success(body: bytes) -> bool:

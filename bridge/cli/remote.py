@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import http.client
 import json
 import os
 import ssl
@@ -36,7 +37,6 @@ class Remote:
 
     def __init__(self, url: str, headers: dict[str, str], tls: ssl.SSLContext | None) -> None:
         self._url = url.rstrip("/")
-        self._address = urllib.parse.urlsplit(url).netloc
         self._headers = headers
         self._tls = tls
 
@@ -65,15 +65,15 @@ class Remote:
             raise self._refused(error.code, error.read()) from None
         except urllib.error.URLError as error:
             reason = error.reason if isinstance(error.reason, OSError) else OSError(error.reason)
-            raise BridgeError(f"{self._url}: {_why(reason, self._address)}") from None
-        except (OSError, ValueError) as error:
-            raise BridgeError(f"{self._url}: {_why(error, self._address)}") from None
+            raise BridgeError(f"{self._url}: {self._why(reason)}") from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise BridgeError(f"{self._url}: {self._why(error)}") from None
 
     def _refused(self, status: int, body: bytes) -> BridgeError:
         try:
             text = str(_json(body)["error"])
         except (ValueError, KeyError, TypeError):
-            text = f"answer {status}, which is not of aom-bridge's API. Fix: the address of the bridge itself"
+            text = f"answer {status}, which is not of aom-bridge's API. Fix: {self._own_address()}"
         if status == _NOT_FOUND:
             return UnknownAlarmError(text)
         if status in (401, 403):
@@ -81,17 +81,26 @@ class Remote:
             return BridgeError(f"{self._url}: {text}. Fix: {fix}" if "Fix:" not in text else f"{self._url}: {text}")
         return ConflictError(text) if status == _CONFLICT else BridgeError(f"{self._url}: {text}")
 
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({error.verify_message}). Fix: --ca-file with the CA's certificate."
+        if isinstance(error, OSError):
+            parts = urllib.parse.urlsplit(self._url)
+            proxy = f"{parts.scheme.upper()}_PROXY"  # urllib honours it
+            return str(of_connection(error, parts.netloc, proxy=proxy, is_plain=self._is_plain))
+        return f"it is no answer of aom-bridge: {error}. Fix: {self._own_address()}."
+
+    @property
+    def _is_plain(self) -> bool:
+        return self._url.startswith("http://")
+
+    def _own_address(self) -> str:
+        """Return what the address should be; a port with TLS may answer a plain request with a refusal."""
+        return "the address of the bridge itself" + (", with https:// if it uses TLS" if self._is_plain else "")
+
 
 class ConflictError(BridgeError):
     """The alarm is in a state that does not allow the change."""
-
-
-def _why(error: Exception, address: str) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message}). Fix: --ca-file with the CA's certificate."
-    if isinstance(error, OSError):
-        return str(of_connection(error, address))
-    return f"it is no answer of aom-bridge: {error}. Fix: the address of the bridge itself."
 
 
 def _json(body: bytes) -> dict[str, Any]:

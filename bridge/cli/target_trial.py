@@ -224,7 +224,7 @@ class SendTest:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 _, writer = await asyncio.open_connection(hop.host, hop.port, ssl=context)
         except OSError as error:
-            raise _FailedError(*of_connection(error, f"{hop.host}:{hop.port}")) from None
+            raise _FailedError(*of_connection(error, f"{hop.host}:{hop.port}", proxy="proxy_url")) from None
         secured = writer.get_extra_info("ssl_object")
         version = f"{secured.version()}, certificate trusted" if secured else "without TLS"
         writer.close()

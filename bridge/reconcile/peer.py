@@ -118,7 +118,8 @@ class PeerClient:
             PeerError: it gave none.
         """
         is_mimir = self._settings.kind == "mimir"
-        return await _explained(self._ask_mimir(address, wanted) if is_mimir else self._ask(address, wanted))
+        asked = self._ask_mimir(address, wanted) if is_mimir else self._ask(address, wanted)
+        return await _explained(asked, address.url)
 
     async def status(self, address: Address) -> PeerStatus:
         """Return what a peer says of itself.
@@ -126,7 +127,7 @@ class PeerClient:
         Raises:
             PeerError: it gave no valid answer.
         """
-        status, _ = await _explained(self._status(address))
+        status, _ = await _explained(self._status(address), address.url)
         return status
 
     async def first_alerts(self, address: Address, number: int) -> list[ListedAlert]:
@@ -135,7 +136,7 @@ class PeerClient:
         Raises:
             PeerError: it gave no valid answer.
         """
-        return await _explained(self._first_alerts(address, number))
+        return await _explained(self._first_alerts(address, number), address.url)
 
     async def group_labels(self, address: Address, fingerprints: Collection[str]) -> Mapping[tuple[str, str], Labels]:
         """Return the group labels of alerts, by receiver and fingerprint; of none if the peer does not answer."""
@@ -219,12 +220,12 @@ class PeerClient:
         return headers
 
 
-async def _explained(answer: Awaitable[T]) -> T:
+async def _explained(answer: Awaitable[T], url: str) -> T:
     """Wait for an answer; whatever fails is raised as `PeerError`."""
     try:
         return await answer
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise PeerError(request_failure(error)) from None
+        raise PeerError(request_failure(error, is_plain=url.startswith("http://"))) from None
     except (BridgeError, ValueError) as error:  # ValueError: a file with credentials or certificates
         raise PeerError(str(error)) from None
 
