@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import asdict
 
-from bridge import config
 from bridge.aom.fixes import outcome_failure
+from bridge.cli.beside import load_beside
 from bridge.cli.difference_table import lines, wide_lines
 from bridge.cli.output import is_in_colour, print_table, print_value, terminal_width
 from bridge.cli.remote import Remote, remote_of
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     remote = remote_of(arguments)
     if remote is not None:
         return _of_remote(remote, arguments.output)
-    settings = config.load(arguments.config_file, allow_unset=True).settings
+    settings = load_beside(arguments.config_file)
     ledger = OfflineLedger(settings.store.url)
     looks = {name: asyncio.run(_look(settings, name, ledger)) for name in settings.by_source}
     audited = [name for name, target in settings.targets.items() if target.audit]

@@ -10,8 +10,8 @@ from functools import cached_property
 
 from multidict import MultiDict
 
-from bridge import config
 from bridge.cli.alarm_access import Changed, Query, Row
+from bridge.cli.beside import load_beside
 from bridge.cli.caller import caller
 from bridge.clock import system_clock
 from bridge.event import Mapped
@@ -31,7 +31,7 @@ class LocalAlarms:
     """
 
     def __init__(self, file: str) -> None:
-        self._settings = config.load(file, allow_unset=True).settings
+        self._settings = load_beside(file)
         self._ledger = OfflineLedger(self._settings.store.url)
 
     def search(self, query: Query, limit: int) -> Iterator[Row]:

@@ -31,6 +31,7 @@ from bridge.cli import (
 )
 from bridge.cli.options import Commands, find_config
 from bridge.cli.parser import Parser
+from bridge.cli.remote_options import ASK_INSTEAD
 from bridge.cli.terminal import complain
 
 REGISTRY: tuple[Callable[[Commands], None], ...] = (
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         is_needed = getattr(arguments, "needs_config", False) and not getattr(arguments, "url", None)
         if is_needed and arguments.config_file is None:
-            arguments.config_file = find_config()
+            arguments.config_file = find_config(*([ASK_INSTEAD] if hasattr(arguments, "url") else []))
         return int(arguments.run(arguments))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,7 +80,7 @@ def _told(error: Exception) -> int | None:
     from bridge.typed_yaml.problems import ConfigError, UnreadableError
 
     if isinstance(error, ConfigError):
-        complain(*error.lines())
+        complain(*error.lines(), *getattr(error, "__notes__", ()))
         return 2 if isinstance(error, UnreadableError) else 1
     if isinstance(error, BridgeError):
         complain(f"aom-bridge: {error}")

@@ -65,8 +65,11 @@ def add_config_file(command: argparse.ArgumentParser) -> None:
     )
 
 
-def find_config() -> str:
+def find_config(*fixes: str) -> str:
     """Return the configuration file that is used when the command line names none.
+
+    Args:
+        fixes: what else the command can do without one.
 
     Raises:
         BridgeError: none is there; the text names the files that were tried.
@@ -78,7 +81,7 @@ def find_config() -> str:
     if found is None:
         tried = ", ".join(map(os.path.abspath, CONFIG_FILES))
         fix = f"aom-bridge config init writes one; or name yours with --config.file or ${CONFIG_VARIABLE}"
-        raise BridgeError(f"no configuration is found; tried {tried}. Fix: {fix}.")
+        raise BridgeError(f"no configuration is found; tried {tried}. Fix: {'; or '.join((fix, *fixes))}.")
     return found
 
 

@@ -8,8 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 
+from bridge.cli.options import DEFAULT_ADDRESS
+
 URL_VARIABLE = "AOM_BRIDGE_URL"
 TOKEN_VARIABLE = "AOM_BRIDGE_TOKEN"  # noqa: S105 - the name of a variable
+
+
+ASK_INSTEAD = f"--url http://127.0.0.1{DEFAULT_ADDRESS} asks the running bridge, and reads no file"
+"""What to do where the configuration cannot be read."""
 
 
 def add_remote(command: argparse.ArgumentParser) -> None:

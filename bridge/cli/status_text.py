@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bridge import config
+from bridge.cli.beside import load_beside
 from bridge.cli.output import print_value
 from bridge.cli.remote import remote_of
 from bridge.cli.table import ago
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _local(file: str) -> Status:
     """Return what the ledger says, in the form of ``/api/v1/status``."""
-    settings = config.load(file, allow_unset=True).settings
+    settings = load_beside(file)
     every_source = settings.audit_settings.every_source
     status = OfflineLedger(settings.store.url).status(list(settings.targets), every_source)
     wrong = [*_unattended(settings), *_wrong(settings, status)]
