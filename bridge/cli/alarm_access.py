@@ -94,9 +94,21 @@ def access_of(arguments: argparse.Namespace) -> AlarmAccess:
 
 def query_of(arguments: argparse.Namespace, default_states: Sequence[str]) -> Query:
     """Return the parameters of the API for the options of `add_search`."""
-    states = arguments.state or (() if arguments.all_states else default_states)
+    states = _states(arguments, default_states)
     pairs = [*(("filter", text) for text in arguments.filter), *(("state", state) for state in states)]
     for name in ("severity", "target", "source", "event_name", "text", "since", "until"):
         value = getattr(arguments, name)
         pairs += [(name, value)] if value else []
     return pairs
+
+
+def nothing_fits(arguments: argparse.Namespace, default_states: Sequence[str], others: str = "--all-states") -> str:
+    """Return the sentence on a search that finds nothing: where it looked, and the option for the ``others``."""
+    states = " or ".join(_states(arguments, default_states))
+    if not states:
+        return "no alarm fits"
+    return f"no {states} alarm fits" + ("" if arguments.state else f"; {others} looks at the others")
+
+
+def _states(arguments: argparse.Namespace, default_states: Sequence[str]) -> Sequence[str]:
+    return arguments.state or (() if arguments.all_states else default_states)

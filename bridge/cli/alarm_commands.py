@@ -9,7 +9,7 @@ import argparse
 import time
 from collections.abc import Sequence
 
-from bridge.cli.alarm_access import Row, access_of, query_of
+from bridge.cli.alarm_access import Row, access_of, nothing_fits, query_of
 from bridge.cli.alarm_table import lines, wide_lines
 from bridge.cli.output import is_in_colour, print_csv, print_table, print_value, terminal_width
 from bridge.cli.terminal import complain, pretty, say
@@ -26,13 +26,13 @@ def list_alarms(arguments: argparse.Namespace) -> int:
     access = access_of(arguments)
     query = [*query_of(arguments, _DEFAULT_STATES), ("order", arguments.order)]
     if not arguments.watch:
-        _print(list(access.search(query, arguments.limit)), arguments.output)
+        _print(list(access.search(query, arguments.limit)), arguments)
         return 0
     while True:  # until Ctrl-C
         rows = list(access.search(query, arguments.limit))
         say_clear()
         say(f"{format_rfc3339(system_clock())}, again every {arguments.watch:g} s")
-        _print(rows, arguments.output)
+        _print(rows, arguments)
         time.sleep(arguments.watch)
 
 
@@ -42,13 +42,14 @@ def say_clear() -> None:
         print("\x1b[H\x1b[2J", end="", flush=True)  # noqa: T201 - `say` would write the escape as text
 
 
-def _print(rows: Sequence[Row], output: str) -> None:
+def _print(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
+    output = arguments.output
     if output in ("json", "yaml"):
         print_value(rows, output)
     elif output == "csv":
         print_csv(rows)
     elif not rows:
-        say("no alarms")
+        say(nothing_fits(arguments, _DEFAULT_STATES))
     elif output == "wide":
         say(*wide_lines(rows))
     else:

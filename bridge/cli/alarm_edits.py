@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from bridge.cli.alarm_access import AlarmAccess, Changed, Row, access_of, query_of
+from bridge.cli.alarm_access import AlarmAccess, Changed, Row, access_of, nothing_fits, query_of
 from bridge.cli.alarm_table import lines
 from bridge.cli.output import terminal_width
 from bridge.cli.progress import progress
@@ -22,6 +22,9 @@ from bridge.ledger.states import Edit, forbids
 
 _STATES_OF: dict[Edit, Sequence[str]] = {"retry": ("rejected", "waiting"), "clear": ("open",), "discard": ("rejected",)}
 """Which alarms a search means that names no state."""
+
+_OTHERS: dict[Edit, str] = {"retry": "--all-states", "clear": "--all-states", "discard": "--state unfinished"}
+"""The option by which a search means the others that can be changed so."""
 
 _PREVIEWED = 10
 _MAX_CHANGED = 100_000
@@ -42,7 +45,7 @@ def change(edit: Edit, arguments: argparse.Namespace) -> int:
         raise BridgeError("no alarm is named. Fix: give ids, --all, or a search such as --filter or --target.")
     rows = list(access.search(query_of(arguments, _STATES_OF[edit]), _MAX_CHANGED))
     if not rows:
-        say("no alarm fits")
+        say(nothing_fits(arguments, _STATES_OF[edit], _OTHERS[edit]))
         return 0
     return _after_preview(edit, arguments, access, rows)
 

@@ -6,9 +6,11 @@ import json
 
 import pytest
 import yaml
+from aiohttp import web
 from bridge_rig import running, settings_text
 from command_line import command
 from emulated_aom import arm
+from http_server import serving_routes
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -22,6 +24,7 @@ from bridge.clock import MINUTE, SECOND, format_rfc3339
 from bridge.web import WebOptions
 
 T0 = 1_800_000_000_000
+NO_ALARMS = "no unfinished or rejected alarm fits; --all-states looks at the others"
 
 
 def row(name="DiskFull", resource="web-1:9100", *, target="default", source="default", severity="Critical", **more):
@@ -135,7 +138,7 @@ async def test_alarms_are_listed_the_same_beside_the_bridge_and_from_elsewhere(b
     _, out, _ = await alarms("list", "-o", "yaml", "--limit", "2")
     assert len(yaml.safe_load(out)) == 2
     code, out, _ = await alarms("list", "--state", "expired")
-    assert (code, out) == (0, "no alarms\n")
+    assert (code, out) == (0, "no expired alarm fits\n")
     code, _, err = await alarms("list", "--filter", "alertname")
     assert (code, "is not a matcher" in err) == (2, True)
 
@@ -167,9 +170,31 @@ async def test_what_a_search_finds_is_changed_after_a_look_and_a_yes(both):
     assert (code, out.splitlines()[-1]) == (0, "2 of 2 alarm(s) changed")
     await until(lambda: rig.count("cleared") == 2)
     code, out, _ = await alarms("retry", "--all", "--yes")
-    assert (code, out) == (0, "no alarm fits\n")
+    assert (code, out) == (0, "no rejected or waiting alarm fits; --all-states looks at the others\n")
     code, _, err = await alarms("discard", "zz")
     assert (code, "no alarm has this id" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list"], NO_ALARMS),
+        (["list", "--all-states"], "no alarm fits"),
+        (["list", "--state", "open", "--state", "cleared"], "no open or cleared alarm fits"),
+        (["retry", "--all"], "no rejected or waiting alarm fits; --all-states looks at the others"),
+        (["clear", "--all"], "no open alarm fits; --all-states looks at the others"),
+        (["discard", "--all"], "no rejected alarm fits; --state unfinished looks at the others"),
+    ],
+    ids=" ".join,
+)
+async def test_a_search_that_finds_nothing_says_where_it_looked(words, said):
+    """In which states, and by which option the others are found, where they can be changed so."""
+
+    async def nothing(_request):
+        return web.json_response({"data": []})
+
+    async with serving_routes(web.get("/api/v1/alarms", nothing)) as url:
+        assert await command("alarms", *words, f"--url={url}") == (0, f"{said}\n", "")
 
 
 @pytest.mark.real
@@ -213,7 +238,7 @@ async def test_a_bridge_elsewhere_is_asked_with_a_password(tmp_path):
         code, _, err = await alarms("list")
         assert (code, "--token-file" in err) == (2, True)
         code, out, err = await alarms("list", "--user", user, "--password-file", str(tmp_path / "password"))
-        assert (code, out) == (0, "no alarms\n"), err
+        assert (code, out) == (0, f"{NO_ALARMS}\n"), err
         with_password = Command(f"--url={rig.app.url.replace('://', f'://{user}:{password}@')}")
         code, _, err = await with_password("list")
         assert (code, password in err, "--password-file" in err) == (2, False, True)

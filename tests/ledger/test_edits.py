@@ -218,7 +218,7 @@ async def test_the_command_line_edits_beside_a_running_bridge(tmp_path):
         code, _, err = await alarms("discard", ids[2], "nonsense")
         assert (code, "it is discarded already" in err, "no alarm has this id" in err) == (1, True, True)
         code, out, _ = await alarms("retry", "--all")
-        assert (code, out) == (0, "no alarm fits\n")
+        assert (code, out) == (0, "no rejected or waiting alarm fits; --all-states looks at the others\n")
         code, _, err = await alarms("retry")
         assert (code, "Fix: give ids" in err) == (2, True)
 
