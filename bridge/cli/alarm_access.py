@@ -56,11 +56,11 @@ class RemoteAlarms:
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
 
-    def search(self, query: Query, limit: int) -> Iterator[Row]:
+    def search(self, query: Query, limit: int, page_size: int = _PAGE) -> Iterator[Row]:
         """As `AlarmAccess`, page by page."""
         after: list[tuple[str, str]] = []
         while limit > 0:
-            page = self._remote.get("/api/v1/alarms", [*query, ("limit", str(min(limit, _PAGE))), *after])
+            page = self._remote.get("/api/v1/alarms", [*query, ("limit", str(min(limit, page_size))), *after])
             yield from page["data"]
             limit -= len(page["data"])
             if "next" not in page:

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bridge import config
+from bridge.cli.alarm_access import RemoteAlarms
 from bridge.cli.output import print_value
 from bridge.cli.remote import Remote, remote_of
 from bridge.cli.terminal import say
@@ -29,6 +31,9 @@ from bridge.mapping.playground.pasted import Pasted, as_pasted, read_pasted
 from bridge.notification import OWN_SOURCES, Alert, Group, fingerprint
 from bridge.reconcile.settings import AlertmanagerSettings
 from bridge.reconcile.shown_now import shown_now
+
+_PAGE = 100
+"""How many alarms of a running bridge are read at once, to find the newest that no Alertmanager sent among its own."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,11 +69,13 @@ def _of_remote(arguments: argparse.Namespace, remote: Remote) -> int:
     if arguments.alerts or arguments.alertmanager:
         grouped = list(_given(arguments, arguments.source or ""))
     else:
-        rows = remote.get("/api/v1/alarms", [("limit", str(arguments.last or 1))])["data"]
-        grouped = [msgspec.convert({"source": row["source"], **_kept(row)}, GroupedAlert) for row in rows]
+        rows = RemoteAlarms(remote).search([], sys.maxsize, _PAGE)
+        stored = (row for row in rows if row["source"] not in OWN_SOURCES)
+        newest = islice(stored, max(arguments.last or 1, 0))
+        grouped = [msgspec.convert({"source": row["source"], **_kept(row)}, GroupedAlert) for row in newest]
     explanations: list[Explanation] = []
     for one in grouped:
-        source = {"source": one.source} if one.source not in ("", *OWN_SOURCES) else {}
+        source = {"source": one.source} if one.source else {}
         told = remote.post("/api/v1/playground", {"webhook": as_pasted(one), **source})["data"]
         if told["error"] or told["webhook_error"]:
             raise BridgeError(told["error"] or told["webhook_error"])
@@ -134,9 +141,13 @@ def _of_labels(pairs: Sequence[str], source: str) -> GroupedAlert:
 
 
 def _stored(settings: Settings, last: int | None) -> Iterator[GroupedAlert]:
-    """Yield the alerts in the ledger, the newest first: as many as ``last``, or all."""
-    for view in OfflineLedger(settings.store.url).each(AlarmFilter(limit=last or sys.maxsize)):
-        yield GroupedAlert(view.alarm.source, view.context.alert, view.context.group)
+    """Yield the alerts in the ledger, the newest first: ``last`` of them, or all; those of the bridge are left out."""
+    views = OfflineLedger(settings.store.url).each(AlarmFilter(limit=sys.maxsize))
+    kept = (view for view in views if view.alarm.source not in OWN_SOURCES)
+    return (
+        GroupedAlert(view.alarm.source, view.context.alert, view.context.group)
+        for view in islice(kept, last and max(last, 0))
+    )
 
 
 def _show(explanation: Explanation) -> None:
