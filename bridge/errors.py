@@ -105,6 +105,11 @@ def of_connection(error: BaseException, address: str, *, proxy: str = "", is_pla
     return Failure(f"the connection{f' to {address}' if address else ''} {what}", or_proxy(fix, proxy))
 
 
+def without_stop(text: str) -> str:
+    """Return a text without the full stop at its end, for a longer sentence; an ellipsis stays."""
+    return text[:-1] if text.endswith(".") and not text.endswith("..") else text
+
+
 def or_proxy(fix: str, proxy: str) -> str:
     """Return a fix that also names the setting or variable of a proxy, where there is one."""
     return f"{fix}; if a proxy is needed, set {proxy}" if proxy else fix

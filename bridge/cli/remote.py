@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.cli.remote_options import TOKEN_VARIABLE
-from bridge.errors import BridgeError, UnknownAlarmError, of_connection, of_file
+from bridge.errors import BridgeError, UnknownAlarmError, of_connection, of_file, without_stop
 
 _SECONDS = 30
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -78,7 +78,8 @@ class Remote:
             return UnknownAlarmError(text)
         if status in (401, 403):
             fix = f"--token-file, or --user with --password-file, or ${TOKEN_VARIABLE}"
-            return BridgeError(f"{self._url}: {text}. Fix: {fix}" if "Fix:" not in text else f"{self._url}: {text}")
+            whole = text if "Fix:" in text else f"{without_stop(text)}. Fix: {fix}."
+            return BridgeError(f"{self._url}: {whole}")
         return ConflictError(text) if status == _CONFLICT else BridgeError(f"{self._url}: {text}")
 
     def _why(self, error: Exception) -> str:

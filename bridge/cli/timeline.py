@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bridge.errors import without_stop
 from bridge.ledger import TimelineKind
 
 _SENTENCES: Mapping[TimelineKind | str, str] = {
@@ -52,5 +53,9 @@ def _sentence(entry: Mapping[str, Any]) -> str:
         words += f" ({who}, {origin})"
     if text is not None:
         words += f": {text}"
-    shown = ", ".join(f"{name} {value}" for name, value in values.items())
-    return f"{words}; {shown}" if shown else words
+    shown = [f"{name} {value}" for name, value in values.items()]
+    return "; ".join([without_stop(words), _listed(shown)]) if shown else words
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join([*map(without_stop, texts[:-1]), *texts[-1:]])

@@ -6,6 +6,7 @@ test holds the catalogues against each other and against the templates.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +14,13 @@ from importlib.resources import files
 
 import yaml
 
+from bridge.errors import without_stop
 from bridge.html import span_parts
 
 _Text = str | Mapping[str, str]
+_CONTINUED = re.compile(r"\{(\w+)\}(?=[;,.\uff1b\uff0c\u3002])")
+"""A value within a sentence that continues: one that is a sentence itself loses its full stop."""
+
 ENGLISH = "en"
 LANGUAGES: Mapping[str, str] = {ENGLISH: "English", "zh": "中文"}
 """Every language by its code, with its own name."""
@@ -53,7 +58,11 @@ class Language:
         text = self.texts[key]
         if not isinstance(text, str):
             text = text["one" if values["count"] == 1 else "other"]
-        return text.format_map({name: self._written(value) for name, value in values.items()})
+        written = {name: self._written(value) for name, value in values.items()}
+        for name in _CONTINUED.findall(text):
+            value = written[name]
+            written[name] = without_stop(value) if isinstance(value, str) else value
+        return text.format_map(written)
 
     def span(self, span: int) -> str:
         """Return a duration."""

@@ -46,6 +46,10 @@ def test_what_waits_says_since_when_why_and_until_when():
     """An alarm that has just come waits for nothing."""
     text = "12 alarms have waited 3 min for target default: 503 busy; next try in 20 s"
     assert said(target(waiting=12, oldest=waits(180))) == text
+    refused = waits(180, detail="the connection is refused. Fix: set proxy_url.")
+    assert said(target(waiting=12, oldest=refused)).endswith("is refused. Fix: set proxy_url; next try in 20 s")
+    at_once = waits(180, next_try=0, detail="503 busy...")
+    assert said(target(waiting=12, oldest=at_once)).endswith("for target default: 503 busy...")
     untried = waits(1, reason=None, detail=None)
     assert said(target(waiting=1, oldest=untried)).startswith("AOM is in step")
 

@@ -25,6 +25,23 @@ async def test_the_lines_say_when_what_and_who(tmp_path):
     assert lines[3].endswith("its resolve was received; ends_at 2027-01-15T08:01:30.000Z, ended_by operator")
 
 
+def test_a_sentence_within_a_line_loses_its_full_stop():
+    """The line goes on after what AOM or the network said."""
+    said = "the connection to aom.example:443 is refused. Fix: set proxy_url."
+    entry = {"at": "2027-01-15T08:00:00.000Z", "kind": "failed"}
+    lines = timeline_lines(
+        [
+            {**entry, "values": {"text": said, "action": "report"}},
+            {**entry, "values": {"attempts": 3, "detail": said, "reason": "connection"}},
+            {**entry, "values": {"detail": said}},
+        ]
+    )
+    cut = said.removesuffix(".")
+    assert lines[0].endswith(f"failed: {cut}; action report")
+    assert lines[1].endswith(f"failed; attempts 3, detail {cut}, reason connection")
+    assert lines[2].endswith(f"failed; detail {said}")
+
+
 def test_every_kind_of_entry_has_its_sentence():
     """A new kind needs one."""
     assert set(_SENTENCES) == {kind for part in get_args(TimelineKind) for kind in get_args(part)}
