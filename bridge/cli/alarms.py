@@ -11,6 +11,7 @@ from functools import partial
 
 from bridge.cli.options import Commands, add_command, add_config_file, add_group
 from bridge.cli.output import add_output
+from bridge.cli.parser import Parser
 from bridge.cli.remote_options import add_remote
 from bridge.ledger.states import ORDERS, STATE_GROUPS, STATES, Edit
 
@@ -27,6 +28,7 @@ _ALL_HELP: dict[Edit, str] = {
     "clear": "all whose alerts still fire",
     "discard": "all that are rejected",
 }
+_ALERTMANAGERS_WORDS = {"firing": "open", "active": "open", "resolved": "cleared", "pending": "waiting"}
 ID_HELP = "id of the alarm, the beginning of it, or the fingerprint of an alert, for its newest alarm"
 
 
@@ -36,7 +38,7 @@ def register(commands: Commands) -> None:
     listing = add_command(actions, "list", _list, "list alarms, the worst first", codes=_CODES)
     add_config_file(listing)
     add_remote(listing)
-    add_search(listing)
+    add_search(listing, on_word="did you mean '--text {word}'?")
     listing.add_argument("--order", choices=ORDERS, default="worst", help="default: worst")
     listing.add_argument(
         "--limit", type=int, default=_DEFAULT_LIMIT, help=f"maximum number of alarms; default: {_DEFAULT_LIMIT}"
@@ -67,11 +69,12 @@ def _register_edit(actions: Commands, edit: Edit, text: str) -> None:
     command.add_argument("--all", action="store_true", help=_ALL_HELP[edit])
     command.add_argument("--dry-run", action="store_true", help="show what would be changed, and change nothing")
     command.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    add_search(command)
+    add_search(command, on_word="all ids stand together, before or after the options")
 
 
-def add_search(command: argparse.ArgumentParser) -> None:
-    """Add the options that choose alarms."""
+def add_search(command: Parser, on_word: str) -> None:
+    """Add the options that choose alarms; ``on_word``: as for `Parser.advise`."""
+    command.advise(other_words=_ALERTMANAGERS_WORDS, on_word=on_word)
     command.add_argument(
         "--filter", action="append", default=[], metavar="MATCHER", help="only with such labels; may be repeated"
     )

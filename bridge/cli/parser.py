@@ -23,6 +23,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs)
         self.set_defaults(parser=self)
         self._commands: Mapping[str, Parser] = {}
+        self._other_words: Mapping[str, str] = {}
+        self._on_word = ""
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override] # noqa: ANN401 - argparse's own arguments
         """Return the values; what no option takes is an error of the command, which knows the names."""
@@ -57,6 +59,16 @@ class Parser(argparse.ArgumentParser):
         self._commands = commands.choices
         return commands
 
+    def advise(self, *, other_words: Mapping[str, str] | None = None, on_word: str = "") -> None:
+        """Set what its errors suggest beside the names that are alike.
+
+        Args:
+            other_words: what another program calls the choices of its options, with their names here.
+            on_word: the advice on a word that no option takes, in which ``{word}`` stands for it.
+        """
+        self._other_words = other_words or {}
+        self._on_word = on_word
+
     def takes(self, option: str) -> bool:
         """Return whether it has an option of this name."""
         return option in self._option_string_actions
@@ -73,15 +85,26 @@ class Parser(argparse.ArgumentParser):
 
     def _with_suggestion(self, message: str) -> str:
         if choice := _CHOICE.fullmatch(message):
-            close = _closest(choice[2], (name.strip("'\"") for name in choice[3].split(", ")))
+            names = [name.strip("'\"") for name in choice[3].split(", ")]
+            same = self._other_words.get(choice[2])
+            close = _meant(same) if same in names else _closest(choice[2], names)
             return f"{choice[1]}{choice[2]!r}{close}" if close else message
         if unknown := _UNKNOWN.search(message):
-            return message + _closest(unknown[1].partition("=")[0], self._option_string_actions)
+            return message + self._on_unknown(unknown[1])
         return message
+
+    def _on_unknown(self, word: str) -> str:
+        if self._on_word and not word.startswith("-"):
+            return f"; {self._on_word.format(word=word)}"
+        return _closest(word.partition("=")[0], self._option_string_actions)
 
 
 def _closest(name: str, names: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return _meant(close[0]) if close else ""
+
+
+def _meant(name: object) -> str:
+    return f"; did you mean {name!r}?"

@@ -23,10 +23,17 @@ def refused(capsys, *words):
         (("status", "-o", "tabel"), "table"),
         (("alarms", "list", "--taget=x"), "--target"),
         (("serve", "--web.listen-adress", ":1"), "--web.listen-address"),
+        (("alarms", "list", "--state", "waitng"), "waiting"),
+        (("alarms", "list", "--state", "firing"), "open"),
+        (("alarms", "clear", "--state", "active"), "open"),
+        (("alarms", "list", "--state=resolved"), "cleared"),
+        (("alarms", "list", "--state", "pending"), "waiting"),
+        (("alarms", "list", "--state", "open", "cart"), "--text cart"),
+        (("alarms", "list", "cart", "shop"), "--text cart"),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_one(capsys, words, meant):
-    """Commands, choices and options that are nearly right end with a suggestion."""
+    """What is nearly right, Alertmanager's word for it, and a word without an option end with a suggestion."""
     assert f"did you mean '{meant}'?\n" in refused(capsys, *words)
 
 
@@ -43,6 +50,12 @@ def test_an_option_before_its_command_is_answered_with_the_right_order(capsys, w
     said = refused(capsys, *words)
     assert f"did you mean '{meant}'?\n" in said
     assert len(said.splitlines()) == 2
+
+
+def test_ids_that_an_option_parts_are_told(capsys):
+    """They are no text to search for."""
+    said = refused(capsys, "alarms", "discard", "a", "--dry-run", "b")
+    assert "unrecognized arguments: b; all ids stand together, before or after the options\n" in said
 
 
 def test_an_option_is_written_in_full(capsys):
