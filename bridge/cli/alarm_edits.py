@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from bridge.cli.alarm_access import AlarmAccess, Changed, Row, access_of, nothing_fits, query_of
 from bridge.cli.alarm_table import lines
 from bridge.cli.output import terminal_width
 from bridge.cli.progress import progress
+from bridge.cli.table import id_length
 from bridge.cli.terminal import complain, say
 from bridge.clock import system_clock
 from bridge.errors import BridgeError, UnknownAlarmError
@@ -28,7 +29,6 @@ _OTHERS: dict[Edit, str] = {"retry": "--all-states", "clear": "--all-states", "d
 
 _PREVIEWED = 10
 _MAX_CHANGED = 100_000
-_ID_CHARACTERS = 12
 
 
 def change(edit: Edit, arguments: argparse.Namespace) -> int:
@@ -38,7 +38,7 @@ def change(edit: Edit, arguments: argparse.Namespace) -> int:
     if arguments.ids and searched:
         raise BridgeError("both ids and a search are given. Fix: one of the two.")
     if arguments.ids and not arguments.dry_run:
-        return _report(_changed(edit, access, arguments.ids), is_each_said=True)
+        return _report(access.edit(edit, arguments.ids), id_length(arguments.ids), arguments.ids)
     if arguments.ids:
         return _named_preview(edit, access, arguments.ids)
     if not searched:
@@ -75,8 +75,9 @@ def _after_preview(edit: Edit, arguments: argparse.Namespace, access: AlarmAcces
     is_harmless = edit == "retry" and not sys.stdin.isatty()  # a script that retries needs no option
     if not (arguments.yes or is_harmless) and not _is_agreed(f"{edit} {len(rows)} alarm(s)?"):
         return 1
-    changed = progress(_changed(edit, access, [row["id"] for row in rows]), len(rows), edit)
-    return _report(changed, is_each_said=len(rows) <= _PREVIEWED)
+    ids = [row["id"] for row in rows]
+    changed = progress(access.edit(edit, ids), len(ids), edit)
+    return _report(changed, id_length(ids), is_each_said=len(ids) <= _PREVIEWED)
 
 
 def _named_preview(edit: Edit, access: AlarmAccess, names: Sequence[str]) -> int:
@@ -113,17 +114,21 @@ def _is_agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _changed(edit: Edit, access: AlarmAccess, names: Sequence[str]) -> Iterator[Changed]:
-    return access.edit(edit, names)
+def _report(changed: Iterator[Changed], length: int, typed: Collection[str] = (), *, is_each_said: bool = True) -> int:
+    """Say each change, or of many only what was refused, and how many there were; return the exit code.
 
-
-def _report(changed: Iterator[Changed], *, is_each_said: bool) -> int:
-    """Say each change, or of many only what was refused, and how many there were; return the exit code."""
+    Args:
+        changed: the results.
+        length: how many characters of an id are said.
+        typed: the names of the command line, which are said as they are where they are refused.
+        is_each_said: whether there are few.
+    """
     counts: Counter[bool] = Counter()
     for one in changed:
         counts[one.done] += 1
         if is_each_said or not one.done:
-            (say if one.done else complain)(f"{one.id[:_ID_CHARACTERS]}: {one.text}")
+            is_whole = not one.done and one.id in typed
+            (say if one.done else complain)(f"{one.id if is_whole else one.id[:length]}: {one.text}")
     if counts.total() > 1:
         say(f"{counts[True]} of {counts.total()} alarm(s) changed")
     return 1 if counts[False] else 0

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bridge.cli.table import Column, Row, age, fitted, wide
+from bridge.cli.table import Column, Row, age, fitted, id_length, wide
 from bridge.clock import Millis
 
-_ID_CHARACTERS = 8
 _COLOURS = {"Critical": "1;31", "Major": "31", "Minor": "33", "Info": "34"}
 
 
@@ -44,6 +43,7 @@ def _wide_columns() -> Sequence[Column]:
 
 
 def _columns(rows: Sequence[Row], now: Millis) -> Sequence[Column]:
+    length = id_length(row["id"] for row in rows)
     several = [name for name in ("target", "source") if len({row[name] for row in rows}) > 1]
     return (
         Column("SEVERITY", lambda row: row["severity"], 8),
@@ -52,7 +52,7 @@ def _columns(rows: Sequence[Row], now: Millis) -> Sequence[Column]:
         Column("EVENT", _event),
         Column("RESOURCE", _resource, kept="end"),
         *(Column(name.upper(), lambda row, name=name: row[name], 12) for name in several),  # type: ignore[misc]  # mypy does not see the default
-        Column("ID", lambda row: row["id"][:_ID_CHARACTERS], _ID_CHARACTERS),
+        Column("ID", lambda row: row["id"][:length], length),
     )
 
 

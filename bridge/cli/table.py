@@ -5,7 +5,8 @@ In: rows as the API's JSON has them, columns, the width. Out: lines. Nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -18,6 +19,7 @@ Row = Mapping[str, Any]
 Kept: TypeAlias = Literal["ends", "end", "start"]
 """What a text that is cut keeps: both its ends, more of its end, or its start alone."""
 
+_ID_CHARACTERS = 8
 _ELLIPSIS = "…"
 _GAP = "  "
 _MIN_CELLS = 6
@@ -60,6 +62,12 @@ def wide(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
     widths = [max(cell_len(row[index]) for row in cells) for index in range(len(columns))]
     for row in cells:
         yield _GAP.join(set_cell_size(text, size) for text, size in zip(row, widths, strict=True)).rstrip()
+
+
+def id_length(ids: Iterable[str]) -> int:
+    """Return how many characters of ids are shown, so that no two of these look alike: 8, or more where it must be."""
+    distinct = set(ids)
+    return next(size for size in count(_ID_CHARACTERS) if len({one[:size] for one in distinct}) == len(distinct))
 
 
 def span(length: Millis) -> str:

@@ -219,7 +219,7 @@ class Settler:
             event_name=result.claim.event.metadata["event_name"],
             reason=result.outcome.reason,
             detail=result.outcome.detail,
-            fix=f"correct the rule that maps it, then: aom-bridge alarms retry {alarm.id[:12]}",
+            fix=f"correct the rule that maps it, then: aom-bridge alarms retry {alarm.id[:8]}",
         )
 
 

@@ -19,7 +19,7 @@ from web_clients import PASSWORDS, USERS
 from webhooks import alert
 
 from bridge.cli.alarm_table import lines
-from bridge.cli.table import age, cut
+from bridge.cli.table import age, cut, id_length
 from bridge.clock import MINUTE, SECOND, format_rfc3339
 from bridge.web import WebOptions
 
@@ -67,6 +67,14 @@ def test_target_and_source_are_shown_only_where_there_are_several():
     assert heading.split() == ["SEVERITY", "AGE", "STATE", "EVENT", "RESOURCE", "ID"]
     heading, *_ = lines([row(), row(target="other")], 80, T0, in_colour=False)
     assert heading.split() == ["SEVERITY", "AGE", "STATE", "EVENT", "RESOURCE", "TARGET", "ID"]
+
+
+def test_an_id_is_as_long_as_it_must_be():
+    """8 characters, or as many as tell those that are shown apart."""
+    assert id_length([]) == id_length(["0123456789abcdef", "0123"]) == 8
+    assert id_length(["0123456789abcdef", "0123456789aacdef"]) == 12
+    alike = row(), {**row(), "id": "0123456789ffffff"}
+    assert [line.split()[-1] for line in lines(alike, 80, T0, in_colour=False)] == ["ID", "0123456789a", "0123456789f"]
 
 
 def test_severities_have_colours_on_a_terminal():
@@ -166,13 +174,15 @@ async def test_what_a_search_finds_is_changed_after_a_look_and_a_yes(both):
     code, _, err = await alarms("clear", *chosen)
     assert (code, "--yes" in err) == (2, True)
     assert rig.count("reported") == 3
+    ids = [line.split()[-1] for line in err.splitlines()[1:3]]
     code, out, _ = await alarms("clear", *chosen, "--yes")
     assert (code, out.splitlines()[-1]) == (0, "2 of 2 alarm(s) changed")
+    assert [line.partition(":")[0] for line in out.splitlines()[:-1]] == ids
     await until(lambda: rig.count("cleared") == 2)
     code, out, _ = await alarms("retry", "--all", "--yes")
     assert (code, out) == (0, "no rejected or waiting alarm fits; --all-states looks at the others\n")
-    code, _, err = await alarms("discard", "zz")
-    assert (code, "no alarm has this id" in err) == (1, True)
+    code, _, err = await alarms("discard", "z" * 16)
+    assert (code, err) == (1, f"{'z' * 16}: no alarm has this id or fingerprint\n")
 
 
 @pytest.mark.parametrize(
