@@ -51,7 +51,18 @@ def _init(arguments: argparse.Namespace) -> int:
         return 1
     variables = ", ".join(_variables(text))
     say(f"{arguments.file} is written. Set {variables}; then: aom-bridge check-config {arguments.file}")
+    _say_schema(arguments.file)
     return 0
+
+
+def _say_schema(file: str) -> None:
+    """Say how the schema that the file names is written, where it is not there."""
+    from pathlib import Path
+    from shlex import quote
+
+    schema_file = Path(file).with_name("schema.json")
+    if not schema_file.exists():
+        complain(f"Editors check the file against {schema_file}: aom-bridge config schema > {quote(str(schema_file))}")
 
 
 def _schema(_arguments: argparse.Namespace) -> int:

@@ -25,9 +25,21 @@ def test_an_example_is_written_as_it_is_shipped(folder, capsys, name):
     shipped = (ROOT / "config" / f"{name}.yaml").read_text()
     assert main(["config", "init", name]) == 0
     assert (folder / "bridge.yaml").read_text() == shipped
-    assert "AOM_PROJECT_ID" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "AOM_PROJECT_ID" in said.out
+    assert said.err == "Editors check the file against schema.json: aom-bridge config schema > schema.json\n"
     assert main(["config", "init", name, "-"]) == 0
     assert capsys.readouterr().out == shipped
+
+
+def test_the_schema_is_named_beside_the_file_where_it_is_missing(folder, capsys):
+    """The file's first comment names it; where it is there, nothing is said."""
+    (folder / "a b").mkdir()
+    assert main(["config", "init", "minimal", "a b/bridge.yaml"]) == 0
+    assert capsys.readouterr().err.endswith("aom-bridge config schema > 'a b/schema.json'\n")
+    (folder / "a b" / "schema.json").touch()
+    assert main(["config", "init", "minimal", "a b/other.yaml"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_that_is_there_is_never_changed(folder, capsys):
