@@ -20,7 +20,8 @@ async def test_the_lines_say_when_what_and_who(tmp_path):
     assert lines[0] == "  2027-01-15T08:00:00.000Z            the alert began to fire"
     assert lines[1] == "  2027-01-15T08:00:00.000Z       +0s  the bridge received and kept it; rule r, target default"
     assert lines[2] == (
-        "  2027-01-15T08:01:30.000Z    +1m30s  cleared by hand (oncall, api 10.0.0.7): its clear follows its report"
+        "  2027-01-15T08:01:30.000Z    +1m30s  cleared by hand (oncall, api 10.0.0.7): its clear follows its report; "
+        "if its alert still fires, Alertmanager's next notification raises it again"
     )
     assert lines[3].endswith("its resolve was received; ends_at 2027-01-15T08:01:30.000Z, ended_by operator")
 

@@ -24,9 +24,12 @@ from bridge.ledger.operations import history, queries
 from bridge.ledger.states import Edit, forbids
 from bridge.ledger.storage import rows, search_rows
 from bridge.ledger.storage.schema import alarms
+from bridge.notification import OWN_SOURCES
 
 _AT_ONCE = 200
 """The maximum number of rejected alarms that a retry of all changes in one transaction; webhooks run in between."""
+
+_STILL_FIRES = "; if its alert still fires, Alertmanager's next notification raises it again"
 
 MapAnew = Callable[[str, AlertContext], Mapped]
 """Maps an alert, given its source and the stored part of its webhook."""
@@ -135,7 +138,8 @@ class Editor:
         after = transitions.cleared_by_operator(alarm, self._now)
         if after.state == "cleared":
             return after, "it is an event, which has no clear; finished"
-        return after, "its clear follows its report" if after.state == "report_due" else "its clear is due"
+        text = "its clear follows its report" if after.state == "report_due" else "its clear is due"
+        return after, text + (_STILL_FIRES if alarm.ends_at is None and alarm.source not in OWN_SOURCES else "")
 
     def _discard(self, alarm: Alarm) -> tuple[Alarm, str]:
         text = "discarded; nothing is sent to AOM"
