@@ -13,10 +13,11 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import lru_cache
-from typing import Any, Literal, TextIO, cast
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO, cast
 
-import structlog
+if TYPE_CHECKING:
+    import structlog
 
 Format = Literal["logfmt", "json"]
 LEVELS = ("debug", "info", "warn", "error")
@@ -29,8 +30,6 @@ _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 """Printable ASCII without the space, the quote, the equals sign and the backslash."""
 _SPACED = re.compile(r"[ !#-\[\]-~]+")
 """The same with the space and the equals sign, which must be quoted."""
-_as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
-_quoting = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
 class _Stream:
@@ -79,10 +78,26 @@ def together() -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext() if _stream is None else _stream.together()
 
 
+class _Logger:
+    """A logger that imports the library with its first line, since most commands write none."""
+
+    def __init__(self, component: str) -> None:
+        self._component = component
+
+    @cached_property
+    def _bound(self) -> structlog.typing.FilteringBoundLogger:
+        import structlog  # noqa: PLC0415 - see the class
+
+        bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=self._component)
+        return bound
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._bound, name)
+
+
 def logger(component: str) -> structlog.typing.FilteringBoundLogger:
     """Return the logger of a component; each of its lines carries the component's name."""
-    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
-    return bound
+    return cast("structlog.typing.FilteringBoundLogger", _Logger(component))
 
 
 class ThrottledLine:
@@ -124,6 +139,8 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None, *, for_good
         stream: the stream to write to; standard error by default.
         for_good: loggers may cache this configuration, which makes each line cheaper.
     """
+    import structlog  # noqa: PLC0415 - a command that logs nothing does not wait for it
+
     global _stream  # noqa: PLW0603 - there is one for the process, like structlog's own configuration
     own = _stream = _Stream(stream or sys.stderr)
     min_level = getattr(logging, {"warn": "WARNING"}.get(level, level.upper()))
@@ -143,6 +160,8 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None, *, for_good
 
 
 def _send_libraries_lines(shared: list[Any], fmt: Format, stream: TextIO) -> None:
+    import structlog  # noqa: PLC0415 - a command that logs nothing does not wait for it
+
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -155,6 +174,21 @@ def _send_libraries_lines(shared: list[Any], fmt: Format, stream: TextIO) -> Non
     root.setLevel(logging.WARNING)
 
 
+class _Renderers(NamedTuple):
+    """The library's own."""
+
+    json: structlog.processors.JSONRenderer
+    logfmt: structlog.processors.LogfmtRenderer
+
+
+@lru_cache(maxsize=1)
+def _renderers() -> _Renderers:
+    import structlog  # noqa: PLC0415 - a command that logs nothing does not wait for it
+
+    json = structlog.processors.JSONRenderer(ensure_ascii=False)
+    return _Renderers(json, structlog.processors.LogfmtRenderer(bool_as_flag=False))
+
+
 def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog types its processors as Any
     if fmt == "json":
         return _json
@@ -162,7 +196,7 @@ def _renderer(fmt: Format) -> Any:  # noqa: ANN401 - structlog types its process
 
 
 def _json(logger: object, method: str, event: dict[str, Any]) -> str:
-    text = str(_as_json(logger, method, event))
+    text = str(_renderers().json(logger, method, event))
     return _CONTROL.sub(lambda char: f"\\u{ord(char[0]):04x}", text)
 
 
@@ -185,7 +219,7 @@ def _text(value: str) -> str:
 
 
 def _quoted(value: object) -> str:
-    text = _quoting(None, "", {"k": value})[len("k=") :]
+    text = _renderers().logfmt(None, "", {"k": value})[len("k=") :]
     return _CONTROL.sub(lambda char: char[0].encode("unicode_escape").decode(), text)
 
 

@@ -1,10 +1,16 @@
 """The fixtures that tests of several folders share, and the order in which test modules run."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+
+# Else each of the thousand processes that tests start compiles the whole bridge anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SUPPORT = Path(__file__).parent / "support"
 pytest.register_assert_rewrite(*(path.stem for path in SUPPORT.glob("*.py")))

@@ -12,13 +12,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bridge.cli.remote import ConflictError, Remote, remote_of
-from bridge.errors import UnknownAlarmError
 from bridge.ledger.states import Edit
 
 Row = Mapping[str, Any]
 Query = Sequence[tuple[str, str]]
-_PAGE = 1_000
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -46,47 +43,12 @@ class AlarmAccess(Protocol):
         """Change alarms, and yield the result of each."""
 
 
-class RemoteAlarms:
-    """The alarms of a running bridge, by its API.
-
-    Args:
-        remote: the bridge.
-    """
-
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-
-    def search(self, query: Query, limit: int, page_size: int = _PAGE) -> Iterator[Row]:
-        """As `AlarmAccess`, page by page."""
-        after: list[tuple[str, str]] = []
-        while limit > 0:
-            page = self._remote.get("/api/v1/alarms", [*query, ("limit", str(min(limit, page_size))), *after])
-            yield from page["data"]
-            limit -= len(page["data"])
-            if "next" not in page:
-                return
-            after = [("page", page["next"])]
-
-    def show(self, name: str) -> Row:
-        """As `AlarmAccess`."""
-        found: Row = self._remote.get(f"/api/v1/alarms/{name}")["data"]
-        return found
-
-    def edit(self, edit: Edit, names: Sequence[str]) -> Iterator[Changed]:
-        """As `AlarmAccess`, one request for each."""
-        for name in names:
-            try:
-                done = self._remote.post(f"/api/v1/alarms/{name}/{edit}")["data"]
-                yield Changed(done["id"], done=True, text=done["text"])
-            except (ConflictError, UnknownAlarmError) as error:
-                yield Changed(name, done=False, text=str(error))
-
-
 def access_of(arguments: argparse.Namespace) -> AlarmAccess:
     """Return the alarms of a running bridge if the options name one, else those of the ledger of a configuration."""
-    remote = remote_of(arguments)
-    if remote is not None:
-        return RemoteAlarms(remote)
+    if arguments.url:
+        from bridge.cli.remote_alarms import remote_alarms  # who asks the ledger waits for no HTTP client
+
+        return remote_alarms(arguments)
     from bridge.cli.local_alarms import LocalAlarms  # who asks a bridge elsewhere waits for no database
 
     return LocalAlarms(arguments.config_file)

@@ -7,6 +7,7 @@ A command is a module of this package that offers `register`; it is listed here 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ REGISTRY: tuple[Callable[[Commands], None], ...] = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    gc.set_threshold(20_000, 20, 20)  # imports and storms make many objects, and few cycles
     arguments = parser().parse_args(argv)
     try:
         is_needed = getattr(arguments, "needs_config", False) and not getattr(arguments, "url", None)

@@ -18,9 +18,9 @@ import msgspec
 from msgspec.structs import replace
 
 from bridge import config
-from bridge.cli.alarm_access import RemoteAlarms
 from bridge.cli.output import print_value
 from bridge.cli.remote import Remote, remote_of
+from bridge.cli.remote_alarms import RemoteAlarms
 from bridge.cli.terminal import say
 from bridge.clock import format_duration, format_rfc3339, parse_rfc3339, system_clock
 from bridge.config import Settings

@@ -73,7 +73,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    import gc
 
     import uvloop
 
@@ -90,7 +89,6 @@ def _serve(arguments: argparse.Namespace) -> int:
         admin_address=parse_address(arguments.admin_address) if arguments.admin_address else None,
         is_admin_open=arguments.is_admin_open,
     )
-    gc.set_threshold(20_000, 20, 20)  # a storm makes many objects that live for one request, and few cycles
     writer = WriterProcess(loaded.settings.store.url)
     try:
         app = App(
