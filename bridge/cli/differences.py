@@ -122,7 +122,7 @@ def _seen_at(remote: Remote) -> Iterator[str]:
     status = remote.get("/api/v1/status")["data"]
     for name, source in status["sources"].items():
         if source["covered_at"] is not None:
-            yield f"aom-bridge: every peer of source {name} answered last {ago(source['covered_at'])}"
+            yield f"aom-bridge: all peers of source {name} last answered {ago(source['covered_at'])}"
 
 
 def _of_round(one: Mapping[str, Any], now: Millis) -> _Row:
