@@ -179,8 +179,10 @@ class HeartbeatWatch:
         await self._see()
         if self._has_earlier_alarms:
             config = self._config
-            await end_earlier_alarms(self._switches, config.sources, self._ledger, self._open_alarms, self._clock)
-            self._has_earlier_alarms = config is not self._config
+            is_done = await end_earlier_alarms(
+                self._switches, config.sources, self._ledger, self._open_alarms, self._clock
+            )
+            self._has_earlier_alarms = config is not self._config or not is_done
         lease = max(_LEASES * self._pause(), _MIN_LEASE)
         held = await self._alarms.held()
         if (self._config.heartbeats or held) and await self._alarms.lead(lease):
