@@ -46,9 +46,10 @@ class AlarmAccess(Protocol):
 def access_of(arguments: argparse.Namespace) -> AlarmAccess:
     """Return the alarms of a running bridge if the options name one, else those of the ledger of a configuration."""
     if arguments.url:
-        from bridge.cli.remote_alarms import remote_alarms  # who asks the ledger waits for no HTTP client
+        from bridge.cli.remote import remote_at  # a command that reads the ledger needs no HTTP client
+        from bridge.cli.remote_alarms import RemoteAlarms
 
-        return remote_alarms(arguments)
+        return RemoteAlarms(remote_at(arguments))
     from bridge.cli.local_alarms import LocalAlarms  # who asks a bridge elsewhere waits for no database
 
     return LocalAlarms(arguments.config_file)

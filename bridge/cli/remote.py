@@ -117,8 +117,15 @@ def remote_of(arguments: argparse.Namespace) -> Remote | None:
     Raises:
         BridgeError: they cannot be used; the text names the fix.
     """
-    if not arguments.url:
-        return None
+    return remote_at(arguments) if arguments.url else None
+
+
+def remote_at(arguments: argparse.Namespace) -> Remote:
+    """Return the bridge at the URL of the options.
+
+    Raises:
+        BridgeError: they cannot be used; the text names the fix.
+    """
     parts = urllib.parse.urlsplit(arguments.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BridgeError("--url is no web address. Fix: such as https://aom-bridge.example:9876.")

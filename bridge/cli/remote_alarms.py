@@ -1,31 +1,18 @@
 """The alarms of a running bridge elsewhere, read and changed by its API.
 
-In: the options that name the bridge. Out: as `bridge.cli.alarm_access.AlarmAccess`. It reads no configuration.
+In: the bridge. Out: as `bridge.cli.alarm_access.AlarmAccess`. It reads no configuration.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 
 from bridge.cli.alarm_access import Changed, Query, Row
-from bridge.cli.remote import ConflictError, Remote, remote_of
-from bridge.errors import BridgeError, UnknownAlarmError
+from bridge.cli.remote import ConflictError, Remote
+from bridge.errors import UnknownAlarmError
 from bridge.ledger.states import Edit
 
 _PAGE = 1_000
-
-
-def remote_alarms(arguments: argparse.Namespace) -> RemoteAlarms:
-    """Return the alarms of the bridge that the options name.
-
-    Raises:
-        BridgeError: they name none, or cannot be used; the text names the fix.
-    """
-    remote = remote_of(arguments)
-    if remote is None:
-        raise BridgeError("no bridge is named. Fix: --url=https://aom-bridge.example:9876.")
-    return RemoteAlarms(remote)
 
 
 class RemoteAlarms:

@@ -28,7 +28,7 @@ _SEARCH_AHEAD: Millis = DAY
 """A look-up asks for this much beyond the present time, since our clock may be behind; AOM cuts the range itself."""
 
 _EMPTY = 4
-"""A list may be empty for so many times `lookup_wait` although AOM holds what it has accepted."""
+"""How long a list may be empty although AOM holds an alarm that it has accepted, as a multiple of `lookup_wait`."""
 
 _BLIND = (
     "AOM has accepted this alarm, yet its lists show it neither open nor cleared, nor any other alarm of this bridge; a"

@@ -90,7 +90,7 @@ class Lane:
         self._work.set()
 
     def try_now(self) -> None:
-        """Do not wait until the target is tried next: a person has edited alarms, and wants to see what comes of it."""
+        """Try the target at once, without the wait after its last failure: a person has edited alarms."""
         self._try.set()
 
     async def run(self) -> None:

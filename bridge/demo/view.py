@@ -92,7 +92,7 @@ class Picture:
 
 
 def render(picture: Picture, pace: Pace, width: int, height: int) -> RenderableType:
-    """Return the whole view for a terminal of so many columns and lines."""
+    """Return the whole view for a terminal of ``width`` columns and ``height`` lines."""
     rows = min(_MAX_ROWS, max(0, height - _FIXED_LINES))
     return Group(
         _title(picture, pace),

@@ -253,9 +253,9 @@ class PutReceipt(NamedTuple):
 class Claim(msgspec.Struct, frozen=True):
     """An alarm that one worker holds until the lease ends, with the action and the event to send.
 
-    ``has_successor``: the alert fires again, and its next alarm waits for this one; a resolve whose firing never came
-    is no such alarm, and hurries nothing. ``was_ahead``: it was due later than any wait allows, because a clock has
-    stepped back or is wrong.
+    ``has_successor``: the alert fires again, and its next alarm waits for this one; an alarm that a resolve without a
+    firing has added does not count. ``was_ahead``: it was due later than any wait allows, because a clock has stepped
+    back or is wrong.
     """
 
     alarm: Alarm

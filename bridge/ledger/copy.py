@@ -17,7 +17,7 @@ from bridge.errors import LedgerStartError
 from bridge.ledger.operations import claims
 from bridge.ledger.refusals import of_database
 from bridge.ledger.storage.database import Database, address, database
-from bridge.ledger.storage.migrate import take_time
+from bridge.ledger.storage.migrate import allow_minutes
 from bridge.ledger.storage.schema import (
     alarms,
     changes,
@@ -64,8 +64,8 @@ def copy(from_url: str, to_url: str, now: Millis, on_copied: Callable[[int, int]
         source.open()
         target.open()
         with source.reads.connect().execution_options(read_only=True) as reading, target.engine.begin() as writing:
-            take_time(reading)
-            take_time(writing)
+            allow_minutes(reading)
+            allow_minutes(writing)
             _check_empty(writing, target.location)
             total = reading.execute(sa.select(sa.func.count()).select_from(alarms)).scalar_one()
             count = _copy_table(reading, writing, alarms, on_rows=lambda rows: on_copied(rows, total))

@@ -304,7 +304,7 @@ def may_be_held(alarm: Alarm) -> bool:
 
 
 def superseded(alarm: Alarm, now: Millis, *, fires_again: bool) -> Alarm:
-    """Return the alarm after a newer one of its alert was added; if that fires, this one's clear waits for no list."""
+    """Return the alarm after a newer one was added; if that one fires, this clear waits for AOM's list no longer."""
     alarm = replace(alarm, is_newest=False)
     is_waiting = alarm.due_at is not None and alarm.claimed_by is None and alarm.state == "clear_due"
     return replace(alarm, due_at=min(now, alarm.due_at or now)) if fires_again and is_waiting else alarm

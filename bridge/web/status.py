@@ -26,7 +26,7 @@ _ASKED_AGAIN: frozenset[str] = frozenset({"not_listed", "confirming"})
 _MAX_AGE: Millis = 2 * MINUTE
 _ROUNDS = 3
 _MAX_ROUND: Millis = 10 * SECOND
-"""A round of which a peer did not answer is told after so much more than its interval."""
+"""The time that a round may take: a peer that did not answer is reported after the interval and this time."""
 
 _TRACE = re.compile(r" \(trace [^)]*\)")
 """What a sentence leaves out of AOM's answer: it differs with each try, and stands beside the target."""

@@ -87,7 +87,7 @@ async def test_an_accepted_clear_that_waits_says_for_what(driver):
     }
 
 
-async def test_a_resolve_whose_firing_never_came_hurries_no_clear(driver):
+async def test_a_resolve_without_a_firing_does_not_shorten_the_wait_of_the_clear_before_it(driver):
     """A clear that waits for AOM's list goes on waiting when only another clear waits behind it, and no report."""
     for name in ("resolved_again", "fires_again"):
         await driver.fire(name)

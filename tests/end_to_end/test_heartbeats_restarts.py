@@ -11,9 +11,7 @@ from waiting import until
 IS_FULL = os.environ.get("AOM_BRIDGE_REHEARSAL") == "full"
 
 # The quick forms are in tests/reconcile/heartbeats; these would make the whole suite longer than CI may take.
-in_rehearsal = pytest.mark.skipif(
-    not IS_FULL, reason="`make rehearsal` runs it"
-)  # each takes 29 to 47 s: CI has 15 min
+in_rehearsal = pytest.mark.skipif(not IS_FULL, reason="`make rehearsal` runs it")  # 29 to 47 s each; CI has 15 min
 pytestmark = pytest.mark.real
 
 LONG = 12

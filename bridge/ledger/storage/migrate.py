@@ -91,14 +91,14 @@ def _other_schema(location: str, difference: str) -> LedgerStartError:
     return LedgerStartError(f"{text}. Fix: {fix}.")
 
 
-def take_time(connection: Connection) -> None:
-    """Let the transaction last for minutes, as a migration or a copy does, and a start on a busy machine."""
+def allow_minutes(connection: Connection) -> None:
+    """Raise the time limits of a transaction to minutes: for a copy, a migration, and a start on a busy machine."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_TIMEOUTS)
 
 
 def _lock(connection: Connection) -> None:
-    take_time(connection)
+    allow_minutes(connection)
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 

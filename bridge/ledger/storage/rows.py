@@ -300,7 +300,7 @@ def next_of(connection: Connection, seq: int, source: str, fingerprint: str) -> 
 
 
 def firing_again(connection: Connection, keys: Iterable[Key]) -> set[Key]:
-    """Return those of the alerts whose newest alarm is not finished, and is not only a clear that waits its turn."""
+    """Return those of the alerts whose newest alarm is not finished, and is more than a clear that is due."""
     rows = _newest_alarms(connection, keys)
     return {
         (source, fingerprint)

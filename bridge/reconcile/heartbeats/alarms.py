@@ -35,7 +35,7 @@ class Place(msgspec.Struct, frozen=True):
 def missing(verdict: Verdict, why: Explanation, place: Place) -> IncomingAlert:
     """Return the alert that a switch is missing; it fires since the last sign.
 
-    AOM has one message, in English here; what is missing is told in Chinese in front of the cause.
+    AOM's event has one message for both languages, here in English; the Chinese cause begins with what is missing.
     """
     what, look_at = _missing_text(verdict), why.look_at + _forgotten_text(verdict)
     annotations = {
